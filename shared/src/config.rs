@@ -1,0 +1,286 @@
+//! What the operator chose, read once at cold start. Everything that is wrong is said at once, and then nothing starts.
+
+use std::{fmt, time::Duration};
+
+use aws_sdk_sqs::config::Credentials;
+use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    deadline::ANSWER_MARGIN,
+    queue::QueueSettings,
+    signature::{HmacSecret, KEYS_MAX, Keys, RsaKey},
+};
+
+/// The word with which an operator lets anybody in.
+const ACCEPT_UNSIGNED: &str = "accept-unsigned";
+
+/// A hook may wait this long at most: API Gateway waits no longer either.
+const HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+
+/// The choices of the operator.
+#[derive(Debug)]
+pub struct Settings {
+    /// Who can vouch for a body.
+    pub keys: Keys,
+    /// The hook's own timeout, in the shop.
+    pub hook_timeout: Duration,
+    /// CloudEvents `source`; without it the envelope's merchant and environment.
+    pub source: Option<String>,
+    /// Whether what the shop sent travels along untouched.
+    pub forward_original: bool,
+    /// How talkative the logs are.
+    pub log_level: LevelFilter,
+    /// Where messages go.
+    pub queue: QueueSettings,
+}
+
+/// What is wrong with the configuration. It never holds a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    variable: &'static str,
+    reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}: {}", self.variable, self.reason)
+    }
+}
+
+impl Settings {
+    /// Reads the environment, through `variable`.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader {
+            variable,
+            problems: Vec::new(),
+        };
+        let hook_timeout = reader.hook_timeout();
+        let settings = Self {
+            keys: reader.keys(),
+            hook_timeout,
+            source: reader.optional("EVENT_SOURCE"),
+            forward_original: reader.choice(
+                "FORWARD_ORIGINAL",
+                true,
+                &[("true", true), ("false", false)],
+            ),
+            log_level: reader.choice(
+                "LOG_LEVEL",
+                LevelFilter::INFO,
+                &[
+                    ("error", LevelFilter::ERROR),
+                    ("warn", LevelFilter::WARN),
+                    ("info", LevelFilter::INFO),
+                    ("debug", LevelFilter::DEBUG),
+                    ("trace", LevelFilter::TRACE),
+                ],
+            ),
+            queue: QueueSettings {
+                url: reader.required("QUEUE_URL", "the URL of the SQS FIFO queue is missing"),
+                region: reader.required("AWS_REGION", "the region is missing; Lambda sets it"),
+                endpoint: reader
+                    .optional("AWS_ENDPOINT_URL_SQS")
+                    .or_else(|| reader.optional("AWS_ENDPOINT_URL")),
+                credentials: Credentials::new(
+                    reader.required(
+                        "AWS_ACCESS_KEY_ID",
+                        "the credentials are missing; Lambda sets them",
+                    ),
+                    reader.required(
+                        "AWS_SECRET_ACCESS_KEY",
+                        "the credentials are missing; Lambda sets them",
+                    ),
+                    reader.optional("AWS_SESSION_TOKEN"),
+                    None,
+                    "environment",
+                ),
+                // Two attempts and the pause between them stay inside the budget.
+                attempt_max: hook_timeout.saturating_sub(ANSWER_MARGIN).mul_f32(0.45),
+            },
+        };
+        if reader.problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(reader.problems)
+        }
+    }
+}
+
+struct Reader<V> {
+    variable: V,
+    problems: Vec<Problem>,
+}
+
+impl<V: Fn(&str) -> Option<String>> Reader<V> {
+    fn problem(&mut self, variable: &'static str, reason: impl Into<String>) {
+        self.problems.push(Problem {
+            variable,
+            reason: reason.into(),
+        });
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.trim().is_empty())
+    }
+
+    fn required(&mut self, name: &'static str, missing: &str) -> String {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.problem(name, missing);
+        }
+        value.unwrap_or_default()
+    }
+
+    fn choice<T: Copy>(&mut self, name: &'static str, default: T, choices: &[(&str, T)]) -> T {
+        let Some(value) = self.optional(name) else {
+            return default;
+        };
+        let chosen = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
+        if chosen.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            self.problem(name, format!("must be one of {}", words.join(", ")));
+        }
+        chosen.map_or(default, |(_, choice)| *choice)
+    }
+
+    fn hook_timeout(&mut self) -> Duration {
+        const NAME: &str = "HOOK_TIMEOUT_MS";
+        let text = self.required(
+            NAME,
+            "the hook's timeout in milliseconds, as the shop has it, is missing",
+        );
+        let timeout = text
+            .trim()
+            .parse()
+            .map(Duration::from_millis)
+            .unwrap_or_default();
+        if !text.is_empty() && !(ANSWER_MARGIN * 2..=HOOK_TIMEOUT_MAX).contains(&timeout) {
+            let (min, max) = (ANSWER_MARGIN.as_millis() * 2, HOOK_TIMEOUT_MAX.as_millis());
+            self.problem(
+                NAME,
+                format!("must be a number of milliseconds from {min} to {max}"),
+            );
+        }
+        timeout
+    }
+
+    fn keys(&mut self) -> Keys {
+        let (mut by_hmac, mut by_rsa) = (false, false);
+        let schemes = self
+            .optional("SIGNATURE_SCHEMES")
+            .unwrap_or_else(|| "hmac,rsa".to_owned());
+        for scheme in schemes.split(',').map(str::trim) {
+            match scheme {
+                "hmac" => by_hmac = true,
+                "rsa" => by_rsa = true,
+                ACCEPT_UNSIGNED if schemes.trim() == ACCEPT_UNSIGNED => return Keys::AcceptUnsigned,
+                _ => self.problem(
+                    "SIGNATURE_SCHEMES",
+                    format!("must be hmac, rsa, or hmac,rsa; or {ACCEPT_UNSIGNED} alone, to take events from anybody"),
+                ),
+            }
+        }
+        let given = self.given_keys();
+        let hmac = if by_hmac {
+            self.hmac_secrets(&given.hmac_secrets.0)
+        } else {
+            Vec::new()
+        };
+        let rsa = if by_rsa {
+            self.rsa_keys(&given.public_keys.0)
+        } else {
+            Vec::new()
+        };
+        if self.problems.iter().all(|problem| problem.variable != KEYS)
+            && hmac.is_empty()
+            && rsa.is_empty()
+        {
+            self.problem(
+                KEYS,
+                format!(
+                    "there is no key for {schemes}, so no event could ever be verified; give {KEYS_EXAMPLE}, or choose \
+                     SIGNATURE_SCHEMES={ACCEPT_UNSIGNED} to take events from anybody"
+                ),
+            );
+        }
+        Keys::Known { hmac, rsa }
+    }
+
+    fn given_keys(&mut self) -> GivenKeys {
+        let text = self.optional(KEYS).unwrap_or_else(|| "{}".to_owned());
+        serde_json::from_str(&text).unwrap_or_else(|_| {
+            // The reader's own words could quote a secret.
+            self.problem(KEYS, format!("must be JSON, as in {KEYS_EXAMPLE}"));
+            GivenKeys::default()
+        })
+    }
+
+    fn hmac_secrets(&mut self, given: &[String]) -> Vec<HmacSecret> {
+        let mut secrets = Vec::new();
+        for (index, secret) in given.iter().enumerate() {
+            match HmacSecret::new(secret) {
+                Ok(secret) => secrets.push(secret),
+                Err(error) => {
+                    self.problem(KEYS, format!("hmac_secrets, number {}: {error}", index + 1));
+                }
+            }
+        }
+        self.limit_keys("hmac_secrets", secrets.len());
+        secrets
+    }
+
+    fn rsa_keys(&mut self, given: &[String]) -> Vec<RsaKey> {
+        let mut keys = Vec::new();
+        for (index, pem) in given.iter().enumerate() {
+            match RsaKey::from_pem(pem) {
+                Ok(found) => keys.extend(found),
+                Err(error) => {
+                    self.problem(KEYS, format!("public_keys, number {}: {error}", index + 1));
+                }
+            }
+        }
+        self.limit_keys("public_keys", keys.len());
+        keys
+    }
+
+    fn limit_keys(&mut self, list: &str, count: usize) {
+        if count > KEYS_MAX {
+            self.problem(KEYS, format!("{list}: more than {KEYS_MAX}"));
+        }
+    }
+}
+
+const KEYS: &str = "WEBHOOK_KEYS";
+const KEYS_EXAMPLE: &str =
+    r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct GivenKeys {
+    hmac_secrets: OneOrMany,
+    public_keys: OneOrMany,
+}
+
+/// A list of strings, or one string alone, as Secrets Manager generates it.
+#[derive(Default, Deserialize)]
+#[serde(from = "Strings")]
+struct OneOrMany(Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Strings {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<Strings> for OneOrMany {
+    fn from(strings: Strings) -> Self {
+        Self(match strings {
+            Strings::One(string) => vec![string],
+            Strings::Many(strings) => strings,
+        })
+    }
+}

@@ -1,0 +1,150 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::{
+    decode::{Decode, Violations, entity},
+    scalar::{Code, Country, Email, Text, scalar_from_raw},
+};
+
+entity! {
+    /// An address of an order.
+    pub struct Address {
+        /// First name of the recipient.
+        firstname: Option<Text>,
+        /// Last name of the recipient.
+        lastname: Option<Text>,
+        /// Email address.
+        email: Option<Email>,
+        /// The lines of the street.
+        street: Option<Street>,
+        /// City.
+        city: Option<Text>,
+        /// Name of the state or region.
+        region: Option<Region>,
+        /// Code of the state or region.
+        region_code: Option<Text>,
+        /// ISO 3166-1 alpha-2 code of the country.
+        country_id: Option<Country>,
+        /// Postal code.
+        postcode: Option<Text>,
+        /// Phone number.
+        telephone: Option<Text>,
+    }
+    reads {
+        address_type: Code,
+    }
+    settle settle_region
+}
+
+/// The region's code belongs beside its name, wherever the shop wrote it.
+fn settle_region(address: &mut Address) {
+    if let Some(region) = &mut address.region {
+        let code = region.code.take();
+        address.region_code = address.region_code.take().or(code);
+        if region.name.is_none() {
+            address.region = None;
+        }
+    }
+}
+
+/// Name and code of a state or region. An order's address has the name alone, a customer's has both in one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Region {
+    /// The name, as in `Oregon`.
+    pub name: Option<Text>,
+    code: Option<Text>,
+}
+
+entity! {
+    /// A region as a customer's address has it.
+    pub(super) struct RegionObject {
+        /// The name.
+        region: Option<Text>,
+        /// The code.
+        region_code: Option<Text>,
+    }
+}
+
+impl Decode for Region {
+    fn decode<'de, D: Deserializer<'de>>(
+        from: D,
+        violations: &mut Violations,
+    ) -> Result<Option<Self>, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        if raw.get().starts_with(['{', '[']) {
+            let object = RegionObject::decode(raw, violations).map_err(serde::de::Error::custom)?;
+            return Ok(object.map(|object| Self {
+                name: object.region,
+                code: object.region_code,
+            }));
+        }
+        let name = scalar_from_raw(raw, violations);
+        Ok(name.map(|name| Self {
+            name: Some(name),
+            code: None,
+        }))
+    }
+}
+
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.name.serialize(to)
+    }
+}
+
+/// The lines of a street, read from a list of lines or from one string with line breaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Street(pub Vec<Text>);
+
+impl Decode for Street {
+    fn decode<'de, D: Deserializer<'de>>(
+        from: D,
+        violations: &mut Violations,
+    ) -> Result<Option<Self>, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        if raw.get().starts_with(['{', '[']) {
+            let lines = Vec::decode(raw, violations).map_err(serde::de::Error::custom)?;
+            return Ok(lines.filter(|lines| !lines.is_empty()).map(Self));
+        }
+        let whole: Option<Text> = scalar_from_raw(raw, violations);
+        Ok(whole
+            .filter(|text| !text.0.is_empty())
+            .map(|Text(text)| Self(text.lines().map(|line| Text(line.to_owned())).collect())))
+    }
+}
+
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    impl JsonSchema for super::Region {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            "Region".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "string" })
+        }
+    }
+
+    impl JsonSchema for super::Street {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            "Street".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "array", "items": { "type": "string" } })
+        }
+    }
+}

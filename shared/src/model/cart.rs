@@ -1,0 +1,40 @@
+use super::{
+    Entity,
+    decode::entity,
+    scalar::{Code, Id, Number, Text},
+};
+
+entity! {
+    /// A line of a cart.
+    pub struct QuoteItem {
+        /// Id of the line; absent while the cart is not saved.
+        item_id: Option<Id>,
+        /// SKU of the product.
+        sku: Option<Code>,
+        /// Name of the product.
+        name: Option<Text>,
+        /// Quantity in the cart.
+        qty: Option<Number>,
+        /// Price of one.
+        price: Option<Number>,
+        /// Id of the product.
+        product_id: Option<Id>,
+        /// Type of the product, as in `simple`.
+        product_type: Option<Code>,
+        /// Id of the cart; absent while the cart is not saved.
+        quote_id: Option<Code>,
+    }
+}
+
+impl Entity for QuoteItem {
+    const NAME: &'static str = "quote_item";
+    const KEYS: &'static [&'static str] = &["quote_item"];
+
+    fn subject(&self) -> Option<String> {
+        self.item_id.map(|id| format!("quote_item/{id}"))
+    }
+
+    fn group(&self) -> Option<String> {
+        self.quote_id.as_ref().map(|Code(id)| format!("quote/{id}"))
+    }
+}

@@ -1,0 +1,52 @@
+use super::{
+    Entity,
+    decode::entity,
+    scalar::{Email, Id, Text, Timestamp},
+};
+
+entity! {
+    /// A customer's account.
+    pub struct Customer {
+        /// Id in the shop's database.
+        entity_id: Option<Id>,
+        /// Email address.
+        email: Option<Email>,
+        /// First name.
+        firstname: Option<Text>,
+        /// Last name.
+        lastname: Option<Text>,
+        /// Id of the customer group.
+        group_id: Option<Id>,
+        /// Id of the store view to which the account belongs.
+        store_id: Option<Id>,
+        /// Id of the website to which the account belongs.
+        website_id: Option<Id>,
+        /// When the account was created.
+        created_at: Option<Timestamp>,
+        /// When the account was last changed.
+        updated_at: Option<Timestamp>,
+    }
+    reads {
+        id: Id,
+    }
+    settle settle_id
+}
+
+/// The shop's customer data object calls its id `id`.
+fn settle_id(customer: &mut Customer) {
+    let id = customer.id.take();
+    customer.entity_id = customer.entity_id.or(id);
+}
+
+impl Entity for Customer {
+    const NAME: &'static str = "customer";
+    const KEYS: &'static [&'static str] = &["customer_data_object", "customer"];
+
+    fn subject(&self) -> Option<String> {
+        self.entity_id.map(|id| format!("customer/{id}"))
+    }
+
+    fn group(&self) -> Option<String> {
+        self.subject()
+    }
+}

@@ -1,0 +1,465 @@
+//! How an entity is read: once, from left to right, with every violation found on the way.
+//!
+//! A shop writes the same field in many ways (see [`super::scalar`]), so serde's derived readers, which stop at the first
+//! surprise, do not fit. Here a wrong field is noted and reading goes on; only broken JSON ends it.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserializer, Serialize,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    ser::SerializeMap,
+};
+
+/// At most this many violations are listed in an answer; what is found beyond them is only counted.
+pub const VIOLATIONS_MAX: usize = 100;
+
+/// One thing that is wrong with an event: where, and what is expected there. It never holds a value out of the event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// JSON pointer (RFC 6901) into the body as it was sent.
+    pub pointer: String,
+    /// What the contract expects there.
+    pub detail: &'static str,
+}
+
+/// Everything that is wrong with an event, and the place that is being read.
+#[derive(Debug)]
+pub struct Violations {
+    place: String,
+    list: Vec<Violation>,
+    unlisted: usize,
+}
+
+impl Violations {
+    /// Starts at `place`, a JSON pointer into the body.
+    pub fn at(place: &str) -> Self {
+        Self {
+            place: place.to_owned(),
+            list: Vec::new(),
+            unlisted: 0,
+        }
+    }
+
+    /// Notes that the place that is being read is wrong.
+    pub fn add(&mut self, detail: &'static str) {
+        self.add_at("", detail);
+    }
+
+    /// Notes that `below`, a pointer from the place that is being read, is wrong. A second remark on one place is dropped:
+    /// a field of the wrong type is not also missing.
+    pub fn add_at(&mut self, below: &str, detail: &'static str) {
+        let pointer = format!("{}{below}", self.place);
+        if self.list.iter().any(|known| known.pointer == pointer) {
+            return;
+        }
+        if self.list.len() < VIOLATIONS_MAX {
+            self.list.push(Violation { pointer, detail });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Takes over what another search found.
+    pub fn extend(&mut self, other: Self) {
+        self.list.extend(other.list);
+        self.unlisted += other.unlisted;
+    }
+
+    /// The violations that are listed, and the number of those that are not.
+    pub fn into_parts(self) -> (Vec<Violation>, usize) {
+        (self.list, self.unlisted)
+    }
+
+    /// Does `work` one step deeper. `step` is a name of ours or a number, so it needs no escaping.
+    pub(crate) fn inside<R>(
+        &mut self,
+        step: impl fmt::Display,
+        work: impl FnOnce(&mut Self) -> R,
+    ) -> R {
+        let length = self.place.len();
+        self.place.push('/');
+        self.place.push_str(&step.to_string());
+        let result = work(self);
+        self.place.truncate(length);
+        result
+    }
+}
+
+/// Something that can be read out of an event.
+pub trait Decode: Sized {
+    /// Reads one value. `None` is an absent value (null, or empty where emptiness means absence) or a wrong one, which is
+    /// then noted in `violations`. The error is the reader's own: broken JSON.
+    fn decode<'de, D: Deserializer<'de>>(
+        from: D,
+        violations: &mut Violations,
+    ) -> Result<Option<Self>, D::Error>;
+}
+
+/// An entity whose fields can be asked for by name.
+pub trait Fields {
+    /// Whether the field with this name is absent. A name that the entity does not have is always absent.
+    fn lacks(&self, field: &str) -> bool;
+}
+
+/// Lets a [`Decode`] be read where serde asks for a seed.
+pub(crate) struct Seed<'a, T>(&'a mut Violations, PhantomData<T>);
+
+impl<'a, T> Seed<'a, T> {
+    pub(crate) fn new(violations: &'a mut Violations) -> Self {
+        Self(violations, PhantomData)
+    }
+}
+
+impl<'de, T: Decode> DeserializeSeed<'de> for Seed<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        T::decode(from, self.0)
+    }
+}
+
+/// A field of an entity: either `T`, which must be there, or `Option<T>`.
+pub trait Slot: Sized {
+    /// What is read for the field.
+    type Inner: Decode;
+
+    /// Makes the field out of what was read; `None` when it must be there and is not.
+    fn fill(read: Option<Self::Inner>) -> Option<Self>;
+
+    /// Whether nothing stands in the field.
+    fn is_absent(&self) -> bool;
+
+    /// Writes the field, if something stands in it.
+    fn emit<M: SerializeMap>(&self, key: &'static str, map: &mut M) -> Result<(), M::Error>;
+}
+
+impl<T: Decode + Serialize> Slot for T {
+    type Inner = T;
+
+    fn fill(read: Option<T>) -> Option<Self> {
+        read
+    }
+
+    fn is_absent(&self) -> bool {
+        false
+    }
+
+    fn emit<M: SerializeMap>(&self, key: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(key, self)
+    }
+}
+
+impl<T: Decode + Serialize> Slot for Option<T> {
+    type Inner = T;
+
+    fn fill(read: Option<T>) -> Option<Self> {
+        Some(read)
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+
+    fn emit<M: SerializeMap>(&self, key: &'static str, map: &mut M) -> Result<(), M::Error> {
+        self.as_ref()
+            .map_or(Ok(()), |value| map.serialize_entry(key, value))
+    }
+}
+
+/// The visits of a [`Visitor`] that end in one violation: a scalar stands where a structure should.
+macro_rules! scalars_are_wrong {
+    ($detail:literal) => {
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            self.0.add($detail);
+            Ok(None)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            self.0.add($detail);
+            Ok(None)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            self.0.add($detail);
+            Ok(None)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            self.0.add($detail);
+            Ok(None)
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            self.0.add($detail);
+            Ok(None)
+        }
+    };
+}
+pub(crate) use scalars_are_wrong;
+
+impl<T: Decode> Decode for Vec<T> {
+    /// Reads a list, or what PHP makes of a list that is keyed by id: an object, whose values are the list.
+    fn decode<'de, D: Deserializer<'de>>(
+        from: D,
+        violations: &mut Violations,
+    ) -> Result<Option<Self>, D::Error> {
+        from.deserialize_any(ListVisitor(violations, PhantomData))
+    }
+}
+
+struct ListVisitor<'a, T>(&'a mut Violations, PhantomData<T>);
+
+impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
+    type Value = Option<Vec<T>>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a list")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        let mut index = 0_usize;
+        while let Some(element) = self.0.inside(index, |at| {
+            list.next_element_seed(Seed::<T>::new(at))
+                .inspect(|element| {
+                    if let Some(None) = element {
+                        at.add("must not be empty");
+                    }
+                })
+        })? {
+            read.extend(element);
+            index += 1;
+        }
+        Ok(Some(read))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(MapKey(id)) = map.next_key()? {
+            // A key that is no id could be anything, a person's name even: it must not come back in a pointer.
+            let Some(id) = id else {
+                self.0
+                    .add("must be a list, or an object whose keys are ids");
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let element = self.0.inside(id, |at| {
+                map.next_value_seed(Seed::<T>::new(at)).inspect(|element| {
+                    if element.is_none() {
+                        at.add("must not be empty");
+                    }
+                })
+            })?;
+            read.extend(element);
+        }
+        Ok(Some(read))
+    }
+
+    scalars_are_wrong!("must be a list");
+}
+
+/// The key of a keyed list: the id, if it is one.
+struct MapKey(Option<u64>);
+
+impl<'de> serde::Deserialize<'de> for MapKey {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'_> for KeyVisitor {
+            type Value = MapKey;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a key")
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<MapKey, E> {
+                let canonical = key == "0" || !key.starts_with(['0', '+']);
+                Ok(MapKey(if canonical { key.parse().ok() } else { None }))
+            }
+        }
+        from.deserialize_str(KeyVisitor)
+    }
+}
+
+/// Declares an entity of the spec: a struct whose fields are [`Slot`]s, how it is read, how it is written, its JSON Schema.
+///
+/// `reads { … }` names what a shop sends and the spec does not have; it is read and never written. `settle` moves it to where
+/// the spec wants it.
+macro_rules! entity {
+    (
+        $(#[doc = $about:literal])*
+        $vis:vis struct $Entity:ident {
+            $($(#[doc = $doc:literal])* $field:ident: $Type:ty,)*
+        }
+        $(reads { $($extra:ident: $Extra:ty,)* })?
+        $(settle $settle:ident)?
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        $vis struct $Entity {
+            $($(#[doc = $doc])* pub $field: $Type,)*
+            $($(pub(super) $extra: Option<$Extra>,)*)?
+        }
+
+        impl $crate::model::decode::Fields for $Entity {
+            fn lacks(&self, field: &str) -> bool {
+                match field {
+                    $(stringify!($field) => $crate::model::decode::Slot::is_absent(&self.$field),)*
+                    _ => true,
+                }
+            }
+        }
+
+        impl $crate::model::decode::Decode for $Entity {
+            fn decode<'de, D: serde::Deserializer<'de>>(
+                from: D,
+                violations: &mut $crate::model::decode::Violations,
+            ) -> Result<Option<Self>, D::Error> {
+                use $crate::model::decode::{Seed, Slot, Violations, scalars_are_wrong};
+
+                #[allow(non_camel_case_types, clippy::allow_attributes, reason = "one variant for each field, named as it is")]
+                enum Key { $($field,)* $($($extra,)*)? Unknown }
+
+                impl<'de> serde::Deserialize<'de> for Key {
+                    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                        struct KeyVisitor;
+                        impl serde::de::Visitor<'_> for KeyVisitor {
+                            type Value = Key;
+
+                            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                                to.write_str("a key")
+                            }
+
+                            fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+                                Ok(match key {
+                                    $(stringify!($field) => Key::$field,)*
+                                    $($(stringify!($extra) => Key::$extra,)*)?
+                                    _ => Key::Unknown,
+                                })
+                            }
+                        }
+                        from.deserialize_str(KeyVisitor)
+                    }
+                }
+
+                struct EntityVisitor<'a>(&'a mut Violations);
+
+                impl<'de> serde::de::Visitor<'de> for EntityVisitor<'_> {
+                    type Value = Option<$Entity>;
+
+                    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        to.write_str("an object")
+                    }
+
+                    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                        Ok(None)
+                    }
+
+                    // PHP writes an empty object as an empty list.
+                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                        let mut empty = true;
+                        while list.next_element::<serde::de::IgnoredAny>()?.is_some() {
+                            empty = false;
+                        }
+                        if !empty {
+                            self.0.add("must be an object");
+                        }
+                        Ok(None)
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let at = self.0;
+                        $(let mut $field: Option<Option<<$Type as Slot>::Inner>> = None;)*
+                        $($(let mut $extra: Option<Option<$Extra>> = None;)*)?
+                        while let Some(key) = map.next_key::<Key>()? {
+                            match key {
+                                $(Key::$field => {
+                                    $field = Some(at.inside(stringify!($field), |at| {
+                                        if $field.is_some() {
+                                            at.add("must not be given twice");
+                                        }
+                                        map.next_value_seed(Seed::new(at))
+                                    })?);
+                                })*
+                                $($(Key::$extra => {
+                                    $extra = Some(at.inside(stringify!($extra), |at| {
+                                        if $extra.is_some() {
+                                            at.add("must not be given twice");
+                                        }
+                                        map.next_value_seed(Seed::new(at))
+                                    })?);
+                                })*)?
+                                Key::Unknown => {
+                                    map.next_value::<serde::de::IgnoredAny>()?;
+                                }
+                            }
+                        }
+                        // All of them are looked at before the first missing one ends it.
+                        $(let $field = <$Type as Slot>::fill($field.flatten());
+                        if $field.is_none() {
+                            at.add_at(concat!("/", stringify!($field)), "is required");
+                        })*
+                        $($(let $extra = $extra.flatten();)*)?
+                        let ($(Some($field),)*) = ($($field,)*) else { return Ok(None) };
+                        #[allow(unused_mut, clippy::allow_attributes, reason = "only an entity that settles changes it")]
+                        let mut entity = $Entity { $($field,)* $($($extra,)*)? };
+                        $($settle(&mut entity);)?
+                        Ok(Some(entity))
+                    }
+
+                    scalars_are_wrong!("must be an object");
+                }
+
+                from.deserialize_any(EntityVisitor(violations))
+            }
+        }
+
+        impl serde::Serialize for $Entity {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap as _;
+                let mut map = to.serialize_map(None)?;
+                $($crate::model::decode::Slot::emit(&self.$field, stringify!($field), &mut map)?;)*
+                map.end()
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $Entity {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($Entity).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let mut properties = serde_json::Map::new();
+                $({
+                    let mut schema = generator.subschema_for::<<$Type as $crate::model::decode::Slot>::Inner>();
+                    schema.insert("description".into(), [$($doc),*].join("").trim().into());
+                    properties.insert(stringify!($field).into(), schema.to_value());
+                })*
+                let required: Vec<&str> = [
+                    $((stringify!($field), stringify!($Type).starts_with("Option")),)*
+                ]
+                .into_iter()
+                .filter_map(|(name, optional)| (!optional).then_some(name))
+                .collect();
+                schemars::json_schema!({
+                    "type": "object",
+                    "description": ([$($about),*].join("").trim()),
+                    "properties": properties,
+                    "required": required,
+                })
+            }
+        }
+    };
+}
+pub(crate) use entity;

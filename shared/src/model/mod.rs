@@ -1,0 +1,45 @@
+//! The eight payloads of the spec, in exact types.
+//!
+//! Every field of the spec's schemas is here and no other; what else the shop sends is ignored by the model and travels in
+//! the message's `original`. A field is optional when it is rightly absent at the time of some event.
+
+pub(crate) mod decode;
+pub mod scalar;
+
+mod address;
+mod cart;
+mod customer;
+mod invoice;
+mod order;
+mod product;
+mod shipment;
+
+use serde::Serialize;
+
+pub use self::{
+    address::{Address, Region, Street},
+    cart::QuoteItem,
+    customer::Customer,
+    decode::{Decode, Fields, Slot, VIOLATIONS_MAX, Violation, Violations},
+    invoice::Invoice,
+    order::{Order, OrderItem, Payment},
+    product::Product,
+    shipment::{Shipment, ShipmentItem, Track},
+};
+
+/// What an event is about: one of the spec's payloads.
+pub trait Entity: Decode + Fields + Serialize {
+    /// The entity's name in the spec's payload, and so in the message.
+    const NAME: &'static str;
+
+    /// The keys under which a shop sends it, the likeliest first.
+    const KEYS: &'static [&'static str];
+
+    /// What the event is about, as the message's `subject`: `order/000000123`. `None` when the entity has no id of its own
+    /// yet, so that two events can only be told apart by the shop's request.
+    fn subject(&self) -> Option<String>;
+
+    /// The message group, in which the order of events is kept: everything about one order, one customer, one product or one
+    /// cart. `None` when the entity cannot say.
+    fn group(&self) -> Option<String>;
+}

@@ -1,0 +1,132 @@
+use super::{
+    Entity,
+    address::Address,
+    decode::entity,
+    scalar::{Code, Currency, Email, Flag, Id, Money, Quantity, Text, Timestamp},
+};
+
+entity! {
+    /// An order.
+    pub struct Order {
+        /// Id in the shop's database; absent before the order's first save.
+        entity_id: Option<Id>,
+        /// Order number, as the customer sees it.
+        increment_id: Option<Code>,
+        /// Status code, as in `pending`.
+        status: Option<Code>,
+        /// State of the order's life, as in `new`.
+        state: Option<Code>,
+        /// Id of the customer; absent for a guest.
+        customer_id: Option<Id>,
+        /// Email address of the customer or guest.
+        customer_email: Option<Email>,
+        /// First name of the customer.
+        customer_firstname: Option<Text>,
+        /// Last name of the customer.
+        customer_lastname: Option<Text>,
+        /// 1 for a guest, 0 for a registered customer.
+        customer_is_guest: Option<Flag>,
+        /// When the order was created; absent before its first save.
+        created_at: Option<Timestamp>,
+        /// When the order was last changed; absent before its first save.
+        updated_at: Option<Timestamp>,
+        /// What the customer pays, in the order's currency.
+        grand_total: Option<Money>,
+        /// Sum of the rows, before tax and shipping, in the order's currency.
+        subtotal: Option<Money>,
+        /// Tax, in the order's currency.
+        tax_amount: Option<Money>,
+        /// Shipping, in the order's currency.
+        shipping_amount: Option<Money>,
+        /// Discount, in the order's currency; negative.
+        discount_amount: Option<Money>,
+        /// ISO 4217 code of the shop's base currency.
+        base_currency_code: Option<Currency>,
+        /// ISO 4217 code of the order's currency.
+        order_currency_code: Option<Currency>,
+        /// Whom the order is billed to.
+        billing_address: Option<Address>,
+        /// Where the order goes; absent for a virtual order.
+        shipping_address: Option<Address>,
+        /// The lines of the order.
+        items: Option<Vec<OrderItem>>,
+        /// How the order is paid.
+        payment: Option<Payment>,
+    }
+    reads {
+        addresses: Vec<Address>,
+    }
+    settle settle_addresses
+}
+
+entity! {
+    /// A line of an order.
+    pub struct OrderItem {
+        /// Id of the line; absent before the order's first save.
+        item_id: Option<Id>,
+        /// SKU of the product.
+        sku: Code,
+        /// Name of the product when it was bought.
+        name: Option<Text>,
+        /// Id of the product.
+        product_id: Option<Id>,
+        /// Type of the product, as in `simple`.
+        product_type: Option<Code>,
+        /// Quantity that was ordered.
+        qty_ordered: Quantity,
+        /// Price of one, in the order's currency.
+        price: Option<Money>,
+        /// Price of the row, in the order's currency.
+        row_total: Option<Money>,
+        /// Tax of the row, in the order's currency.
+        tax_amount: Option<Money>,
+    }
+}
+
+entity! {
+    /// How an order is paid.
+    pub struct Payment {
+        /// Code of the payment method, as in `checkmo`.
+        method: Option<Code>,
+        /// What was paid, in the order's currency; absent until something is.
+        amount_paid: Option<Money>,
+        /// What was paid, in the base currency; absent until something is.
+        base_amount_paid: Option<Money>,
+    }
+}
+
+/// The shop lists an order's addresses by type, the spec names them. A named one wins.
+fn settle_addresses(order: &mut Order) {
+    for mut address in order.addresses.take().unwrap_or_default() {
+        let place = match address.address_type.take() {
+            Some(Code(kind)) if kind == "billing" => &mut order.billing_address,
+            Some(Code(kind)) if kind == "shipping" => &mut order.shipping_address,
+            _ => continue,
+        };
+        place.get_or_insert(address);
+    }
+    for address in [&mut order.billing_address, &mut order.shipping_address]
+        .into_iter()
+        .flatten()
+    {
+        address.address_type = None;
+    }
+}
+
+impl Entity for Order {
+    const NAME: &'static str = "order";
+    const KEYS: &'static [&'static str] = &["order"];
+
+    fn subject(&self) -> Option<String> {
+        self.increment_id
+            .as_ref()
+            .map(|Code(number)| format!("order/{number}"))
+    }
+
+    /// By the database's id, which invoices and shipments know too; before the first save only the number is there.
+    fn group(&self) -> Option<String> {
+        self.entity_id
+            .map(|id| format!("order/{id}"))
+            .or_else(|| self.subject())
+    }
+}

@@ -1,0 +1,42 @@
+use super::{
+    Entity,
+    decode::entity,
+    scalar::{Code, Id, Number, ProductStatus, Text, Timestamp},
+};
+
+entity! {
+    /// A product of the catalog.
+    pub struct Product {
+        /// Id in the shop's database.
+        entity_id: Option<Id>,
+        /// SKU.
+        sku: Option<Code>,
+        /// Name.
+        name: Option<Text>,
+        /// Type, as in `simple`.
+        type_id: Option<Code>,
+        /// 1 enabled, 2 disabled.
+        status: Option<ProductStatus>,
+        /// Base price, in the base currency.
+        price: Option<Number>,
+        /// When the product was created.
+        created_at: Option<Timestamp>,
+        /// When the product was last changed.
+        updated_at: Option<Timestamp>,
+    }
+}
+
+impl Entity for Product {
+    const NAME: &'static str = "product";
+    const KEYS: &'static [&'static str] = &["product"];
+
+    fn subject(&self) -> Option<String> {
+        self.sku.as_ref().map(|Code(sku)| format!("product/{sku}"))
+    }
+
+    fn group(&self) -> Option<String> {
+        self.entity_id
+            .map(|id| format!("product/{id}"))
+            .or_else(|| self.subject())
+    }
+}

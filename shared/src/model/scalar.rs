@@ -1,0 +1,499 @@
+//! The scalars of the contract, each read from every type in which a shop writes it.
+//!
+//! PHP changes the type of a field with the state of its object: an amount is a number in memory and a string when it was
+//! loaded from the database, an id is one or the other, a flag is `1`, `"1"` or `true`. The canonical form is one.
+
+use std::{borrow::Cow, fmt};
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use time::{
+    Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset,
+    format_description::well_known::Rfc3339,
+};
+
+use super::decode::{Decode, Violations};
+
+/// An email address is at most this long (RFC 5321, path without the brackets).
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// One JSON scalar, before it is given a meaning. Numbers stay text, so that no digit is lost in a float.
+#[derive(Debug, PartialEq)]
+pub enum Token<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, as it is written.
+    Number(&'a str),
+    /// A string, its escapes resolved.
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Token<'a> {
+    /// Reads a JSON value; `None` when it is a list, an object, or a string with half of a surrogate pair.
+    fn read(raw: &'a str) -> Option<Self> {
+        match raw.as_bytes().first()? {
+            b'n' => Some(Self::Null),
+            b't' => Some(Self::Bool(true)),
+            b'f' => Some(Self::Bool(false)),
+            b'"' if raw.contains('\\') => serde_json::from_str(raw)
+                .ok()
+                .map(|text| Self::Text(Cow::Owned(text))),
+            b'"' => raw
+                .get(1..raw.len() - 1)
+                .map(|text| Self::Text(Cow::Borrowed(text))),
+            b'-' | b'0'..=b'9' => Some(Self::Number(raw)),
+            _ => None,
+        }
+    }
+
+    /// The text of a string or a number.
+    fn text(&self) -> Option<&str> {
+        match self {
+            Self::Number(text) => Some(text),
+            Self::Text(text) => Some(text),
+            Self::Null | Self::Bool(_) => None,
+        }
+    }
+}
+
+/// A value that is written as one JSON scalar.
+pub trait Scalar: Sized {
+    /// What the contract expects, as the end of the sentence "this field …".
+    const EXPECTS: &'static str;
+
+    /// Whether the token says that there is no value: null, or the empty string that PHP writes where nothing is set.
+    fn is_absent(token: &Token<'_>) -> bool {
+        *token == Token::Null || token.text() == Some("")
+    }
+
+    /// Gives the scalar its meaning, or `None` when it has none here.
+    fn from_token(token: &Token<'_>) -> Option<Self>;
+}
+
+impl<T: Scalar> Decode for T {
+    fn decode<'de, D: Deserializer<'de>>(
+        from: D,
+        violations: &mut Violations,
+    ) -> Result<Option<Self>, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        Ok(scalar_from_raw(raw, violations))
+    }
+}
+
+pub(super) fn scalar_from_raw<T: Scalar>(raw: &RawValue, violations: &mut Violations) -> Option<T> {
+    let token = Token::read(raw.get());
+    if token.as_ref().is_some_and(T::is_absent) {
+        return None;
+    }
+    let value = token.as_ref().and_then(T::from_token);
+    if value.is_none() {
+        violations.add(T::EXPECTS);
+    }
+    value
+}
+
+macro_rules! string_schema {
+    ($Type:ident $(, $key:literal: $value:literal)*) => {
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $Type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" $(, $key: $value)* })
+            }
+        }
+    };
+}
+
+/// An id of the shop's database: a whole number, never negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+pub struct Id(pub u64);
+
+impl Scalar for Id {
+    const EXPECTS: &'static str = "must be a whole number, not negative";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        let text = token.text()?;
+        // A database column holds no more than this, and neither does a consumer's signed integer.
+        let id: u64 = text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| text.parse().ok())??;
+        (id <= i64::MAX.cast_unsigned()).then_some(Self(id))
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(to)
+    }
+}
+
+/// Free text. A number is taken as its digits: PHP writes a numeric postcode or SKU as a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Text(pub String);
+
+impl Scalar for Text {
+    const EXPECTS: &'static str = "must be a string";
+
+    fn is_absent(token: &Token<'_>) -> bool {
+        *token == Token::Null // an empty text is still a text
+    }
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        token.text().map(|text| Self(text.to_owned()))
+    }
+}
+
+string_schema!(Text);
+
+/// Text that names something (a SKU, an order number, a status), so that it is never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Code(pub String);
+
+impl Scalar for Code {
+    const EXPECTS: &'static str = "must be a string";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        token.text().map(|text| Self(text.to_owned()))
+    }
+}
+
+string_schema!(Code, "minLength": 1);
+
+/// An email address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Email(pub String);
+
+impl Scalar for Email {
+    const EXPECTS: &'static str = "must be an email address";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        let Token::Text(text) = token else {
+            return None;
+        };
+        let (local, domain) = text.rsplit_once('@')?;
+        let plain = |part: &str| {
+            !part.is_empty()
+                && !part.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
+        };
+        let dotted = |part: &str| !part.split('.').any(str::is_empty);
+        (text.len() <= EMAIL_BYTES_MAX && plain(local) && plain(domain) && dotted(domain))
+            .then(|| Self(text.clone().into_owned()))
+    }
+}
+
+string_schema!(Email, "format": "email");
+
+fn decimal(token: &Token<'_>) -> Option<Decimal> {
+    let text = token.text()?;
+    let numeric = text
+        .trim_start_matches('-')
+        .starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if !numeric {
+        return None;
+    }
+    // PHP writes small and large floats with an exponent, as in 1.0e-5.
+    let value = if text.contains(['e', 'E']) {
+        Decimal::from_scientific(text)
+    } else {
+        Decimal::from_str_exact(text)
+    };
+    value.ok().map(|value| value.normalize())
+}
+
+/// An amount of money: an exact decimal, written as a string with at least two decimals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Money(pub Decimal);
+
+impl Scalar for Money {
+    const EXPECTS: &'static str = "must be a decimal number, or a string that holds one";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        decimal(token).map(Self)
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut amount = self.0;
+        if amount.scale() < 2 {
+            amount.rescale(2);
+        }
+        to.collect_str(&amount)
+    }
+}
+
+string_schema!(Money, "pattern": r"^-?\d+\.\d{2,}$");
+
+/// A quantity of an order: an exact decimal, written as a string without needless zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quantity(pub Decimal);
+
+impl Scalar for Quantity {
+    const EXPECTS: &'static str = Money::EXPECTS;
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        decimal(token).map(Self)
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
+    }
+}
+
+string_schema!(Quantity, "pattern": r"^-?\d+(\.\d+)?$");
+
+/// A number that the spec declares as a JSON number: an exact decimal, written digit by digit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Number(pub Decimal);
+
+impl Number {
+    /// Whether it is greater than zero.
+    pub fn is_positive(self) -> bool {
+        self.0 > Decimal::ZERO
+    }
+}
+
+impl Scalar for Number {
+    const EXPECTS: &'static str = Money::EXPECTS;
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        decimal(token).map(Self)
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // The detour keeps the digits: serde has no decimals, only floats.
+        RawValue::from_string(self.0.to_string())
+            .map_err(serde::ser::Error::custom)?
+            .serialize(to)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Number {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "number" })
+    }
+}
+
+/// Yes or no, written as 1 or 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl Scalar for Flag {
+    const EXPECTS: &'static str = "must be 0 or 1";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        match (token, token.text()) {
+            (Token::Bool(flag), _) => Some(Self(*flag)),
+            (_, Some("0")) => Some(Self(false)),
+            (_, Some("1")) => Some(Self(true)),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for Flag {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(self.0.into())
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Flag {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Flag".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "enum": [0, 1] })
+    }
+}
+
+/// Whether a product is on sale: 1 enabled, 2 disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ProductStatus(u8);
+
+impl Scalar for ProductStatus {
+    const EXPECTS: &'static str = "must be 1 (enabled) or 2 (disabled)";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        match token.text() {
+            Some("1") => Some(Self(1)),
+            Some("2") => Some(Self(2)),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ProductStatus {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ProductStatus".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "integer", "enum": [1, 2] })
+    }
+}
+
+/// ISO 3166-1 alpha-2 country code, in capitals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Country(pub String);
+
+impl Scalar for Country {
+    const EXPECTS: &'static str = "must be a country code of two letters (ISO 3166-1)";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        letters(token, 2).map(Self)
+    }
+}
+
+string_schema!(Country, "pattern": "^[A-Z]{2}$");
+
+/// ISO 4217 currency code, in capitals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Currency(pub String);
+
+impl Scalar for Currency {
+    const EXPECTS: &'static str = "must be a currency code of three letters (ISO 4217)";
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        letters(token, 3).map(Self)
+    }
+}
+
+string_schema!(Currency, "pattern": "^[A-Z]{3}$");
+
+fn letters(token: &Token<'_>, count: usize) -> Option<String> {
+    let Token::Text(text) = token else {
+        return None;
+    };
+    (text.len() == count && text.bytes().all(|byte| byte.is_ascii_alphabetic()))
+        .then(|| text.to_ascii_uppercase())
+}
+
+/// A moment, read from ISO 8601 or from the database's `2026-06-18 20:27:11` (which is UTC); written as RFC 3339 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub OffsetDateTime);
+
+/// What MySQL writes for a date that was never set.
+const ZERO_DATE: &str = "0000-00-00 00:00:00";
+
+impl Scalar for Timestamp {
+    const EXPECTS: &'static str = "must be a date and time, as 2026-06-18 20:27:11 or in ISO 8601";
+
+    fn is_absent(token: &Token<'_>) -> bool {
+        *token == Token::Null || matches!(token.text(), Some("" | ZERO_DATE))
+    }
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        let Token::Text(text) = token else {
+            return None;
+        };
+        let (date, rest) = text.split_at_checked(10)?;
+        let rest = rest.strip_prefix(['T', 't', ' '])?;
+        let (clock, rest) = rest.split_at_checked(8)?;
+        let fraction = rest.strip_prefix('.').map(|digits| {
+            digits.split_at(
+                digits
+                    .find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(digits.len()),
+            )
+        });
+        let (fraction, zone) = fraction.map_or((None, rest), |(digits, zone)| (Some(digits), zone));
+        let moment = PrimitiveDateTime::new(calendar_date(date)?, clock_time(clock, fraction)?);
+        let moment = moment
+            .assume_offset(offset(zone)?)
+            .checked_to_offset(UtcOffset::UTC)?;
+        // RFC 3339 knows no other years, so nothing that was read can fail to be written.
+        (0..=9999).contains(&moment.year()).then_some(Self(moment))
+    }
+}
+
+/// Exactly two or four ASCII digits, so that neither signs nor blanks slip in.
+fn digits<N: std::str::FromStr>(text: &str, count: usize) -> Option<N> {
+    (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())?
+}
+
+fn calendar_date(text: &str) -> Option<Date> {
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let month = Month::try_from(digits::<u8>(month, 2)?).ok()?;
+    Date::from_calendar_date(digits(year, 4)?, month, digits(day, 2)?).ok()
+}
+
+fn clock_time(text: &str, fraction: Option<&str>) -> Option<Time> {
+    let mut parts = text.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
+    let nanosecond = match fraction {
+        Some(part) if (1..=9).contains(&part.len()) => format!("{part:0<9}").parse().ok()?,
+        Some(_) => return None,
+        None => 0,
+    };
+    Time::from_hms_nano(
+        digits(hour, 2)?,
+        digits(minute, 2)?,
+        digits(second, 2)?,
+        nanosecond,
+    )
+    .ok()
+}
+
+/// No zone is UTC, as in the shop's database; otherwise `Z`, `+02:00` or `+0200`.
+fn offset(zone: &str) -> Option<UtcOffset> {
+    if matches!(zone, "" | "Z" | "z") {
+        return Some(UtcOffset::UTC);
+    }
+    let (sign, rest) = match zone.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':').or_else(|| rest.split_at_checked(2))?;
+    let (hours, minutes): (i8, i8) = (digits(hours, 2)?, digits(minutes, 2)?);
+    UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0.format(&Rfc3339).map_err(serde::ser::Error::custom)?)
+    }
+}
+
+string_schema!(Timestamp, "format": "date-time");

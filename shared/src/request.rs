@@ -1,0 +1,176 @@
+//! What API Gateway hands to the function: an HTTP request in payload format 2.0, of which a webhook needs little.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+use crate::{
+    body::Unverified,
+    error::Failure,
+    signature::{HMAC_HEADER, RSA_HEADER, Signatures},
+};
+
+/// A request as API Gateway's HTTP API and Lambda's function URLs write it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request<'a> {
+    /// The headers that matter here.
+    #[serde(borrow, default)]
+    pub headers: Headers<'a>,
+    /// Who took the request, and when.
+    #[serde(borrow)]
+    pub request_context: RequestContext<'a>,
+    #[serde(borrow, default)]
+    body: Option<Cow<'a, str>>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+/// What API Gateway says about the request.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestContext<'a> {
+    /// The gateway's id of the request.
+    #[serde(borrow, default)]
+    pub request_id: Cow<'a, str>,
+    /// When the gateway took it, in milliseconds since 1970; 0 when unknown.
+    #[serde(default)]
+    pub time_epoch: u64,
+}
+
+impl Request<'_> {
+    /// The raw bytes that the shop sent, if they claim to be JSON.
+    pub fn body(&self) -> Result<Unverified<'_>, Failure> {
+        if !self.headers.says_json() {
+            return Err(Failure::NotApplicationJson);
+        }
+        let text = self.body.as_deref().unwrap_or_default();
+        if self.is_base64_encoded {
+            return Unverified::new(
+                base64_simd::STANDARD
+                    .decode_to_vec(text)
+                    .map_err(|_| Failure::NotARequest)?,
+            );
+        }
+        Unverified::new(text.as_bytes())
+    }
+}
+
+/// The headers that matter here, whatever the case of their names.
+#[derive(Debug, Default)]
+pub struct Headers<'a> {
+    /// The shop's id of its own request, which every hook fired in that request carries.
+    pub shop_request_id: Option<Cow<'a, str>>,
+    traceparent: Option<Cow<'a, str>>,
+    hmac: Option<Cow<'a, str>>,
+    rsa: Option<Cow<'a, str>>,
+    content_type: Option<Cow<'a, str>>,
+    content_encoding: Option<Cow<'a, str>>,
+}
+
+impl Headers<'_> {
+    /// The signatures that came with the request.
+    pub fn signatures(&self) -> Signatures<'_> {
+        Signatures {
+            hmac: self.hmac.as_deref(),
+            rsa: self.rsa.as_deref(),
+        }
+    }
+
+    /// The trace that the request belongs to (W3C Trace Context, `traceparent`), if it is one.
+    pub fn traceparent(&self) -> Option<&str> {
+        let hex = |part: &str, length| {
+            part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let traceparent = self.traceparent.as_deref()?;
+        let mut parts = traceparent.split('-');
+        let fits = [2, 32, 16, 2]
+            .into_iter()
+            .all(|length| parts.next().is_some_and(|part| hex(part, length)));
+        (fits && parts.next().is_none()).then_some(traceparent)
+    }
+
+    /// Whether the body is said to be plain JSON in UTF-8.
+    fn says_json(&self) -> bool {
+        let mut parts = self
+            .content_type
+            .as_deref()
+            .unwrap_or_default()
+            .split(';')
+            .map(str::trim);
+        let json = parts
+            .next()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+        let charset = parts
+            .filter_map(|part| part.split_once('='))
+            .find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        let utf8 = charset
+            .is_none_or(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"));
+        let plain = self
+            .content_encoding
+            .as_deref()
+            .is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
+        json && utf8 && plain
+    }
+}
+
+#[derive(Deserialize)]
+struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(HeadersVisitor)
+    }
+}
+
+struct HeadersVisitor;
+
+impl<'de> Visitor<'de> for HeadersVisitor {
+    type Value = Headers<'de>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("headers")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Headers::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut headers = Headers::default();
+        while let Some(Word(name)) = map.next_key()? {
+            let Some(place) = headers.place(&name) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let Word(value) = map.next_value()?;
+            // Twice the same header in two spellings: neither can be trusted over the other, so neither fits anything.
+            *place = Some(if place.is_some() {
+                Cow::Borrowed("")
+            } else {
+                value
+            });
+        }
+        Ok(headers)
+    }
+}
+
+impl<'a> Headers<'a> {
+    fn place(&mut self, name: &str) -> Option<&mut Option<Cow<'a, str>>> {
+        let places = [
+            ("content-type", &mut self.content_type),
+            ("content-encoding", &mut self.content_encoding),
+            ("traceparent", &mut self.traceparent),
+            ("x-adobe-commerce-request-id", &mut self.shop_request_id),
+            (HMAC_HEADER, &mut self.hmac),
+            (RSA_HEADER, &mut self.rsa),
+        ];
+        places
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, place)| place)
+    }
+}
