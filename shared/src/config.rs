@@ -284,3 +284,185 @@ impl From<Strings> for OneOrMany {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = include_str!("../tests/signature/public-key.pem");
+
+    fn read(changes: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let usual = [
+            (
+                "QUEUE_URL",
+                "https://sqs.eu-west-1.amazonaws.com/1/erp.fifo",
+            ),
+            ("HOOK_TIMEOUT_MS", "5000"),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "hidden"),
+            ("WEBHOOK_KEYS", r#"{"hmac_secrets":"0123456789abcdef"}"#),
+        ];
+        let find = |list: &[(&str, &str)], name: &str| {
+            list.iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        Settings::read(|name| find(changes, name).or_else(|| find(&usual, name)))
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn keys(json: &str, schemes: &str) -> Result<String, Vec<String>> {
+        read(&[("WEBHOOK_KEYS", json), ("SIGNATURE_SCHEMES", schemes)])
+            .map(|settings| format!("{:?}", settings.keys))
+    }
+
+    #[test]
+    fn the_usual_settings_are_enough() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.hook_timeout, Duration::from_secs(5));
+        assert_eq!(
+            settings.queue.attempt_max,
+            Duration::from_millis(4_700).mul_f32(0.45)
+        );
+        assert_eq!((settings.source, settings.forward_original), (None, true));
+        assert_eq!(settings.log_level, LevelFilter::INFO);
+        assert_eq!(settings.queue.endpoint, None);
+    }
+
+    #[test]
+    fn the_operator_can_choose() {
+        let settings = read(&[
+            ("EVENT_SOURCE", "https://shop.example"),
+            ("FORWARD_ORIGINAL", "false"),
+            ("LOG_LEVEL", "DEBUG"),
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
+        ])
+        .unwrap();
+        assert_eq!(
+            (settings.source.as_deref(), settings.forward_original),
+            (Some("https://shop.example"), false)
+        );
+        assert_eq!(settings.log_level, LevelFilter::DEBUG);
+        assert_eq!(
+            settings.queue.endpoint.as_deref(),
+            Some("http://127.0.0.1:4566")
+        );
+    }
+
+    #[test]
+    fn no_configuration_at_all_is_refused_with_every_reason() {
+        let problems = Settings::read(|_| None).unwrap_err();
+        let variables: Vec<_> = problems.iter().map(|problem| problem.variable).collect();
+        let expected = [
+            "HOOK_TIMEOUT_MS",
+            "WEBHOOK_KEYS",
+            "QUEUE_URL",
+            "AWS_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+        ];
+        assert_eq!(variables, expected);
+    }
+
+    #[test]
+    fn keys_come_as_one_or_as_a_list_and_only_chosen_schemes_count() {
+        let pem = PEM.replace('\n', "\\r\\n");
+        let both = format!(
+            r#"{{"hmac_secrets":["0123456789abcdef","fedcba9876543210"],"public_keys":["{pem}{pem}","{pem}"]}}"#
+        );
+        assert_eq!(keys(&both, "").unwrap(), "2 secrets, 3 public keys");
+        assert_eq!(keys(&both, "hmac").unwrap(), "2 secrets, 0 public keys");
+        assert_eq!(keys(&both, "rsa").unwrap(), "0 secrets, 3 public keys");
+        assert_eq!(
+            keys(&format!(r#"{{"public_keys":"{pem}"}}"#), "hmac, rsa").unwrap(),
+            "0 secrets, 1 public keys"
+        );
+        assert_eq!(
+            keys(
+                r#"{"public_keys":[],"hmac_secrets":"0123456789abcdef"}"#,
+                ""
+            )
+            .unwrap(),
+            "1 secrets, 0 public keys"
+        );
+    }
+
+    #[test]
+    fn anybody_is_let_in_only_in_words() {
+        assert_eq!(
+            keys("{}", "accept-unsigned").unwrap(),
+            "unsigned bodies accepted"
+        );
+        for schemes in [
+            "none",
+            "unsigned",
+            "hmac,accept-unsigned",
+            "accept-unsigned,rsa",
+            "HMAC",
+        ] {
+            assert!(
+                keys(r#"{"hmac_secrets":"0123456789abcdef"}"#, schemes).is_err(),
+                "{schemes}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_reason_holds_a_secret() {
+        let cases = [
+            ("{}", "there is no key"),
+            (
+                r#"{"hmac_secrets":"hush"}"#,
+                "hmac_secrets, number 1: the secret is shorter than 16 bytes",
+            ),
+            (
+                r#"{"hmac_secrets":["0123456789abcdef",""]}"#,
+                "hmac_secrets, number 2: the secret is shorter than 16 bytes",
+            ),
+            (
+                r#"{"public_keys":"hush"}"#,
+                "public_keys, number 1: no PEM block",
+            ),
+            (r#"{"hmac_secret":"hush hush hush hush"}"#, "must be JSON"),
+            (r#"hush"#, "must be JSON"),
+            (r#"{"hmac_secrets":{"hush":1}}"#, "must be JSON"),
+        ];
+        for (json, reason) in cases {
+            let problems = keys(json, "").unwrap_err();
+            assert!(
+                problems.len() == 1
+                    && problems[0].starts_with("WEBHOOK_KEYS: ")
+                    && problems[0].contains(reason),
+                "{problems:?}"
+            );
+            assert!(!problems[0].contains("hush"), "{problems:?}");
+        }
+        let many = format!(
+            r#"{{"hmac_secrets":[{}]}}"#,
+            vec![r#""0123456789abcdef""#; KEYS_MAX + 1].join(",")
+        );
+        assert_eq!(
+            keys(&many, "").unwrap_err(),
+            ["WEBHOOK_KEYS: hmac_secrets: more than 16"]
+        );
+        assert!(!format!("{:?}", read(&[]).unwrap()).contains("hidden"));
+    }
+
+    #[test]
+    fn other_values_are_looked_at_too() {
+        for (name, value) in [
+            ("HOOK_TIMEOUT_MS", "0"),
+            ("HOOK_TIMEOUT_MS", "5s"),
+            ("HOOK_TIMEOUT_MS", "30001"),
+            ("LOG_LEVEL", "loud"),
+            ("FORWARD_ORIGINAL", "1"),
+        ] {
+            let problems = read(&[(name, value)]).unwrap_err();
+            assert!(
+                problems.len() == 1 && problems[0].starts_with(name),
+                "{problems:?}"
+            );
+        }
+    }
+}

@@ -133,7 +133,9 @@ fn take_entity<'a, C: Channel>(
                 ));
             }
             place.retain(|(name, other)| {
-                name != key && !(name == "data_object" && other.get() == raw.get())
+                let copy = name == "data_object" && other.get() == raw.get();
+                let empty_place = keys.contains(&&**name) && other.get() == "null";
+                name != key && !copy && !empty_place
             });
             return Ok((raw, pointer_to(inside, key)));
         }
@@ -263,4 +265,354 @@ fn members(json: &str) -> Option<Members<'_>> {
     serde_json::from_str::<Collected<'_>>(json)
         .ok()
         .map(|Collected(members)| members)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        body::Unverified,
+        model::{Customer, Order, QuoteItem, Violation},
+        signature::{Keys, Signatures},
+    };
+
+    struct Placed;
+    impl Channel for Placed {
+        const NAME: &str = "sales_order_place_after";
+        const REQUIRED: &[&str] = &["increment_id"];
+        type Entity = Order;
+    }
+
+    struct CustomerSaved;
+    impl Channel for CustomerSaved {
+        const NAME: &str = "customer_save_after_data_object";
+        const REQUIRED: &[&str] = &["entity_id", "email"];
+        type Entity = Customer;
+    }
+
+    struct Added;
+    impl Channel for Added {
+        const NAME: &str = "checkout_cart_product_add_after";
+        const REQUIRED: &[&str] = &["sku"];
+        type Entity = QuoteItem;
+    }
+
+    /// What an event gives: its id, its entity, its original and what came beside it.
+    fn read<C: Channel>(
+        body: &str,
+        request: &str,
+    ) -> Result<(Uuid, Value, String, Vec<String>), Failure> {
+        let body = Unverified::new(body.as_bytes())?
+            .verify(&Keys::AcceptUnsigned, Signatures::default())?;
+        let event = Event::read::<C>(&body, request)?;
+        let related = event
+            .related
+            .iter()
+            .map(|(name, _)| name.to_string())
+            .collect();
+        Ok((
+            event.id,
+            serde_json::to_value(&event.entity).unwrap(),
+            event.original.get().to_owned(),
+            related,
+        ))
+    }
+
+    fn entity<C: Channel>(body: &Value) -> Value {
+        read::<C>(&body.to_string(), "").unwrap().1
+    }
+
+    fn wrong<C: Channel>(body: &Value) -> Vec<(String, &'static str)> {
+        match read::<C>(&body.to_string(), "") {
+            Err(Failure::Invalid { violations, .. }) => violations
+                .into_iter()
+                .map(|Violation { pointer, detail }| (pointer, detail))
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_four_shapes_hold_the_same_order() {
+        let order = json!({ "increment_id": "000000123" });
+        let shapes = [
+            json!({ "merchant_id": "m", "environment_id": "e", "event": "observer.sales_order_place_after", "event_id": "3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e", "data": { "order": order } }),
+            json!({ "order": order }),
+            json!({ "eventName": "sales_order_place_after", "subject": [], "result": null, "data": { "order": order, "data_object": order } }),
+            json!({ "data": { "order": order } }),
+            json!({ "data": { "data_object": order } }),
+            json!({ "data": { "order": null, "data_object": order } }),
+            json!({ "data": [], "order": order }),
+            json!({ "event": null, "order": order }),
+        ];
+        for shape in &shapes {
+            let (_, entity, original, related) = read::<Placed>(&shape.to_string(), "").unwrap();
+            assert_eq!(
+                (entity, original),
+                (order.clone(), order.to_string()),
+                "{shape}"
+            );
+            assert_eq!(related, Vec::<String>::new(), "{shape}");
+        }
+    }
+
+    #[test]
+    fn the_original_is_untouched_and_what_came_beside_it_is_kept() {
+        let body = r#"{"data":{"orig_customer_data_object":null,"customer_data_object":{"id":"57", "email":"zoe@shop.example","x":[1.50,"\u00eb\/"]},"delegate_data":[]},"extra":{"a":1}}"#;
+        let (_, entity, original, related) = read::<CustomerSaved>(body, "").unwrap();
+        assert_eq!(
+            entity,
+            json!({ "entity_id": 57, "email": "zoe@shop.example" })
+        );
+        assert_eq!(
+            original,
+            r#"{"id":"57", "email":"zoe@shop.example","x":[1.50,"\u00eb\/"]}"#
+        );
+        assert_eq!(
+            related,
+            ["orig_customer_data_object", "delegate_data", "extra"]
+        );
+    }
+
+    #[test]
+    fn a_second_copy_that_differs_is_kept() {
+        let body = json!({ "data": { "order": { "increment_id": "1" }, "data_object": { "increment_id": "1", "more": 1 } } });
+        assert_eq!(
+            read::<Placed>(&body.to_string(), "").unwrap().3,
+            ["data_object"]
+        );
+    }
+
+    #[test]
+    fn the_name_in_the_body_must_be_the_routes() {
+        let named = |key: &str, name: Value| {
+            let mut body = json!({ "order": { "increment_id": "1" } });
+            body[key] = name;
+            read::<Placed>(&body.to_string(), "").err()
+        };
+        for key in ["event", "eventName"] {
+            assert_eq!(named(key, json!("observer.sales_order_place_after")), None);
+            assert_eq!(named(key, json!("sales_order_place_after")), None);
+            for other in [
+                json!("observer.sales_order_save_after"),
+                json!("plugin.sales_order_place_after"),
+                json!(""),
+                json!(7),
+            ] {
+                assert_eq!(named(key, other), Some(Failure::WrongEvent));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_no_event() {
+        for body in [
+            "",
+            " ",
+            "null",
+            "[]",
+            "7",
+            "\"x\"",
+            "{",
+            "{}}",
+            "{'a':1}",
+            "{\"a\":1,}",
+            "{\"a\":NaN}",
+            "\u{feff}{}",
+            "{\"a\":\"\n\"}",
+        ] {
+            assert_eq!(
+                read::<Placed>(body, "").unwrap_err(),
+                Failure::NotJson,
+                "{body:?}"
+            );
+        }
+        let body = Unverified::new(&b"{\"order\":\"\xff\"}"[..]).unwrap();
+        let body = body
+            .verify(&Keys::AcceptUnsigned, Signatures::default())
+            .unwrap();
+        assert_eq!(
+            Event::read::<Placed>(&body, "").unwrap_err(),
+            Failure::NotJson
+        );
+    }
+
+    #[test]
+    fn an_event_without_its_entity_is_invalid() {
+        for body in [
+            json!({}),
+            json!({ "data": null }),
+            json!({ "data": { "order": [] } }),
+            json!({ "data": "order" }),
+        ] {
+            assert_eq!(
+                wrong::<Placed>(&body),
+                [("/data/order".to_owned(), "is required")],
+                "{body}"
+            );
+        }
+        assert_eq!(
+            wrong::<Placed>(&json!({ "order": "x" })),
+            [("/order".to_owned(), "must be an object")]
+        );
+        assert_eq!(
+            wrong::<Placed>(&json!({ "order": [1] })),
+            [("/order".to_owned(), "must be an object")]
+        );
+    }
+
+    #[test]
+    fn all_violations_come_at_once_and_without_values() {
+        let body = json!({
+            "event_id": "secret-1",
+            "merchant_id": { "secret-2": 1 },
+            "data": { "order": {
+                "entity_id": "secret-3",
+                "customer_email": "secret-4",
+                "customer_is_guest": 2,
+                "grand_total": "abc",
+                "created_at": "secret-5",
+                "order_currency_code": "secret-6",
+                "items": [{ "sku": "A", "qty_ordered": "x" }, { "name": "B" }, null, "secret-7"],
+                "addresses": { "998": { "address_type": "billing", "country_id": "USA" }, "secret-8": {} },
+                "payment": 5,
+            } },
+        });
+        let number = "must be a decimal number, or a string that holds one";
+        let expected = [
+            (
+                "/data/order/addresses/998/country_id",
+                "must be a country code of two letters (ISO 3166-1)",
+            ),
+            (
+                "/data/order/addresses",
+                "must be a list, or an object whose keys are ids",
+            ),
+            (
+                "/data/order/created_at",
+                "must be a date and time, as 2026-06-18 20:27:11 or in ISO 8601",
+            ),
+            ("/data/order/customer_email", "must be an email address"),
+            ("/data/order/customer_is_guest", "must be 0 or 1"),
+            (
+                "/data/order/entity_id",
+                "must be a whole number, not negative",
+            ),
+            ("/data/order/grand_total", number),
+            ("/data/order/items/0/qty_ordered", number),
+            ("/data/order/items/1/sku", "is required"),
+            ("/data/order/items/1/qty_ordered", "is required"),
+            ("/data/order/items/2", "must not be empty"),
+            ("/data/order/items/3", "must be an object"),
+            (
+                "/data/order/order_currency_code",
+                "must be a currency code of three letters (ISO 4217)",
+            ),
+            ("/data/order/payment", "must be an object"),
+            ("/data/order/increment_id", "is required"),
+            ("/event_id", "must be a UUID"),
+            ("/merchant_id", "must be a string"),
+        ];
+        assert_eq!(
+            wrong::<Placed>(&body),
+            expected.map(|(pointer, detail)| (pointer.to_owned(), detail))
+        );
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_invalid() {
+        let twice = |body: &str| match read::<Placed>(body, "") {
+            Err(Failure::Invalid { violations, .. }) => violations
+                .into_iter()
+                .map(|violation| violation.pointer)
+                .collect(),
+            other => panic!("{other:?}"),
+        };
+        let pointers: Vec<String> = twice(r#"{"order":{"increment_id":"1","increment_id":"2"}}"#);
+        assert_eq!(pointers, ["/order/increment_id"]);
+        let pointers: Vec<String> =
+            twice(r#"{"data":{"order":{"increment_id":"1"},"order":{"increment_id":"2"}}}"#);
+        assert_eq!(pointers, ["/data/order"]);
+    }
+
+    #[test]
+    fn long_lists_of_violations_are_cut_and_counted() {
+        let items: Vec<Value> = (0..150).map(|_| json!({ "sku": "A" })).collect();
+        match read::<Placed>(
+            &json!({ "order": { "increment_id": "1", "items": items } }).to_string(),
+            "",
+        ) {
+            Err(Failure::Invalid {
+                violations,
+                unlisted,
+            }) => assert_eq!((violations.len(), unlisted), (100, 50)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_members_around_an_entity_are_limited() {
+        let mut body = json!({ "order": { "increment_id": "1" } });
+        for index in 0..MEMBERS_MAX {
+            body[format!("k{index}")] = json!(1);
+        }
+        assert_eq!(
+            wrong::<Placed>(&body),
+            [(String::new(), "must not have more than 64 members")]
+        );
+    }
+
+    #[test]
+    fn the_shops_order_becomes_the_specs() {
+        let shop = json!({ "data": { "order": {
+            "entity_id": "216", "increment_id": "000000123", "customer_id": null, "customer_is_guest": "1",
+            "created_at": "2026-06-18 20:27:11", "grand_total": "95.4900", "discount_amount": -10,
+            "items": { "998": { "item_id": "998", "sku": 1001, "qty_ordered": "2.0000", "price": "31.080000" } },
+            "addresses": {
+                "5": { "address_type": "shipping", "street": "12/3 Example Road\nUnit 4", "postcode": 97477, "region": { "region": "Oregon", "region_code": "OR", "region_id": 49 }, "country_id": "us" },
+                "6": { "address_type": "billing", "street": ["12/3 Example Road", "Unit 4"], "region": "Oregon", "region_id": "49" },
+                "7": { "address_type": "other" },
+            },
+            "payment": { "method": "checkmo", "amount_paid": null, "cc_number": null },
+            "extension_attributes": [],
+        } } });
+        let spec = json!({
+            "entity_id": 216, "increment_id": "000000123", "customer_is_guest": 1,
+            "created_at": "2026-06-18T20:27:11Z", "grand_total": "95.49", "discount_amount": "-10.00",
+            "items": [{ "item_id": 998, "sku": "1001", "qty_ordered": "2", "price": "31.08" }],
+            "shipping_address": { "street": ["12/3 Example Road", "Unit 4"], "postcode": "97477", "region": "Oregon", "region_code": "OR", "country_id": "US" },
+            "billing_address": { "street": ["12/3 Example Road", "Unit 4"], "region": "Oregon" },
+            "payment": { "method": "checkmo" },
+        });
+        assert_eq!(entity::<Placed>(&shop), spec);
+        assert_eq!(entity::<Placed>(&json!({ "order": spec })), spec);
+    }
+
+    #[test]
+    fn ids_are_the_envelopes_or_the_same_for_every_repeat() {
+        let given =
+            r#"{"event_id":"3F1C1D8E-7B1A-4C55-9D3E-2F0A6B7C8D9E","order":{"increment_id":"1"}}"#;
+        assert_eq!(
+            read::<Placed>(given, "").unwrap().0.to_string(),
+            "3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e"
+        );
+
+        let body = r#"{"order":{"increment_id":"1"}}"#;
+        let id = |body: &str, request: &str| read::<Placed>(body, request).unwrap().0;
+        assert_eq!(
+            id(body, "request-1"),
+            id(body, "request-2"),
+            "an order says itself which one it is"
+        );
+        assert_ne!(id(body, ""), id(r#"{"order":{"increment_id":"2"}}"#, ""));
+        assert_eq!(id(body, "").get_version_num(), 8);
+
+        // Two shoppers put the same product into fresh carts: the same bytes, two events.
+        let fresh = r#"{"quote_item":{"sku":"CAP-77-BLU","qty":1}}"#;
+        let id = |request: &str| read::<Added>(fresh, request).unwrap().0;
+        assert_eq!(id("request-1"), id("request-1"));
+        assert_ne!(id("request-1"), id("request-2"));
+    }
 }

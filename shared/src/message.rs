@@ -204,3 +204,154 @@ fn group_id(group: String) -> String {
     }
     id
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        body::Unverified,
+        model::Order,
+        signature::{Keys, Signatures},
+    };
+
+    struct Saved;
+    impl Channel for Saved {
+        const NAME: &str = "sales_order_save_after";
+        const REQUIRED: &[&str] = &[];
+        type Entity = Order;
+    }
+
+    const ORIGIN: Origin<'_> = Origin {
+        source: None,
+        accepted_ms: 1_781_814_431_000,
+        with_original: true,
+    };
+
+    fn message(body: &str, origin: Origin<'_>) -> Result<Message, Failure> {
+        let body = Unverified::new(body.as_bytes())?
+            .verify(&Keys::AcceptUnsigned, Signatures::default())?;
+        Message::new::<Saved>(&Event::read::<Saved>(&body, "")?, origin)
+    }
+
+    fn cloud_event(message: &Message) -> Value {
+        serde_json::from_str(&message.body).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_a_cloud_event() {
+        let body = r#"{"merchant_id":"m 1","environment_id":"pr\u00f6d","event_id":"3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e","data":{"order":{"entity_id":"216","increment_id":"000000123", "new_key":1.50}, "other":[1]}}"#;
+        let message = message(body, ORIGIN).unwrap();
+        assert_eq!(
+            message.body,
+            concat!(
+                r#"{"specversion":"1.0","id":"3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e","source":"/adobe-commerce/m%201/pr%C3%B6d","#,
+                r#""type":"com.adobe.commerce.observer.sales_order_save_after","subject":"order/000000123","#,
+                r#""time":"2026-06-18T20:27:11Z","datacontenttype":"application/json","#,
+                r#""data":{"order":{"entity_id":216,"increment_id":"000000123"},"#,
+                r#""original":{"entity_id":"216","increment_id":"000000123", "new_key":1.50},"related":{"other":[1]}}}"#
+            )
+        );
+        assert_eq!(
+            (message.group.as_str(), message.compressed),
+            ("order/216", false)
+        );
+        assert_eq!(
+            message.deduplication,
+            "3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e"
+        );
+    }
+
+    #[test]
+    fn the_operator_can_name_the_source_and_keep_the_original_back() {
+        let origin = Origin {
+            source: Some("https://shop.example"),
+            with_original: false,
+            ..ORIGIN
+        };
+        let body =
+            r#"{"merchant_id":"m","data":{"order":{"increment_id":"1","new_key":1},"other":[1]}}"#;
+        let event = cloud_event(&message(body, origin).unwrap());
+        assert_eq!(event["source"], "https://shop.example");
+        assert_eq!(event["data"], json!({ "order": { "increment_id": "1" } }));
+    }
+
+    #[test]
+    fn what_sqs_does_not_carry_is_escaped() {
+        let body = "{\"order\":{\"increment_id\":\"1\",\"a\":\"\u{fffe}x\u{ffff}\u{fffd}\"}}";
+        let message = message(body, ORIGIN).unwrap();
+        assert!(
+            message.body.contains("\"a\":\"\\ufffex\\uffff\u{fffd}\""),
+            "{}",
+            message.body
+        );
+        assert_eq!(
+            cloud_event(&message)["data"]["original"]["a"],
+            "\u{fffe}x\u{ffff}\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn a_large_event_travels_compressed_and_whole() {
+        let text = "0123456789".repeat(110_000);
+        let body = format!(r#"{{"order":{{"increment_id":"1","a":"{text}"}}}}"#);
+        let message = message(&body, ORIGIN).unwrap();
+        assert!(message.compressed && message.body.len() < MESSAGE_BYTES_MAX / 10);
+        let packed = base64_simd::STANDARD.decode_to_vec(message.body).unwrap();
+        let mut json = String::new();
+        GzDecoder::new(&packed[..])
+            .read_to_string(&mut json)
+            .unwrap();
+        let event: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(event["data"]["original"]["a"], text);
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_enough_is_too_large() {
+        // Noise of a fixed seed: 24 bits of it for four bytes of base64.
+        let mut state = 1_u64;
+        let mut noise = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        };
+        let bytes: Vec<u8> = (0..1_500_000).map(|_| noise()).collect();
+        let text = base64_simd::STANDARD.encode_to_string(&bytes);
+        let body = format!(r#"{{"order":{{"increment_id":"1","a":"{text}"}}}}"#);
+        assert_eq!(message(&body, ORIGIN).unwrap_err(), Failure::TooLarge);
+    }
+
+    #[test]
+    fn a_group_is_the_entity_or_else_the_event() {
+        let group = |order: Value| {
+            message(&json!({ "order": order }).to_string(), ORIGIN)
+                .unwrap()
+                .group
+        };
+        assert_eq!(
+            group(json!({ "entity_id": 216, "increment_id": "000000123" })),
+            "order/216"
+        );
+        assert_eq!(
+            group(json!({ "increment_id": "000000123" })),
+            "order/000000123"
+        );
+        let alone = message(r#"{"order":{"state":"new"}}"#, ORIGIN).unwrap();
+        assert_eq!(alone.group, alone.deduplication);
+    }
+
+    proptest! {
+        #[test]
+        fn sqs_takes_every_group(number in "\\PC{1,300}") {
+            let body = json!({ "order": { "increment_id": number } }).to_string();
+            let group = message(&body, ORIGIN).unwrap().group;
+            prop_assert!(group.len() <= GROUP_CHARS_MAX && group.bytes().all(|byte| byte.is_ascii_graphic()));
+        }
+    }
+}

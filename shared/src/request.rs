@@ -174,3 +174,125 @@ impl<'a> Headers<'a> {
             .map(|(_, place)| place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::signature::Keys;
+
+    fn body_of(request: &serde_json::Value) -> Result<Vec<u8>, Failure> {
+        let text = request.to_string();
+        let request: Request<'_> = serde_json::from_str(&text).map_err(|_| Failure::NotARequest)?;
+        let body = request
+            .body()?
+            .verify(&Keys::AcceptUnsigned, request.headers.signatures())?;
+        Ok(body.bytes().to_vec())
+    }
+
+    fn with_headers(headers: &serde_json::Value) -> Result<Vec<u8>, Failure> {
+        body_of(&json!({ "requestContext": {}, "headers": headers, "body": "{}" }))
+    }
+
+    #[test]
+    fn a_body_is_text_or_base64() {
+        let headers = json!({ "content-type": "application/json" });
+        let plain =
+            json!({ "requestContext": {}, "headers": headers, "body": "{\"a\":\"\u{eb}\\/\"}" });
+        assert_eq!(body_of(&plain).unwrap(), "{\"a\":\"\u{eb}\\/\"}".as_bytes());
+        let encoded = json!({ "requestContext": {}, "headers": headers, "body": "eyJhIjoxfQ==", "isBase64Encoded": true });
+        assert_eq!(body_of(&encoded).unwrap(), b"{\"a\":1}");
+        let broken = json!({ "requestContext": {}, "headers": headers, "body": "eyJhIjoxfQ=", "isBase64Encoded": true });
+        assert_eq!(body_of(&broken), Err(Failure::NotARequest));
+        let none = json!({ "requestContext": {}, "headers": headers });
+        assert_eq!(body_of(&none).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_the_gateway_did_not_write_is_no_request() {
+        for event in [
+            json!({}),
+            json!([]),
+            json!({ "requestContext": {}, "body": 1 }),
+            json!({ "requestContext": 1 }),
+        ] {
+            assert_eq!(body_of(&event), Err(Failure::NotARequest), "{event}");
+        }
+    }
+
+    #[test]
+    fn only_plain_json_in_utf_8_is_taken() {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+        ] {
+            assert!(
+                with_headers(&json!({ "Content-Type": good })).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in [
+            "",
+            "text/plain",
+            "application/jsonp",
+            "application/json; charset=utf-16",
+            "multipart/form-data",
+        ] {
+            assert_eq!(
+                with_headers(&json!({ "content-type": bad })),
+                Err(Failure::NotApplicationJson),
+                "{bad}"
+            );
+        }
+        assert_eq!(with_headers(&json!({})), Err(Failure::NotApplicationJson));
+        let gzip = json!({ "content-type": "application/json", "content-encoding": "gzip" });
+        assert_eq!(with_headers(&gzip), Err(Failure::NotApplicationJson));
+    }
+
+    #[test]
+    fn header_names_come_in_any_case_and_only_once() {
+        let read = |headers: &str| {
+            let headers: Headers<'_> = serde_json::from_str(headers).unwrap();
+            (
+                headers.signatures().hmac.map(str::to_owned),
+                headers.signatures().rsa.map(str::to_owned),
+            )
+        };
+        assert_eq!(
+            read(r#"{"X-ADOBE-SIGNATURE":"a","X-Adobe-Commerce-Webhook-Signature":"b"}"#),
+            (Some("a".to_owned()), Some("b".to_owned()))
+        );
+        assert_eq!(
+            read(r#"{"X-Adobe-Signature":"a","x-adobe-signature":"b"}"#),
+            (Some(String::new()), None)
+        );
+        assert_eq!(
+            read(r#"{"x-adobe-signature2":"a","accept":"b"}"#),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn a_traceparent_is_passed_on_only_if_it_is_one() {
+        let read = |value: &str| {
+            let headers = json!({ "traceparent": value }).to_string();
+            serde_json::from_str::<Headers<'_>>(&headers)
+                .unwrap()
+                .traceparent()
+                .map(str::to_owned)
+        };
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(read(good).as_deref(), Some(good));
+        for bad in [
+            "",
+            "zoe@shop.example",
+            &good[1..],
+            &format!("{good}-"),
+            &good.replace('4', "x"),
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

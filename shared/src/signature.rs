@@ -234,3 +234,287 @@ fn hex_digit(digit: u8) -> Option<u8> {
 fn decode_base64(value: &str) -> Option<Vec<u8>> {
     base64_simd::STANDARD.decode_to_vec(value.trim_ascii()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const BODY: &[u8] = include_bytes!("../tests/signature/body.json");
+    const SIGNATURE: &str =
+        include_str!("../tests/signature/x-adobe-commerce-webhook-signature.txt");
+    const PEM: &str = include_str!("../tests/signature/public-key.pem");
+    const PEM_CRLF: &str = include_str!("../tests/signature/public-key.crlf.pem");
+
+    fn by_secrets(secrets: &[&str]) -> Keys {
+        let hmac = secrets
+            .iter()
+            .map(|secret| HmacSecret::new(secret).unwrap());
+        Keys::Known {
+            hmac: hmac.collect(),
+            rsa: Vec::new(),
+        }
+    }
+
+    fn by_pem(pem: &str) -> Keys {
+        Keys::Known {
+            hmac: Vec::new(),
+            rsa: RsaKey::from_pem(pem).unwrap(),
+        }
+    }
+
+    fn hmac(value: &str) -> Signatures<'_> {
+        Signatures {
+            hmac: Some(value),
+            rsa: None,
+        }
+    }
+
+    fn rsa(value: &str) -> Signatures<'_> {
+        Signatures {
+            hmac: None,
+            rsa: Some(value),
+        }
+    }
+
+    /// Signs with another library than the one that verifies.
+    fn sign(secret: &str, body: &[u8]) -> Vec<u8> {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+        ring::hmac::sign(&key, body).as_ref().to_vec()
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn rfc_4231_case_2_is_confirmed() {
+        // The RFC's key, "Jefe", is shorter than we accept, so this vector goes around `HmacSecret::new`.
+        let secret = HmacSecret(Hmac::new_from_slice(b"Jefe").unwrap());
+        let keys = Keys::Known {
+            hmac: vec![secret],
+            rsa: Vec::new(),
+        };
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(
+            keys.check(b"what do ya want for nothing?", hmac(expected)),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_shops_rsa_signature_is_confirmed_by_either_spelling_of_its_key() {
+        for pem in [
+            PEM,
+            PEM_CRLF,
+            PEM.trim_end(),
+            &format!("{PEM}\n\n"),
+            &format!("# the shop\n{PEM}"),
+        ] {
+            assert_eq!(by_pem(pem).check(BODY, rsa(SIGNATURE)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn one_flipped_bit_anywhere_in_a_shops_body_or_signature_is_refused() {
+        let keys = by_pem(PEM);
+        let mut body = BODY.to_vec();
+        for index in 0..body.len() {
+            body[index] ^= 1 << (index % 8);
+            assert_eq!(
+                keys.check(&body, rsa(SIGNATURE)),
+                Err(Untrusted::Wrong),
+                "byte {index} of the body"
+            );
+            body[index] = BODY[index];
+        }
+        let signature = base64_simd::STANDARD.decode_to_vec(SIGNATURE).unwrap();
+        for index in 0..signature.len() {
+            let mut flipped = signature.clone();
+            flipped[index] ^= 1;
+            let flipped = base64_simd::STANDARD.encode_to_string(&flipped);
+            assert_eq!(
+                keys.check(BODY, rsa(&flipped)),
+                Err(Untrusted::Wrong),
+                "byte {index} of the signature"
+            );
+        }
+    }
+
+    #[test]
+    fn any_of_several_keys_is_enough() {
+        let other = include_str!("../tests/signature/other-public-key.pem");
+        assert_eq!(
+            by_pem(other).check(BODY, rsa(SIGNATURE)),
+            Err(Untrusted::Wrong)
+        );
+        assert_eq!(
+            by_pem(&format!("{other}{PEM_CRLF}")).check(BODY, rsa(SIGNATURE)),
+            Ok(())
+        );
+        let signature = hex(&sign(SECRET, BODY));
+        assert_eq!(
+            by_secrets(&["another secret, long enough", SECRET]).check(BODY, hmac(&signature)),
+            Ok(())
+        );
+        assert_eq!(
+            by_secrets(&["another secret, long enough"]).check(BODY, hmac(&signature)),
+            Err(Untrusted::Wrong)
+        );
+    }
+
+    #[test]
+    fn a_signature_counts_only_in_its_own_header_and_scheme() {
+        let signature = hex(&sign(SECRET, BODY));
+        assert_eq!(
+            by_secrets(&[SECRET]).check(BODY, rsa(&signature)),
+            Err(Untrusted::Missing)
+        );
+        assert_eq!(
+            by_secrets(&[SECRET]).check(BODY, rsa(SIGNATURE)),
+            Err(Untrusted::Missing)
+        );
+        assert_eq!(
+            by_pem(PEM).check(BODY, hmac(SIGNATURE)),
+            Err(Untrusted::Missing)
+        );
+        assert_eq!(
+            by_pem(PEM).check(BODY, Signatures::default()),
+            Err(Untrusted::Missing)
+        );
+        // One good signature beside a bad one of the other scheme is enough.
+        let both = Keys::Known {
+            hmac: vec![HmacSecret::new(SECRET).unwrap()],
+            rsa: RsaKey::from_pem(PEM).unwrap(),
+        };
+        assert_eq!(
+            both.check(
+                BODY,
+                Signatures {
+                    hmac: Some("nonsense"),
+                    rsa: Some(SIGNATURE)
+                }
+            ),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_is_no_signature_is_wrong() {
+        let keys = by_secrets(&[SECRET]);
+        let good = hex(&sign(SECRET, BODY));
+        let twice = format!("{good},{good}");
+        let short = &good[..62];
+        let prefixed = format!("sha1={good}");
+        for value in [
+            "",
+            " ",
+            "sha256=",
+            "=",
+            "é",
+            "sha256é",
+            short,
+            &twice,
+            &prefixed,
+            &good.replace('a', "g"),
+        ] {
+            if value != good {
+                assert_eq!(
+                    keys.check(BODY, hmac(value)),
+                    Err(Untrusted::Wrong),
+                    "{value:?}"
+                );
+            }
+        }
+        for value in [
+            "",
+            "%%%",
+            "AAAA",
+            "YQ",
+            "YQ=",
+            &SIGNATURE[1..],
+            &format!("{SIGNATURE},{SIGNATURE}"),
+        ] {
+            assert_eq!(
+                by_pem(PEM).check(BODY, rsa(value)),
+                Err(Untrusted::Wrong),
+                "{value:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_that_could_never_confirm_anything_are_refused() {
+        let error = |pem: &str| RsaKey::from_pem(pem).err();
+        assert_eq!(
+            HmacSecret::new("too short").err(),
+            Some(KeyError::SecretTooShort)
+        );
+        assert_eq!(error(""), Some(KeyError::NotPem));
+        assert_eq!(error("MIIBIjANBgkq"), Some(KeyError::NotPem));
+        assert_eq!(
+            error("-----BEGIN PUBLIC KEY-----\n????\n-----END PUBLIC KEY-----"),
+            Some(KeyError::NotPem)
+        );
+        assert_eq!(
+            error("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"),
+            Some(KeyError::NotRsa)
+        );
+        assert_eq!(
+            error(include_str!("../tests/signature/ec-public-key.pem")),
+            Some(KeyError::NotRsa)
+        );
+        assert_eq!(
+            error(include_str!("../tests/signature/1024-public-key.pem")),
+            Some(KeyError::WrongSize)
+        );
+    }
+
+    #[test]
+    fn nobody_signs_when_the_operator_chose_so() {
+        assert_eq!(
+            Keys::AcceptUnsigned.check(BODY, Signatures::default()),
+            Ok(())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_spelling_of_a_good_digest_is_confirmed(body: Vec<u8>, secret in "[ -~]{16,80}") {
+            let digest = sign(&secret, &body);
+            let lower = hex(&digest);
+            let keys = by_secrets(&[&secret]);
+            for value in [
+                lower.to_uppercase(),
+                format!("sha256={lower}"),
+                format!("SHA256={}", lower.to_uppercase()),
+                base64_simd::STANDARD.encode_to_string(&digest),
+                format!(" {lower} "),
+                lower,
+            ] {
+                prop_assert_eq!(keys.check(&body, hmac(&value)), Ok(()), "{}", value);
+            }
+        }
+
+        #[test]
+        fn one_flipped_bit_is_refused(mut body in proptest::collection::vec(any::<u8>(), 1..400), at: usize, bit in 0..8_u8) {
+            let signature = hex(&sign(SECRET, &body));
+            let at = at % body.len();
+            body[at] ^= 1 << bit;
+            prop_assert_eq!(by_secrets(&[SECRET]).check(&body, hmac(&signature)), Err(Untrusted::Wrong));
+        }
+
+        #[test]
+        fn no_header_value_panics_or_passes(value: String) {
+            prop_assert_eq!(by_secrets(&[SECRET]).check(BODY, hmac(&value)), Err(Untrusted::Wrong));
+            prop_assert_eq!(by_pem(PEM).check(BODY, rsa(&value)), Err(Untrusted::Wrong));
+        }
+
+        #[test]
+        fn no_pem_panics(pem in "(-----BEGIN PUBLIC KEY-----\r?\n)?[A-Za-z0-9+/=\r\n]{0,200}(-----END PUBLIC KEY-----)?") {
+            prop_assert!(RsaKey::from_pem(&pem).is_err());
+        }
+    }
+}

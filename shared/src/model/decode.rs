@@ -49,14 +49,13 @@ impl Violations {
     /// Notes that `below`, a pointer from the place that is being read, is wrong. A second remark on one place is dropped:
     /// a field of the wrong type is not also missing.
     pub fn add_at(&mut self, below: &str, detail: &'static str) {
-        let pointer = format!("{}{below}", self.place);
-        if self.list.iter().any(|known| known.pointer == pointer) {
+        if self.list.len() >= VIOLATIONS_MAX {
+            self.unlisted += 1;
             return;
         }
-        if self.list.len() < VIOLATIONS_MAX {
+        let pointer = format!("{}{below}", self.place);
+        if !self.list.iter().any(|known| known.pointer == pointer) {
             self.list.push(Violation { pointer, detail });
-        } else {
-            self.unlisted += 1;
         }
     }
 
@@ -67,8 +66,18 @@ impl Violations {
 
     /// Takes over what another search found.
     pub fn extend(&mut self, other: Self) {
-        self.list.extend(other.list);
         self.unlisted += other.unlisted;
+        for violation in other.list {
+            if self.list.len() < VIOLATIONS_MAX {
+                self.list.push(violation);
+            } else {
+                self.unlisted += 1;
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.list.len() + self.unlisted
     }
 
     /// The violations that are listed, and the number of those that are not.
@@ -229,14 +238,10 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut read = Vec::new();
         let mut index = 0_usize;
-        while let Some(element) = self.0.inside(index, |at| {
-            list.next_element_seed(Seed::<T>::new(at))
-                .inspect(|element| {
-                    if let Some(None) = element {
-                        at.add("must not be empty");
-                    }
-                })
-        })? {
+        while let Some(element) = self
+            .0
+            .inside(index, |at| list.next_element_seed(Element::<T>::new(at)))?
+        {
             read.extend(element);
             index += 1;
         }
@@ -253,19 +258,37 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let element = self.0.inside(id, |at| {
-                map.next_value_seed(Seed::<T>::new(at)).inspect(|element| {
-                    if element.is_none() {
-                        at.add("must not be empty");
-                    }
-                })
-            })?;
+            let element = self
+                .0
+                .inside(id, |at| map.next_value_seed(Element::<T>::new(at)))?;
             read.extend(element);
         }
         Ok(Some(read))
     }
 
     scalars_are_wrong!("must be a list");
+}
+
+/// An element of a list, which must be there.
+struct Element<'a, T>(&'a mut Violations, PhantomData<T>);
+
+impl<'a, T> Element<'a, T> {
+    fn new(violations: &'a mut Violations) -> Self {
+        Self(violations, PhantomData)
+    }
+}
+
+impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        let known = self.0.count();
+        let element = T::decode(from, self.0)?;
+        if element.is_none() && self.0.count() == known {
+            self.0.add("must not be empty");
+        }
+        Ok(element)
+    }
 }
 
 /// The key of a keyed list: the id, if it is one.

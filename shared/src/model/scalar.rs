@@ -487,7 +487,10 @@ fn offset(zone: &str) -> Option<UtcOffset> {
     };
     let (hours, minutes) = rest.split_once(':').or_else(|| rest.split_at_checked(2))?;
     let (hours, minutes): (i8, i8) = (digits(hours, 2)?, digits(minutes, 2)?);
-    UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()
+    let on_the_clock = hours <= 23 && minutes <= 59;
+    UtcOffset::from_hms(sign * hours, sign * minutes, 0)
+        .ok()
+        .filter(|_| on_the_clock)
 }
 
 impl Serialize for Timestamp {
@@ -497,3 +500,269 @@ impl Serialize for Timestamp {
 }
 
 string_schema!(Timestamp, "format": "date-time");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Reads one JSON text as `T`: its canonical form, null when it is absent, or what is expected there.
+    fn canonical<T: Scalar + Serialize>(json: &str) -> Result<Value, &'static str> {
+        let mut violations = Violations::at("");
+        let value = T::decode(
+            &mut serde_json::Deserializer::from_str(json),
+            &mut violations,
+        )
+        .unwrap();
+        match violations.into_parts().0.first() {
+            Some(violation) => Err(violation.detail),
+            None => Ok(value.map_or(Value::Null, |value| serde_json::to_value(value).unwrap())),
+        }
+    }
+
+    #[track_caller]
+    fn reads<T: Scalar + Serialize>(cases: &[(&str, &str)]) {
+        for (json, expected) in cases {
+            let expected: Value = serde_json::from_str(expected).unwrap();
+            assert_eq!(canonical::<T>(json), Ok(expected), "{json}");
+        }
+    }
+
+    #[track_caller]
+    fn refuses<T: Scalar + Serialize>(cases: &[&str]) {
+        for json in cases {
+            assert_eq!(canonical::<T>(json), Err(T::EXPECTS), "{json}");
+        }
+    }
+
+    const STRUCTURES: [&str; 4] = ["[]", "{}", r#"["1"]"#, r#"{"a":1}"#];
+
+    #[test]
+    fn ids() {
+        reads::<Id>(&[
+            ("216", "216"),
+            (r#""216""#, "216"),
+            ("0", "0"),
+            (r#""000216""#, "216"),
+            ("null", "null"),
+            (r#""""#, "null"),
+            ("9223372036854775807", "9223372036854775807"),
+        ]);
+        refuses::<Id>(&[
+            "-1",
+            "1.0",
+            "1e3",
+            r#""1.5""#,
+            r#""x""#,
+            r#"" 1""#,
+            r#""+1""#,
+            "true",
+            "9223372036854775808",
+        ]);
+        refuses::<Id>(&STRUCTURES);
+    }
+
+    #[test]
+    fn texts() {
+        reads::<Text>(&[
+            (r#""Zo\u00eb""#, r#""Zoë""#),
+            (r#""1\/2""#, r#""1/2""#),
+            ("97477", r#""97477""#),
+            ("1.50", r#""1.50""#),
+            (r#""""#, r#""""#),
+            ("null", "null"),
+        ]);
+        refuses::<Text>(&["true", r#""\ud800""#]);
+        refuses::<Text>(&STRUCTURES);
+        reads::<Code>(&[
+            (r#""new""#, r#""new""#),
+            ("5", r#""5""#),
+            (r#""""#, "null"),
+            ("null", "null"),
+        ]);
+        refuses::<Code>(&["false", "[]"]);
+    }
+
+    #[test]
+    fn emails() {
+        reads::<Email>(&[
+            (r#""zoe@shop.example""#, r#""zoe@shop.example""#),
+            (
+                r#""zo\u00eb+tag@sh\u00f6p.example""#,
+                r#""zoë+tag@shöp.example""#,
+            ),
+            (r#""root@localhost""#, r#""root@localhost""#),
+            (r#""""#, "null"),
+        ]);
+        refuses::<Email>(&[
+            r#""zoe""#,
+            r#""@shop.example""#,
+            r#""zoe@""#,
+            r#""a b@c.d""#,
+            r#""a@b@c""#,
+            r#""a@b..c""#,
+            "1",
+        ]);
+        refuses::<Email>(&[
+            r#""a@b.""#,
+            r#""a\n@b.c""#,
+            &format!(r#""{}@b.c""#, "a".repeat(251)),
+        ]);
+        refuses::<Email>(&STRUCTURES);
+    }
+
+    #[test]
+    fn money() {
+        reads::<Money>(&[
+            ("104.59", r#""104.59""#),
+            ("5", r#""5.00""#),
+            ("0", r#""0.00""#),
+            ("-10", r#""-10.00""#),
+            (r#""58.0400""#, r#""58.04""#),
+            (r#""123.000000""#, r#""123.00""#),
+            ("1.2345", r#""1.2345""#),
+            ("1.0e-5", r#""0.00001""#),
+            ("1.0e+25", r#""10000000000000000000000000.00""#),
+            // More digits than a float holds.
+            ("90071992547409.9301", r#""90071992547409.9301""#),
+            (r#""""#, "null"),
+            ("null", "null"),
+        ]);
+        refuses::<Money>(&[
+            r#""abc""#,
+            r#""1,50""#,
+            r#""$5""#,
+            r#""1_000""#,
+            r#"" 5""#,
+            r#""--5""#,
+            r#""NaN""#,
+            r#""-""#,
+            r#""1e""#,
+            "true",
+        ]);
+        refuses::<Money>(&["1e999999999", "79228162514264337593543950336", r#""0x10""#]);
+        refuses::<Money>(&STRUCTURES);
+    }
+
+    #[test]
+    fn quantities_and_numbers() {
+        reads::<Quantity>(&[
+            ("2", r#""2""#),
+            (r#""2.0000""#, r#""2""#),
+            ("0.5", r#""0.5""#),
+            ("100", r#""100""#),
+        ]);
+        reads::<Number>(&[
+            ("31.08", "31.08"),
+            (r#""31.080000""#, "31.08"),
+            (r#""1.0000""#, "1"),
+            ("-2", "-2"),
+        ]);
+        assert_eq!(
+            serde_json::to_string(&Number(Decimal::from_str_exact("31.08").unwrap())).unwrap(),
+            "31.08"
+        );
+        refuses::<Number>(&[r#""two""#, "[]"]);
+    }
+
+    #[test]
+    fn flags_and_statuses() {
+        reads::<Flag>(&[
+            ("1", "1"),
+            ("0", "0"),
+            (r#""1""#, "1"),
+            (r#""0""#, "0"),
+            ("true", "1"),
+            ("false", "0"),
+            ("null", "null"),
+        ]);
+        refuses::<Flag>(&["2", r#""yes""#, "1.0", "[]"]);
+        reads::<ProductStatus>(&[("1", "1"), (r#""2""#, "2")]);
+        refuses::<ProductStatus>(&["0", "3", "true", r#""enabled""#]);
+    }
+
+    #[test]
+    fn countries_and_currencies() {
+        reads::<Country>(&[
+            (r#""US""#, r#""US""#),
+            (r#""de""#, r#""DE""#),
+            (r#""""#, "null"),
+        ]);
+        refuses::<Country>(&[r#""USA""#, r#""U""#, r#""U1""#, r#""\u00e9""#, "12", "[]"]);
+        reads::<Currency>(&[(r#""USD""#, r#""USD""#)]);
+        refuses::<Currency>(&[r#""US""#, r#""US$""#, "[]"]);
+    }
+
+    #[test]
+    fn timestamps() {
+        let evening = r#""2026-06-18T20:27:11Z""#;
+        reads::<Timestamp>(&[
+            (r#""2026-06-18 20:27:11""#, evening),
+            (r#""2026-06-18T20:27:11Z""#, evening),
+            (r#""2026-06-18T22:27:11+02:00""#, evening),
+            (r#""2026-06-18T15:57:11-0430""#, evening),
+            (r#""2026-06-18T20:27:11.5Z""#, r#""2026-06-18T20:27:11.5Z""#),
+            (r#""2026-06-18 20:27:11.000000""#, evening),
+            (r#""0000-00-00 00:00:00""#, "null"),
+            ("null", "null"),
+            (r#""""#, "null"),
+        ]);
+        refuses::<Timestamp>(&[
+            r#""2026-06-18""#,
+            r#""2026-13-01 00:00:00""#,
+            r#""2026-02-30 00:00:00""#,
+            r#""2026-06-18 24:00:00""#,
+            r#""2026-06-18 20:27:11 ""#,
+            r#""2026-06-18T20:27:11.Z""#,
+            r#""2026-06-18T20:27:11.0000000001Z""#,
+            r#""2026-06-18T20:27:11+25:00""#,
+            r#""+026-06-18T20:27:11Z""#,
+            r#""0000-01-01T00:00:00+01:00""#,
+            r#""now""#,
+            r#""2026-06-1é 20:27:11""#,
+            "1781814431",
+        ]);
+        refuses::<Timestamp>(&STRUCTURES);
+    }
+
+    proptest! {
+        #[test]
+        fn an_amount_is_the_same_however_it_is_written(mantissa in -10_i64.pow(15)..10_i64.pow(15), scale in 0_u32..=4) {
+            let amount = Decimal::new(mantissa, scale);
+            let mut padded = amount;
+            padded.rescale(6);
+            let number = canonical::<Money>(&amount.to_string());
+            prop_assert_eq!(&number, &canonical::<Money>(&format!("\"{amount}\"")));
+            prop_assert_eq!(&number, &canonical::<Money>(&format!("\"{padded}\"")));
+            let text = number.unwrap();
+            prop_assert_eq!(Decimal::from_str_exact(text.as_str().unwrap()).unwrap(), amount);
+        }
+
+        #[test]
+        fn a_moment_is_the_same_however_it_is_written(second in -62_167_219_200_i64..253_402_300_799, hours in -12_i8..=14) {
+            let moment = OffsetDateTime::from_unix_timestamp(second).unwrap();
+            let utc = moment.format(&Rfc3339).unwrap();
+            let mysql = utc.replace('T', " ").replace('Z', "");
+            prop_assert_eq!(canonical::<Timestamp>(&format!("\"{mysql}\"")), Ok(utc.clone().into()));
+            let there = moment.checked_to_offset(UtcOffset::from_hms(hours, 0, 0).unwrap());
+            if let Some(there) = there.filter(|there| (0..=9999).contains(&there.year())) {
+                let there = there.format(&Rfc3339).unwrap();
+                prop_assert_eq!(canonical::<Timestamp>(&format!("\"{there}\"")), Ok(utc.into()));
+            }
+        }
+
+        #[test]
+        fn no_string_panics(text: String) {
+            let json = serde_json::to_string(&text).unwrap();
+            let _ = (canonical::<Id>(&json), canonical::<Text>(&json), canonical::<Email>(&json), canonical::<Money>(&json));
+            let _ = (canonical::<Timestamp>(&json), canonical::<Country>(&json), canonical::<Flag>(&json));
+        }
+
+        #[test]
+        fn no_near_date_panics(text in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{0,12})?([Z+-][0-9:]{0,6})?") {
+            let _ = canonical::<Timestamp>(&format!("\"{text}\""));
+        }
+    }
+}
