@@ -425,7 +425,7 @@ mod tests {
                 "public_keys, number 1: no PEM block",
             ),
             (r#"{"hmac_secret":"hush hush hush hush"}"#, "must be JSON"),
-            (r#"hush"#, "must be JSON"),
+            ("hush", "must be JSON"),
             (r#"{"hmac_secrets":{"hush":1}}"#, "must be JSON"),
         ];
         for (json, reason) in cases {

@@ -152,8 +152,8 @@ impl<C: Channel> Function<C> {
                 .and_then(plain_id),
             event_id: event_id.as_deref(),
             violations: result.as_ref().err().map_or(0, Failure::violations),
-            spent_ms: started.elapsed().as_millis(),
-            left_ms: deadline.remaining().as_millis(),
+            spent_ms: millis(started.elapsed()),
+            left_ms: millis(deadline.remaining()),
             cold_start: self.cold.replace(false),
         }
         .write();
@@ -166,6 +166,10 @@ impl<C: Channel> Function<C> {
             ),
         })
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 /// What became of an event that nothing was wrong with.

@@ -36,8 +36,8 @@ pub(crate) struct Line<'a> {
     pub(crate) shop_request_id: Option<&'a str>,
     pub(crate) event_id: Option<&'a str>,
     pub(crate) violations: usize,
-    pub(crate) spent_ms: u128,
-    pub(crate) left_ms: u128,
+    pub(crate) spent_ms: u64,
+    pub(crate) left_ms: u64,
     pub(crate) cold_start: bool,
 }
 
