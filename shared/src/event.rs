@@ -572,7 +572,7 @@ mod tests {
             "items": { "998": { "item_id": "998", "sku": 1001, "qty_ordered": "2.0000", "price": "31.080000" } },
             "addresses": {
                 "5": { "address_type": "shipping", "street": "12/3 Example Road\nUnit 4", "postcode": 97477, "region": { "region": "Oregon", "region_code": "OR", "region_id": 49 }, "country_id": "us" },
-                "6": { "address_type": "billing", "street": ["12/3 Example Road", "Unit 4"], "region": "Oregon", "region_id": "49" },
+                "6": { "address_type": "billing", "street": ["12/3 Example Road", null, "Unit 4", ""], "region": "Oregon", "region_id": "49" },
                 "7": { "address_type": "other" },
             },
             "payment": { "method": "checkmo", "amount_paid": null, "cc_number": null },

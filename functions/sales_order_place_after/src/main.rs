@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use shared::{Channel, model::Order};
+use shared::{Channel, Violations, model::Order};
 
 struct SalesOrderPlaceAfter;
 
@@ -15,6 +15,12 @@ impl Channel for SalesOrderPlaceAfter {
         "items",
     ];
     type Entity = Order;
+
+    fn check(order: &Order, violations: &mut Violations) {
+        if order.items.as_ref().is_some_and(Vec::is_empty) {
+            violations.add_at("/items", "must not be empty");
+        }
+    }
 }
 
 fn main() -> ExitCode {

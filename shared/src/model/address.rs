@@ -3,7 +3,7 @@ use serde_json::value::RawValue;
 
 use super::{
     decode::{Decode, Violations, entity},
-    scalar::{Code, Country, Email, Text, scalar_from_raw},
+    scalar::{Code, Country, Email, Scalar, Text, Token, scalar_from_raw},
 };
 
 entity! {
@@ -103,14 +103,43 @@ impl Decode for Street {
         violations: &mut Violations,
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
-        if raw.get().starts_with(['{', '[']) {
-            let lines = Vec::decode(raw, violations).map_err(serde::de::Error::custom)?;
-            return Ok(lines.filter(|lines| !lines.is_empty()).map(Self));
+        let lines = if raw.get().starts_with(['{', '[']) {
+            let lines = Vec::<Line>::decode(raw, violations).map_err(serde::de::Error::custom)?;
+            lines
+                .unwrap_or_default()
+                .into_iter()
+                .map(|Line(line)| line)
+                .collect()
+        } else {
+            let whole: Option<Text> = scalar_from_raw(raw, violations);
+            whole.map_or_else(Vec::new, |Text(whole)| {
+                whole.lines().map(str::to_owned).collect()
+            })
+        };
+        let lines: Vec<Text> = lines
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .map(Text)
+            .collect();
+        Ok((!lines.is_empty()).then_some(Self(lines)))
+    }
+}
+
+/// One line of a street; a list may hold null for a line that is not used.
+struct Line(String);
+
+impl Scalar for Line {
+    const EXPECTS: &'static str = Text::EXPECTS;
+
+    fn is_absent(_: &Token<'_>) -> bool {
+        false
+    }
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        match token {
+            Token::Null => Some(Self(String::new())),
+            _ => Text::from_token(token).map(|Text(line)| Self(line)),
         }
-        let whole: Option<Text> = scalar_from_raw(raw, violations);
-        Ok(whole
-            .filter(|text| !text.0.is_empty())
-            .map(|Text(text)| Self(text.lines().map(|line| Text(line.to_owned())).collect())))
     }
 }
 
