@@ -1,0 +1,93 @@
+//! The development tool: it signs and sends webhooks as a shop does, and keeps the sample requests under `events/` in step
+//! with their bodies. It never runs in Lambda.
+
+mod samples;
+mod send;
+mod sign;
+
+use std::{io, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Signs and sends webhooks as a shop does, and keeps the sample requests in step.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Send(Box<send::Arguments>),
+    Samples(samples::Arguments),
+}
+
+impl Command {
+    /// Whether all went well: it is the exit code.
+    fn run(&self) -> Result<bool> {
+        let mut out = io::stdout().lock();
+        match self {
+            Self::Send(send) => send.run(&mut out),
+            Self::Samples(samples) => samples.run(&mut out),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(reason) => {
+            eprintln!("local: {reason:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        let refused = |arguments: &[&str]| {
+            let arguments = ["local"].iter().chain(arguments);
+            Cli::try_parse_from(arguments).is_err()
+        };
+        let send = ["send", "body.json", "--url", "http://127.0.0.1/"];
+        assert!(!refused(&send));
+        assert!(refused(&["send", "body.json"]), "no --url");
+        for wrong in [
+            ["--url", "ftp://127.0.0.1/"],
+            ["--scheme", "md5"],
+            ["--count", "0"],
+            ["--concurrency", "0"],
+            ["--timeout-ms", "0"],
+            ["--header", "no colon"],
+            ["--header", "a name: value"],
+        ] {
+            // The last --url would win, were it not refused.
+            let without_url = &send[..2];
+            let url = if wrong[0] == "--url" {
+                &[][..]
+            } else {
+                &send[2..]
+            };
+            assert!(
+                refused(&[without_url, url, &wrong[..]].concat()),
+                "{wrong:?}"
+            );
+        }
+        let both = [&send[..], &["--secret", "a", "--secret-file", "b"]].concat();
+        assert!(refused(&both), "two secrets");
+    }
+}

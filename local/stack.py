@@ -1,0 +1,382 @@
+"""The bundle on one machine: template.yaml deployed to an emulator of AWS, with the binaries that cargo built here.
+
+    stack.py up        bring it up and keep it up
+    stack.py demo      bring it up, send a signed sample of every channel, show answers and messages
+    stack.py samples   replay every request under events/ and write down its answer and message
+
+Everything listens on loopback only and lives in target/stack/.
+"""
+
+import argparse
+import atexit
+import base64
+import contextlib
+import gzip
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from samcli.yamlhelper import yaml_parse
+
+ROOT = Path(__file__).resolve().parent.parent
+EVENTS = ROOT / "events"
+STATE = ROOT / "target" / "stack"
+STACK_NAME = "commerce-webhooks"
+REGION = "eu-west-1"
+# The emulator takes any credentials; real ones must never reach it.
+CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
+PORT = 4566
+
+
+def channels():
+    """The channels in the order of the template: name -> logical id of the function."""
+    resources = template()["Resources"]
+    functions = {name: one for name, one in resources.items() if one["Type"] == "AWS::Serverless::Function"}
+    return {one["Metadata"]["BuildProperties"]["Binary"]: name for name, one in functions.items()}
+
+
+def template():
+    return yaml_parse((ROOT / "template.yaml").read_text())
+
+
+def sample_keys(*more_public_keys):
+    """The content of the secret: the sample keys, with which everything under events/ is signed."""
+    folder = EVENTS / "sample-keys"
+    return json.dumps({
+        "hmac_secrets": [(folder / "hmac-secret.txt").read_text().strip()],
+        "public_keys": [(folder / "public-key.pem").read_text(), *more_public_keys],
+    })
+
+
+def sample_requests():
+    """Every sample: channel, case, the API Gateway request."""
+    for path in sorted(EVENTS.glob("*/*.request.json")):
+        yield path.parent.name, path.name.removesuffix(".request.json"), json.loads(path.read_text())
+
+
+class Stack:
+    """The emulator and the deployed bundle. Use it in a `with`, so that nothing is left running."""
+
+    def __init__(self, port=PORT, keys=None, parameters=None):
+        self.port = free_port(port)
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.keys = keys or sample_keys()
+        self.parameters = parameters or {}
+        self.outputs = {}
+
+    def client(self, service):
+        quick = Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60)
+        return boto3.client(service, endpoint_url=self.endpoint, config=quick, **CREDENTIALS)
+
+    def __enter__(self):
+        STATE.mkdir(parents=True, exist_ok=True)
+        log = (STATE / "emulator.log").open("w")
+        environment = {
+            **os.environ,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "IOT_MTLS_ENABLED": "0",
+            "STATE_DIR": str(STATE / "state"),
+            "S3_DATA_DIR": str(STATE / "s3"),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "MINISTACK_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+        emulator = Path(sys.executable).with_name("ministack")
+        self.process = subprocess.Popen([emulator], env=environment, stdout=log, stderr=log, start_new_session=True)
+        atexit.register(self.stop)
+        try:
+            self.wait_until_ready()
+            self.deploy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends the emulator and the functions that it started, which are of its process group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def wait_until_ready(self):
+        for _ in range(300):
+            if self.process.poll() is not None:
+                raise SystemExit(f"the emulator did not start, see {STATE / 'emulator.log'}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.1)
+        raise SystemExit(f"the emulator is not ready, see {STATE / 'emulator.log'}")
+
+    def deploy(self):
+        bundle = template()
+        bucket = "code"
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        for channel, name in channels().items():
+            s3.put_object(Bucket=bucket, Key=channel, Body=package(channel))
+            function = bundle["Resources"][name]
+            function["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": channel}
+            del function["Metadata"]
+        del bundle["Globals"]["Function"]["CodeUri"]
+        # The samples are signed with keys that are known in advance.
+        secret = bundle["Resources"]["WebhookKeys"]["Properties"]
+        del secret["GenerateSecretString"]
+        secret["SecretString"] = self.keys
+
+        cloudformation = self.client("cloudformation")
+        parameters = {"Architecture": machine(), **self.parameters}
+        cloudformation.create_stack(
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps(bundle),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()],
+        )
+        for _ in range(600):
+            stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+            if stack["StackStatus"] != "CREATE_IN_PROGRESS":
+                break
+            time.sleep(0.1)
+        if stack["StackStatus"] != "CREATE_COMPLETE":
+            events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+            reasons = [event.get("ResourceStatusReason", "") for event in events if "FAILED" in event["ResourceStatus"]]
+            raise SystemExit(f"the deployment failed: {stack['StackStatus']} {reasons}")
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        self.add_routes()
+
+    def add_routes(self):
+        """SAM writes an API's routes as OpenAPI, which the emulator does not read. Made here from the same template."""
+        gateway = self.client("apigatewayv2")
+        self.api = gateway.get_apis()["Items"][0]["ApiId"]
+        for name, resource in template()["Resources"].items():
+            for event in resource.get("Properties", {}).get("Events", {}).values():
+                integration = gateway.create_integration(
+                    ApiId=self.api,
+                    IntegrationType="AWS_PROXY",
+                    IntegrationUri=self.function(name),
+                    PayloadFormatVersion="2.0",
+                )
+                method, path = event["Properties"]["Method"], event["Properties"]["Path"]
+                target = f"integrations/{integration['IntegrationId']}"
+                gateway.create_route(ApiId=self.api, RouteKey=f"{method} {path}", Target=target)
+
+    def function(self, logical_id):
+        """ARN of a function of the template."""
+        stack = self.client("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)
+        physical = stack["StackResourceDetail"]["PhysicalResourceId"]
+        return f"arn:aws:lambda:{REGION}:000000000000:function:{physical}"
+
+    def url(self, channel):
+        """Where the shop would post: the route of the channel at the emulated gateway."""
+        return f"{self.endpoint}/_aws/execute-api/{self.api}/$default/webhook/observer.{channel}"
+
+    def post(self, channel, headers, body):
+        """Posts to the gateway: status, body, milliseconds."""
+        request = urllib.request.Request(self.url(channel), body, headers, method="POST")
+        started = time.monotonic()
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                status, answer = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            status, answer = error.code, error.read()
+        return status, answer.decode(), (time.monotonic() - started) * 1000
+
+    def invoke(self, channel, request):
+        """Invokes the function as `sam local invoke` would: its answer and its log."""
+        arn = self.function(channels()[channel])
+        payload = json.dumps(request).encode()
+        result = self.client("lambda").invoke(FunctionName=arn, Payload=payload, LogType="Tail")
+        answer = json.loads(result["Payload"].read())
+        return answer, base64.b64decode(result.get("LogResult", "")).decode()
+
+    def queue(self, channel):
+        """URL of the queue of a channel."""
+        properties = template()["Resources"][channels()[channel]]["Properties"]
+        return self.outputs[f"{properties['Environment']['Variables']['QUEUE_URL']['Ref']}Url"]
+
+    def messages(self, queue):
+        """Takes all messages out of a queue."""
+        sqs = self.client("sqs")
+        taken = []
+        while batch := sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
+        ).get("Messages"):
+            for message in batch:
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                taken.append(readable(message))
+        return taken
+
+
+def readable(message):
+    """What matters of a message to its consumer, the body as JSON."""
+    attributes = {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+    body = message["Body"]
+    if attributes.get("content-encoding") == "gzip, base64":
+        body = gzip.decompress(base64.b64decode(body))
+    return {
+        "MessageGroupId": message["Attributes"]["MessageGroupId"],
+        "MessageDeduplicationId": message["Attributes"]["MessageDeduplicationId"],
+        "MessageAttributes": dict(sorted(attributes.items())),
+        "MessageBody": json.loads(body),
+    }
+
+
+def package(channel):
+    """The binary as Lambda wants it: a zip with an executable named bootstrap."""
+    binary = ROOT / "target" / "debug" / channel
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = 0o755 << 16
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr(entry, binary.read_bytes())
+    return archive.getvalue()
+
+
+def machine():
+    return "arm64" if os.uname().machine == "aarch64" else "x86_64"
+
+
+def free_port(wanted):
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
+    raise SystemExit("no free port on loopback")
+
+
+def replay(stack, channel, request):
+    """What a sample gives: the answer with its body as JSON, and the message, or None."""
+    answer, _ = stack.invoke(channel, request)
+    answer["body"] = json.loads(answer["body"])
+    messages = stack.messages(stack.queue(channel))
+    if len(messages) > 1:
+        raise SystemExit(f"{channel}: {len(messages)} messages for one event")
+    return answer, messages[0] if messages else None
+
+
+def write_expectations(stack):
+    for channel, case, request in sample_requests():
+        answer, message = replay(stack, channel, request)
+        for kind, content in (("answer", answer), ("message", message)):
+            path = EVENTS / channel / f"{case}.{kind}.json"
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        print(f"{channel}/{case}: {answer['statusCode']}{', queued' if message else ''}")
+
+
+def demo(stack):
+    """Sends the shop's default body of every channel and shows what came of it. True if all were accepted and queued."""
+    rows = []
+    queued = {}
+    for channel in channels():
+        request = json.loads((EVENTS / channel / "default.request.json").read_text())
+        status, answer, spent = stack.post(channel, request["headers"], request["body"].encode())
+        rows.append((channel, status, answer, spent))
+    for queue in {stack.queue(channel) for channel in channels()}:
+        for message in stack.messages(queue):
+            queued[message["MessageAttributes"]["channel"]] = message
+    show(stack, rows, queued)
+    return all(status == 200 and channel in queued for channel, status, _, _ in rows)
+
+
+def show(stack, rows, queued):
+    table = [("CHANNEL", "STATUS", "ANSWER", "MS", "QUEUE", "SUBJECT", "GROUP", "EVENT ID")]
+    for channel, status, answer, spent in rows:
+        message = queued.get(channel)
+        event = message["MessageBody"] if message else {}
+        operations = json.loads(answer)
+        operations = operations if isinstance(operations, list) else [operations]
+        table.append((
+            channel,
+            str(status),
+            " ".join(operation.get("op", operation.get("title", "?")) for operation in operations),
+            f"{spent:.0f}",
+            ("ERP" if "ErpQueue" in stack.queue(channel) else "CRM") if message else "nothing",
+            event.get("subject", "-"),
+            message["MessageGroupId"][:24] if message else "-",
+            event.get("id", "-"),
+        ))
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    colour = sys.stdout.isatty()
+    for number, row in enumerate(table):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        if colour:
+            code = "1" if number == 0 else "32" if row[1] == "200" and row[4] != "nothing" else "31"
+            line = f"\033[{code}m{line}\033[0m"
+        print(line)
+
+
+def introduce(stack):
+    place = next(iter(channels()))
+    print(f"""
+The bundle is up. Post signed events to
+
+  {stack.url(place)}
+
+or to any other channel: {", ".join(list(channels())[1:])}.
+
+In another terminal, sign and post a sample, then look at the functions' logs:
+
+  make send ARGS="events/{place}/ideal.body.json --url '{stack.url(place)}'"
+  tail -f target/stack/emulator.log
+
+Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credentials test/test:
+
+  ERP  {stack.outputs["ErpQueueUrl"]}
+  CRM  {stack.outputs["CrmQueueUrl"]}
+""")
+
+
+def stay_up():
+    print("Press Ctrl-C to end it.", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["up", "demo", "samples"])
+    parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback, if it is free (default {PORT})")
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    print("Deploying template.yaml to an emulator of AWS on loopback …", flush=True)
+    with Stack(arguments.port) as stack:
+        print(f"… up after {time.monotonic() - started:.1f} s.\n", flush=True)
+        if arguments.command == "samples":
+            write_expectations(stack)
+            return
+        if arguments.command == "demo":
+            print("A signed sample of every channel, as a shop writes it by default:\n", flush=True)
+            if not demo(stack):
+                raise SystemExit("\nNot every sample was accepted and queued.")
+        if arguments.command == "up" or sys.stdin.isatty() or os.environ.get("STAY"):
+            introduce(stack)
+            stay_up()
+        else:
+            print("\nAll accepted and queued. To keep the bundle up: make run STAY=1")
+
+
+if __name__ == "__main__":
+    main()
