@@ -11,6 +11,7 @@ import argparse
 import atexit
 import base64
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -39,6 +40,7 @@ CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "re
 PORT = 4566
 
 
+@functools.cache
 def channels():
     """The channels in the order of the template: name -> logical id of the function."""
     resources = template()["Resources"]
@@ -75,6 +77,7 @@ class Stack:
         self.parameters = parameters or {}
         self.outputs = {}
 
+    @functools.cache
     def client(self, service):
         quick = Config(retries={"max_attempts": 1}, connect_timeout=5, read_timeout=60)
         return boto3.client(service, endpoint_url=self.endpoint, config=quick, **CREDENTIALS)
@@ -179,6 +182,7 @@ class Stack:
                 target = f"integrations/{integration['IntegrationId']}"
                 gateway.create_route(ApiId=self.api, RouteKey=f"{method} {path}", Target=target)
 
+    @functools.cache
     def function(self, logical_id):
         """ARN of a function of the template."""
         stack = self.client("cloudformation").describe_stack_resource(StackName=STACK_NAME, LogicalResourceId=logical_id)
@@ -199,6 +203,14 @@ class Stack:
         except urllib.error.HTTPError as error:
             status, answer = error.code, error.read()
         return status, answer.decode(), (time.monotonic() - started) * 1000
+
+    def configure(self, channel, **variables):
+        """Changes environment variables of a function; None takes one away. The next request is a cold start."""
+        function = {"FunctionName": self.function(channels()[channel])}
+        aws = self.client("lambda")
+        environment = aws.get_function_configuration(**function)["Environment"]["Variables"] | variables
+        kept = {name: value for name, value in environment.items() if value is not None}
+        aws.update_function_configuration(**function, Environment={"Variables": kept})
 
     def invoke(self, channel, request):
         """Invokes the function as `sam local invoke` would: its answer and its log."""

@@ -41,20 +41,30 @@ impl Violations {
         }
     }
 
-    /// Notes that the place that is being read is wrong.
+    /// Notes that the place that is being read is wrong. A second remark on one place is dropped.
     pub fn add(&mut self, detail: &'static str) {
-        self.add_at("", detail);
+        self.note(self.place.clone(), detail, false);
     }
 
-    /// Notes that `below`, a pointer from the place that is being read, is wrong. A second remark on one place is dropped:
-    /// a field of the wrong type is not also missing.
+    /// Notes that `below`, a pointer from the place that is being read, is wrong. It is dropped when something at that place
+    /// or below it is known: a field of the wrong type is not also missing, a list of wrong elements is not also empty.
     pub fn add_at(&mut self, below: &str, detail: &'static str) {
+        self.note(format!("{}{below}", self.place), detail, true);
+    }
+
+    fn note(&mut self, pointer: String, detail: &'static str, unless_below: bool) {
         if self.list.len() >= VIOLATIONS_MAX {
             self.unlisted += 1;
             return;
         }
-        let pointer = format!("{}{below}", self.place);
-        if !self.list.iter().any(|known| known.pointer == pointer) {
+        let known = self
+            .list
+            .iter()
+            .filter_map(|known| known.pointer.strip_prefix(&pointer));
+        if !known
+            .into_iter()
+            .any(|rest| rest.is_empty() || (unless_below && rest.starts_with('/')))
+        {
             self.list.push(Violation { pointer, detail });
         }
     }

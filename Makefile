@@ -1,0 +1,78 @@
+# What this needs: Rust (by rustup), Python 3.9 or newer with venv, git, make. Everything else it installs here, under
+# .venv/ and target/, and nowhere else.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+VENV := $(CURDIR)/.venv
+TOOLS := $(VENV)/installed
+DENY := $(CURDIR)/target/tools/bin/cargo-deny
+DENY_VERSION := 0.20.2
+
+export PATH := $(VENV)/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION ?= eu-west-1
+
+.PHONY: help run test lint test-rust test-stack samples send build deploy clean prerequisites binaries
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
+	@STAY=$(STAY) python local/stack.py demo
+
+test: lint test-rust test-stack ## Check everything
+
+lint: $(TOOLS) $(DENY) ## Check style, template, licences and sources, without running anything
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+	sam validate --lint
+	cfn-lint template.yaml
+	$(DENY) --log-level error check bans licenses sources
+	@if git ls-remote -q https://github.com/RustSec/advisory-db HEAD > /dev/null 2>&1; \
+	then $(DENY) check advisories; \
+	else echo "advisories: not checked, the RustSec database is out of reach"; fi
+
+test-rust: prerequisites ## Run the tests of the crates
+	cargo test --quiet --workspace --locked
+
+test-stack: $(TOOLS) binaries ## Run the real functions against an emulated AWS
+	python -m pytest -q -p no:cacheprovider local/tests
+
+samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, messages, schemas
+	UPDATE_SCHEMAS=1 cargo test --quiet --workspace --bins schema_is_in_step
+	cargo run --quiet -p local -- samples
+	python local/stack.py samples
+
+send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
+	@cargo run --quiet -p local -- send $(ARGS)
+
+build: $(TOOLS) ## Build all functions for AWS, for arm64
+	sam build
+
+deploy: build ## Deploy to AWS; asks for what it needs
+	sam deploy --guided
+
+clean: ## Remove all that was built or installed here
+	rm -rf target .venv .aws-sam
+
+binaries: prerequisites
+	@echo "Building the functions …"
+	@cargo build --quiet --workspace --locked
+
+prerequisites:
+	@command -v cargo > /dev/null || { echo "make: Rust is missing; install it from https://rustup.rs"; exit 1; }
+
+$(TOOLS): local/requirements.txt
+	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2> /dev/null \
+	  || { echo "make: Python 3.9 or newer with venv is missing (Debian: apt install python3-venv)"; exit 1; }
+	@echo "Installing the tools into .venv …"
+	@python3 -m venv --clear $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(DENY): | prerequisites
+	@echo "Building cargo-deny into target/tools, once …"
+	@cargo install --quiet --locked --no-default-features --root target/tools --target-dir target/tools/build cargo-deny@$(DENY_VERSION)
+	@rm -rf target/tools/build

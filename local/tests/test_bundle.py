@@ -1,0 +1,312 @@
+"""The real functions, behind the real template, against SQS: what a shop gets and what a consumer reads."""
+
+import base64
+import copy
+import gzip
+import hashlib
+import hmac
+import json
+import random
+import socket
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import jsonschema
+import pytest
+from stack import EVENTS, ROOT, channels, replay, sample_requests
+
+SAMPLES = list(sample_requests())
+NAMES = [f"{channel}-{case}" for channel, case, _ in SAMPLES]
+SECRET = (EVENTS / "sample-keys" / "hmac-secret.txt").read_text().strip()
+
+
+def sample(channel, case="default"):
+    return json.loads((EVENTS / channel / f"{case}.request.json").read_text())
+
+
+def request(channel, body, **headers):
+    """An HMAC-signed request with this body (bytes, or something to be JSON)."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    made = sample(channel)
+    made["headers"] = {
+        "content-type": "application/json",
+        "x-adobe-commerce-request-id": made["headers"]["x-adobe-commerce-request-id"],
+        "x-adobe-signature": hmac.new(SECRET.encode(), raw, hashlib.sha256).hexdigest(),
+        **headers,
+    }
+    return with_body(made, raw)
+
+
+def with_body(made, raw):
+    """The request with a body of any bytes, as API Gateway passes on what is not text."""
+    made = copy.deepcopy(made)
+    made["isBase64Encoded"] = True
+    made["body"] = base64.b64encode(raw).decode()
+    return made
+
+
+def raw_body(made):
+    return base64.b64decode(made["body"]) if made["isBase64Encoded"] else made["body"].encode()
+
+
+def status(stack, channel, made):
+    return stack.invoke(channel, made)[0]["statusCode"]
+
+
+# Samples
+
+
+@pytest.mark.parametrize(("channel", "case", "made"), SAMPLES, ids=NAMES)
+def test_a_sample_gives_its_answer_and_its_message(stack, channel, case, made):
+    answer, message = replay(stack, channel, made)
+    assert answer == json.loads((EVENTS / channel / f"{case}.answer.json").read_text())
+    assert_nothing_leaks(channel, made, answer, log="")
+    expected = EVENTS / channel / f"{case}.message.json"
+    assert message == (json.loads(expected.read_text()) if expected.exists() else None)
+    if message:
+        schema = json.loads((ROOT / "shared" / "schema" / f"{channel}.json").read_text())
+        checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+        jsonschema.Draft202012Validator(schema, format_checker=checker).validate(message["MessageBody"])
+
+
+def test_the_shapes_of_one_order_give_one_canonical_order(stack):
+    def order(case):
+        message = json.loads((EVENTS / "sales_order_place_after" / f"{case}.message.json").read_text())
+        return message["MessageBody"]["data"]["order"]
+
+    assert order("ideal") == order("loaded") == order("spec-bare")
+
+
+@pytest.mark.parametrize("channel", list(channels()))
+def test_the_gateway_carries_a_shops_request(stack, channel):
+    made = sample(channel)
+    code, body, _ = stack.post(channel, made["headers"], raw_body(made))
+    assert (code, body) == (200, '{"op":"success"}')
+
+
+# Verification
+
+
+def test_a_body_of_php_signed_by_openssl_is_accepted_and_one_flipped_byte_is_not(stack, shop_key, tmp_path):
+    channel = "sales_order_place_after"
+    raw = (
+        rb'{"order":{"increment_id":"000000777","grand_total":"12.5000","order_currency_code":"EUR","customer_firstname":'
+        rb'"Zo\u00eb","items":{"5":{"sku":"A\/B","qty_ordered":"1.0000"}},"extension_attributes":[]}}'
+    )
+    (tmp_path / "signed").write_bytes(base64.b64encode(raw))
+    command = ["openssl", "dgst", "-sha256", "-sign", shop_key, tmp_path / "signed"]
+    signature = subprocess.run(command, check=True, capture_output=True).stdout
+
+    def signed(body, by):
+        made = sample(channel)
+        made["headers"]["x-adobe-commerce-webhook-signature"] = base64.b64encode(by).decode()
+        return with_body(made, body)
+
+    answer, message = replay(stack, channel, signed(raw, signature))
+    assert answer["statusCode"] == 200
+    assert message["MessageBody"]["data"]["order"]["customer_firstname"] == "Zoë"
+    assert message["MessageBody"]["data"]["order"]["items"] == [{"sku": "A/B", "qty_ordered": "1"}]
+
+    def flipped(content, index):
+        changed = bytearray(content)
+        changed[index] ^= 1
+        return bytes(changed)
+
+    for index in range(0, len(raw), 7):
+        assert status(stack, channel, signed(flipped(raw, index), signature)) == 401, f"byte {index} of the body"
+    for index in range(0, len(signature), 16):
+        assert status(stack, channel, signed(raw, flipped(signature, index))) == 401, f"byte {index} of the signature"
+    assert stack.messages(stack.queue(channel)) == []
+
+
+def test_header_names_come_in_any_case(stack):
+    made = sample("customer_delete_after", "ideal")
+    made["headers"] = {name.upper(): value for name, value in made["headers"].items()}
+    assert status(stack, "customer_delete_after", made) == 200
+
+
+def test_without_any_configuration_a_function_does_not_start():
+    for channel in channels():
+        ended = subprocess.run([ROOT / "target" / "debug" / channel], env={}, capture_output=True, text=True)
+        assert ended.returncode == 1
+        reasons = [json.loads(line)["message"] for line in ended.stdout.splitlines()]
+        assert any("WEBHOOK_KEYS: there is no key" in reason for reason in reasons), reasons
+        assert ended.stderr == ""
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "expected"),
+    [
+        (b"", {}, 400),
+        (b"not json", {}, 400),
+        (b'{"order":{}', {}, 400),
+        (b"[]", {}, 400),
+        (b'{"order":"\xff"}', {}, 400),
+        ({"event": "observer.sales_order_save_after", "order": {}}, {}, 400),
+        ({"order": {}}, {}, 422),
+        ({}, {}, 422),
+        ({"order": {}}, {"content-type": "text/xml"}, 415),
+        ({"order": {}}, {"content-encoding": "gzip"}, 415),
+        ({"order": {}}, {"x-adobe-signature": "0" * 64}, 401),
+        ({"order": {}}, {"x-adobe-signature": ""}, 401),
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong(stack, body, headers, expected):
+    answer, message = replay(stack, "sales_order_place_after", request("sales_order_place_after", body, **headers))
+    assert answer["statusCode"] == answer["body"]["status"] == expected
+    assert answer["headers"] == {"content-type": "application/problem+json"}
+    assert message is None
+
+
+def test_missing_fields_are_named_by_their_pointers(stack):
+    made = request("sales_order_place_after", {"data": {"order": {"items": {"5": {"name": "x"}}}}})
+    answer, _ = replay(stack, "sales_order_place_after", made)
+    assert {error["pointer"] for error in answer["body"]["errors"]} == {
+        "/data/order/increment_id",
+        "/data/order/grand_total",
+        "/data/order/order_currency_code",
+        "/data/order/items/5/sku",
+        "/data/order/items/5/qty_ordered",
+    }
+
+
+# Messages
+
+
+def test_a_repeat_is_one_message(stack):
+    made = request("catalog_product_save_after", {"product": {"entity_id": 7, "sku": "REPEATED"}})
+    for _ in range(3):
+        assert status(stack, "catalog_product_save_after", made) == 200
+    assert len(stack.messages(stack.queue("catalog_product_save_after"))) == 1
+
+
+def test_the_same_product_in_two_fresh_carts_is_two_messages(stack):
+    channel = "checkout_cart_product_add_after"
+    for shopper in ("shopper-1", "shopper-2", "shopper-2"):
+        made = request(channel, {"quote_item": {"sku": "CAP", "qty": 1}}, **{"x-adobe-commerce-request-id": shopper})
+        assert status(stack, channel, made) == 200
+    assert len(stack.messages(stack.queue(channel))) == 2
+
+
+def test_messages_of_one_order_share_a_group(stack):
+    bodies = {
+        "sales_order_save_after": {"order": {"entity_id": "61", "increment_id": "000000061", "state": "processing"}},
+        "sales_order_invoice_pay": {"invoice": {"entity_id": 9, "order_id": "61", "grand_total": 5, "state": "2"}},
+        "sales_order_shipment_save_after": {"shipment": {"entity_id": "3", "order_id": 61}},
+    }
+    for channel, body in bodies.items():
+        assert status(stack, channel, request(channel, body)) == 200
+    messages = stack.messages(stack.queue("sales_order_save_after"))
+    assert [message["MessageGroupId"] for message in messages] == ["order/61"] * 3
+    assert [message["MessageAttributes"]["channel"] for message in messages] == list(bodies)
+
+
+def test_an_event_over_the_limit_of_sqs_travels_compressed_and_whole(stack):
+    items = {str(i): {"sku": f"SKU-{i}", "qty_ordered": 1, "product_options": {"info": "x" * 900}} for i in range(2000)}
+    body = {"data": {"order": {"entity_id": 5, "increment_id": "000000005", "state": "new", "items": items}}}
+    answer, message = replay(stack, "sales_order_save_after", request("sales_order_save_after", body))
+    assert answer["statusCode"] == 200
+    assert message["MessageAttributes"]["content-encoding"] == "gzip, base64"
+    assert message["MessageBody"]["data"]["original"] == body["data"]["order"]
+
+
+def test_an_event_that_no_message_can_hold_is_refused(stack):
+    noise = base64.b64encode(random.Random(1).randbytes(2_000_000)).decode()
+    body = {"order": {"entity_id": 5, "increment_id": "000000005", "state": "new", "noise": noise}}
+    answer, message = replay(stack, "sales_order_save_after", request("sales_order_save_after", body))
+    assert (answer["statusCode"], message) == (413, None)
+
+
+# Faults
+
+
+def values(thing):
+    """Every value of a payload, as text, that is long enough to be told from others."""
+    if isinstance(thing, dict):
+        for value in thing.values():
+            yield from values(value)
+    elif isinstance(thing, list):
+        for value in thing:
+            yield from values(value)
+    elif not isinstance(thing, bool) and len(str(thing)) >= 5:
+        yield str(thing)
+
+
+# What the logs may say, though a payload says it too: names of channels and entities.
+def loggable(value, channel):
+    return value in channel or value.removeprefix("observer.") == channel or value in ("order", "product", "customer")
+
+
+def at_all_channels(work):
+    with ThreadPoolExecutor(len(channels())) as pool:
+        return dict(zip(channels(), pool.map(work, channels())))
+
+
+def with_queue_at(stack, port, timeout_ms):
+    """Invokes every channel, cold, while its queue is at another port: answer, log and seconds."""
+
+    def one(channel):
+        stack.configure(
+            channel, AWS_ENDPOINT_URL_SQS=f"http://127.0.0.1:{port}", HOOK_TIMEOUT_MS=str(timeout_ms), LOG_LEVEL="trace"
+        )
+        made = sample(channel)
+        made["requestContext"]["timeEpoch"] = int(time.time() * 1000)
+        started = time.monotonic()
+        try:
+            answer, log = stack.invoke(channel, made)
+        finally:
+            spent = time.monotonic() - started
+            stack.configure(channel, AWS_ENDPOINT_URL_SQS=None, HOOK_TIMEOUT_MS="5000", LOG_LEVEL="info")
+        return answer, log, spent
+
+    return at_all_channels(one)
+
+
+def assert_nothing_leaks(channel, made, answer, log):
+    secrets = [SECRET, *(value for name, value in made["headers"].items() if name.endswith("signature"))]
+    for value in [*values(json.loads(raw_body(made))), *secrets]:
+        if not loggable(value, channel):
+            assert value not in log, f"{channel}: a value of the event is in the log"
+            assert value not in json.dumps(answer), f"{channel}: a value of the event is in the answer"
+
+
+def test_a_stopped_queue_gives_503_in_time_and_no_log_of_the_event(stack):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        results = with_queue_at(stack, nobody.getsockname()[1], 5000)
+    for channel, (answer, log, spent) in results.items():
+        assert answer["statusCode"] == 503, channel
+        assert json.loads(answer["body"])["type"] == "urn:commerce-webhooks:queue_unreachable"
+        assert spent < 5, channel
+        assert '"forwarded":"no"' in log
+        assert_nothing_leaks(channel, sample(channel), answer, log)
+
+
+def test_a_silent_queue_gives_504_in_time_and_says_that_nobody_knows(stack):
+    silent = socket.create_server(("127.0.0.1", 0), backlog=64)
+    kept = []
+    threading.Thread(target=lambda: [kept.append(silent.accept()) for _ in range(64)], daemon=True).start()
+    results = with_queue_at(stack, silent.getsockname()[1], 3000)
+    for channel, (answer, log, spent) in results.items():
+        assert answer["statusCode"] == 504, channel
+        assert spent < 3, channel
+        assert '"forwarded":"unknown"' in log
+        assert_nothing_leaks(channel, sample(channel), answer, log)
+
+
+def test_accepted_events_are_not_logged_either(stack):
+    def one(channel):
+        stack.configure(channel, LOG_LEVEL="trace")
+        answer, log = stack.invoke(channel, sample(channel))
+        stack.configure(channel, LOG_LEVEL="info")
+        return answer, log
+
+    for channel, (answer, log) in at_all_channels(one).items():
+        assert answer["statusCode"] == 200
+        assert '"outcome":"accepted"' in log
+        assert_nothing_leaks(channel, sample(channel), answer, log)

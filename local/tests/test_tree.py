@@ -1,0 +1,55 @@
+"""Every channel has all its parts, and what is said twice is said alike."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from stack import EVENTS, ROOT, channels, template
+
+FUNCTIONS = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()}
+HOOKS = {method.get("name"): method for method in ElementTree.parse(ROOT / "commerce" / "webhooks.xml").getroot()}
+
+
+def test_there_are_eight_channels():
+    assert len(FUNCTIONS) == 8
+
+
+def test_nothing_is_there_without_its_channel():
+    assert set(channels()) == FUNCTIONS, "template.yaml and functions/"
+    assert set(HOOKS) == {f"observer.{channel}" for channel in FUNCTIONS}, "commerce/webhooks.xml and functions/"
+    assert {path.name for path in EVENTS.iterdir() if path.is_dir()} == {*FUNCTIONS, "sample-keys"}, "events/ and functions/"
+    assert {path.stem for path in (ROOT / "shared" / "schema").iterdir()} == FUNCTIONS, "shared/schema/ and functions/"
+
+
+@pytest.mark.parametrize("channel", sorted(FUNCTIONS))
+def test_a_channel_is_complete(channel):
+    folder = ROOT / "functions" / channel
+    assert f'name = "{channel}"' in (folder / "Cargo.toml").read_text(), "the binary is named like the channel"
+    main = (folder / "src" / "main.rs").read_text()
+    assert f'const NAME: &str = "{channel}";' in main, "the channel knows its own name"
+    assert "assert_in_step" in main, "its schema is held in step"
+
+    events = template()["Resources"][channels()[channel]]["Properties"]["Events"]
+    routes = [(event["Properties"]["Method"], event["Properties"]["Path"]) for event in events.values()]
+    assert routes == [("POST", f"/webhook/observer.{channel}")]
+
+    cases = {path.name.split(".")[0] for path in (EVENTS / channel).glob("*.body.json")}
+    assert {"ideal", "default"} <= cases and len(cases) >= 3, "the spec's body, the shop's, and one that is not accepted"
+    statuses = []
+    for case in cases:
+        assert (EVENTS / channel / f"{case}.request.json").exists(), case
+        answer = (EVENTS / channel / f"{case}.answer.json").read_text()
+        statuses.append('"op": "success"' in answer)
+        assert (EVENTS / channel / f"{case}.message.json").exists() == statuses[-1], case
+    assert not all(statuses), "one case is not accepted"
+
+
+@pytest.mark.parametrize("channel", sorted(FUNCTIONS))
+def test_a_hook_fits_the_template(channel):
+    method = HOOKS[f"observer.{channel}"]
+    hooks = list(method.iter("hook"))
+    assert len(hooks) == 1
+    hook = hooks[0]
+    assert hook.get("url") == f"{{env:COMMERCE_WEBHOOKS_URL}}/webhook/observer.{channel}"
+    assert hook.get("timeout") == str(template()["Parameters"]["HookTimeoutMs"]["Default"])
+    assert hook.get("ttl") == "0", "a cached answer forwards nothing"
+    assert hook.get("method") == "POST"
