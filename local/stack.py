@@ -165,6 +165,7 @@ class Stack:
             raise SystemExit(f"the deployment failed: {stack['StackStatus']} {reasons}")
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.add_routes()
+        self.write_variables()
 
     def add_routes(self):
         """SAM writes an API's routes as OpenAPI, which the emulator does not read. Made here from the same template."""
@@ -181,6 +182,18 @@ class Stack:
                 method, path = event["Properties"]["Method"], event["Properties"]["Path"]
                 target = f"integrations/{integration['IntegrationId']}"
                 gateway.create_route(ApiId=self.api, RouteKey=f"{method} {path}", Target=target)
+
+    def write_variables(self):
+        """For `sam local invoke --env-vars`, which resolves neither the secret nor the queues of the template."""
+        variables = {
+            name: {
+                "WEBHOOK_KEYS": self.keys,
+                "QUEUE_URL": self.queue(channel),
+                "AWS_ENDPOINT_URL_SQS": self.endpoint,
+            }
+            for channel, name in channels().items()
+        }
+        (STATE / "env.json").write_text(json.dumps(variables, indent=2))
 
     @functools.cache
     def function(self, logical_id):
@@ -300,21 +313,23 @@ def write_expectations(stack):
 
 def demo(stack):
     """Sends the shop's default body of every channel and shows what came of it. True if all were accepted and queued."""
+    print("Sending a signed sample of every channel, as a shop writes it by default …\n", flush=True)
     rows = []
     queued = {}
     for channel in channels():
         request = json.loads((EVENTS / channel / "default.request.json").read_text())
         status, answer, spent = stack.post(channel, request["headers"], request["body"].encode())
         rows.append((channel, status, answer, spent))
-    for queue in {stack.queue(channel) for channel in channels()}:
+    for queue in dict.fromkeys(stack.queue(channel) for channel in channels()):
         for message in stack.messages(queue):
             queued[message["MessageAttributes"]["channel"]] = message
+    show_message(queued)
     show(stack, rows, queued)
     return all(status == 200 and channel in queued for channel, status, _, _ in rows)
 
 
 def show(stack, rows, queued):
-    table = [("CHANNEL", "STATUS", "ANSWER", "MS", "QUEUE", "SUBJECT", "GROUP", "EVENT ID")]
+    table = [("CHANNEL", "STATUS", "ANSWER", "MS", "QUEUE", "SUBJECT", "EVENT ID")]
     for channel, status, answer, spent in rows:
         message = queued.get(channel)
         event = message["MessageBody"] if message else {}
@@ -327,7 +342,6 @@ def show(stack, rows, queued):
             f"{spent:.0f}",
             ("ERP" if "ErpQueue" in stack.queue(channel) else "CRM") if message else "nothing",
             event.get("subject", "-"),
-            message["MessageGroupId"][:24] if message else "-",
             event.get("id", "-"),
         ))
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
@@ -338,6 +352,21 @@ def show(stack, rows, queued):
             code = "1" if number == 0 else "32" if row[1] == "200" and row[4] != "nothing" else "31"
             line = f"\033[{code}m{line}\033[0m"
         print(line)
+
+
+def show_message(queued):
+    """One message as its consumer reads it, and where the others are."""
+    folder = STATE / "messages"
+    folder.mkdir(exist_ok=True)
+    for channel, message in queued.items():
+        (folder / f"{channel}.json").write_text(json.dumps(message, indent=2, ensure_ascii=False) + "\n")
+    if queued:
+        channel, message = next(iter(queued.items()))
+        shown = json.loads(json.dumps(message))
+        shown["MessageBody"]["data"]["original"] = "… the entity as the shop sent it …"
+        print(f"One of the messages, as its consumer reads it ({channel}):\n")
+        print(json.dumps(shown, indent=2, ensure_ascii=False))
+        print(f"\nAll of them, whole: {folder.relative_to(ROOT)}/\n")
 
 
 def introduce(stack):
@@ -380,14 +409,13 @@ def main():
             write_expectations(stack)
             return
         if arguments.command == "demo":
-            print("A signed sample of every channel, as a shop writes it by default:\n", flush=True)
             if not demo(stack):
                 raise SystemExit("\nNot every sample was accepted and queued.")
         if arguments.command == "up" or sys.stdin.isatty() or os.environ.get("STAY"):
             introduce(stack)
             stay_up()
         else:
-            print("\nAll accepted and queued. To keep the bundle up: make run STAY=1")
+            print("\nEight events accepted, eight messages queued. To keep the bundle up: make run STAY=1")
 
 
 if __name__ == "__main__":
