@@ -186,12 +186,7 @@ class Stack:
     def write_variables(self):
         """For `sam local invoke --env-vars`, which resolves neither the secret nor the queues of the template."""
         variables = {
-            name: {
-                "WEBHOOK_KEYS": self.keys,
-                "QUEUE_URL": self.queue(channel),
-                "AWS_ENDPOINT_URL_SQS": self.endpoint,
-            }
-            for channel, name in channels().items()
+            name: {"WEBHOOK_KEYS": self.keys, "QUEUE_URL": self.queue(channel)} for channel, name in channels().items()
         }
         (STATE / "env.json").write_text(json.dumps(variables, indent=2))
 
@@ -401,6 +396,8 @@ def main():
     parser.add_argument("command", choices=["up", "demo", "samples"])
     parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback, if it is free (default {PORT})")
     arguments = parser.parse_args()
+    # As Ctrl-C does, so that nothing is left running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     print("Deploying template.yaml to an emulator of AWS on loopback …", flush=True)
     with Stack(arguments.port) as stack:

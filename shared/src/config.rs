@@ -56,8 +56,10 @@ impl Settings {
             problems: Vec::new(),
         };
         let hook_timeout = reader.hook_timeout();
+        let keys = reader.keys();
+        let queue_url = reader.required("QUEUE_URL", "the URL of the SQS FIFO queue is missing");
         let settings = Self {
-            keys: reader.keys(),
+            keys,
             hook_timeout,
             source: reader.optional("EVENT_SOURCE"),
             forward_original: reader.choice(
@@ -77,11 +79,9 @@ impl Settings {
                 ],
             ),
             queue: QueueSettings {
-                url: reader.required("QUEUE_URL", "the URL of the SQS FIFO queue is missing"),
+                endpoint: reader.queue_endpoint(&queue_url),
+                url: queue_url,
                 region: reader.required("AWS_REGION", "the region is missing; Lambda sets it"),
-                endpoint: reader
-                    .optional("AWS_ENDPOINT_URL_SQS")
-                    .or_else(|| reader.optional("AWS_ENDPOINT_URL")),
                 credentials: Credentials::new(
                     reader.required(
                         "AWS_ACCESS_KEY_ID",
@@ -165,6 +165,22 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             );
         }
         timeout
+    }
+
+    /// Where the queue is asked: where its URL points, unless AWS's own variables say otherwise. An emulator's queue is then
+    /// found without them; `sam local invoke` passes on no variable that the template does not name.
+    fn queue_endpoint(&mut self, queue_url: &str) -> String {
+        let origin = queue_url.split_once("://").and_then(|(scheme, rest)| {
+            let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+            matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
+        });
+        if origin.is_none() && !queue_url.is_empty() {
+            self.problem("QUEUE_URL", "must be a URL with http or https");
+        }
+        self.optional("AWS_ENDPOINT_URL_SQS")
+            .or_else(|| self.optional("AWS_ENDPOINT_URL"))
+            .or(origin)
+            .unwrap_or_default()
     }
 
     fn keys(&mut self) -> Keys {
@@ -327,7 +343,10 @@ mod tests {
         );
         assert_eq!((settings.source, settings.forward_original), (None, true));
         assert_eq!(settings.log_level, LevelFilter::INFO);
-        assert_eq!(settings.queue.endpoint, None);
+        assert_eq!(
+            settings.queue.endpoint,
+            "https://sqs.eu-west-1.amazonaws.com"
+        );
     }
 
     #[test]
@@ -344,10 +363,20 @@ mod tests {
             (Some("https://shop.example"), false)
         );
         assert_eq!(settings.log_level, LevelFilter::DEBUG);
-        assert_eq!(
-            settings.queue.endpoint.as_deref(),
-            Some("http://127.0.0.1:4566")
+        assert_eq!(settings.queue.endpoint, "http://127.0.0.1:4566");
+    }
+
+    #[test]
+    fn the_queue_is_asked_where_its_url_points_unless_told_otherwise() {
+        let endpoint = |changes: &[(&str, &str)]| read(changes).unwrap().queue.endpoint;
+        let local = ("QUEUE_URL", "http://localhost:4566/000000000000/erp.fifo");
+        assert_eq!(endpoint(&[local]), "http://localhost:4566");
+        let (general, own) = (
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:2"),
         );
+        assert_eq!(endpoint(&[local, general]), "http://127.0.0.1:1");
+        assert_eq!(endpoint(&[local, general, own]), "http://127.0.0.1:2");
     }
 
     #[test]
@@ -452,6 +481,9 @@ mod tests {
     #[test]
     fn other_values_are_looked_at_too() {
         for (name, value) in [
+            ("QUEUE_URL", "erp.fifo"),
+            ("QUEUE_URL", "ftp://sqs.example/1/erp.fifo"),
+            ("QUEUE_URL", "https:///1/erp.fifo"),
             ("HOOK_TIMEOUT_MS", "0"),
             ("HOOK_TIMEOUT_MS", "5s"),
             ("HOOK_TIMEOUT_MS", "30001"),

@@ -37,8 +37,8 @@ pub struct QueueSettings {
     pub url: String,
     /// Region of the queue.
     pub region: String,
-    /// Another endpoint than the region's own.
-    pub endpoint: Option<String>,
+    /// Scheme and host that are asked.
+    pub endpoint: String,
     /// The function's own credentials.
     pub credentials: Credentials,
     /// Upper limit for one attempt.
@@ -89,15 +89,15 @@ impl Queue {
             .with_max_attempts(ATTEMPTS_MAX)
             .with_initial_backoff(BACKOFF_MAX)
             .with_max_backoff(BACKOFF_MAX);
-        let mut config = Config::builder()
+        let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(settings.endpoint)
             .region(Region::new(settings.region))
             .credentials_provider(settings.credentials)
             .http_client(http)
             .retry_config(retries)
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        config.set_endpoint_url(settings.endpoint);
         Self {
             client: Client::from_conf(config.build()),
             url: settings.url,
