@@ -1,4 +1,4 @@
-# What this needs: Rust (by rustup), Python 3.9 or newer with venv, git, make. Everything else it installs here, under
+# What this needs: Rust (by rustup) with a C compiler, Python 3.9 or newer with venv, git, make, and openssl for the tests. Everything else it installs here, under
 # .venv/ and target/, and nowhere else.
 
 .DEFAULT_GOAL := help
@@ -38,6 +38,7 @@ test-rust: prerequisites ## Run the tests of the crates
 	cargo test --quiet --workspace --locked
 
 test-stack: $(TOOLS) binaries ## Run the real functions against an emulated AWS
+	@command -v openssl > /dev/null || { echo "make: openssl is missing, with which the tests sign as a shop does"; exit 1; }
 	python -m pytest -q -p no:cacheprovider local/tests
 
 samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, messages, schemas
@@ -47,6 +48,9 @@ samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, m
 
 send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
 	@cargo run --quiet -p local -- send $(ARGS)
+
+invoke: $(TOOLS) binaries ## Run one sample through sam local invoke, in Docker: make invoke CHANNEL=sales_order_place_after CASE=ideal
+	@python local/stack.py invoke $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(CASE),--case $(CASE)) $(ARGS)
 
 build: $(TOOLS) ## Build all functions for AWS, for arm64
 	sam build
@@ -63,6 +67,7 @@ binaries: prerequisites
 
 prerequisites:
 	@command -v cargo > /dev/null || { echo "make: Rust is missing; install it from https://rustup.rs"; exit 1; }
+	@command -v cc > /dev/null || { echo "make: a C compiler is missing, with which Rust links (Debian: apt install gcc libc6-dev)"; exit 1; }
 
 $(TOOLS): local/requirements.txt
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2> /dev/null \

@@ -3,6 +3,8 @@
     stack.py up        bring it up and keep it up
     stack.py demo      bring it up, send a signed sample of every channel, show answers and messages
     stack.py samples   replay every request under events/ and write down its answer and message
+    stack.py invoke    run one sample through `sam local invoke`, with a queue behind it (needs Docker); what else
+                       is given goes to sam, as --skip-pull-image
 
 Everything listens on loopback only and lives in target/stack/.
 """
@@ -14,6 +16,7 @@ import contextlib
 import functools
 import gzip
 import io
+import ipaddress
 import json
 import os
 import signal
@@ -70,9 +73,10 @@ def sample_requests():
 class Stack:
     """The emulator and the deployed bundle. Use it in a `with`, so that nothing is left running."""
 
-    def __init__(self, port=PORT, keys=None, parameters=None):
-        self.port = free_port(port)
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+    def __init__(self, port=PORT, keys=None, parameters=None, host="127.0.0.1"):
+        self.host = host
+        self.port = free_port(host, port)
+        self.endpoint = f"http://{host}:{self.port}"
         self.keys = keys or sample_keys()
         self.parameters = parameters or {}
         self.outputs = {}
@@ -87,8 +91,9 @@ class Stack:
         log = (STATE / "emulator.log").open("w")
         environment = {
             **os.environ,
-            "BIND_HOST": "127.0.0.1",
+            "BIND_HOST": self.host,
             "GATEWAY_PORT": str(self.port),
+            "MINISTACK_HOST": self.host,
             "AWS_ENDPOINT_URL": self.endpoint,
             "IOT_MTLS_ENABLED": "0",
             "STATE_DIR": str(STATE / "state"),
@@ -125,7 +130,7 @@ class Stack:
         for _ in range(300):
             if self.process.poll() is not None:
                 raise SystemExit(f"the emulator did not start, see {STATE / 'emulator.log'}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 1):
                 return
             time.sleep(0.1)
         raise SystemExit(f"the emulator is not ready, see {STATE / 'emulator.log'}")
@@ -165,7 +170,6 @@ class Stack:
             raise SystemExit(f"the deployment failed: {stack['StackStatus']} {reasons}")
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.add_routes()
-        self.write_variables()
 
     def add_routes(self):
         """SAM writes an API's routes as OpenAPI, which the emulator does not read. Made here from the same template."""
@@ -183,13 +187,6 @@ class Stack:
                 target = f"integrations/{integration['IntegrationId']}"
                 gateway.create_route(ApiId=self.api, RouteKey=f"{method} {path}", Target=target)
 
-    def write_variables(self):
-        """For `sam local invoke --env-vars`, which resolves neither the secret nor the queues of the template."""
-        variables = {
-            name: {"WEBHOOK_KEYS": self.keys, "QUEUE_URL": self.queue(channel)} for channel, name in channels().items()
-        }
-        (STATE / "env.json").write_text(json.dumps(variables, indent=2))
-
     @functools.cache
     def function(self, logical_id):
         """ARN of a function of the template."""
@@ -199,7 +196,7 @@ class Stack:
 
     def url(self, channel):
         """Where the shop would post: the route of the channel at the emulated gateway."""
-        return f"{self.endpoint}/_aws/execute-api/{self.api}/$default/webhook/observer.{channel}"
+        return f"{self.endpoint}/_aws/execute-api/{self.api}/webhook/observer.{channel}"
 
     def post(self, channel, headers, body):
         """Posts to the gateway: status, body, milliseconds."""
@@ -275,13 +272,13 @@ def machine():
     return "arm64" if os.uname().machine == "aarch64" else "x86_64"
 
 
-def free_port(wanted):
+def free_port(host, wanted):
     for port in (wanted, 0):
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
             return probe.getsockname()[1]
-    raise SystemExit("no free port on loopback")
+    raise SystemExit(f"no free port on {host}")
 
 
 def replay(stack, channel, request):
@@ -321,6 +318,40 @@ def demo(stack):
     show_message(queued)
     show(stack, rows, queued)
     return all(status == 200 and channel in queued for channel, status, _, _ in rows)
+
+
+def invoke_in_docker(channel, case, more):
+    """Runs one sample through `sam local invoke`, in a container, and shows the answer and the message. True if the
+    function answered."""
+    host = docker_host()
+    name = channels()[channel]
+    architecture = ["--parameter-overrides", f"Architecture={machine()}"]
+    subprocess.run(["sam", "build", name, *architecture], cwd=ROOT, check=True)
+    with Stack(host=host) as stack:
+        # The template's secret and queue are references, which `sam local` does not resolve.
+        variables = STATE / "env.json"
+        variables.write_text(json.dumps({name: {"WEBHOOK_KEYS": stack.keys, "QUEUE_URL": stack.queue(channel)}}, indent=2))
+        event = EVENTS / channel / f"{case}.request.json"
+        command = ["sam", "local", "invoke", name, "-e", event.relative_to(ROOT), "--env-vars", variables.relative_to(ROOT)]
+        command += architecture + more
+        print("$", *command, "\n", flush=True)
+        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        print(f"\nAnswer: {result.stdout.strip() or 'none'}")
+        for message in stack.messages(stack.queue(channel)):
+            print(f"Message in the queue:\n{json.dumps(message, indent=2, ensure_ascii=False)}")
+    return result.returncode == 0 and '"statusCode"' in result.stdout
+
+
+def docker_host():
+    """The address of this machine as containers see it: on Linux that of Docker's bridge, the first of its subnet."""
+    try:
+        result = subprocess.run(["docker", "network", "inspect", "bridge"], capture_output=True, text=True)
+    except FileNotFoundError:
+        raise SystemExit("sam local invoke needs Docker, which is not installed") from None
+    if result.returncode:
+        raise SystemExit(f"sam local invoke needs Docker, which does not answer: {result.stderr.strip()}")
+    bridge = json.loads(result.stdout)[0]["IPAM"]["Config"][0]
+    return bridge.get("Gateway") or str(next(ipaddress.ip_network(bridge["Subnet"]).hosts()))
 
 
 def show(stack, rows, queued):
@@ -375,7 +406,7 @@ or to any other channel: {", ".join(list(channels())[1:])}.
 
 In another terminal, sign and post a sample, then look at the functions' logs:
 
-  make send ARGS="events/{place}/ideal.body.json --url '{stack.url(place)}'"
+  make send ARGS="events/{place}/ideal.body.json --url {stack.url(place)}"
   tail -f target/stack/emulator.log
 
 Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credentials test/test:
@@ -393,11 +424,17 @@ def stay_up():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "demo", "samples"])
+    parser.add_argument("command", choices=["up", "demo", "samples", "invoke"])
     parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback, if it is free (default {PORT})")
-    arguments = parser.parse_args()
+    parser.add_argument("--channel", choices=list(channels()), default=next(iter(channels())), help="for invoke")
+    parser.add_argument("--case", default="ideal", help="for invoke: which sample of the channel (default ideal)")
+    arguments, more = parser.parse_known_args()
+    if more and arguments.command != "invoke":
+        parser.error(f"unknown: {' '.join(more)}")
     # As Ctrl-C does, so that nothing is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if arguments.command == "invoke":
+        sys.exit(0 if invoke_in_docker(arguments.channel, arguments.case, more) else 1)
     started = time.monotonic()
     print("Deploying template.yaml to an emulator of AWS on loopback …", flush=True)
     with Stack(arguments.port) as stack:
