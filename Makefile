@@ -12,12 +12,13 @@ DENY_VERSION := 0.20.2
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
-export AWS_DEFAULT_REGION ?= eu-west-1
+# The template is checked for one region; a deployment goes where the user's own settings say.
+lint invoke: export AWS_DEFAULT_REGION ?= eu-west-1
 
 .PHONY: help run test lint test-rust test-stack samples send build deploy clean prerequisites binaries
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@STAY=$(STAY) python local/stack.py demo
@@ -52,11 +53,11 @@ send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (AR
 invoke: $(TOOLS) binaries ## Run one sample through sam local invoke, in Docker: make invoke CHANNEL=sales_order_place_after CASE=ideal
 	@python local/stack.py invoke $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(CASE),--case $(CASE)) $(ARGS)
 
-build: $(TOOLS) ## Build all functions for AWS, for arm64
-	sam build
+build: $(TOOLS) ## Build all functions for AWS (PARAMETERS="Architecture=x86_64" for another processor than arm64)
+	sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
-deploy: build ## Deploy to AWS; asks for what it needs
-	sam deploy --guided
+deploy: build ## Deploy to AWS: make deploy PARAMETERS="HookTimeoutMs=3000 …"; shows what changes, then asks
+	sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
 clean: ## Remove all that was built or installed here
 	rm -rf target .venv .aws-sam

@@ -12,8 +12,12 @@ pub trait Channel {
     const NAME: &'static str;
 
     /// The fields of the entity that must be there, because the work downstream cannot do without them. Everything else may
-    /// be absent.
+    /// be absent. `items[].sku` is a field of each element of a list.
     const REQUIRED: &'static [&'static str];
+
+    /// Whether the event happens to an entity only once, so that a second one is a repeat of the first whatever else tells
+    /// them apart. Other events need `updated_at` for that, or else the shop's request id.
+    const ONCE: bool = false;
 
     /// What the event is about.
     type Entity: Entity;

@@ -61,7 +61,7 @@ impl Settings {
         let settings = Self {
             keys,
             hook_timeout,
-            source: reader.optional("EVENT_SOURCE"),
+            source: reader.source(),
             forward_original: reader.choice(
                 "FORWARD_ORIGINAL",
                 true,
@@ -95,8 +95,7 @@ impl Settings {
                     None,
                     "environment",
                 ),
-                // Two attempts and the pause between them stay inside the budget.
-                attempt_max: hook_timeout.saturating_sub(ANSWER_MARGIN).mul_f32(0.45),
+                budget: hook_timeout.saturating_sub(ANSWER_MARGIN),
             },
         };
         if reader.problems.is_empty() {
@@ -165,6 +164,15 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             );
         }
         timeout
+    }
+
+    fn source(&mut self) -> Option<String> {
+        let source = self.optional("EVENT_SOURCE")?;
+        let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+        if !source.bytes().all(allowed) {
+            self.problem("EVENT_SOURCE", "must be a URI or a part of one");
+        }
+        Some(source)
     }
 
     /// Where the queue is asked: where its URL points, unless AWS's own variables say otherwise. An emulator's queue is then
@@ -337,10 +345,7 @@ mod tests {
     fn the_usual_settings_are_enough() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.hook_timeout, Duration::from_secs(5));
-        assert_eq!(
-            settings.queue.attempt_max,
-            Duration::from_millis(4_700).mul_f32(0.45)
-        );
+        assert_eq!(settings.queue.budget, Duration::from_millis(4_700));
         assert_eq!((settings.source, settings.forward_original), (None, true));
         assert_eq!(settings.log_level, LevelFilter::INFO);
         assert_eq!(
@@ -484,6 +489,8 @@ mod tests {
             ("QUEUE_URL", "erp.fifo"),
             ("QUEUE_URL", "ftp://sqs.example/1/erp.fifo"),
             ("QUEUE_URL", "https:///1/erp.fifo"),
+            ("EVENT_SOURCE", "my shop"),
+            ("EVENT_SOURCE", "https://caf\u{e9}.example"),
             ("HOOK_TIMEOUT_MS", "0"),
             ("HOOK_TIMEOUT_MS", "5s"),
             ("HOOK_TIMEOUT_MS", "30001"),

@@ -1,9 +1,8 @@
 //! Every way in which a request can fail, and what the shop is told: RFC 9457 problems that hold nothing of the event.
 
 use serde::Serialize;
-use tracing::Level;
 
-use crate::{model::Violation, queue::QueueError, signature::Untrusted};
+use crate::{model::Violation, queue::QueueError, signature::Untrusted, telemetry::Loudness};
 
 /// Why an event was neither accepted nor refused by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +68,11 @@ impl Failure {
             Self::Untrusted(Untrusted::Missing) => {
                 (401, "Unverified event", "The signature is missing.")
             }
+            Self::Untrusted(Untrusted::NoKey) => (
+                401,
+                "Unverified event",
+                "There is no key here for this kind of signature.",
+            ),
             Self::Untrusted(Untrusted::Wrong) => (
                 401,
                 "Unverified event",
@@ -114,6 +118,7 @@ impl Failure {
             Self::NotApplicationJson => "unsupported_media_type",
             Self::TooLarge => "too_large",
             Self::Untrusted(Untrusted::Missing) => "signature_missing",
+            Self::Untrusted(Untrusted::NoKey) => "signature_without_key",
             Self::Untrusted(Untrusted::Wrong) => "signature_wrong",
             Self::NotJson => "not_json",
             Self::WrongEvent => "wrong_event",
@@ -125,18 +130,18 @@ impl Failure {
     }
 
     /// How loud the log is: an error is ours, a warning the sender's.
-    pub fn level(&self) -> Level {
+    pub fn loudness(&self) -> Loudness {
         if self.status() >= 500 {
-            Level::ERROR
+            Loudness::Error
         } else {
-            Level::WARN
+            Loudness::Warn
         }
     }
 
     /// Whether the event is in the queue all the same. Nobody knows when the queue went silent.
     pub fn forwarded(&self) -> Forwarded {
         match self {
-            Self::Queue(QueueError::TimedOut | QueueError::Interrupted) => Forwarded::Unknown,
+            Self::Queue(error) if error.may_have_it() => Forwarded::Unknown,
             _ => Forwarded::No,
         }
     }

@@ -9,7 +9,6 @@ use std::{
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tracing::Level;
 use uuid::Uuid;
 
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
     queue::{Queue, Trace},
     request::Request,
     signature::Keys,
-    telemetry::{Line, plain_id},
+    telemetry::{Line, Loudness, plain_id},
 };
 
 /// One of the eight functions, ready for requests.
@@ -138,7 +137,9 @@ impl<C: Channel> Function<C> {
             .and_then(plain_id);
         let event_id = event_id.map(|id| id.to_string());
         Line {
-            level: result.as_ref().map_or_else(Failure::level, |_| Level::INFO),
+            loudness: result
+                .as_ref()
+                .map_or_else(Failure::loudness, |_| Loudness::Info),
             channel: C::NAME,
             outcome: result.as_ref().map_or_else(Failure::name, Outcome::name),
             status: result.as_ref().map_or_else(Failure::status, |_| 200),

@@ -1,6 +1,6 @@
 //! The queue that carries what was accepted: SQS FIFO, through AWS's own client.
 
-use std::{collections::HashMap, error::Error as _, io, time::Duration};
+use std::{collections::HashMap, error::Error as _, time::Duration};
 
 use aws_sdk_sqs::{
     Client, Config,
@@ -24,8 +24,15 @@ use crate::{
 /// One attempt and one more: what the shop's time allows.
 const ATTEMPTS_MAX: u32 = 2;
 
+/// Share of the time left that an attempt may take while another can follow.
+const FIRST_SHARE: f32 = 0.45;
+
+/// Share of an attempt's time that may pass before the connection is there. Sooner than the attempt's own end, because a
+/// connection that never came about is sure to have carried nothing.
+const CONNECT_SHARE: f32 = 0.3;
+
 /// Pause before the second attempt.
-const BACKOFF_MAX: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a cold start waits for the first connection. The shop is already waiting.
 const WARM_UP_MAX: Duration = Duration::from_millis(500);
@@ -41,18 +48,18 @@ pub struct QueueSettings {
     pub endpoint: String,
     /// The function's own credentials.
     pub credentials: Credentials,
-    /// Upper limit for one attempt.
-    pub attempt_max: Duration,
+    /// What a whole request may take.
+    pub budget: Duration,
 }
 
-/// Why the queue has not said that it has the message.
+/// Why the queue has not said that it has the message, after all attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueError {
     /// It answered, with no.
     Refused,
     /// No connection came about.
     Unreachable,
-    /// The connection broke before the answer. The queue may have the message.
+    /// The connection broke before the answer, or the answer was that SQS failed. The queue may have the message.
     Interrupted,
     /// The time was up before the answer. The queue may have the message.
     TimedOut,
@@ -82,20 +89,16 @@ impl Queue {
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build_https();
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(settings.attempt_max)
-            .operation_attempt_timeout(settings.attempt_max)
+            .connect_timeout(settings.budget.mul_f32(CONNECT_SHARE))
             .build();
-        let retries = RetryConfig::standard()
-            .with_max_attempts(ATTEMPTS_MAX)
-            .with_initial_backoff(BACKOFF_MAX)
-            .with_max_backoff(BACKOFF_MAX);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(settings.endpoint)
             .region(Region::new(settings.region))
             .credentials_provider(settings.credentials)
             .http_client(http)
-            .retry_config(retries)
+            // The client's own retries tell how the last attempt ended, but not that an earlier one may have arrived.
+            .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self {
@@ -154,24 +157,54 @@ impl Queue {
                 xray,
             );
         }
-        match tokio::time::timeout_at(deadline.instant(), request.send()).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(reason)) => {
-                let kind = classify(&reason);
-                // The code is one of SQS's own words; its message could quote the request.
-                error!(
-                    queue_error = kind.name(),
-                    code = reason.code(),
-                    "message not queued"
-                );
-                Err(kind)
+        let mut may_have_it = false;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let last = attempt == ATTEMPTS_MAX;
+            let left = deadline.remaining();
+            let limit = if last {
+                left
+            } else {
+                left.mul_f32(FIRST_SHARE)
+            };
+            let (error, final_) = match tokio::time::timeout(limit, request.clone().send()).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(reason)) => {
+                    let error = classify(&reason);
+                    // The code is one of SQS's own words; its message could quote the request.
+                    error!(
+                        queue_error = error.name(),
+                        code = reason.code(),
+                        attempt,
+                        "message not queued"
+                    );
+                    (
+                        error,
+                        error == QueueError::Refused && !is_throttled(reason.code()),
+                    )
+                }
+                Err(_) => (QueueError::TimedOut, false),
+            };
+            if last || final_ || deadline.remaining() <= PAUSE {
+                return Err(if may_have_it && !error.may_have_it() {
+                    QueueError::Interrupted
+                } else {
+                    error
+                });
             }
-            Err(_) => Err(QueueError::TimedOut),
+            may_have_it |= error.may_have_it();
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
 impl QueueError {
+    /// Whether the queue may have the message all the same.
+    pub fn may_have_it(self) -> bool {
+        matches!(self, Self::Interrupted | Self::TimedOut)
+    }
+
     /// Name for logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -204,36 +237,145 @@ fn attributes(
     values.into_iter().filter_map(attribute).collect()
 }
 
+/// Whether another attempt could pass where this one was refused.
+fn is_throttled(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code.contains("Throttl"))
+}
+
+/// Only an answer that says no, and a connection that never came about, are sure to have left nothing in the queue.
 fn classify<E>(error: &SdkError<E>) -> QueueError
 where
     E: std::error::Error + 'static,
 {
     match error {
-        SdkError::TimeoutError(_) => QueueError::TimedOut,
+        SdkError::ConstructionFailure(_) => QueueError::Refused,
+        SdkError::ServiceError(answer) if answer.raw().status().is_client_error() => {
+            QueueError::Refused
+        }
         SdkError::DispatchFailure(failure) => {
-            let mut cause = failure
-                .as_connector_error()
-                .and_then(|error| error.source());
+            let error = failure.as_connector_error();
+            let mut cause = error.and_then(|error| error.source());
+            let mut connected = !failure.is_timeout(); // only connecting has a timeout of the client's
             while let Some(error) = cause {
-                // Only a connection that never came about is sure to have carried nothing.
-                if let Some(error) = error.downcast_ref::<io::Error>() {
-                    return match error.kind() {
-                        io::ErrorKind::ConnectionReset
-                        | io::ErrorKind::ConnectionAborted
-                        | io::ErrorKind::BrokenPipe
-                        | io::ErrorKind::UnexpectedEof => QueueError::Interrupted,
-                        _ => QueueError::Unreachable,
-                    };
+                if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+                    connected = !error.is_connect();
                 }
                 cause = error.source();
             }
-            if failure.is_timeout() {
-                QueueError::Unreachable
-            } else {
+            if connected {
                 QueueError::Interrupted
+            } else {
+                QueueError::Unreachable
             }
         }
-        SdkError::ResponseError(_) => QueueError::Interrupted,
-        _ => QueueError::Refused,
+        _ => QueueError::Interrupted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        net::{Shutdown, TcpListener},
+        thread,
+        time::Instant,
+    };
+
+    use super::*;
+
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{\"MessageId\":\"1-2-3\"}";
+    const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+    const THROTTLED: &str = "HTTP/1.1 400 Bad Request\r\nx-amzn-errortype: ThrottlingException\r\ncontent-length: 2\r\n\r\n{}";
+    const DENIED: &str =
+        "HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: AccessDenied\r\ncontent-length: 2\r\n\r\n{}";
+    const GARBAGE: &str = "220 smtp.example ESMTP\r\n";
+
+    /// What the stand-in for SQS does with one attempt.
+    #[derive(Clone, Copy)]
+    enum Does {
+        Answer(&'static str),
+        Close,
+        Nothing,
+    }
+    use Does::{Answer, Close, Nothing};
+
+    /// Sends a message to a queue that does this with the first attempts, and takes no connection afterwards: the result, and
+    /// how many attempts came.
+    async fn send(script: &'static [Does], budget: Duration) -> (Result<(), QueueError>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = (!script.is_empty()).then_some(listener);
+        let server = thread::spawn(move || {
+            let Some(listener) = listener else {
+                return (0, Vec::new());
+            };
+            let mut kept = Vec::new();
+            let mut taken = 0;
+            for does in script {
+                listener.set_nonblocking(true).unwrap();
+                let patience = Instant::now() + Duration::from_secs(2);
+                let mut connection = loop {
+                    match listener.accept() {
+                        Ok((connection, _)) => break connection,
+                        Err(_) if Instant::now() > patience => return (taken, kept),
+                        Err(_) => thread::sleep(Duration::from_millis(1)),
+                    }
+                };
+                connection.set_nonblocking(false).unwrap();
+                let _ = connection.read(&mut vec![0; 64 * 1024]);
+                taken += 1;
+                match does {
+                    Answer(answer) => {
+                        connection.write_all(answer.as_bytes()).unwrap();
+                        let _ = connection.shutdown(Shutdown::Write);
+                    }
+                    Close => drop(connection.shutdown(Shutdown::Both)),
+                    Nothing => {}
+                }
+                kept.push(connection);
+            }
+            // The connections stay open until the result is there; the listener does not.
+            (taken, kept)
+        });
+        let queue = Queue::new(QueueSettings {
+            url: format!("http://{address}/1/erp.fifo"),
+            region: "eu-west-1".into(),
+            endpoint: format!("http://{address}"),
+            credentials: Credentials::new("a", "b", None, None, "test"),
+            budget,
+        });
+        let message = Message {
+            body: "{}".into(),
+            compressed: false,
+            group: "order/1".into(),
+            deduplication: "1".into(),
+        };
+        let deadline = Deadline::new(budget + crate::deadline::ANSWER_MARGIN, 0, u64::MAX);
+        let result = queue.send("x", message, Trace::default(), deadline).await;
+        (result, server.join().unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn the_outcome_says_what_is_known_of_all_attempts() {
+        use QueueError::{Interrupted, Refused, TimedOut, Unreachable};
+        let cases: [(&[Does], Result<(), QueueError>, usize); 12] = [
+            (&[Answer(OK)], Ok(()), 1),
+            (&[], Err(Unreachable), 0),
+            (&[Answer(DENIED)], Err(Refused), 1),
+            (&[Answer(THROTTLED), Answer(OK)], Ok(()), 2),
+            (&[Answer(THROTTLED), Answer(THROTTLED)], Err(Refused), 2),
+            (&[Answer(BUSY), Answer(OK)], Ok(()), 2),
+            (&[Close, Answer(OK)], Ok(()), 2),
+            (&[Nothing, Answer(OK)], Ok(()), 2),
+            // The first attempt may have arrived, whatever became of the second.
+            (&[Close], Err(Interrupted), 1),
+            (&[Answer(GARBAGE), Answer(DENIED)], Err(Interrupted), 2),
+            (&[Answer(BUSY), Answer(THROTTLED)], Err(Interrupted), 2),
+            (&[Nothing, Nothing], Err(TimedOut), 2),
+        ];
+        for (index, (script, result, taken)) in cases.into_iter().enumerate() {
+            let budget = Duration::from_millis(600);
+            assert_eq!(send(script, budget).await, (result, taken), "case {index}");
+        }
     }
 }

@@ -24,7 +24,7 @@ pub struct Request<'a> {
     #[serde(borrow)]
     pub request_context: RequestContext<'a>,
     #[serde(borrow, default)]
-    body: Option<Cow<'a, str>>,
+    body: Option<Word<'a>>,
     #[serde(default)]
     is_base64_encoded: bool,
 }
@@ -47,7 +47,7 @@ impl Request<'_> {
         if !self.headers.says_json() {
             return Err(Failure::NotApplicationJson);
         }
-        let text = self.body.as_deref().unwrap_or_default();
+        let text = self.body.as_ref().map_or("", |Word(text)| text);
         if self.is_base64_encoded {
             return Unverified::new(
                 base64_simd::STANDARD
@@ -117,7 +117,8 @@ impl Headers<'_> {
     }
 }
 
-#[derive(Deserialize)]
+/// Serde borrows a bare `Cow`, and copies one inside an `Option`.
+#[derive(Debug, Deserialize)]
 struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Headers<'a> {

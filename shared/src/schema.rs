@@ -5,9 +5,18 @@ use std::{env, fs, path::Path};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{channel::Channel, model::Entity};
+use crate::{
+    channel::Channel,
+    model::{Entity, decode::IN_EACH},
+};
 
 /// The schema of the channel's message, once it is decompressed.
+#[expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "for tests only"
+)]
 pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
     let mut entity = generator.subschema_for::<C::Entity>().to_value();
@@ -17,8 +26,21 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     if let Some(definition) = definitions.remove(&*name) {
         entity = definition;
     }
-    if let Some(entity) = entity.as_object_mut() {
-        entity.insert("required".into(), json!(C::REQUIRED));
+    let (nested, own): (Vec<&str>, Vec<&str>) = C::REQUIRED
+        .iter()
+        .partition(|field| field.contains(IN_EACH));
+    entity["required"] = json!(own);
+    for (list, field) in nested.iter().filter_map(|field| field.split_once(IN_EACH)) {
+        let element = entity["properties"][list]["items"]["$ref"]
+            .as_str()
+            .and_then(|path| definitions.get_mut(path.strip_prefix("#/$defs/")?))
+            .and_then(Value::as_object_mut)
+            .unwrap_or_else(|| panic!("{list} is no list of entities"));
+        let required = element.entry("required").or_insert_with(|| json!([]));
+        required
+            .as_array_mut()
+            .into_iter()
+            .for_each(|all| all.push(json!(field)));
     }
     let mut data = Map::new();
     data.insert(C::Entity::NAME.into(), entity);

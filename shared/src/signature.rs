@@ -39,8 +39,10 @@ pub struct Signatures<'a> {
 /// Why a body is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untrusted {
-    /// No signature of a scheme that counts here.
+    /// No signature.
     Missing,
+    /// A signature of a scheme for which there is no key here.
+    NoKey,
     /// A signature that no key confirms.
     Wrong,
 }
@@ -78,15 +80,26 @@ impl Keys {
         let by_hmac = signatures.hmac.filter(|_| !hmac.is_empty());
         let by_rsa = signatures.rsa.filter(|_| !rsa.is_empty());
         if by_hmac.is_none() && by_rsa.is_none() {
-            return Err(Untrusted::Missing);
+            let signed = signatures.hmac.is_some() || signatures.rsa.is_some();
+            return Err(if signed {
+                Untrusted::NoKey
+            } else {
+                Untrusted::Missing
+            });
         }
         let confirmed = by_hmac
             .and_then(decode_hmac)
             .is_some_and(|signature| hmac.iter().any(|secret| secret.confirms(body, &signature)))
             || by_rsa.and_then(decode_base64).is_some_and(|signature| {
-                let signed = base64_simd::STANDARD.encode_to_string(body);
-                rsa.iter()
-                    .any(|key| key.confirms(signed.as_bytes(), &signature))
+                // A signature is as long as its key; for any other the body need not be looked at.
+                let mut keys = rsa
+                    .iter()
+                    .filter(|key| key.modulus.len() == signature.len())
+                    .peekable();
+                keys.peek().is_some() && {
+                    let signed = base64_simd::STANDARD.encode_to_string(body);
+                    keys.any(|key| key.confirms(signed.as_bytes(), &signature))
+                }
             });
         if confirmed {
             Ok(())
@@ -374,15 +387,15 @@ mod tests {
         let signature = hex(&sign(SECRET, BODY));
         assert_eq!(
             by_secrets(&[SECRET]).check(BODY, rsa(&signature)),
-            Err(Untrusted::Missing)
+            Err(Untrusted::NoKey)
         );
         assert_eq!(
             by_secrets(&[SECRET]).check(BODY, rsa(SIGNATURE)),
-            Err(Untrusted::Missing)
+            Err(Untrusted::NoKey)
         );
         assert_eq!(
             by_pem(PEM).check(BODY, hmac(SIGNATURE)),
-            Err(Untrusted::Missing)
+            Err(Untrusted::NoKey)
         );
         assert_eq!(
             by_pem(PEM).check(BODY, Signatures::default()),

@@ -1,6 +1,6 @@
 //! Logs: one JSON line for each request, for CloudWatch Logs Insights. No line ever holds a value out of an event.
 
-use tracing::{Level, level_filters::LevelFilter};
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -27,7 +27,7 @@ pub fn start(level: LevelFilter) {
 /// What the log says of one request.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
-    pub(crate) level: Level,
+    pub(crate) loudness: Loudness,
     pub(crate) channel: &'static str,
     pub(crate) outcome: &'static str,
     pub(crate) status: u16,
@@ -41,10 +41,21 @@ pub(crate) struct Line<'a> {
     pub(crate) cold_start: bool,
 }
 
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loudness {
+    /// Nobody's.
+    Info,
+    /// The sender's.
+    Warn,
+    /// Ours.
+    Error,
+}
+
 macro_rules! write_at {
-    ($line:ident, $($Level:ident => $write:ident),*) => {
-        match $line.level {
-            $(Level::$Level => tracing::$write!(
+    ($line:ident, $($Loudness:ident => $write:ident),*) => {
+        match $line.loudness {
+            $(Loudness::$Loudness => tracing::$write!(
                 channel = $line.channel,
                 outcome = $line.outcome,
                 status = $line.status,
@@ -64,7 +75,7 @@ macro_rules! write_at {
 
 impl Line<'_> {
     pub(crate) fn write(&self) {
-        write_at!(self, ERROR => error, WARN => warn, INFO => info, DEBUG => debug, TRACE => trace);
+        write_at!(self, Error => error, Warn => warn, Info => info);
     }
 }
 

@@ -9,6 +9,7 @@ struct CustomerDeleteAfter;
 impl Channel for CustomerDeleteAfter {
     const NAME: &str = "customer_delete_after";
     const REQUIRED: &[&str] = &["entity_id", "email"];
+    const ONCE: bool = true;
     type Entity = Customer;
 }
 

@@ -15,6 +15,7 @@ struct SalesOrderInvoicePay;
 impl Channel for SalesOrderInvoicePay {
     const NAME: &str = "sales_order_invoice_pay";
     const REQUIRED: &[&str] = &["grand_total", "state"];
+    const ONCE: bool = true;
     type Entity = Invoice;
 
     fn check(invoice: &Invoice, violations: &mut Violations) {

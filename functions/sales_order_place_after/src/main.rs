@@ -13,7 +13,10 @@ impl Channel for SalesOrderPlaceAfter {
         "grand_total",
         "order_currency_code",
         "items",
+        "items[].sku",
+        "items[].qty_ordered",
     ];
+    const ONCE: bool = true;
     type Entity = Order;
 
     fn check(order: &Order, violations: &mut Violations) {

@@ -10,25 +10,25 @@ entity! {
     /// An address of an order.
     pub struct Address {
         /// First name of the recipient.
-        firstname: Option<Text>,
+        firstname: Text,
         /// Last name of the recipient.
-        lastname: Option<Text>,
+        lastname: Text,
         /// Email address.
-        email: Option<Email>,
+        email: Email,
         /// The lines of the street.
-        street: Option<Street>,
+        street: Street,
         /// City.
-        city: Option<Text>,
+        city: Text,
         /// Name of the state or region.
-        region: Option<Region>,
+        region: Region,
         /// Code of the state or region.
-        region_code: Option<Text>,
+        region_code: Text,
         /// ISO 3166-1 alpha-2 code of the country.
-        country_id: Option<Country>,
+        country_id: Country,
         /// Postal code.
-        postcode: Option<Text>,
+        postcode: Text,
         /// Phone number.
-        telephone: Option<Text>,
+        telephone: Text,
     }
     reads {
         address_type: Code,
@@ -59,9 +59,9 @@ entity! {
     /// A region as a customer's address has it.
     pub(super) struct RegionObject {
         /// The name.
-        region: Option<Text>,
+        region: Text,
         /// The code.
-        region_code: Option<Text>,
+        region_code: Text,
     }
 }
 

@@ -8,21 +8,21 @@ entity! {
     /// A line of a cart.
     pub struct QuoteItem {
         /// Id of the line; absent while the cart is not saved.
-        item_id: Option<Id>,
+        item_id: Id,
         /// SKU of the product.
-        sku: Option<Code>,
+        sku: Code,
         /// Name of the product.
-        name: Option<Text>,
+        name: Text,
         /// Quantity in the cart.
-        qty: Option<Number>,
+        qty: Number,
         /// Price of one.
-        price: Option<Number>,
+        price: Number,
         /// Id of the product.
-        product_id: Option<Id>,
+        product_id: Id,
         /// Type of the product, as in `simple`.
-        product_type: Option<Code>,
+        product_type: Code,
         /// Id of the cart; absent while the cart is not saved.
-        quote_id: Option<Code>,
+        quote_id: Code,
     }
 }
 

@@ -8,23 +8,23 @@ entity! {
     /// A customer's account.
     pub struct Customer {
         /// Id in the shop's database.
-        entity_id: Option<Id>,
+        entity_id: Id,
         /// Email address.
-        email: Option<Email>,
+        email: Email,
         /// First name.
-        firstname: Option<Text>,
+        firstname: Text,
         /// Last name.
-        lastname: Option<Text>,
+        lastname: Text,
         /// Id of the customer group.
-        group_id: Option<Id>,
+        group_id: Id,
         /// Id of the store view to which the account belongs.
-        store_id: Option<Id>,
+        store_id: Id,
         /// Id of the website to which the account belongs.
-        website_id: Option<Id>,
+        website_id: Id,
         /// When the account was created.
-        created_at: Option<Timestamp>,
+        created_at: Timestamp,
         /// When the account was last changed.
-        updated_at: Option<Timestamp>,
+        updated_at: Timestamp,
     }
     reads {
         id: Id,

@@ -3,16 +3,18 @@
 //! A shop writes the same field in many ways (see [`super::scalar`]), so serde's derived readers, which stop at the first
 //! surprise, do not fit. Here a wrong field is noted and reading goes on; only broken JSON ends it.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, fmt::Write as _, marker::PhantomData};
 
 use serde::{
     Deserializer, Serialize,
     de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
-    ser::SerializeMap,
 };
 
 /// At most this many violations are listed in an answer; what is found beyond them is only counted.
 pub const VIOLATIONS_MAX: usize = 100;
+
+/// Between the name of a list and that of a field that each of its elements must have.
+pub(crate) const IN_EACH: &str = "[].";
 
 /// One thing that is wrong with an event: where, and what is expected there. It never holds a value out of the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +29,7 @@ pub struct Violation {
 #[derive(Debug)]
 pub struct Violations {
     place: String,
+    required: &'static [&'static str],
     list: Vec<Violation>,
     unlisted: usize,
 }
@@ -36,8 +39,42 @@ impl Violations {
     pub fn at(place: &str) -> Self {
         Self {
             place: place.to_owned(),
+            required: &[],
             list: Vec::new(),
             unlisted: 0,
+        }
+    }
+
+    /// Starts at `place`, where an entity stands of which a channel requires these fields (see
+    /// [`crate::Channel::REQUIRED`]).
+    pub(crate) fn requiring(place: &str, required: &'static [&'static str]) -> Self {
+        Self {
+            required,
+            ..Self::at(place)
+        }
+    }
+
+    /// Notes which of the entity's own required fields are absent.
+    pub(crate) fn require_of_entity(&mut self, entity: &impl Decode) {
+        for field in self.required {
+            if !field.contains(IN_EACH) && entity.lacks(field) {
+                self.add_at(&format!("/{field}"), "is required");
+            }
+        }
+    }
+
+    /// Notes which of its required fields are absent in the element of a list that is being read.
+    fn require_of_element(&mut self, element: &impl Decode) {
+        let Some(list) = self.place.rsplit('/').nth(1).map(str::to_owned) else {
+            return;
+        };
+        for field in self.required {
+            let in_list = field
+                .strip_prefix(&*list)
+                .and_then(|rest| rest.strip_prefix(IN_EACH));
+            if let Some(field) = in_list.filter(|field| element.lacks(field)) {
+                self.add_at(&format!("/{field}"), "is required");
+            }
         }
     }
 
@@ -102,8 +139,7 @@ impl Violations {
         work: impl FnOnce(&mut Self) -> R,
     ) -> R {
         let length = self.place.len();
-        self.place.push('/');
-        self.place.push_str(&step.to_string());
+        let _ = write!(self.place, "/{step}"); // writing to a String never fails
         let result = work(self);
         self.place.truncate(length);
         result
@@ -118,12 +154,11 @@ pub trait Decode: Sized {
         from: D,
         violations: &mut Violations,
     ) -> Result<Option<Self>, D::Error>;
-}
 
-/// An entity whose fields can be asked for by name.
-pub trait Fields {
     /// Whether the field with this name is absent. A name that the entity does not have is always absent.
-    fn lacks(&self, field: &str) -> bool;
+    fn lacks(&self, _field: &str) -> bool {
+        true
+    }
 }
 
 /// Lets a [`Decode`] be read where serde asks for a seed.
@@ -140,54 +175,6 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Seed<'_, T> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         T::decode(from, self.0)
-    }
-}
-
-/// A field of an entity: either `T`, which must be there, or `Option<T>`.
-pub trait Slot: Sized {
-    /// What is read for the field.
-    type Inner: Decode;
-
-    /// Makes the field out of what was read; `None` when it must be there and is not.
-    fn fill(read: Option<Self::Inner>) -> Option<Self>;
-
-    /// Whether nothing stands in the field.
-    fn is_absent(&self) -> bool;
-
-    /// Writes the field, if something stands in it.
-    fn emit<M: SerializeMap>(&self, key: &'static str, map: &mut M) -> Result<(), M::Error>;
-}
-
-impl<T: Decode + Serialize> Slot for T {
-    type Inner = T;
-
-    fn fill(read: Option<T>) -> Option<Self> {
-        read
-    }
-
-    fn is_absent(&self) -> bool {
-        false
-    }
-
-    fn emit<M: SerializeMap>(&self, key: &'static str, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry(key, self)
-    }
-}
-
-impl<T: Decode + Serialize> Slot for Option<T> {
-    type Inner = T;
-
-    fn fill(read: Option<T>) -> Option<Self> {
-        Some(read)
-    }
-
-    fn is_absent(&self) -> bool {
-        self.is_none()
-    }
-
-    fn emit<M: SerializeMap>(&self, key: &'static str, map: &mut M) -> Result<(), M::Error> {
-        self.as_ref()
-            .map_or(Ok(()), |value| map.serialize_entry(key, value))
     }
 }
 
@@ -294,8 +281,10 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, T> {
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         let known = self.0.count();
         let element = T::decode(from, self.0)?;
-        if element.is_none() && self.0.count() == known {
-            self.0.add("must not be empty");
+        match &element {
+            Some(element) => self.0.require_of_element(element),
+            None if self.0.count() == known => self.0.add("must not be empty"),
+            None => {}
         }
         Ok(element)
     }
@@ -323,7 +312,8 @@ impl<'de> serde::Deserialize<'de> for MapKey {
     }
 }
 
-/// Declares an entity of the spec: a struct whose fields are [`Slot`]s, how it is read, how it is written, its JSON Schema.
+/// Declares an entity of the spec: a struct, how it is read, how it is written, its JSON Schema. Every field can be absent:
+/// what must be there is a matter of the channel.
 ///
 /// `reads { … }` names what a shop sends and the spec does not have; it is read and never written. `settle` moves it to where
 /// the spec wants it.
@@ -340,17 +330,8 @@ macro_rules! entity {
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         $vis struct $Entity {
-            $($(#[doc = $doc])* pub $field: $Type,)*
+            $($(#[doc = $doc])* pub $field: Option<$Type>,)*
             $($(pub(super) $extra: Option<$Extra>,)*)?
-        }
-
-        impl $crate::model::decode::Fields for $Entity {
-            fn lacks(&self, field: &str) -> bool {
-                match field {
-                    $(stringify!($field) => $crate::model::decode::Slot::is_absent(&self.$field),)*
-                    _ => true,
-                }
-            }
         }
 
         impl $crate::model::decode::Decode for $Entity {
@@ -358,7 +339,7 @@ macro_rules! entity {
                 from: D,
                 violations: &mut $crate::model::decode::Violations,
             ) -> Result<Option<Self>, D::Error> {
-                use $crate::model::decode::{Seed, Slot, Violations, scalars_are_wrong};
+                use $crate::model::decode::{Seed, Violations, scalars_are_wrong};
 
                 #[allow(non_camel_case_types, clippy::allow_attributes, reason = "one variant for each field, named as it is")]
                 enum Key { $($field,)* $($($extra,)*)? Unknown }
@@ -412,7 +393,7 @@ macro_rules! entity {
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                         let at = self.0;
-                        $(let mut $field: Option<Option<<$Type as Slot>::Inner>> = None;)*
+                        $(let mut $field: Option<Option<$Type>> = None;)*
                         $($(let mut $extra: Option<Option<$Extra>> = None;)*)?
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
@@ -437,15 +418,11 @@ macro_rules! entity {
                                 }
                             }
                         }
-                        // All of them are looked at before the first missing one ends it.
-                        $(let $field = <$Type as Slot>::fill($field.flatten());
-                        if $field.is_none() {
-                            at.add_at(concat!("/", stringify!($field)), "is required");
-                        })*
-                        $($(let $extra = $extra.flatten();)*)?
-                        let ($(Some($field),)*) = ($($field,)*) else { return Ok(None) };
                         #[allow(unused_mut, clippy::allow_attributes, reason = "only an entity that settles changes it")]
-                        let mut entity = $Entity { $($field,)* $($($extra,)*)? };
+                        let mut entity = $Entity {
+                            $($field: $field.flatten(),)*
+                            $($($extra: $extra.flatten(),)*)?
+                        };
                         $($settle(&mut entity);)?
                         Ok(Some(entity))
                     }
@@ -455,13 +432,22 @@ macro_rules! entity {
 
                 from.deserialize_any(EntityVisitor(violations))
             }
+
+            fn lacks(&self, field: &str) -> bool {
+                match field {
+                    $(stringify!($field) => self.$field.is_none(),)*
+                    _ => true,
+                }
+            }
         }
 
         impl serde::Serialize for $Entity {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap as _;
                 let mut map = to.serialize_map(None)?;
-                $($crate::model::decode::Slot::emit(&self.$field, stringify!($field), &mut map)?;)*
+                $(if let Some(value) = &self.$field {
+                    map.serialize_entry(stringify!($field), value)?;
+                })*
                 map.end()
             }
         }
@@ -475,21 +461,14 @@ macro_rules! entity {
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 let mut properties = serde_json::Map::new();
                 $({
-                    let mut schema = generator.subschema_for::<<$Type as $crate::model::decode::Slot>::Inner>();
+                    let mut schema = generator.subschema_for::<$Type>();
                     schema.insert("description".into(), [$($doc),*].join("").trim().into());
                     properties.insert(stringify!($field).into(), schema.to_value());
                 })*
-                let required: Vec<&str> = [
-                    $((stringify!($field), stringify!($Type).starts_with("Option")),)*
-                ]
-                .into_iter()
-                .filter_map(|(name, optional)| (!optional).then_some(name))
-                .collect();
                 schemars::json_schema!({
                     "type": "object",
                     "description": ([$($about),*].join("").trim()),
                     "properties": properties,
-                    "required": required,
                 })
             }
         }

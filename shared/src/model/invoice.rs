@@ -8,17 +8,17 @@ entity! {
     /// An invoice.
     pub struct Invoice {
         /// Id in the shop's database; absent before the invoice's first save.
-        entity_id: Option<Id>,
+        entity_id: Id,
         /// Id of the order; absent when the payment is captured at checkout, before the order's first save.
-        order_id: Option<Id>,
+        order_id: Id,
         /// Invoice number; absent before the invoice's first save.
-        increment_id: Option<Code>,
+        increment_id: Code,
         /// What is paid, in the order's currency.
-        grand_total: Option<Money>,
+        grand_total: Money,
         /// State: 1 open, 2 paid, 3 cancelled.
-        state: Option<Id>,
+        state: Id,
         /// When the invoice was created; absent before its first save.
-        created_at: Option<Timestamp>,
+        created_at: Timestamp,
     }
 }
 

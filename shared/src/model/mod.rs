@@ -1,7 +1,7 @@
 //! The eight payloads of the spec, in exact types.
 //!
 //! Every field of the spec's schemas is here and no other; what else the shop sends is ignored by the model and travels in
-//! the message's `original`. A field is optional when it is rightly absent at the time of some event.
+//! the message's `original`. Every field can be absent: which ones an event cannot do without is a matter of its channel.
 
 pub(crate) mod decode;
 pub mod scalar;
@@ -20,7 +20,7 @@ pub use self::{
     address::{Address, Region, Street},
     cart::QuoteItem,
     customer::Customer,
-    decode::{Decode, Fields, Slot, VIOLATIONS_MAX, Violation, Violations},
+    decode::{Decode, VIOLATIONS_MAX, Violation, Violations},
     invoice::Invoice,
     order::{Order, OrderItem, Payment},
     product::Product,
@@ -28,7 +28,7 @@ pub use self::{
 };
 
 /// What an event is about: one of the spec's payloads.
-pub trait Entity: Decode + Fields + Serialize {
+pub trait Entity: Decode + Serialize {
     /// The entity's name in the spec's payload, and so in the message.
     const NAME: &'static str;
 

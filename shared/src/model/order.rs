@@ -9,49 +9,49 @@ entity! {
     /// An order.
     pub struct Order {
         /// Id in the shop's database; absent before the order's first save.
-        entity_id: Option<Id>,
+        entity_id: Id,
         /// Order number, as the customer sees it.
-        increment_id: Option<Code>,
+        increment_id: Code,
         /// Status code, as in `pending`.
-        status: Option<Code>,
+        status: Code,
         /// State of the order's life, as in `new`.
-        state: Option<Code>,
+        state: Code,
         /// Id of the customer; absent for a guest.
-        customer_id: Option<Id>,
+        customer_id: Id,
         /// Email address of the customer or guest.
-        customer_email: Option<Email>,
+        customer_email: Email,
         /// First name of the customer.
-        customer_firstname: Option<Text>,
+        customer_firstname: Text,
         /// Last name of the customer.
-        customer_lastname: Option<Text>,
+        customer_lastname: Text,
         /// 1 for a guest, 0 for a registered customer.
-        customer_is_guest: Option<Flag>,
+        customer_is_guest: Flag,
         /// When the order was created; absent before its first save.
-        created_at: Option<Timestamp>,
+        created_at: Timestamp,
         /// When the order was last changed; absent before its first save.
-        updated_at: Option<Timestamp>,
+        updated_at: Timestamp,
         /// What the customer pays, in the order's currency.
-        grand_total: Option<Money>,
+        grand_total: Money,
         /// Sum of the rows, before tax and shipping, in the order's currency.
-        subtotal: Option<Money>,
+        subtotal: Money,
         /// Tax, in the order's currency.
-        tax_amount: Option<Money>,
+        tax_amount: Money,
         /// Shipping, in the order's currency.
-        shipping_amount: Option<Money>,
+        shipping_amount: Money,
         /// Discount, in the order's currency; negative.
-        discount_amount: Option<Money>,
+        discount_amount: Money,
         /// ISO 4217 code of the shop's base currency.
-        base_currency_code: Option<Currency>,
+        base_currency_code: Currency,
         /// ISO 4217 code of the order's currency.
-        order_currency_code: Option<Currency>,
+        order_currency_code: Currency,
         /// Whom the order is billed to.
-        billing_address: Option<Address>,
+        billing_address: Address,
         /// Where the order goes; absent for a virtual order.
-        shipping_address: Option<Address>,
+        shipping_address: Address,
         /// The lines of the order.
-        items: Option<Vec<OrderItem>>,
+        items: Vec<OrderItem>,
         /// How the order is paid.
-        payment: Option<Payment>,
+        payment: Payment,
     }
     reads {
         addresses: Vec<Address>,
@@ -63,23 +63,23 @@ entity! {
     /// A line of an order.
     pub struct OrderItem {
         /// Id of the line; absent before the order's first save.
-        item_id: Option<Id>,
+        item_id: Id,
         /// SKU of the product.
         sku: Code,
         /// Name of the product when it was bought.
-        name: Option<Text>,
+        name: Text,
         /// Id of the product.
-        product_id: Option<Id>,
+        product_id: Id,
         /// Type of the product, as in `simple`.
-        product_type: Option<Code>,
+        product_type: Code,
         /// Quantity that was ordered.
         qty_ordered: Quantity,
         /// Price of one, in the order's currency.
-        price: Option<Money>,
+        price: Money,
         /// Price of the row, in the order's currency.
-        row_total: Option<Money>,
+        row_total: Money,
         /// Tax of the row, in the order's currency.
-        tax_amount: Option<Money>,
+        tax_amount: Money,
     }
 }
 
@@ -87,11 +87,11 @@ entity! {
     /// How an order is paid.
     pub struct Payment {
         /// Code of the payment method, as in `checkmo`.
-        method: Option<Code>,
+        method: Code,
         /// What was paid, in the order's currency; absent until something is.
-        amount_paid: Option<Money>,
+        amount_paid: Money,
         /// What was paid, in the base currency; absent until something is.
-        base_amount_paid: Option<Money>,
+        base_amount_paid: Money,
     }
 }
 

@@ -8,21 +8,21 @@ entity! {
     /// A product of the catalog.
     pub struct Product {
         /// Id in the shop's database.
-        entity_id: Option<Id>,
+        entity_id: Id,
         /// SKU.
-        sku: Option<Code>,
+        sku: Code,
         /// Name.
-        name: Option<Text>,
+        name: Text,
         /// Type, as in `simple`.
-        type_id: Option<Code>,
+        type_id: Code,
         /// 1 enabled, 2 disabled.
-        status: Option<ProductStatus>,
+        status: ProductStatus,
         /// Base price, in the base currency.
-        price: Option<Number>,
+        price: Number,
         /// When the product was created.
-        created_at: Option<Timestamp>,
+        created_at: Timestamp,
         /// When the product was last changed.
-        updated_at: Option<Timestamp>,
+        updated_at: Timestamp,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use time::{
@@ -64,9 +64,10 @@ pub trait Scalar: Sized {
     /// What the contract expects, as the end of the sentence "this field …".
     const EXPECTS: &'static str;
 
-    /// Whether the token says that there is no value: null, or the empty string that PHP writes where nothing is set.
+    /// Whether the token says that there is no value: null, the empty string that PHP writes where nothing is set, or the
+    /// `false` that stands for "use the default value" when a product is saved for one store view.
     fn is_absent(token: &Token<'_>) -> bool {
-        *token == Token::Null || token.text() == Some("")
+        matches!(token, Token::Null | Token::Bool(false)) || token.text() == Some("")
     }
 
     /// Gives the scalar its meaning, or `None` when it has none here.
@@ -147,7 +148,7 @@ impl Scalar for Text {
     const EXPECTS: &'static str = "must be a string";
 
     fn is_absent(token: &Token<'_>) -> bool {
-        *token == Token::Null // an empty text is still a text
+        matches!(token, Token::Null | Token::Bool(false)) // an empty text is still a text
     }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
@@ -206,13 +207,18 @@ fn decimal(token: &Token<'_>) -> Option<Decimal> {
     if !numeric {
         return None;
     }
-    // PHP writes small and large floats with an exponent, as in 1.0e-5.
-    let value = if text.contains(['e', 'E']) {
-        Decimal::from_scientific(text)
-    } else {
-        Decimal::from_str_exact(text)
+    // PHP writes small and large floats with an exponent: 1.0e-5, and 2.8421709430404007e-14 where a sum of floats should be
+    // zero. A decimal holds 28 places; what lies beyond them is rounded away.
+    let value = match text.split_once(['e', 'E']) {
+        None => text.parse().ok()?,
+        Some((_, exponent)) => match Decimal::from_scientific_lossy(text) {
+            Err(Error::ScaleExceedsMaximumPrecision(_)) if exponent.starts_with('-') => {
+                Decimal::ZERO
+            }
+            value => value.ok()?,
+        },
     };
-    value.ok().map(|value| value.normalize())
+    Some(value.normalize())
 }
 
 /// An amount of money: an exact decimal, written as a string with at least two decimals.
@@ -308,6 +314,10 @@ pub struct Flag(pub bool);
 
 impl Scalar for Flag {
     const EXPECTS: &'static str = "must be 0 or 1";
+
+    fn is_absent(token: &Token<'_>) -> bool {
+        *token == Token::Null || token.text() == Some("")
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         match (token, token.text()) {
@@ -582,7 +592,10 @@ mod tests {
             (r#""""#, "null"),
             ("null", "null"),
         ]);
-        refuses::<Code>(&["false", "[]"]);
+        // What a product says of an attribute whose default value it uses.
+        reads::<Text>(&[("false", "null")]);
+        reads::<Code>(&[("false", "null")]);
+        refuses::<Code>(&["true", "[]"]);
     }
 
     #[test]
@@ -625,6 +638,17 @@ mod tests {
             ("1.2345", r#""1.2345""#),
             ("1.0e-5", r#""0.00001""#),
             ("1.0e+25", r#""10000000000000000000000000.00""#),
+            // What is left of a sum of floats that should be zero, as PHP writes it.
+            (
+                "2.8421709430404007e-14",
+                r#""0.000000000000028421709430404""#,
+            ),
+            ("-1.2E-29", r#""0.00""#),
+            ("1e-400", r#""0.00""#),
+            (
+                "0.1000000000000000055511151231257827",
+                r#""0.1000000000000000055511151231""#,
+            ),
             // More digits than a float holds.
             ("90071992547409.9301", r#""90071992547409.9301""#),
             (r#""""#, "null"),

@@ -8,17 +8,17 @@ entity! {
     /// A shipment.
     pub struct Shipment {
         /// Id in the shop's database.
-        entity_id: Option<Id>,
+        entity_id: Id,
         /// Id of the order.
-        order_id: Option<Id>,
+        order_id: Id,
         /// Shipment number.
-        increment_id: Option<Code>,
+        increment_id: Code,
         /// When the shipment was created.
-        created_at: Option<Timestamp>,
+        created_at: Timestamp,
         /// How the parcels can be followed; absent when there are none.
-        tracks: Option<Vec<Track>>,
+        tracks: Vec<Track>,
         /// What is in the parcels.
-        items: Option<Vec<ShipmentItem>>,
+        items: Vec<ShipmentItem>,
     }
 }
 
@@ -26,11 +26,11 @@ entity! {
     /// How one parcel can be followed.
     pub struct Track {
         /// Code of the carrier, as in `ups`.
-        carrier_code: Option<Code>,
+        carrier_code: Code,
         /// Name of the carrier.
-        title: Option<Text>,
+        title: Text,
         /// The carrier's number of the parcel.
-        track_number: Option<Text>,
+        track_number: Text,
     }
 }
 
@@ -40,7 +40,7 @@ entity! {
         /// SKU of the product.
         sku: Code,
         /// Name of the product.
-        name: Option<Text>,
+        name: Text,
         /// Quantity that is shipped.
         qty: Number,
     }
