@@ -1,5 +1,5 @@
-# What this needs: Rust (by rustup) with a C compiler, Python 3.9 or newer with venv, git, make, and openssl for the tests. Everything else it installs here, under
-# .venv/ and target/, and nowhere else.
+# What this needs: Rust (by rustup) with a C compiler, Python 3.9 or newer with venv, git, make, and openssl for the tests.
+# Everything else it installs here, under .venv/ and target/, and nowhere else.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -15,7 +15,7 @@ export SAM_CLI_TELEMETRY := 0
 # The template is checked for one region; a deployment goes where the user's own settings say.
 lint invoke: export AWS_DEFAULT_REGION ?= eu-west-1
 
-.PHONY: help run test lint test-rust test-stack samples send build deploy clean prerequisites binaries
+.PHONY: help run test lint test-rust test-stack samples send invoke build deploy clean prerequisites binaries
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -6,7 +6,7 @@
     stack.py invoke    run one sample through `sam local invoke`, with a queue behind it (needs Docker); what else
                        is given goes to sam, as --skip-pull-image
 
-Everything listens on loopback only and lives in target/stack/.
+Everything lives in target/stack/ and listens on loopback only; for invoke, on the address that containers see.
 """
 
 import argparse
