@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{model::Violation, queue::QueueError, signature::Untrusted, telemetry::Loudness};
+use crate::{model::Violation, signature::Untrusted, telemetry::Loudness};
 
 /// Why an event was neither accepted nor refused by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,36 @@ pub enum Failure {
     OutOfTime,
     /// Our own mistake.
     Internal,
+}
+
+/// Why the queue has not said that it has the message, after all attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueError {
+    /// It answered, with no.
+    Refused,
+    /// No connection came about.
+    Unreachable,
+    /// The connection broke before the answer, or the answer was that SQS failed. The queue may have the message.
+    Interrupted,
+    /// The time was up before the answer. The queue may have the message.
+    TimedOut,
+}
+
+impl QueueError {
+    /// Whether the queue may have the message all the same.
+    pub fn may_have_it(self) -> bool {
+        matches!(self, Self::Interrupted | Self::TimedOut)
+    }
+
+    /// Name for logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "queue_refused",
+            Self::Unreachable => "queue_unreachable",
+            Self::Interrupted => "queue_interrupted",
+            Self::TimedOut => "queue_timed_out",
+        }
+    }
 }
 
 impl From<Untrusted> for Failure {

@@ -18,6 +18,7 @@ use tracing::{debug, error};
 
 use crate::{
     deadline::Deadline,
+    error::QueueError,
     message::{CONTENT_ENCODING, CONTENT_TYPE, Message},
 };
 
@@ -50,19 +51,6 @@ pub struct QueueSettings {
     pub credentials: Credentials,
     /// What a whole request may take.
     pub budget: Duration,
-}
-
-/// Why the queue has not said that it has the message, after all attempts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueError {
-    /// It answered, with no.
-    Refused,
-    /// No connection came about.
-    Unreachable,
-    /// The connection broke before the answer, or the answer was that SQS failed. The queue may have the message.
-    Interrupted,
-    /// The time was up before the answer. The queue may have the message.
-    TimedOut,
 }
 
 /// Attributes that travel beside a message.
@@ -168,7 +156,7 @@ impl Queue {
             } else {
                 left.mul_f32(FIRST_SHARE)
             };
-            let (error, final_) = match tokio::time::timeout(limit, request.clone().send()).await {
+            let (error, settled) = match tokio::time::timeout(limit, request.clone().send()).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(reason)) => {
                     let error = classify(&reason);
@@ -186,7 +174,7 @@ impl Queue {
                 }
                 Err(_) => (QueueError::TimedOut, false),
             };
-            if last || final_ || deadline.remaining() <= PAUSE {
+            if last || settled || deadline.remaining() <= PAUSE {
                 return Err(if may_have_it && !error.may_have_it() {
                     QueueError::Interrupted
                 } else {
@@ -195,23 +183,6 @@ impl Queue {
             }
             may_have_it |= error.may_have_it();
             tokio::time::sleep(PAUSE).await;
-        }
-    }
-}
-
-impl QueueError {
-    /// Whether the queue may have the message all the same.
-    pub fn may_have_it(self) -> bool {
-        matches!(self, Self::Interrupted | Self::TimedOut)
-    }
-
-    /// Name for logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "queue_refused",
-            Self::Unreachable => "queue_unreachable",
-            Self::Interrupted => "queue_interrupted",
-            Self::TimedOut => "queue_timed_out",
         }
     }
 }
