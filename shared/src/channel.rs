@@ -1,6 +1,7 @@
 //! What makes one function different from the other seven.
 
 use crate::{
+    config::Problem,
     deadline::Deadline,
     model::{Entity, Violations},
     operation::Operation,
@@ -25,14 +26,24 @@ pub trait Channel {
     /// Rules of the spec over more than one field, or that hold on this channel only.
     fn check(_entity: &Self::Entity, _violations: &mut Violations) {}
 
-    /// Decides what the shop shall do. It has until the deadline.
-    fn decide(
-        &self,
-        _entity: &Self::Entity,
-        _deadline: Deadline,
-    ) -> impl Future<Output = Decision> {
-        async { Decision::Accept(Vec::new()) }
+    /// Takes from the environment what this channel alone needs, through `variable`, and says everything that is wrong with it.
+    fn configure(&mut self, _variable: &dyn Fn(&str) -> Option<String>) -> Vec<Problem> {
+        Vec::new()
     }
+
+    /// Decides what the shop shall do, after the merchant's rules had nothing against the event. It has until the deadline.
+    fn decide(&self, _entity: &Self::Entity, _deadline: Deadline) -> impl Future<Output = Verdict> {
+        async { Verdict::default() }
+    }
+}
+
+/// What a channel decided, and what it found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// What the shop shall do.
+    pub decision: Decision,
+    /// One word of ours for the log. Never a value of the event.
+    pub finding: Option<&'static str>,
 }
 
 /// What the shop shall do with a valid event.
@@ -42,6 +53,12 @@ pub enum Decision {
     Accept(Vec<Operation>),
     /// Stop the shopper. The event is not queued.
     Refuse(Refusal),
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self::Accept(Vec::new())
+    }
 }
 
 /// Why the shopper is stopped, in words for the shopper.

@@ -1,9 +1,9 @@
 //! What the operator chose, read once at cold start. Everything that is wrong is said at once, and then nothing starts.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use aws_sdk_sqs::config::Credentials;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
@@ -18,6 +18,9 @@ const ACCEPT_UNSIGNED: &str = "accept-unsigned";
 /// A hook may wait this long at most: API Gateway waits no longer either.
 const HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
+/// Names the file of the channel's rules.
+pub const RULES_FILE: &str = "RULES_FILE";
+
 /// The choices of the operator.
 #[derive(Debug)]
 pub struct Settings {
@@ -31,6 +34,8 @@ pub struct Settings {
     pub forward_original: bool,
     /// How talkative the logs are.
     pub log_level: LevelFilter,
+    /// Where the channel's rules stand.
+    pub rules_file: PathBuf,
     /// Where messages go.
     pub queue: QueueSettings,
 }
@@ -40,6 +45,16 @@ pub struct Settings {
 pub struct Problem {
     variable: &'static str,
     reason: String,
+}
+
+impl Problem {
+    /// A problem with a variable of the environment. The reason must not quote a secret.
+    pub fn new(variable: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            variable,
+            reason: reason.into(),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -78,6 +93,9 @@ impl Settings {
                     ("trace", LevelFilter::TRACE),
                 ],
             ),
+            rules_file: reader
+                .required(RULES_FILE, "the path of the channel's rules is missing")
+                .into(),
             queue: QueueSettings {
                 endpoint: reader.queue_endpoint(&queue_url),
                 url: queue_url,
@@ -113,10 +131,7 @@ struct Reader<V> {
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
     fn problem(&mut self, variable: &'static str, reason: impl Into<String>) {
-        self.problems.push(Problem {
-            variable,
-            reason: reason.into(),
-        });
+        self.problems.push(Problem::new(variable, reason));
     }
 
     fn optional(&self, name: &str) -> Option<String> {
@@ -286,6 +301,8 @@ const KEYS_EXAMPLE: &str =
 struct GivenKeys {
     hmac_secrets: OneOrMany,
     public_keys: OneOrMany,
+    /// Not a key of the shop, but kept in the same secret: what the cart channel shows the stock system.
+    stock_token: IgnoredAny,
 }
 
 /// A list of strings, or one string alone, as Secrets Manager generates it.
@@ -322,6 +339,7 @@ mod tests {
                 "https://sqs.eu-west-1.amazonaws.com/1/erp.fifo",
             ),
             ("HOOK_TIMEOUT_MS", "5000"),
+            ("RULES_FILE", "rules.json"),
             ("AWS_REGION", "eu-west-1"),
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "hidden"),
@@ -392,6 +410,7 @@ mod tests {
             "HOOK_TIMEOUT_MS",
             "WEBHOOK_KEYS",
             "QUEUE_URL",
+            "RULES_FILE",
             "AWS_REGION",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",

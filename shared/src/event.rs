@@ -21,7 +21,7 @@ use crate::{
 pub const MEMBERS_MAX: usize = 64;
 
 /// What the shop writes around an event's arguments.
-const ENVELOPE: [&str; 8] = [
+pub(crate) const ENVELOPE: [&str; 8] = [
     "merchant_id",
     "environment_id",
     "event",

@@ -15,6 +15,7 @@ pub mod operation;
 pub mod pipeline;
 pub mod queue;
 pub mod request;
+pub mod rules;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod signature;
@@ -26,28 +27,41 @@ use lambda_runtime::service_fn;
 use tracing::{error, level_filters::LevelFilter, warn};
 
 pub use crate::{
-    channel::{Channel, Decision, Refusal},
+    channel::{Channel, Decision, Refusal, Verdict},
     deadline::Deadline,
     model::Violations,
     operation::Operation,
 };
-use crate::{config::Settings, pipeline::Function, signature::Keys};
+use crate::{config::Settings, pipeline::Function, rules::Rules, signature::Keys};
 
 /// Runs one function until Lambda ends it: cold start, then one request after the other.
 ///
-/// It fails, with a log line for each reason, when the configuration is wrong or the process was not started by Lambda.
-pub fn run<C: Channel>(channel: C) -> ExitCode {
-    let settings = match Settings::read(|name| env::var(name).ok()) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            telemetry::start(LevelFilter::INFO);
-            for problem in problems {
-                error!(channel = C::NAME, "not started: {problem}");
-            }
-            return ExitCode::FAILURE;
-        }
+/// It fails, with a log line for each reason, when the configuration or the rules are wrong or the process was not started by
+/// Lambda.
+pub fn run<C: Channel>(mut channel: C) -> ExitCode {
+    let variable = |name: &str| env::var(name).ok();
+    let mut problems = Vec::new();
+    let settings = Settings::read(variable)
+        .map_err(|found| problems.extend(found.iter().map(ToString::to_string)))
+        .ok();
+    telemetry::start(
+        settings
+            .as_ref()
+            .map_or(LevelFilter::INFO, |settings| settings.log_level),
+    );
+    let found = channel.configure(&variable);
+    problems.extend(found.iter().map(ToString::to_string));
+    let rules = settings.as_ref().and_then(|Settings { rules_file, .. }| {
+        Rules::load::<C::Entity>(rules_file)
+            .map_err(|found| {
+                let name = rules_file.display();
+                problems.extend(found.iter().map(|problem| format!("{name}: {problem}")));
+            })
+            .ok()
+    });
+    let (Some(settings), Some(rules), true) = (settings, rules, problems.is_empty()) else {
+        return not_started::<C>(&problems);
     };
-    telemetry::start(settings.log_level);
     if let Keys::AcceptUnsigned = settings.keys {
         warn!(
             channel = C::NAME,
@@ -55,11 +69,8 @@ pub fn run<C: Channel>(channel: C) -> ExitCode {
         );
     }
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        error!(
-            channel = C::NAME,
-            "not started: this is a Lambda function; AWS_LAMBDA_RUNTIME_API is not set"
-        );
-        return ExitCode::FAILURE;
+        let reason = "this is a Lambda function; AWS_LAMBDA_RUNTIME_API is not set";
+        return not_started::<C>(&[reason.to_owned()]);
     }
     // One thread: a function serves one request at a time, and threads cost more than they bring.
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -67,13 +78,10 @@ pub fn run<C: Channel>(channel: C) -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(reason) => {
-            error!(channel = C::NAME, "not started: {reason}");
-            return ExitCode::FAILURE;
-        }
+        Err(reason) => return not_started::<C>(&[reason.to_string()]),
     };
     runtime.block_on(async {
-        let function = Function::new(channel, settings);
+        let function = Function::new(channel, rules, settings);
         function.warm_up().await;
         match lambda_runtime::run(service_fn(|invocation| function.answer(invocation))).await {
             Ok(()) => ExitCode::SUCCESS,
@@ -86,4 +94,11 @@ pub fn run<C: Channel>(channel: C) -> ExitCode {
             }
         }
     })
+}
+
+fn not_started<C: Channel>(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        error!(channel = C::NAME, "not started: {problem}");
+    }
+    ExitCode::FAILURE
 }

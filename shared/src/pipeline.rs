@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
-    channel::{Channel, Decision},
+    channel::{Channel, Decision, Verdict},
     config::Settings,
     deadline::Deadline,
     error::{Failure, Forwarded},
@@ -21,6 +21,7 @@ use crate::{
     operation::{self, Operation},
     queue::{Queue, Trace},
     request::Request,
+    rules::{Mode, Rules},
     signature::Keys,
     telemetry::{Line, Loudness, plain_id},
 };
@@ -28,6 +29,7 @@ use crate::{
 /// One of the eight functions, ready for requests.
 pub struct Function<C> {
     channel: C,
+    rules: Rules,
     keys: Keys,
     queue: Queue,
     hook_timeout: Duration,
@@ -37,10 +39,11 @@ pub struct Function<C> {
 }
 
 impl<C: Channel> Function<C> {
-    /// Makes the function of the channel with the operator's settings.
-    pub fn new(channel: C, settings: Settings) -> Self {
+    /// Makes the function of the channel with the merchant's rules and the operator's settings.
+    pub fn new(channel: C, rules: Rules, settings: Settings) -> Self {
         Self {
             channel,
+            rules,
             keys: settings.keys,
             queue: Queue::new(settings.queue),
             hook_timeout: settings.hook_timeout,
@@ -55,13 +58,13 @@ impl<C: Channel> Function<C> {
         self.queue.warm_up().await;
     }
 
-    /// The whole request path. `event_id` is set as soon as it is known.
-    async fn process(
-        &self,
+    /// The whole request path. What is worth a log is noted as soon as it is known.
+    async fn process<'a>(
+        &'a self,
         request: &Request<'_>,
         deadline: Deadline,
         xray: Option<&str>,
-        event_id: &mut Option<Uuid>,
+        notes: &mut Notes<'a>,
     ) -> Result<Outcome, Failure> {
         let body = request
             .body()?
@@ -74,16 +77,21 @@ impl<C: Channel> Function<C> {
                 .as_deref()
                 .unwrap_or_default(),
         )?;
-        *event_id = Some(event.id);
+        notes.event_id = Some(event.id);
 
-        let decision = self.channel.decide(&event.entity, deadline);
-        let decision = tokio::time::timeout_at(deadline.instant(), decision)
-            .await
-            .map_err(|_| Failure::OutOfTime)?;
-        let operations = match decision {
+        let mut operations = match self.rule(&event, deadline, notes)? {
             Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal.into())),
             Decision::Accept(operations) => operations,
         };
+        let verdict = self.channel.decide(&event.entity, deadline);
+        let Verdict { decision, finding } = tokio::time::timeout_at(deadline.instant(), verdict)
+            .await
+            .map_err(|_| Failure::OutOfTime)?;
+        notes.finding = finding;
+        match decision {
+            Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal.into())),
+            Decision::Accept(more) => operations.extend(more),
+        }
 
         let message = Message::new::<C>(
             &event,
@@ -104,6 +112,25 @@ impl<C: Channel> Function<C> {
         Ok(Outcome::Accepted(operations))
     }
 
+    /// What the merchant's rules decide: nothing, as long as they are only observed.
+    fn rule<'a>(
+        &'a self,
+        event: &Event<'_, C::Entity>,
+        deadline: Deadline,
+        notes: &mut Notes<'a>,
+    ) -> Result<Decision, Failure> {
+        let ruling = self.rules.apply(event, deadline)?;
+        notes.rules = ruling.matched;
+        if self.rules.mode() == Mode::Enforce || notes.rules.is_empty() {
+            return Ok(ruling.decision);
+        }
+        notes.observed = Some(match ruling.decision {
+            Decision::Refuse(_) => "refused",
+            Decision::Accept(_) => "changed",
+        });
+        Ok(Decision::default())
+    }
+
     /// Answers one invocation, whatever it brings, and logs it.
     pub async fn answer(
         &self,
@@ -117,14 +144,14 @@ impl<C: Channel> Function<C> {
             .map_or(0, |request| request.request_context.time_epoch);
         let deadline = Deadline::new(self.hook_timeout, accepted_ms, context.deadline);
 
-        let mut event_id = None;
+        let mut notes = Notes::default();
         let result = match &request {
             Ok(request) => {
                 self.process(
                     request,
                     deadline,
                     context.xray_trace_id.as_deref(),
-                    &mut event_id,
+                    &mut notes,
                 )
                 .await
             }
@@ -135,7 +162,8 @@ impl<C: Channel> Function<C> {
         let request_id = request
             .map(|request| &*request.request_context.request_id)
             .and_then(plain_id);
-        let event_id = event_id.map(|id| id.to_string());
+        let event_id = notes.event_id.map(|id| id.to_string());
+        let rules = (!notes.rules.is_empty()).then(|| notes.rules.join(","));
         Line {
             loudness: result
                 .as_ref()
@@ -152,6 +180,9 @@ impl<C: Channel> Function<C> {
                 .and_then(|request| request.headers.shop_request_id.as_deref())
                 .and_then(plain_id),
             event_id: event_id.as_deref(),
+            rules: rules.as_deref(),
+            observed: notes.observed,
+            finding: notes.finding,
             violations: result.as_ref().err().map_or(0, Failure::violations),
             spent_ms: millis(started.elapsed()),
             left_ms: millis(deadline.remaining()),
@@ -171,6 +202,17 @@ impl<C: Channel> Function<C> {
 
 fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// What the log shall know of a request, however it ends.
+#[derive(Default)]
+struct Notes<'a> {
+    event_id: Option<Uuid>,
+    /// Names of the rules that matched.
+    rules: Vec<&'a str>,
+    /// What they would have done, had they not only been observed.
+    observed: Option<&'static str>,
+    finding: Option<&'static str>,
 }
 
 /// What became of an event that nothing was wrong with.
@@ -249,8 +291,8 @@ mod tests {
         const REQUIRED: &[&str] = &["sku"];
         type Entity = QuoteItem;
 
-        async fn decide(&self, item: &QuoteItem, _: Deadline) -> Decision {
-            match item.sku.as_ref().map(|sku| sku.0.as_str()) {
+        async fn decide(&self, item: &QuoteItem, _: Deadline) -> Verdict {
+            let decision = match item.sku.as_ref().map(|sku| sku.0.as_str()) {
                 Some("sold out") => {
                     let message = Some("Product is not in stock".to_owned());
                     Decision::Refuse(Refusal {
@@ -262,6 +304,10 @@ mod tests {
                 _ => Decision::Accept(vec![Operation::Remove {
                     path: "data/quote_item/x".into(),
                 }]),
+            };
+            Verdict {
+                decision,
+                finding: None,
             }
         }
     }
@@ -270,6 +316,7 @@ mod tests {
     fn settings() -> Settings {
         Settings::read(|name| {
             let value = match name {
+                "RULES_FILE" => "rules.json",
                 "QUEUE_URL" => "http://127.0.0.1:9/000000000000/crm.fifo",
                 "AWS_ENDPOINT_URL" => "http://127.0.0.1:9",
                 "AWS_REGION" => "eu-west-1",
@@ -287,7 +334,7 @@ mod tests {
         let payload = serde_json::from_value(event).unwrap();
         let mut context = Context::default();
         context.deadline = u64::MAX;
-        let response = Function::new(channel, settings())
+        let response = Function::new(channel, Rules::default(), settings())
             .answer(LambdaEvent::new(payload, context))
             .await
             .unwrap();

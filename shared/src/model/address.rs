@@ -1,8 +1,11 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{
     decode::{Decode, Violations, entity},
+    look::{Kind, Look, NoSuchPlace, Seen, Step, kind_of_leaf, look_at},
     scalar::{Code, Country, Email, Scalar, Text, Token, scalar_from_raw},
 };
 
@@ -92,6 +95,16 @@ impl Serialize for Region {
     }
 }
 
+impl Look for Region {
+    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace> {
+        kind_of_leaf(Kind::Text, path)
+    }
+
+    fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
+        look_at(self.name.as_ref(), path, see);
+    }
+}
+
 /// The lines of a street, read from a list of lines or from one string with line breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -125,11 +138,26 @@ impl Decode for Street {
     }
 }
 
+impl Look for Street {
+    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace> {
+        Vec::<Text>::kind(path)
+    }
+
+    fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
+        self.0.look(path, see);
+    }
+}
+
 /// One line of a street; a list may hold null for a line that is not used.
 struct Line(String);
 
 impl Scalar for Line {
     const EXPECTS: &'static str = Text::EXPECTS;
+    const KIND: Kind = Text::KIND;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Text(Cow::Borrowed(&self.0))
+    }
 
     fn is_absent(_: &Token<'_>) -> bool {
         false

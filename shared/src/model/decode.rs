@@ -325,6 +325,7 @@ macro_rules! entity {
         }
         $(reads { $($extra:ident: $Extra:ty,)* })?
         $(settle $settle:ident)?
+        $(computes { $($computed:ident: $Computed:ty = $compute:path,)* })?
     ) => {
         $(#[doc = $about])*
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -437,6 +438,40 @@ macro_rules! entity {
                 match field {
                     $(stringify!($field) => self.$field.is_none(),)*
                     _ => true,
+                }
+            }
+        }
+
+        impl $crate::model::look::Look for $Entity {
+            fn kind(
+                path: &[$crate::model::look::Step],
+            ) -> Result<$crate::model::look::Kind, $crate::model::look::NoSuchPlace> {
+                use $crate::model::look::{Kind, NoSuchPlace, Step};
+                let (name, rest) = match path {
+                    [] => return Ok(Kind::Structure),
+                    [Step::Each, ..] => return Err(NoSuchPlace::Mistaken("is no list")),
+                    [Step::Name(name), rest @ ..] => (name.as_str(), rest),
+                };
+                match name {
+                    $(stringify!($field) => <$Type>::kind(rest),)*
+                    $($(stringify!($computed) => <$Computed>::kind(rest),)*)?
+                    _ => Err(NoSuchPlace::Unknown),
+                }
+            }
+
+            fn look(
+                &self,
+                path: &[$crate::model::look::Step],
+                see: &mut dyn FnMut($crate::model::look::Seen<'_>),
+            ) {
+                use $crate::model::look::{Seen, Step, look_at};
+                let [Step::Name(name), rest @ ..] = path else {
+                    return see(Seen::Structure { empty: false });
+                };
+                match name.as_str() {
+                    $(stringify!($field) => look_at(self.$field.as_ref(), rest, see),)*
+                    $($(stringify!($computed) => look_at($compute(self).as_ref(), rest, see),)*)?
+                    _ => see(Seen::Nothing),
                 }
             }
         }

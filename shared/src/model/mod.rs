@@ -4,6 +4,7 @@
 //! the message's `original`. Every field can be absent: which ones an event cannot do without is a matter of its channel.
 
 pub(crate) mod decode;
+pub mod look;
 pub mod scalar;
 
 mod address;
@@ -22,13 +23,14 @@ pub use self::{
     customer::Customer,
     decode::{Decode, VIOLATIONS_MAX, Violation, Violations},
     invoice::Invoice,
+    look::Look,
     order::{Order, OrderItem, Payment},
     product::Product,
     shipment::{Shipment, ShipmentItem, Track},
 };
 
 /// What an event is about: one of the spec's payloads.
-pub trait Entity: Decode + Serialize {
+pub trait Entity: Decode + Look + Serialize {
     /// The entity's name in the spec's payload, and so in the message.
     const NAME: &'static str;
 

@@ -1,3 +1,5 @@
+use rust_decimal::Decimal;
+
 use super::{
     Entity,
     address::Address,
@@ -57,6 +59,9 @@ entity! {
         addresses: Vec<Address>,
     }
     settle settle_addresses
+    computes {
+        unexplained_total: Money = unexplained_total,
+    }
 }
 
 entity! {
@@ -93,6 +98,22 @@ entity! {
         /// What was paid, in the base currency; absent until something is.
         base_amount_paid: Money,
     }
+}
+
+/// What of the grand total is neither subtotal, tax, shipping nor discount: gift cards, store credit, fees; or a mistake. Only a
+/// rule asks for it. A part that is absent counts as zero; without total or subtotal there is no answer.
+fn unexplained_total(order: &Order) -> Option<Money> {
+    let zero = Money(Decimal::ZERO);
+    let parts = [
+        order.subtotal?,
+        order.tax_amount.unwrap_or(zero),
+        order.shipping_amount.unwrap_or(zero),
+        order.discount_amount.unwrap_or(zero),
+    ];
+    let rest = parts
+        .iter()
+        .try_fold(order.grand_total?.0, |rest, part| rest.checked_sub(part.0));
+    rest.map(Money)
 }
 
 /// The shop lists an order's addresses by type, the spec names them. A named one wins.

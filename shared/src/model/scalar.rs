@@ -13,7 +13,10 @@ use time::{
     format_description::well_known::Rfc3339,
 };
 
-use super::decode::{Decode, Violations};
+use super::{
+    decode::{Decode, Violations},
+    look::{Kind, Look, NoSuchPlace, Seen, Step, kind_of_leaf},
+};
 
 /// An email address is at most this long (RFC 5321, path without the brackets).
 const EMAIL_BYTES_MAX: usize = 254;
@@ -33,7 +36,7 @@ pub enum Token<'a> {
 
 impl<'a> Token<'a> {
     /// Reads a JSON value; `None` when it is a list, an object, or a string with half of a surrogate pair.
-    fn read(raw: &'a str) -> Option<Self> {
+    pub(crate) fn read(raw: &'a str) -> Option<Self> {
         match raw.as_bytes().first()? {
             b'n' => Some(Self::Null),
             b't' => Some(Self::Bool(true)),
@@ -64,6 +67,12 @@ pub trait Scalar: Sized {
     /// What the contract expects, as the end of the sentence "this field …".
     const EXPECTS: &'static str;
 
+    /// What a rule can do with it.
+    const KIND: Kind;
+
+    /// What a rule sees of it.
+    fn seen(&self) -> Seen<'_>;
+
     /// Whether the token says that there is no value: null, the empty string that PHP writes where nothing is set, or the
     /// `false` that stands for "use the default value" when a product is saved for one store view.
     fn is_absent(token: &Token<'_>) -> bool {
@@ -81,6 +90,16 @@ impl<T: Scalar> Decode for T {
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
         Ok(scalar_from_raw(raw, violations))
+    }
+}
+
+impl<T: Scalar> Look for T {
+    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace> {
+        kind_of_leaf(T::KIND, path)
+    }
+
+    fn look(&self, _: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
+        see(self.seen());
     }
 }
 
@@ -122,6 +141,11 @@ pub struct Id(pub u64);
 
 impl Scalar for Id {
     const EXPECTS: &'static str = "must be a whole number, not negative";
+    const KIND: Kind = Kind::Number;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Number(self.0.into())
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         let text = token.text()?;
@@ -146,6 +170,11 @@ pub struct Text(pub String);
 
 impl Scalar for Text {
     const EXPECTS: &'static str = "must be a string";
+    const KIND: Kind = Kind::Text;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Text(Cow::Borrowed(&self.0))
+    }
 
     fn is_absent(token: &Token<'_>) -> bool {
         matches!(token, Token::Null | Token::Bool(false)) // an empty text is still a text
@@ -164,6 +193,11 @@ pub struct Code(pub String);
 
 impl Scalar for Code {
     const EXPECTS: &'static str = "must be a string";
+    const KIND: Kind = Kind::Text;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Text(Cow::Borrowed(&self.0))
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         token.text().map(|text| Self(text.to_owned()))
@@ -178,6 +212,11 @@ pub struct Email(pub String);
 
 impl Scalar for Email {
     const EXPECTS: &'static str = "must be an email address";
+    const KIND: Kind = Kind::Text;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Text(Cow::Borrowed(&self.0))
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         let Token::Text(text) = token else {
@@ -197,7 +236,11 @@ impl Scalar for Email {
 string_schema!(Email, "format": "email");
 
 fn decimal(token: &Token<'_>) -> Option<Decimal> {
-    let text = token.text()?;
+    decimal_from(token.text()?)
+}
+
+/// The exact decimal that a text holds, with or without an exponent.
+pub(crate) fn decimal_from(text: &str) -> Option<Decimal> {
     let numeric = text
         .trim_start_matches('-')
         .starts_with(|c: char| c.is_ascii_digit() || c == '.')
@@ -225,8 +268,23 @@ fn decimal(token: &Token<'_>) -> Option<Decimal> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Money(pub Decimal);
 
+impl Money {
+    fn with_two_decimals(self) -> Decimal {
+        let mut amount = self.0;
+        if amount.scale() < 2 {
+            amount.rescale(2);
+        }
+        amount
+    }
+}
+
 impl Scalar for Money {
     const EXPECTS: &'static str = "must be a decimal number, or a string that holds one";
+    const KIND: Kind = Kind::Number;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Number(self.with_two_decimals())
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         decimal(token).map(Self)
@@ -235,11 +293,7 @@ impl Scalar for Money {
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut amount = self.0;
-        if amount.scale() < 2 {
-            amount.rescale(2);
-        }
-        to.collect_str(&amount)
+        to.collect_str(&self.with_two_decimals())
     }
 }
 
@@ -251,6 +305,11 @@ pub struct Quantity(pub Decimal);
 
 impl Scalar for Quantity {
     const EXPECTS: &'static str = Money::EXPECTS;
+    const KIND: Kind = Kind::Number;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Number(self.0)
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         decimal(token).map(Self)
@@ -278,6 +337,11 @@ impl Number {
 
 impl Scalar for Number {
     const EXPECTS: &'static str = Money::EXPECTS;
+    const KIND: Kind = Kind::Number;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Number(self.0)
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         decimal(token).map(Self)
@@ -314,6 +378,11 @@ pub struct Flag(pub bool);
 
 impl Scalar for Flag {
     const EXPECTS: &'static str = "must be 0 or 1";
+    const KIND: Kind = Kind::Number;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Number(u8::from(self.0).into())
+    }
 
     fn is_absent(token: &Token<'_>) -> bool {
         *token == Token::Null || token.text() == Some("")
@@ -356,6 +425,11 @@ pub struct ProductStatus(u8);
 
 impl Scalar for ProductStatus {
     const EXPECTS: &'static str = "must be 1 (enabled) or 2 (disabled)";
+    const KIND: Kind = Kind::Number;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Number(self.0.into())
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         match token.text() {
@@ -387,6 +461,11 @@ pub struct Country(pub String);
 
 impl Scalar for Country {
     const EXPECTS: &'static str = "must be a country code of two letters (ISO 3166-1)";
+    const KIND: Kind = Kind::Text;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Text(Cow::Borrowed(&self.0))
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         letters(token, 2).map(Self)
@@ -401,6 +480,11 @@ pub struct Currency(pub String);
 
 impl Scalar for Currency {
     const EXPECTS: &'static str = "must be a currency code of three letters (ISO 4217)";
+    const KIND: Kind = Kind::Text;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Text(Cow::Borrowed(&self.0))
+    }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
         letters(token, 3).map(Self)
@@ -426,9 +510,15 @@ const ZERO_DATE: &str = "0000-00-00 00:00:00";
 
 impl Scalar for Timestamp {
     const EXPECTS: &'static str = "must be a date and time, as 2026-06-18 20:27:11 or in ISO 8601";
+    const KIND: Kind = Kind::Text;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Text(Cow::Owned(self.0.format(&Rfc3339).unwrap_or_default()))
+    }
 
     fn is_absent(token: &Token<'_>) -> bool {
-        *token == Token::Null || matches!(token.text(), Some("" | ZERO_DATE))
+        matches!(token, Token::Null | Token::Bool(false))
+            || matches!(token.text(), Some("" | ZERO_DATE))
     }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {

@@ -1,0 +1,363 @@
+//! Where a rule looks: paths into an event, and the walk to their ends.
+
+use std::borrow::Cow;
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    event::{ENVELOPE, Event},
+    model::{
+        Entity,
+        look::{Kind, NoSuchPlace, Seen, Step},
+        scalar::Token,
+    },
+};
+
+/// A path has at most this many steps.
+const STEPS_MAX: usize = 16;
+
+/// Where a field of a rule leads.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Place {
+    /// To a field of the contract.
+    Contract(Vec<Step>, Kind),
+    /// To something else that the shop sent: below the entity, or below another argument of the event.
+    Sent(Root, Vec<Step>),
+}
+
+/// Where a path through what the shop sent begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// The entity.
+    Entity,
+    /// Another argument of the event, by its name.
+    Argument(String),
+}
+
+impl Place {
+    /// Finds the place of a field, as in `order.items[].sku` or, as the shop writes it, `data.order.items[].sku`.
+    pub(super) fn find<E: Entity>(field: &str) -> Result<Self, String> {
+        let mut steps = steps(field)?;
+        if steps.len() > 1 && steps.first() == Some(&Step::Name("data".to_owned())) {
+            steps.remove(0);
+        }
+        let Some(Step::Name(root)) = steps.first().cloned() else {
+            return Err("is no path".to_owned());
+        };
+        let path = steps.split_off(1);
+        if root != E::NAME && root != "data_object" && !E::KEYS.contains(&&*root) {
+            steps.extend(path.iter().cloned());
+            if ENVELOPE.contains(&&*root) {
+                return Err(format!("{root} is no argument of the event"));
+            }
+            if E::kind(&steps).is_ok() {
+                return Err(format!("write {}.{field}", E::NAME));
+            }
+            return Ok(Self::Sent(Root::Argument(root), path));
+        }
+        match E::kind(&path) {
+            Ok(kind) => Ok(Self::Contract(path, kind)),
+            Err(NoSuchPlace::Unknown) => Ok(Self::Sent(Root::Entity, path)),
+            Err(NoSuchPlace::Mistaken(why)) => Err(format!("the path goes on below what {why}")),
+        }
+    }
+
+    /// What stands there by the contract, if it is in the contract.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Contract(_, kind) => Some(*kind),
+            Self::Sent(..) => None,
+        }
+    }
+
+    /// Shows `see` everything that stands there. The error is that of broken JSON.
+    pub(super) fn look<E: Entity>(
+        &self,
+        event: &Event<'_, E>,
+        see: &mut dyn FnMut(Seen<'_>),
+    ) -> Result<(), serde_json::Error> {
+        match self {
+            Self::Contract(path, _) => {
+                event.entity.look(path, see);
+                Ok(())
+            }
+            Self::Sent(root, path) => {
+                let mut paths = Paths::default();
+                paths.add(path, 0);
+                paths.walk(root.raw(event), &mut |_, seen| see(seen))
+            }
+        }
+    }
+}
+
+impl Root {
+    fn raw<'a, E>(&self, event: &Event<'a, E>) -> Option<&'a RawValue> {
+        match self {
+            Self::Entity => Some(event.original),
+            Self::Argument(name) => event
+                .related
+                .iter()
+                .find_map(|(known, raw)| (known == name).then_some(*raw)),
+        }
+    }
+}
+
+fn steps(field: &str) -> Result<Vec<Step>, String> {
+    let mut steps = Vec::new();
+    for part in field.split('.') {
+        let name = part.trim_end_matches("[]");
+        if name.is_empty() || name.contains(['[', ']']) || name.contains(char::is_whitespace) {
+            return Err(
+                "is no path; write names with dots between them, as in order.items[].sku"
+                    .to_owned(),
+            );
+        }
+        steps.push(Step::Name(name.to_owned()));
+        let lists = (part.len() - name.len()) / "[]".len();
+        steps.extend(std::iter::repeat_n(Step::Each, lists));
+    }
+    if steps.len() > STEPS_MAX {
+        return Err(format!("has more than {STEPS_MAX} steps"));
+    }
+    Ok(steps)
+}
+
+/// All places of a rules file outside the contract, so that one walk through what the shop sent passes every one of them.
+#[derive(Debug, Default)]
+pub(super) struct SentPlaces(Vec<(Root, Paths)>);
+
+impl SentPlaces {
+    /// Adds a path, whose end is known as `slot` from then on.
+    pub(super) fn add(&mut self, root: &Root, path: &[Step], slot: usize) {
+        let index = self.0.iter().position(|(known, _)| known == root);
+        let index = index.unwrap_or_else(|| {
+            self.0.push((root.clone(), Paths::default()));
+            self.0.len() - 1
+        });
+        if let Some((_, paths)) = self.0.get_mut(index) {
+            paths.add(path, slot);
+        }
+    }
+
+    /// Shows `see` everything that stands at the end of any of the paths.
+    pub(super) fn walk<E>(
+        &self,
+        event: &Event<'_, E>,
+        see: &mut dyn FnMut(usize, Seen<'_>),
+    ) -> Result<(), serde_json::Error> {
+        self.0
+            .iter()
+            .try_for_each(|(root, paths)| paths.walk(root.raw(event), see))
+    }
+}
+
+/// Paths that begin at one place, as a tree.
+#[derive(Debug, Default)]
+struct Paths {
+    /// The paths that end here.
+    ends: Vec<usize>,
+    named: Vec<(String, Paths)>,
+    each: Option<Box<Paths>>,
+}
+
+impl Paths {
+    fn add(&mut self, path: &[Step], slot: usize) {
+        match path {
+            [] => self.ends.push(slot),
+            [Step::Each, rest @ ..] => self.each.get_or_insert_default().add(rest, slot),
+            [Step::Name(name), rest @ ..] => {
+                if let Some((_, below)) = self.named.iter_mut().find(|(known, _)| known == name) {
+                    below.add(rest, slot);
+                } else {
+                    let mut below = Self::default();
+                    below.add(rest, slot);
+                    self.named.push((name.clone(), below));
+                }
+            }
+        }
+    }
+
+    fn walk(
+        &self,
+        raw: Option<&RawValue>,
+        see: &mut dyn FnMut(usize, Seen<'_>),
+    ) -> Result<(), serde_json::Error> {
+        if let Some(raw) = raw {
+            return Walk { at: self, see }.deserialize(raw);
+        }
+        self.see_nothing(see);
+        Ok(())
+    }
+
+    /// Nothing stands here, so nothing stands below either.
+    fn see_nothing(&self, see: &mut dyn FnMut(usize, Seen<'_>)) {
+        self.ends.iter().for_each(|end| see(*end, Seen::Nothing));
+        let below = self.named.iter().map(|(_, below)| below);
+        below
+            .chain(self.each.as_deref())
+            .for_each(|below| below.see_nothing(see));
+    }
+}
+
+/// Reads one JSON value and looks at what the paths lead to; everything else is passed over.
+struct Walk<'a> {
+    at: &'a Paths,
+    see: &'a mut dyn FnMut(usize, Seen<'_>),
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        if self.at.ends.is_empty() {
+            return from.deserialize_any(self);
+        }
+        let raw: &RawValue = serde::Deserialize::deserialize(from)?;
+        for end in &self.at.ends {
+            (self.see)(*end, seen(raw));
+        }
+        if self.at.named.is_empty() && self.at.each.is_none() {
+            return Ok(());
+        }
+        raw.deserialize_any(self).map_err(D::Error::custom)
+    }
+}
+
+/// What a rule sees of a value that the contract does not know.
+fn seen(raw: &RawValue) -> Seen<'_> {
+    match Token::read(raw.get()) {
+        Some(Token::Null) => Seen::Nothing,
+        Some(Token::Bool(flag)) => Seen::Text(Cow::Borrowed(if flag { "1" } else { "0" })),
+        Some(Token::Number(text)) => Seen::Text(Cow::Borrowed(text)),
+        Some(Token::Text(text)) => Seen::Text(text),
+        None => {
+            let inside = raw.get().get(1..raw.get().len() - 1);
+            Seen::Structure {
+                empty: inside.is_some_and(|inside| inside.trim().is_empty()),
+            }
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// A scalar stands where the paths go on. The ends that are here have been seen already.
+    fn see_nothing_below(self) {
+        let below = self.at.named.iter().map(|(_, below)| below);
+        below
+            .chain(self.at.each.as_deref())
+            .for_each(|below| below.see_nothing(self.see));
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.see_nothing_below();
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.see_nothing_below();
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.see_nothing_below();
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.see_nothing_below();
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.see_nothing_below();
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.see_nothing_below();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        match &self.at.each {
+            Some(at) => {
+                while list
+                    .next_element_seed(Walk { at, see: self.see })?
+                    .is_some()
+                {}
+            }
+            None => while list.next_element::<IgnoredAny>()?.is_some() {},
+        }
+        self.at
+            .named
+            .iter()
+            .for_each(|(_, below)| below.see_nothing(self.see));
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut missing = vec![true; self.at.named.len()];
+        while let Some(index) = map.next_key_seed(KeyOf(self.at))? {
+            let named = index.and_then(|index| {
+                *missing.get_mut(index)? = false;
+                self.at.named.get(index).map(|(_, below)| below)
+            });
+            // A list may be written as an object whose keys are ids.
+            match (named, self.at.each.as_deref()) {
+                (None, None) => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                (Some(at), None) | (None, Some(at)) => {
+                    map.next_value_seed(Walk { at, see: self.see })?;
+                }
+                (Some(one), Some(other)) => {
+                    let raw: &RawValue = map.next_value()?;
+                    for at in [one, other] {
+                        let walk = Walk { at, see: self.see };
+                        walk.deserialize(raw).map_err(A::Error::custom)?;
+                    }
+                }
+            }
+        }
+        let named = self.at.named.iter().zip(missing);
+        named
+            .filter(|(_, missing)| *missing)
+            .for_each(|((_, below), _)| below.see_nothing(self.see));
+        Ok(())
+    }
+}
+
+/// Reads a key: the index of the path that goes on there, if one does.
+struct KeyOf<'a>(&'a Paths);
+
+impl<'de> DeserializeSeed<'de> for KeyOf<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeyOf<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.named.iter().position(|(name, _)| name == key))
+    }
+}

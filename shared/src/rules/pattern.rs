@@ -1,0 +1,235 @@
+//! Regular expressions as a shop writes them, in linear time.
+//!
+//! The shop runs PCRE through PHP, which can backtrack for ever; here runs an automaton, which can't. Whatever would mean
+//! something else in the one than in the other is refused when the rules are read, with a hint how to write it instead.
+
+use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ast::{self, AssertionKind, Ast, parse::ParserBuilder};
+
+/// A compiled expression takes at most this many bytes.
+const COMPILED_BYTES_MAX: usize = 128 * 1024;
+
+/// Groups stand at most this deep in each other.
+const NESTING_MAX: u32 = 32;
+
+/// A regular expression that matches here exactly what it matches in the shop.
+#[derive(Debug)]
+pub(super) struct Pattern(Regex);
+
+impl Pattern {
+    /// Reads an expression with delimiters and flags, as in `/^97/i`.
+    pub(super) fn new(text: &str) -> Result<Self, String> {
+        let (expression, flags) = undelimit(text)?;
+        if let Some(flag) = flags.chars().find(|flag| !"isuD".contains(*flag)) {
+            return Err(format!(
+                "has the flag {flag:?}; i, s, u and D are understood"
+            ));
+        }
+        let unicode = flags.contains('u');
+        if !unicode && !expression.is_ascii() {
+            return Err(
+                "add the flag u: without it the shop takes letters like é for several".to_owned(),
+            );
+        }
+        let syntax_error = |error: &dyn std::error::Error| {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default();
+            format!(
+                "is not understood: {}",
+                reason.trim_start_matches("error: ")
+            )
+        };
+        let ast = ParserBuilder::new()
+            .nest_limit(NESTING_MAX)
+            .build()
+            .parse(expression)
+            .map_err(|error| syntax_error(&error))?;
+        ends_are_last(&ast, true)?;
+        let vetting = Vetting {
+            unicode,
+            ends: Vec::new(),
+        };
+        let ends = ast::visit(&ast, vetting)?;
+        let regex = RegexBuilder::new(&with_ends(expression, &ends, flags))
+            .unicode(unicode)
+            .case_insensitive(flags.contains('i'))
+            .dot_matches_new_line(flags.contains('s'))
+            .size_limit(COMPILED_BYTES_MAX)
+            .nest_limit(NESTING_MAX + 2)
+            .build();
+        regex.map(Self).map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => "is too large".to_owned(),
+            error => syntax_error(&error),
+        })
+    }
+
+    /// Whether it matches anywhere in the text.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text.as_bytes())
+    }
+}
+
+/// The expression between the delimiters, and what stands behind them.
+fn undelimit(text: &str) -> Result<(&str, &str), String> {
+    const HINT: &str = "needs delimiters and flags as in PHP: /…/i";
+    let delimiter = text.chars().next().ok_or(HINT)?;
+    if !delimiter.is_ascii_punctuation() || "\\([{<".contains(delimiter) {
+        return Err(HINT.to_owned());
+    }
+    let mut escaped = false;
+    let mut inside = text.char_indices().skip(1);
+    let end = inside.find(|(_, c)| {
+        let ends = *c == delimiter && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    let (end, _) = end.ok_or(HINT)?;
+    match (text.get(1..end), text.get(end + 1..)) {
+        (Some(expression), Some(flags)) => Ok((expression, flags)),
+        _ => Err(HINT.to_owned()),
+    }
+}
+
+/// Where `$` stands, it must be the last thing that is looked for, so that it can be spelled out.
+fn ends_are_last(ast: &Ast, last: bool) -> Result<(), String> {
+    match ast {
+        Ast::Assertion(assertion) if assertion.kind == AssertionKind::EndLine && !last => {
+            Err("has $ before the end; write \\n where a line break is meant".to_owned())
+        }
+        Ast::Group(group) => ends_are_last(&group.ast, last),
+        Ast::Repetition(repetition) => ends_are_last(&repetition.ast, false),
+        Ast::Alternation(alternation) => alternation
+            .asts
+            .iter()
+            .try_for_each(|branch| ends_are_last(branch, last)),
+        Ast::Concat(concat) => {
+            let count = concat.asts.len();
+            let mut parts = concat.asts.iter().enumerate();
+            parts.try_for_each(|(index, part)| ends_are_last(part, last && index + 1 == count))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The expression with every `$` spelled out: in PCRE it also stands before a line break that ends the text.
+fn with_ends(expression: &str, ends: &[usize], flags: &str) -> String {
+    let end = if flags.contains('D') {
+        r"\z"
+    } else {
+        r"(?:\n?\z)"
+    };
+    let mut spelled = String::with_capacity(expression.len() + ends.len() * end.len());
+    let mut from = 0;
+    for at in ends {
+        spelled.push_str(expression.get(from..*at).unwrap_or_default());
+        spelled.push_str(end);
+        from = at + 1;
+    }
+    spelled.push_str(expression.get(from..).unwrap_or_default());
+    spelled
+}
+
+/// Walks through an expression and refuses what PCRE reads otherwise. It gives the offsets of every `$`.
+struct Vetting {
+    unicode: bool,
+    ends: Vec<usize>,
+}
+
+impl Vetting {
+    /// A class like `\w` holds other characters in the shop once it knows Unicode, and which ones depends on its version.
+    fn named_class(&self, name: &str) -> Result<(), String> {
+        if self.unicode {
+            return Err(format!(
+                "has {name} with the flag u; list the characters, as in [0-9]"
+            ));
+        }
+        Ok(())
+    }
+
+    fn literal(literal: &ast::Literal) -> Result<(), String> {
+        match literal.kind {
+            ast::LiteralKind::Special(ast::SpecialLiteralKind::VerticalTab) => Err(
+                r"has \v, which is one character here and several in the shop; write \x0B"
+                    .to_owned(),
+            ),
+            ast::LiteralKind::HexBrace(
+                ast::HexLiteralKind::UnicodeShort | ast::HexLiteralKind::UnicodeLong,
+            )
+            | ast::LiteralKind::HexFixed(
+                ast::HexLiteralKind::UnicodeShort | ast::HexLiteralKind::UnicodeLong,
+            ) => Err(r"has \u or \U, which the shop does not know; write \x{…}".to_owned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ast::Visitor for Vetting {
+    type Output = Vec<usize>;
+    type Err = String;
+
+    fn finish(self) -> Result<Self::Output, String> {
+        Ok(self.ends)
+    }
+
+    fn visit_pre(&mut self, ast: &Ast) -> Result<(), String> {
+        match ast {
+            Ast::Flags(_) => {
+                Err("has flags inside; write them behind the last delimiter".to_owned())
+            }
+            Ast::Group(group) => match &group.kind {
+                ast::GroupKind::NonCapturing(flags) if !flags.items.is_empty() => {
+                    Err("has flags inside; write them behind the last delimiter".to_owned())
+                }
+                _ => Ok(()),
+            },
+            Ast::Repetition(repetition) if matches!(*repetition.ast, Ast::Repetition(_)) => Err(
+                "repeats a repetition, which is something else in the shop; put it into (?:…)"
+                    .to_owned(),
+            ),
+            Ast::Repetition(repetition) if matches!(*repetition.ast, Ast::Assertion(_)) => {
+                Err("repeats something that has no width".to_owned())
+            }
+            Ast::Assertion(assertion) => match assertion.kind {
+                AssertionKind::EndLine => {
+                    self.ends.push(assertion.span.start.offset);
+                    Ok(())
+                }
+                AssertionKind::WordBoundary | AssertionKind::NotWordBoundary => {
+                    self.named_class(r"\b or \B")
+                }
+                AssertionKind::StartLine | AssertionKind::StartText | AssertionKind::EndText => {
+                    Ok(())
+                }
+                _ => Err(r"has a kind of \b that the shop does not know".to_owned()),
+            },
+            Ast::Literal(literal) => Self::literal(literal),
+            Ast::ClassPerl(_) => self.named_class(r"\d, \s or \w"),
+            Ast::ClassUnicode(_) => {
+                Err(r"has \p, whose characters depend on the shop's version; list them".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ast::ClassSetItem) -> Result<(), String> {
+        match item {
+            ast::ClassSetItem::Bracketed(_) => {
+                Err(r"has a class inside a class; write \[ where the bracket is meant".to_owned())
+            }
+            ast::ClassSetItem::Literal(literal) => Self::literal(literal),
+            ast::ClassSetItem::Range(range) => {
+                Self::literal(&range.start).and_then(|()| Self::literal(&range.end))
+            }
+            ast::ClassSetItem::Ascii(_) => self.named_class("[:…:]"),
+            ast::ClassSetItem::Perl(_) => self.named_class(r"\d, \s or \w"),
+            ast::ClassSetItem::Unicode(_) => {
+                Err(r"has \p, whose characters depend on the shop's version; list them".to_owned())
+            }
+            ast::ClassSetItem::Empty(_) | ast::ClassSetItem::Union(_) => Ok(()),
+        }
+    }
+
+    fn visit_class_set_binary_op_pre(&mut self, _: &ast::ClassSetBinaryOp) -> Result<(), String> {
+        Err(r"has &&, -- or ~~ in a class; write a backslash before each character".to_owned())
+    }
+}

@@ -1,0 +1,105 @@
+//! What a refused shopper reads: the merchant's words, with values of the event in them.
+
+use super::field::Place;
+use crate::{
+    event::Event,
+    model::{
+        Entity,
+        look::{Kind, Seen},
+    },
+};
+
+/// A sentence of a rules file has at most this many characters.
+const CHARS_MAX: usize = 1000;
+
+/// At most this many values stand for one field, and each with at most this many characters.
+const VALUES_MAX: usize = 5;
+const VALUE_CHARS_MAX: usize = 100;
+
+/// A text with places for values.
+#[derive(Debug)]
+pub(super) struct Sentence(Vec<Part>);
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Value(Place),
+}
+
+impl Sentence {
+    /// Reads a text in which `{field}` stands for a value and `{{` for a brace.
+    pub(super) fn new<E: Entity>(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("is empty; leave it out for the hook's own fallback".to_owned());
+        }
+        if text.chars().count() > CHARS_MAX {
+            return Err(format!("has more than {CHARS_MAX} characters"));
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            parts.push(Part::Text(before.to_owned()));
+            if let Some(after) = after.strip_prefix('{') {
+                parts.push(Part::Text("{".to_owned()));
+                rest = after;
+                continue;
+            }
+            let (field, after) = after
+                .split_once('}')
+                .ok_or("has { without }; write {{ where a brace is meant")?;
+            let place =
+                Place::find::<E>(field).map_err(|why| format!("has {{{field}}}, which {why}"))?;
+            if place.kind() == Some(Kind::Structure) {
+                return Err(format!("has {{{field}}}, which is a list or an object"));
+            }
+            parts.push(Part::Value(place));
+            rest = after;
+        }
+        parts.push(Part::Text(rest.to_owned()));
+        Ok(Self(parts))
+    }
+
+    /// The sentence for one event. What the contract lacks and the shop did not send leaves a gap.
+    pub(super) fn fill<E: Entity>(
+        &self,
+        event: &Event<'_, E>,
+    ) -> Result<String, serde_json::Error> {
+        let mut filled = String::new();
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Value(place) => filled.push_str(&values(place, event)?.join(", ")),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// What stands at a place, in words: the first few values, shortened, without what could make markup or break a line.
+pub(super) fn values<E: Entity>(
+    place: &Place,
+    event: &Event<'_, E>,
+) -> Result<Vec<String>, serde_json::Error> {
+    let mut values = Vec::new();
+    let mut more = false;
+    place.look(event, &mut |seen| {
+        let text = match seen {
+            Seen::Number(number) => number.to_string(),
+            Seen::Text(text) => text
+                .chars()
+                .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
+                .take(VALUE_CHARS_MAX)
+                .collect(),
+            Seen::Nothing | Seen::Structure { .. } => return,
+        };
+        if values.len() < VALUES_MAX {
+            values.push(text);
+        } else {
+            more = true;
+        }
+    })?;
+    if more {
+        values.push("…".to_owned());
+    }
+    Ok(values)
+}
