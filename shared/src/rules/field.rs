@@ -55,6 +55,7 @@ impl Place {
                 return Err(format!("{root} is no argument of the event"));
             }
             if E::kind(&steps).is_ok() {
+                let field = field.strip_prefix("data.").unwrap_or(field);
                 return Err(format!("write {}.{field}", E::NAME));
             }
             return Ok(Self::Sent(Root::Argument(root), path));

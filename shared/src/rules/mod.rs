@@ -274,3 +274,6 @@ impl Rules {
         conditions.filter(|condition| condition.slot.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,8 +146,11 @@ impl Vetting {
         Ok(())
     }
 
-    fn literal(literal: &ast::Literal) -> Result<(), String> {
+    fn literal(&self, literal: &ast::Literal) -> Result<(), String> {
         match literal.kind {
+            ast::LiteralKind::HexBrace(_) if !self.unicode && !literal.c.is_ascii() => {
+                Err(r"has \x{…} for a letter beyond ASCII; add the flag u".to_owned())
+            }
             ast::LiteralKind::Special(ast::SpecialLiteralKind::VerticalTab) => Err(
                 r"has \v, which is one character here and several in the shop; write \x0B"
                     .to_owned(),
@@ -202,7 +205,7 @@ impl ast::Visitor for Vetting {
                 }
                 _ => Err(r"has a kind of \b that the shop does not know".to_owned()),
             },
-            Ast::Literal(literal) => Self::literal(literal),
+            Ast::Literal(literal) => self.literal(literal),
             Ast::ClassPerl(_) => self.named_class(r"\d, \s or \w"),
             Ast::ClassUnicode(_) => {
                 Err(r"has \p, whose characters depend on the shop's version; list them".to_owned())
@@ -216,10 +219,10 @@ impl ast::Visitor for Vetting {
             ast::ClassSetItem::Bracketed(_) => {
                 Err(r"has a class inside a class; write \[ where the bracket is meant".to_owned())
             }
-            ast::ClassSetItem::Literal(literal) => Self::literal(literal),
-            ast::ClassSetItem::Range(range) => {
-                Self::literal(&range.start).and_then(|()| Self::literal(&range.end))
-            }
+            ast::ClassSetItem::Literal(literal) => self.literal(literal),
+            ast::ClassSetItem::Range(range) => self
+                .literal(&range.start)
+                .and_then(|()| self.literal(&range.end)),
             ast::ClassSetItem::Ascii(_) => self.named_class("[:…:]"),
             ast::ClassSetItem::Perl(_) => self.named_class(r"\d, \s or \w"),
             ast::ClassSetItem::Unicode(_) => {
@@ -231,5 +234,212 @@ impl ast::Visitor for Vetting {
 
     fn visit_class_set_binary_op_pre(&mut self, _: &ast::ClassSetBinaryOp) -> Result<(), String> {
         Err(r"has &&, -- or ~~ in a class; write a backslash before each character".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn matches(pattern: &str, text: &str) -> bool {
+        Pattern::new(pattern).unwrap().is_match(text)
+    }
+
+    #[test]
+    fn delimiters_and_flags_are_phps() {
+        for pattern in [
+            "/b/", "#b#", "~b~", "!b!", "@B@i", "|b|", "/^a.c$/s", "/B/isu",
+        ] {
+            assert!(
+                matches(pattern, "a\nb") || matches(pattern, "abc"),
+                "{pattern}"
+            );
+        }
+        assert!(matches(r"/a\/b/", "a/b"));
+        assert!(matches(r"#a\#b#", "a#b"));
+        assert!(matches("//", ""));
+        for pattern in [
+            "", "b", "/b", "b/", "/b\\/", "(b)", "{b}", "\\b\\", "ébé", " /b/", "/b/ ", "/b/x",
+            "/b/m", "/b/U", "/b/e", "/a/b/",
+        ] {
+            assert!(Pattern::new(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_dollar_stands_before_a_last_line_break_unless_told_otherwise() {
+        assert!(matches("/^a$/", "a\n") && matches("/^a$/", "a"));
+        assert!(!matches("/^a$/", "a\n\n") && !matches("/^a$/", "a\nb"));
+        assert!(!matches("/^a$/D", "a\n") && matches("/^a$/D", "a"));
+        assert!(matches("/^(a$|b)/", "a\n") && matches(r"/^[$]\$$/", "$$"));
+    }
+
+    #[test]
+    fn what_the_shop_reads_otherwise_is_refused_with_a_hint() {
+        let cases = [
+            ("/é/", "add the flag u"),
+            (r"/\x{e9}/", "add the flag u"),
+            (r"/(a)\1/", "is not understood"),
+            ("/(?=a)/", "is not understood"),
+            ("/(?<!a)b/", "is not understood"),
+            ("/(?>a)/", "is not understood"),
+            ("/a++/", "repeats a repetition"),
+            ("/a{2}{3}/", "repeats a repetition"),
+            ("/^*/", "no width"),
+            ("/a$b/", "before the end"),
+            ("/(a$)+/", "before the end"),
+            ("/(?i)a/", "flags inside"),
+            ("/(?i:a)/", "flags inside"),
+            (r"/\v/", "has \\v"),
+            (r"/[\v]/", "has \\v"),
+            (r"/\u{41}/u", "has \\u"),
+            (r"/\d/u", "with the flag u"),
+            (r"/[\w]/u", "with the flag u"),
+            (r"/\bx/u", "with the flag u"),
+            ("/[[:alpha:]]/u", "with the flag u"),
+            (r"/\pL/u", "has \\p"),
+            (r"/[\p{L}]/u", "has \\p"),
+            (r"/\b{start}a/", "a kind of \\b"),
+            (r"/\<a/", "a kind of \\b"),
+            ("/[a[b]]/", "a class inside a class"),
+            ("/[a&&b]/", "in a class"),
+            ("/[a--b]/", "in a class"),
+            (
+                "/((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))/",
+                "is not understood",
+            ),
+            ("/((a{500}){500}){500}/", "is too large"),
+            ("/a(/", "is not understood: unclosed group"),
+            ("/a{,2}/", "is not understood"),
+            (r"/\Qa\E/", "is not understood"),
+        ];
+        for (pattern, expected) in cases {
+            let error = Pattern::new(pattern).unwrap_err();
+            assert!(error.contains(expected), "{pattern}: {error}");
+        }
+    }
+
+    #[test]
+    fn time_is_linear_where_backtracking_is_exponential() {
+        // PCRE gives up on this one; here the test would never end, were it not linear.
+        assert!(!matches("/^(a+)+$/", &("a".repeat(100_000) + "!")));
+    }
+
+    fn fragments(all: &'static [&'static str], max: usize) -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(all), 0..max).prop_map(|parts| parts.concat())
+    }
+
+    const ATOMS: &[&str] = &[
+        "a",
+        "b",
+        "k",
+        "S",
+        "é",
+        "ſ",
+        " ",
+        "-",
+        ".",
+        r"\d",
+        r"\w",
+        r"\W",
+        r"\s",
+        r"\S",
+        r"\b",
+        r"\B",
+        "[ab]",
+        "[^a]",
+        "[a-k]",
+        r"[\d-]",
+        "[[:alpha:]]",
+        "[[:^digit:]_]",
+        "[a&b]",
+        "[]a]",
+        "[^]a]",
+        "[é-ü]",
+        "[",
+        "]",
+        "&&",
+        "--",
+        "~~",
+        "$",
+        "^",
+        r"\z",
+        r"\A",
+        r"\Z",
+        "(",
+        "(?:",
+        "(?<n>",
+        "(?P<m>",
+        "|",
+        ")",
+        "*",
+        "+",
+        "?",
+        "{2}",
+        "{1,2}",
+        "{0}",
+        "{1,}",
+        "{,2}",
+        "{",
+        "}",
+        r"\n",
+        r"\t",
+        r"\f",
+        r"\a",
+        r"\/",
+        r"\x41",
+        r"\xe9",
+        r"\x{e9}",
+        r"\v",
+        r"\h",
+        r"\e",
+        r"\-",
+        r"\.",
+        r"\$",
+        r"\1",
+        r"\0",
+        r"\Q",
+        "(?i)",
+        "(?s:",
+        "#",
+        ",",
+        "=",
+        "!",
+        "<",
+        ">",
+        ":",
+        r"\<",
+        r"\>",
+        r"\_",
+    ];
+    const TEXTS: &[&str] = &[
+        "a", "b", "k", "K", "\u{212a}", "s", "S", "ſ", "é", "É", "ü", "1", "A", " ", "\n", "\t",
+        "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "-", "_", "[", "]", "&", "$", "", "\u{1b}", "\u{7}",
+        "{,2}",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+        #[test]
+        fn what_is_accepted_matches_as_in_pcre(
+            expression in fragments(ATOMS, 7),
+            text in fragments(TEXTS, 6),
+            flags in prop::sample::select(vec!["", "i", "s", "u", "iu", "isu"]),
+        ) {
+            let Ok(pattern) = Pattern::new(&format!("~{expression}~{flags}")) else {
+                return Ok(());
+            };
+            let pcre = pcre2::bytes::RegexBuilder::new()
+                .caseless(flags.contains('i'))
+                .dotall(flags.contains('s'))
+                .utf(flags.contains('u'))
+                .ucp(flags.contains('u'))
+                .build(&expression);
+            let pcre = pcre.map_err(|error| TestCaseError::fail(format!("{expression} is not PCRE: {error}")))?;
+            prop_assert_eq!(pattern.is_match(&text), pcre.is_match(text.as_bytes()).unwrap(), "/{}/{} on {:?}", expression, flags, text);
+        }
     }
 }

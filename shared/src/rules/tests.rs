@@ -1,0 +1,836 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    body::Unverified,
+    channel::Channel,
+    model::{Customer, Order, QuoteItem},
+    signature::{Keys, Signatures},
+};
+
+struct Placed;
+impl Channel for Placed {
+    const NAME: &str = "sales_order_place_after";
+    const REQUIRED: &[&str] = &[];
+    type Entity = Order;
+}
+
+struct CustomerSaved;
+impl Channel for CustomerSaved {
+    const NAME: &str = "customer_save_after_data_object";
+    const REQUIRED: &[&str] = &[];
+    type Entity = Customer;
+}
+
+struct Added;
+impl Channel for Added {
+    const NAME: &str = "checkout_cart_product_add_after";
+    const REQUIRED: &[&str] = &[];
+    type Entity = QuoteItem;
+}
+
+/// The rules' decision about a body, and the names of those that matched.
+fn apply<C: Channel>(rules: &Rules, body: &str) -> (Decision, Vec<String>) {
+    try_until::<C>(rules, body, Duration::from_secs(60)).unwrap()
+}
+
+fn try_until<C: Channel>(
+    rules: &Rules,
+    body: &str,
+    time: Duration,
+) -> Result<(Decision, Vec<String>), Failure> {
+    let body = Unverified::new(body.as_bytes()).unwrap();
+    let body = body
+        .verify(&Keys::AcceptUnsigned, Signatures::default())
+        .unwrap();
+    let event = Event::read::<C>(&body, "").unwrap();
+    let deadline = Deadline::new(time + crate::deadline::ANSWER_MARGIN, 0, 0);
+    let ruling = rules.apply(&event, deadline)?;
+    let matched = ruling.matched.into_iter().map(str::to_owned).collect();
+    Ok((ruling.decision, matched))
+}
+
+fn rules<C: Channel>(rules: &Value) -> Rules {
+    Rules::read::<C::Entity>(&json!({ "rules": rules }).to_string()).unwrap()
+}
+
+/// Whether one condition holds for a body.
+#[track_caller]
+fn holds<C: Channel>(body: &Value, field: &str, operator: &str, value: &Value) -> bool {
+    let mut condition = json!({ "field": field, "operator": operator });
+    if !value.is_null() {
+        condition["value"] = value.clone();
+    }
+    let rules = rules::<C>(&json!([
+        { "name": "it", "when": [condition], "then": { "op": "exception" } }
+    ]));
+    match apply::<C>(&rules, &body.to_string()).0 {
+        Decision::Refuse(_) => true,
+        Decision::Accept(_) => false,
+    }
+}
+
+/// What is wrong with a file of these rules.
+fn problems<C: Channel>(rules: &Value) -> Vec<String> {
+    let file = json!({ "rules": rules }).to_string();
+    let problems = Rules::read::<C::Entity>(&file).unwrap_err();
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// What is wrong with one condition.
+fn wrong(field: &str, operator: &str, value: &Value) -> String {
+    let when = json!([{ "field": field, "operator": operator, "value": value }]);
+    let found =
+        problems::<Placed>(&json!([{ "name": "it", "when": when, "then": { "op": "exception" } }]));
+    let [found] = &*found else {
+        panic!("{found:?}")
+    };
+    found
+        .strip_prefix("rule it: condition 1: ")
+        .unwrap_or_else(|| panic!("{found}"))
+        .to_owned()
+}
+
+fn order() -> Value {
+    json!({ "data": { "order": {
+        "increment_id": "000000123", "customer_is_guest": true, "customer_email": "", "status": null,
+        "grand_total": "12000.0000", "subtotal": 11_000, "tax_amount": "900.00", "discount_amount": -10, "shipping_amount": 5,
+        "created_at": "2026-06-18 20:27:11",
+        "items": {
+            "998": { "item_id": "998", "sku": "CAP-77", "qty_ordered": "2.0000", "product_options": { "label": "a", "list": [1, "2"] } },
+            "999": { "item_id": 999, "sku": 1001, "qty_ordered": 10, "product_options": [] },
+        },
+        "addresses": [{ "address_type": "shipping", "postcode": 97477, "country_id": "us", "street": "1 Road\nUnit 2", "region": "Oregon" }],
+        "base_grand_total": "13000.0000", "coupon_code": "TEN", "gift_cards": "[]", "extension_attributes": [], "weight": 1.50, "gone": null,
+    }, "quote": { "items_qty": "12.0000", "flag": false } } })
+}
+
+#[test]
+fn operators_compare_numbers_of_the_contract_as_decimals() {
+    let cases = [
+        ("order.grand_total", "greaterThan", json!(10_000), true),
+        ("order.grand_total", "greaterThan", json!("11999.99"), true),
+        ("order.grand_total", "greaterThan", json!(12_000), false),
+        ("order.grand_total", "lessThan", json!(12_000.01), true),
+        ("order.grand_total", "lessThan", json!(12_000), false),
+        ("order.grand_total", "equal", json!("12000"), true),
+        ("order.grand_total", "equal", json!(12_000.0), true),
+        ("order.grand_total", "notEqual", json!(12_000), false),
+        ("order.discount_amount", "lessThan", json!(0), true),
+        ("order.customer_is_guest", "equal", json!(1), true),
+        ("order.customer_is_guest", "equal", json!(true), true),
+        ("order.customer_is_guest", "equal", json!("0"), false),
+        ("order.items[].qty_ordered", "in", json!("1, 2, 3"), true),
+        ("order.items[].qty_ordered", "in", json!([5, "10.0"]), true),
+        ("order.items[].qty_ordered", "in", json!([5, 6]), false),
+        ("order.unexplained_total", "equal", json!(105), true),
+        ("order.grand_total", "isEmpty", Value::Null, false),
+        ("order.grand_total", "notEmpty", Value::Null, true),
+        // Absent: neither greater nor less nor equal, so not equal.
+        ("order.entity_id", "greaterThan", json!(-1), false),
+        ("order.entity_id", "lessThan", json!(1), false),
+        ("order.entity_id", "equal", json!(0), false),
+        ("order.entity_id", "notEqual", json!(0), true),
+        ("order.entity_id", "in", json!([0]), false),
+        ("order.entity_id", "isEmpty", Value::Null, true),
+        ("order.entity_id", "notEmpty", json!(""), false),
+    ];
+    for (field, operator, value, expected) in cases {
+        assert_eq!(
+            holds::<Placed>(&order(), field, operator, &value),
+            expected,
+            "{field} {operator} {value}"
+        );
+    }
+}
+
+#[test]
+fn operators_compare_text() {
+    let cases = [
+        ("order.increment_id", "equal", json!("000000123"), true),
+        ("order.increment_id", "equal", json!("123"), false),
+        ("order.increment_id", "equal", json!(123), true),
+        ("order.increment_id", "greaterThan", json!(122), true),
+        ("order.increment_id", "notEqual", json!("000000123"), false),
+        ("order.items[].sku", "equal", json!("1001"), true),
+        ("order.items[].sku", "in", json!(["X", "CAP-77"]), true),
+        ("order.items[].sku", "in", json!("X, CAP-77"), true),
+        ("order.items[].sku", "in", json!("X,cap-77"), false),
+        ("order.items[].sku", "regex", json!("/^cap-/i"), true),
+        ("order.items[].sku", "regex", json!("/^cap-/"), false),
+        ("order.items[].sku", "notEqual", json!("CAP-77"), true), // another item's is not
+        (
+            "order.shipping_address.postcode",
+            "regex",
+            json!("#^974\\d\\d$#"),
+            true,
+        ),
+        (
+            "order.shipping_address.country_id",
+            "in",
+            json!("CA,US"),
+            true,
+        ),
+        (
+            "order.shipping_address.street[]",
+            "equal",
+            json!("Unit 2"),
+            true,
+        ),
+        (
+            "order.shipping_address.region",
+            "equal",
+            json!("Oregon"),
+            true,
+        ),
+        ("order.created_at", "regex", json!("/^2026-06-18T/"), true),
+        ("order.billing_address", "isEmpty", Value::Null, true),
+        ("order.billing_address.city", "isEmpty", Value::Null, true),
+        ("order.billing_address.city", "regex", json!("/^$/"), false),
+        ("order.shipping_address", "notEmpty", Value::Null, true),
+        ("order.items", "notEmpty", Value::Null, true),
+        ("order.status", "isEmpty", Value::Null, true),
+        ("order.customer_email", "isEmpty", Value::Null, true),
+    ];
+    for (field, operator, value, expected) in cases {
+        assert_eq!(
+            holds::<Placed>(&order(), field, operator, &value),
+            expected,
+            "{field} {operator} {value}"
+        );
+    }
+}
+
+#[test]
+fn operators_reach_what_only_the_shop_knows() {
+    let cases = [
+        (
+            "order.base_grand_total",
+            "greaterThan",
+            json!(12_999.99),
+            true,
+        ),
+        ("order.base_grand_total", "equal", json!(13_000), true),
+        ("order.base_grand_total", "equal", json!("13000"), false), // as text
+        ("order.weight", "equal", json!(1.5), true),
+        ("order.weight", "equal", json!("1.5"), true),
+        ("data.order.coupon_code", "equal", json!("TEN"), true),
+        ("order.coupon_code", "greaterThan", json!(0), false),
+        ("order.gift_cards", "isEmpty", Value::Null, false),
+        ("order.extension_attributes", "isEmpty", Value::Null, true),
+        ("order.gone", "isEmpty", Value::Null, true),
+        ("order.never", "isEmpty", Value::Null, true),
+        ("order.never.deeper[].still", "notEqual", json!(1), true),
+        ("order.coupon_code.deeper", "notEmpty", Value::Null, false),
+        (
+            "order.items[].product_options.label",
+            "equal",
+            json!("a"),
+            true,
+        ),
+        (
+            "order.items[].product_options.label",
+            "isEmpty",
+            Value::Null,
+            true,
+        ), // of the other item
+        (
+            "order.items[].product_options.list[]",
+            "equal",
+            json!(2),
+            true,
+        ),
+        (
+            "order.addresses[].address_type",
+            "in",
+            json!("shipping"),
+            true,
+        ),
+        ("quote.items_qty", "greaterThan", json!(11), true),
+        ("quote.flag", "equal", json!(false), true),
+        ("quote", "notEmpty", Value::Null, true),
+        ("other", "isEmpty", Value::Null, true),
+        ("other.thing", "equal", json!(""), false),
+    ];
+    for (field, operator, value, expected) in cases {
+        assert_eq!(
+            holds::<Placed>(&order(), field, operator, &value),
+            expected,
+            "{field} {operator} {value}"
+        );
+    }
+}
+
+#[test]
+fn a_new_account_is_told_by_the_customer_before_the_change() {
+    let body = |before: Value| {
+        json!({ "data": {
+            "customer_data_object": { "id": 5, "email": "zoe@shop.example" },
+            "orig_customer_data_object": before,
+        } })
+    };
+    let is_new = |before| {
+        holds::<CustomerSaved>(
+            &body(before),
+            "orig_customer_data_object",
+            "isEmpty",
+            &Value::Null,
+        )
+    };
+    assert!(is_new(Value::Null));
+    assert!(!is_new(json!({ "id": 5 })));
+    for field in [
+        "customer.email",
+        "customer_data_object.email",
+        "data.customer.email",
+    ] {
+        let email = body(Value::Null);
+        assert!(
+            holds::<CustomerSaved>(&email, field, "regex", &json!("/@shop\\.example$/")),
+            "{field}"
+        );
+    }
+}
+
+#[test]
+fn changes_add_up_and_the_first_refusal_ends_it() {
+    let when =
+        |sku: &str| json!([{ "field": "quote_item.sku", "operator": "regex", "value": sku }]);
+    let rules = rules::<Added>(&json!([
+        { "name": "off", "enabled": false, "when": when("/./"), "then": { "op": "exception", "message": "off" } },
+        { "name": "one", "when": when("/A/"), "then": { "op": "add", "path": "data/quote_item/a", "value": { "x": [1.5, null] }, "instance": "\\Some\\Class_1" } },
+        { "name": "two", "when": when("/B/"), "then": [
+            { "op": "replace", "path": "data/quote_item/b", "value": "B" },
+            { "op": "remove", "path": "result/key" },
+        ] },
+        { "name": "three", "when": when("/C/"), "then": { "op": "exception", "message": "No {{{quote_item.sku}}!", "type": "Some\\Exception" } },
+        { "name": "four", "when": when("/./"), "then": { "op": "exception" } },
+    ]));
+    let answer = |sku: &str| {
+        let body = json!({ "quote_item": { "sku": sku } }).to_string();
+        let (decision, matched) = apply::<Added>(&rules, &body);
+        let answer = match decision {
+            Decision::Refuse(refusal) => crate::operation::body(&[refusal.into()]),
+            Decision::Accept(operations) => crate::operation::body(&operations),
+        };
+        (answer, matched.join(","))
+    };
+    assert_eq!(
+        answer("ABC"),
+        (
+            r#"{"op":"exception","message":"No {ABC}!","type":"Some\\Exception"}"#.into(),
+            "one,two,three".into()
+        )
+    );
+    assert_eq!(
+        answer("AB"),
+        (r#"{"op":"exception"}"#.into(), "one,two,four".into())
+    );
+    assert_eq!(answer(""), (r#"{"op":"success"}"#.into(), String::new()));
+    let changes = super::Rules {
+        rules: rules.rules.into_iter().take(2).collect(),
+        ..Rules::default()
+    };
+    let body = json!({ "quote_item": { "sku": "AB" } }).to_string();
+    let Decision::Accept(operations) = apply::<Added>(&changes, &body).0 else {
+        panic!("refused")
+    };
+    assert_eq!(
+        crate::operation::body(&operations),
+        concat!(
+            r#"[{"op":"add","path":"data/quote_item/a","value":{"x":[1.5,null]},"instance":"\\Some\\Class_1"},"#,
+            r#"{"op":"replace","path":"data/quote_item/b","value":"B"},"#,
+            r#"{"op":"remove","path":"result/key"}]"#
+        )
+    );
+}
+
+#[test]
+fn a_sentence_holds_values_but_no_markup_and_not_too_many() {
+    let message = "{order.grand_total} {order.increment_id} {order.items[].sku} {order.base_grand_total}: {order.never}{order.payment.method}.";
+    let when = json!([{ "field": "order.grand_total", "operator": "notEmpty" }]);
+    let rules = rules::<Placed>(
+        &json!([{ "name": "it", "when": when, "then": { "op": "exception", "message": message } }]),
+    );
+    let sentence = |body: &Value| match apply::<Placed>(&rules, &body.to_string()).0 {
+        Decision::Refuse(refusal) => refusal.message.unwrap(),
+        accepted @ Decision::Accept(_) => panic!("{accepted:?}"),
+    };
+    assert_eq!(
+        sentence(&order()),
+        "12000.00 000000123 CAP-77, 1001 13000.0000: ."
+    );
+
+    let mut body = order();
+    body["data"]["order"]["payment"] =
+        json!({ "method": "<b>\u{7}\n".to_owned() + &"é".repeat(200) });
+    body["data"]["order"]["items"] = (0..7)
+        .map(|index| json!({ "sku": format!("S{index}") }))
+        .collect();
+    assert_eq!(
+        sentence(&body),
+        format!(
+            "12000.00 000000123 S0, S1, S2, S3, S4, … 13000.0000: b{}.",
+            "é".repeat(99)
+        )
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let found = problems::<Placed>(&json!([
+        { "name": "Big", "when": [], "then": [] },
+        { "name": "twice", "when": [
+            { "field": "order.grand_total", "operator": "regex", "value": "/1/" },
+            { "field": "grand_total", "operator": "greaterThan", "value": "much" },
+        ], "then": [{ "op": "remove", "path": "data//x" }] },
+        { "name": "twice", "enabled": false, "when": [{ "field": "order.items", "operator": "equal", "value": 1 }], "then": { "op": "exception", "message": "{order.items}" } },
+    ]));
+    let expected = [
+        "rule Big: its name must be 1 to 64 small letters, digits, hyphens or underscores",
+        "rule Big: it has no conditions, so it would hold for every event",
+        "rule Big: then: it has no operation",
+        "rule twice: condition 1: order.grand_total regex: it matches a number with a regex; compare it with greaterThan, lessThan, equal or in",
+        "rule twice: condition 2: the field grand_total: write order.grand_total",
+        "rule twice: then: the path \"data//x\": write names with slashes between them, as in data/order/ext_order_id",
+        "rule twice: another rule has this name",
+        "rule twice: condition 1: order.items equal: it looks at a list or an object; only isEmpty and notEmpty can",
+        "rule twice: then: the message has {order.items}, which is a list or an object",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_no_rules_file_is_told_where() {
+    let cases = [
+        ("", "EOF while parsing a value at line 1 column 0"),
+        (
+            r#"{"rules":[],"rulez":[]}"#,
+            "unknown field `rulez`, expected one of `$schema`, `mode`, `rules` at line 1 column 19",
+        ),
+        (
+            "{\n \"rules\": [{ \"name\": \"a\", \"when\": [], \"then\": { \"op\": \"success\" } }]\n}",
+            "unknown variant `success`, expected one of `exception`, `add`, `replace`, `remove` at line 2 column 63",
+        ),
+        (
+            r#"{"rules":[{"name":"a","when":[],"then":{"op":"add","path":"x"}}]}"#,
+            "missing field `value` at line 1 column 62",
+        ),
+        (
+            r#"{"rules":[{"name":"a","when":[],"then":{"op":"remove","path":"x","value":1}}]}"#,
+            "unknown field `value`, expected `path` at line 1 column 75",
+        ),
+        (
+            r#"{"rules":[{"name":"a","when":[],"then":7}]}"#,
+            "invalid type: integer `7`, expected an operation or a list of operations at line 1 column 40",
+        ),
+        (
+            r#"{"rules":[],"mode":"on"}"#,
+            "unknown variant `on`, expected `enforce` or `observe` at line 1 column 23",
+        ),
+        (
+            r#"{"rules":[{"name":"a","when":[{"field":"order.x","operator":"like"}],"then":{"op":"exception"}}]}"#,
+            "unknown variant `like`, expected one of `greaterThan`, `lessThan`, `equal`, `notEqual`, `regex`, `in`, `isEmpty`, `notEmpty` at line 1 column 66",
+        ),
+    ];
+    for (file, expected) in cases {
+        let problems = Rules::read::<Order>(file).unwrap_err();
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [expected], "{file}");
+    }
+}
+
+#[test]
+fn conditions_that_could_never_mean_anything_are_refused() {
+    let cases = [
+        (
+            "order.grand_total",
+            "greaterThan",
+            json!("1,5"),
+            "it needs a number",
+        ),
+        (
+            "order.grand_total",
+            "equal",
+            json!("much"),
+            "it compares a number with what is no number",
+        ),
+        (
+            "order.grand_total",
+            "equal",
+            json!(null),
+            "it needs a number or a text",
+        ),
+        (
+            "order.grand_total",
+            "equal",
+            json!([1]),
+            "it needs a number or a text",
+        ),
+        (
+            "order.grand_total",
+            "in",
+            json!("1,x"),
+            "it compares a number with what is no number",
+        ),
+        ("order.status", "in", json!(" , "), "it needs a list"),
+        ("order.status", "in", json!(5), "it needs a list"),
+        (
+            "order.status",
+            "in",
+            json!([["a"]]),
+            "it needs a number or a text",
+        ),
+        ("order.status", "isEmpty", json!(0), "it needs no value"),
+        ("order.status", "regex", json!(5), "it needs a regex"),
+        ("order.status", "lessThan", json!(null), "it needs a number"),
+        (
+            "order.coupon_code",
+            "greaterThan",
+            json!("x"),
+            "it needs a number",
+        ),
+        (
+            "order.items.sku",
+            "equal",
+            json!("x"),
+            "the path goes on below what is a list; write [] behind its name",
+        ),
+        (
+            "order.items.998.sku",
+            "equal",
+            json!("x"),
+            "write [] behind its name",
+        ),
+        (
+            "order.status[]",
+            "equal",
+            json!("x"),
+            "the path goes on below what is no list",
+        ),
+        (
+            "order.payment[].method",
+            "equal",
+            json!("x"),
+            "the path goes on below what is no list",
+        ),
+        (
+            "order.status.code",
+            "equal",
+            json!("x"),
+            "the path goes on below what has no fields",
+        ),
+        ("order..status", "equal", json!("x"), "is no path"),
+        ("", "equal", json!("x"), "is no path"),
+        ("order.items[0].sku", "equal", json!("x"), "is no path"),
+        ("[].sku", "equal", json!("x"), "is no path"),
+        ("order.it ems", "equal", json!("x"), "is no path"),
+        (
+            "result.key",
+            "equal",
+            json!("x"),
+            "result is no argument of the event",
+        ),
+        (
+            "increment_id",
+            "equal",
+            json!("x"),
+            "write order.increment_id",
+        ),
+        (
+            "data.increment_id",
+            "equal",
+            json!("x"),
+            "write order.increment_id",
+        ),
+        (
+            "order.a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p",
+            "equal",
+            json!("x"),
+            "has more than 16 steps",
+        ),
+    ];
+    for (field, operator, value, expected) in cases {
+        let found = wrong(field, operator, &value);
+        assert!(
+            found.contains(expected),
+            "{field} {operator} {value}: {found}"
+        );
+    }
+}
+
+#[test]
+fn results_that_commerce_would_not_understand_are_refused() {
+    let when = json!([{ "field": "order.status", "operator": "notEmpty" }]);
+    let wrong = |then: Value| {
+        problems::<Placed>(&json!([{ "name": "it", "when": when, "then": then }])).join("; ")
+    };
+    let exception = json!({ "op": "exception", "message": "No" });
+    let remove = json!({ "op": "remove", "path": "data/order/x" });
+    let cases = [
+        (json!([exception, remove]), "an exception stands alone"),
+        (json!([remove, exception]), "an exception stands alone"),
+        (
+            json!({ "op": "exception", "message": " " }),
+            "the message is empty",
+        ),
+        (
+            json!({ "op": "exception", "message": "{order.status" }),
+            "has { without }",
+        ),
+        (
+            json!({ "op": "exception", "message": "{status}" }),
+            "has {status}, which write order.status",
+        ),
+        (
+            json!({ "op": "exception", "message": "x".repeat(1001) }),
+            "has more than 1000 characters",
+        ),
+        (
+            json!({ "op": "exception", "type": "not a class" }),
+            "type \"not a class\" is no PHP class",
+        ),
+        (
+            json!({ "op": "add", "path": "data/x", "value": 1, "instance": "9x" }),
+            "instance \"9x\" is no PHP class",
+        ),
+        (
+            json!({ "op": "add", "path": "/data/x", "value": 1 }),
+            "the path \"/data/x\"",
+        ),
+        (
+            json!({ "op": "add", "path": "", "value": 1 }),
+            "the path \"\"",
+        ),
+        (
+            json!({ "op": "replace", "path": "data/a b", "value": 1 }),
+            "the path \"data/a b\"",
+        ),
+        (
+            json!({ "op": "remove", "path": "x".repeat(600) }),
+            "the path ",
+        ),
+        (json!(vec![remove; 21]), "more than 20 operations"),
+    ];
+    for (then, expected) in cases {
+        let found = wrong(then.clone());
+        assert!(found.contains(expected), "{then}: {found}");
+    }
+}
+
+#[test]
+fn files_have_limits() {
+    let condition = json!({ "field": "order.status", "operator": "notEmpty" });
+    let rule = |name: usize, conditions: usize| json!({ "name": name.to_string(), "when": vec![&condition; conditions], "then": { "op": "exception" } });
+    let many: Vec<_> = (0..=RULES_MAX).map(|name| rule(name, 1)).collect();
+    assert_eq!(
+        problems::<Placed>(&json!(many)),
+        ["there are more than 200 rules"]
+    );
+    assert_eq!(
+        problems::<Placed>(&json!([rule(0, CONDITIONS_MAX + 1)])),
+        ["rule 0: it has more than 20 conditions"]
+    );
+    let large = " ".repeat(FILE_BYTES_MAX + 1);
+    assert_eq!(
+        Rules::read::<Order>(&large).unwrap_err()[0].to_string(),
+        "the file has more than 524288 bytes"
+    );
+}
+
+#[test]
+fn many_rules_on_a_large_event_end_in_time() {
+    let when = |n: usize| json!([{ "field": "order.items[].name", "operator": "regex", "value": format!("/(a|b)*{n}$/") }]);
+    let all: Vec<_> = (0..100)
+        .map(|n| json!({ "name": n.to_string(), "when": when(n), "then": { "op": "exception" } }))
+        .collect();
+    let rules = rules::<Placed>(&json!(all));
+    let items: Vec<_> = (0..500)
+        .map(|_| json!({ "name": "ab".repeat(500) }))
+        .collect();
+    let body = json!({ "order": { "items": items } }).to_string();
+    let failure = try_until::<Placed>(&rules, &body, Duration::from_millis(20)).unwrap_err();
+    assert_eq!(failure, Failure::OutOfTime);
+}
+
+#[test]
+fn broken_json_below_what_nobody_reads_is_found_by_the_rule_that_does() {
+    let rules = rules::<Placed>(&json!([
+        { "name": "it", "when": [{ "field": "order.x.y", "operator": "notEmpty" }], "then": { "op": "exception" } }
+    ]));
+    let body = r#"{"order":{"x":{"\ud800":1}}}"#;
+    assert_eq!(
+        try_until::<Placed>(&rules, body, Duration::from_secs(60)).unwrap_err(),
+        Failure::NotJson
+    );
+}
+
+// Against independent oracles
+
+/// A number in one of the ways in which PHP and MySQL write one.
+fn written_number() -> impl Strategy<Value = (i128, u32, String)> {
+    (-99_999_999_i64..99_999_999, 0_u32..6, 0_u32..4).prop_map(|(digits, scale, zeros)| {
+        let sign = if digits < 0 { "-" } else { "" };
+        let all = format!(
+            "{:0>width$}",
+            digits.unsigned_abs(),
+            width = scale as usize + 1
+        );
+        let (whole, fraction) = all.split_at(all.len() - scale as usize);
+        let fraction = format!("{fraction}{}", "0".repeat(zeros as usize));
+        let point = if fraction.is_empty() { "" } else { "." };
+        (
+            i128::from(digits),
+            scale,
+            format!("{sign}{whole}{point}{fraction}"),
+        )
+    })
+}
+
+/// Compares two scaled integers, without any decimal type.
+fn compare(one: &(i128, u32, String), other: &(i128, u32, String)) -> std::cmp::Ordering {
+    (one.0 * 10_i128.pow(other.1)).cmp(&(other.0 * 10_i128.pow(one.1)))
+}
+
+/// A JSON value as a hook may send it where the contract has nothing.
+fn some_json() -> impl Strategy<Value = Value> {
+    let key = "[abc]";
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-3_i64..4).prop_map(Value::from),
+        "[ab1]{0,2}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 30, 3, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(key, inner, 0..3).prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+/// Everything at the end of a path, by the plainest walk there is: `None` where nothing stands.
+fn ends(value: Option<&Value>, path: &[&str]) -> Vec<Option<Value>> {
+    let Some((step, rest)) = path.split_first() else {
+        return vec![value.filter(|value| !value.is_null()).cloned()];
+    };
+    match (*step, value) {
+        ("[]", Some(Value::Array(list))) => {
+            list.iter().flat_map(|one| ends(Some(one), rest)).collect()
+        }
+        ("[]", Some(Value::Object(map))) => {
+            map.values().flat_map(|one| ends(Some(one), rest)).collect()
+        }
+        (name, Some(Value::Object(map))) if name != "[]" => ends(map.get(name), rest),
+        _ => ends(None, rest),
+    }
+}
+
+fn oracle(found: Option<&Value>, operator: &str, value: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let text = |value: &Value| match value {
+        Value::Bool(flag) => Some(i64::from(*flag).to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    };
+    let same = |value: &Value| {
+        found.is_some_and(|found| match value {
+            Value::String(_) => text(found) == text(value),
+            _ => number(found).is_some() && number(found) == number(value),
+        })
+    };
+    let ordered = |order: std::cmp::Ordering| {
+        let pair = found.and_then(number).zip(number(value));
+        pair.is_some_and(|(found, value)| found.cmp(&value) == order)
+    };
+    let empty = found.is_none_or(|found| match found {
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    });
+    match operator {
+        "greaterThan" => ordered(std::cmp::Ordering::Greater),
+        "lessThan" => ordered(std::cmp::Ordering::Less),
+        "equal" => same(value),
+        "notEqual" => !same(value),
+        "in" => value.as_array().unwrap().iter().any(same),
+        "isEmpty" => empty,
+        "notEmpty" => !empty,
+        other => panic!("{other}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn numbers_compare_like_scaled_integers(one in written_number(), other in written_number(), quoted: [bool; 2]) {
+        let json = |text: &str, quoted: bool| -> Value {
+            if quoted { json!(text) } else { serde_json::from_str(text).unwrap() }
+        };
+        // As text, because serde_json's own numbers are floats.
+        let value = json(&one.2, quoted[0]);
+        for (field, key) in [("order.grand_total", "grand_total"), ("order.other_total", "other_total")] {
+            let body = json!({ "order": { key: value } });
+            let order = compare(&one, &other);
+            let number = json(&other.2, quoted[1] && key == "grand_total");
+            prop_assert_eq!(holds::<Placed>(&body, field, "greaterThan", &json(&other.2, quoted[1])), order.is_gt());
+            prop_assert_eq!(holds::<Placed>(&body, field, "lessThan", &json(&other.2, quoted[1])), order.is_lt());
+            prop_assert_eq!(holds::<Placed>(&body, field, "equal", &number), order.is_eq());
+            prop_assert_eq!(holds::<Placed>(&body, field, "notEqual", &number), order.is_ne());
+            prop_assert_eq!(holds::<Placed>(&body, field, "in", &json!([number, 1.5])), order.is_eq() || one.2.parse() == Ok(1.5));
+        }
+    }
+
+    #[test]
+    fn paths_and_operators_agree_with_the_plainest_walk(
+        sent in some_json(),
+        path in prop::collection::vec(prop::sample::select(vec!["a", "b", "[]"]), 0..4),
+        value in prop_oneof![(-3_i64..4).prop_map(Value::from), "[ab1]{1,2}".prop_map(Value::from), any::<bool>().prop_map(Value::from)],
+    ) {
+        let mut field = "order.sent".to_owned();
+        for step in &path {
+            if *step != "[]" { field.push('.'); }
+            field.push_str(step);
+        }
+        let body = json!({ "order": { "sent": sent } });
+        let mut found = ends(Some(&sent), &path);
+        if found.is_empty() { found.push(None); }
+        for operator in ["greaterThan", "lessThan", "equal", "notEqual", "in", "isEmpty", "notEmpty"] {
+            let value = match operator {
+                "greaterThan" | "lessThan" if value.as_i64().is_none() => json!(1),
+                "in" => json!([value, 2]),
+                "isEmpty" | "notEmpty" => Value::Null,
+                _ => value.clone(),
+            };
+            let expected = found.iter().any(|found| oracle(found.as_ref(), operator, &value));
+            prop_assert_eq!(holds::<Placed>(&body, &field, operator, &value), expected, "{} {} {}", field, operator, value);
+        }
+    }
+
+    /// Many paths in one walk see what each sees alone.
+    #[test]
+    fn one_walk_sees_what_many_would(sent in some_json(), paths in prop::collection::vec(prop::collection::vec(prop::sample::select(vec!["a", "b", "[]"]), 0..3), 1..5)) {
+        let fields: Vec<String> = paths.iter().map(|path| {
+            path.iter().fold("order.sent".to_owned(), |field, step| if *step == "[]" { field + step } else { field + "." + step })
+        }).collect();
+        let all: Vec<Value> = fields.iter().enumerate().map(|(index, field)| json!({
+            "name": index.to_string(),
+            "when": [{ "field": field, "operator": "notEmpty" }],
+            "then": { "op": "remove", "path": "x" },
+        })).collect();
+        let body = json!({ "order": { "sent": sent } });
+        let (_, matched) = apply::<Placed>(&rules::<Placed>(&json!(all)), &body.to_string());
+        for (index, field) in fields.iter().enumerate() {
+            prop_assert_eq!(matched.contains(&index.to_string()), holds::<Placed>(&body, field, "notEmpty", &Value::Null), "{}", field);
+        }
+    }
+}
