@@ -15,7 +15,11 @@ export SAM_CLI_TELEMETRY := 0
 # The template is checked for one region; a deployment goes where the user's own settings say.
 lint invoke: export AWS_DEFAULT_REGION ?= eu-west-1
 
-.PHONY: help run test lint test-rust test-stack samples send invoke build deploy clean prerequisites binaries
+CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
+EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
+try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
+
+.PHONY: help run test lint test-rust test-stack samples rules send invoke build build-Rules deploy clean prerequisites binaries
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +29,7 @@ run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample 
 
 test: lint test-rust test-stack ## Check everything
 
-lint: $(TOOLS) $(DENY) ## Check style, template, licences and sources, without running anything
+lint: $(TOOLS) $(DENY) rules ## Check style, template, licences and sources, without running anything
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	sam validate --lint
@@ -47,6 +51,9 @@ samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, m
 	cargo run --quiet -p local -- samples
 	python local/stack.py samples
 
+rules: binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
+	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true
+
 send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
 	@cargo run --quiet -p local -- send $(ARGS)
 
@@ -55,6 +62,10 @@ invoke: $(TOOLS) binaries ## Run one sample through sam local invoke, in Docker:
 
 build: $(TOOLS) ## Build all functions for AWS (PARAMETERS="Architecture=x86_64" for another processor than arm64)
 	sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+
+# sam build calls this, in a copy of functions/: the content of the layer.
+build-Rules:
+	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
 deploy: build ## Deploy to AWS: make deploy PARAMETERS="HookTimeoutMs=3000 …"; shows what changes, then asks
 	sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))

@@ -55,6 +55,11 @@ def template():
     return yaml_parse((ROOT / "template.yaml").read_text())
 
 
+def rules(channel):
+    """The rules file of a channel."""
+    return ROOT / "functions" / channel / "rules.json"
+
+
 def sample_keys(*more_public_keys):
     """The content of the secret: the sample keys, with which everything under events/ is signed."""
     folder = EVENTS / "sample-keys"
@@ -144,8 +149,11 @@ class Stack:
             s3.put_object(Bucket=bucket, Key=channel, Body=package(channel))
             function = bundle["Resources"][name]
             function["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": channel}
+            function["Properties"]["Environment"]["Variables"]["RULES_FILE"] = str(rules(channel))
             del function["Metadata"]
         del bundle["Globals"]["Function"]["CodeUri"]
+        # The emulator starts functions as processes of this machine and mounts no layers.
+        del bundle["Globals"]["Function"]["Layers"], bundle["Resources"]["Rules"]
         # The samples are signed with keys that are known in advance.
         secret = bundle["Resources"]["WebhookKeys"]["Properties"]
         del secret["GenerateSecretString"]

@@ -292,7 +292,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 }
 
-const KEYS: &str = "WEBHOOK_KEYS";
+/// Holds the secret: the keys of the shop, as JSON.
+pub const KEYS: &str = "WEBHOOK_KEYS";
 const KEYS_EXAMPLE: &str =
     r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
 

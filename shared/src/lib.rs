@@ -39,6 +39,10 @@ use crate::{config::Settings, pipeline::Function, rules::Rules, signature::Keys}
 /// It fails, with a log line for each reason, when the configuration or the rules are wrong or the process was not started by
 /// Lambda.
 pub fn run<C: Channel>(mut channel: C) -> ExitCode {
+    #[cfg(debug_assertions)]
+    if let Some(ended) = development_command::<C>() {
+        return ended;
+    }
     let variable = |name: &str| env::var(name).ok();
     let mut problems = Vec::new();
     let settings = Settings::read(variable)
@@ -101,4 +105,29 @@ fn not_started<C: Channel>(problems: &[String]) -> ExitCode {
         error!(channel = C::NAME, "not started: {problem}");
     }
     ExitCode::FAILURE
+}
+
+/// The command `rules` of a development build, if it is what the process was started for.
+#[cfg(debug_assertions)]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a command line"
+)]
+fn development_command<C: Channel>() -> Option<ExitCode> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (command, arguments) = arguments.split_first()?;
+    if command != "rules" {
+        return None;
+    }
+    Some(match rules::explain::command::<C>(arguments) {
+        Ok(said) => {
+            print!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    })
 }

@@ -1,4 +1,5 @@
-//! JSON Schemas of the messages, made of the types. They stand under `shared/schema/` for the consumers of the queues.
+//! JSON Schemas, made of the types: of the messages, under `shared/schema/` for the consumers of the queues, and of the rules
+//! files, as `shared/rules.schema.json` for the editors of merchants.
 
 use std::{env, fs, path::Path};
 
@@ -8,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     channel::Channel,
     model::{Entity, decode::IN_EACH},
+    rules::File,
 };
 
 /// The schema of the channel's message, once it is decompressed.
@@ -72,17 +74,26 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     })
 }
 
-/// Fails when the schema file of the channel is not what the types say; with `UPDATE_SCHEMAS=1` in the environment it writes the
-/// file.
-#[expect(clippy::panic, clippy::missing_panics_doc, reason = "for tests only")]
+/// The schema of a channel's rules file.
+pub fn rules() -> Value {
+    let generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
+    generator.into_root_schema_for::<File>().to_value()
+}
+
+/// Fails when a schema file is not what the types say; with `UPDATE_SCHEMAS=1` in the environment it writes the file.
 pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("schema")
-        .join(format!("{}.json", C::NAME));
-    let text = serde_json::to_string_pretty(&message::<C>()).unwrap_or_default() + "\n";
+    let channel = format!("schema/{}.json", C::NAME);
+    for (name, schema) in [(&*channel, message::<C>()), ("rules.schema.json", rules())] {
+        assert_file_is(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name), &schema);
+    }
+}
+
+#[expect(clippy::panic, reason = "for tests only")]
+fn assert_file_is(path: &Path, schema: &Value) {
+    let text = serde_json::to_string_pretty(schema).unwrap_or_default() + "\n";
     if env::var_os("UPDATE_SCHEMAS").is_some() {
-        fs::write(&path, text).unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
-    } else if fs::read_to_string(&path).unwrap_or_default() != text {
+        fs::write(path, text).unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
+    } else if fs::read_to_string(path).unwrap_or_default() != text {
         panic!(
             "{} is not what the types say; renew it with `make samples`",
             path.display()

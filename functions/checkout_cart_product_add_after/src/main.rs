@@ -1,10 +1,18 @@
 //! A product was put into a cart. The cart is not saved yet, so a refusal keeps the product out.
 
+mod stock;
+
 use std::process::ExitCode;
 
-use shared::{Channel, Violations, model::QuoteItem};
+use shared::{Channel, Deadline, Verdict, Violations, config::Problem, model::QuoteItem};
 
-struct CheckoutCartProductAddAfter;
+use crate::stock::Stock;
+
+#[derive(Default)]
+struct CheckoutCartProductAddAfter {
+    /// Who knows the stock, if the operator named somebody.
+    stock: Option<Stock>,
+}
 
 impl Channel for CheckoutCartProductAddAfter {
     const NAME: &str = "checkout_cart_product_add_after";
@@ -16,10 +24,27 @@ impl Channel for CheckoutCartProductAddAfter {
             violations.add_at("/qty", "must be greater than zero");
         }
     }
+
+    fn configure(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Problem> {
+        match Stock::configure(variable) {
+            Ok(stock) => {
+                self.stock = stock;
+                Vec::new()
+            }
+            Err(problems) => problems,
+        }
+    }
+
+    async fn decide(&self, item: &QuoteItem, deadline: Deadline) -> Verdict {
+        match (&self.stock, &item.sku, item.qty) {
+            (Some(stock), Some(sku), Some(qty)) => stock.decide(&sku.0, qty, deadline).await,
+            _ => Verdict::default(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
-    shared::run(CheckoutCartProductAddAfter)
+    shared::run(CheckoutCartProductAddAfter::default())
 }
 
 #[cfg(test)]

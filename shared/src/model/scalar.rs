@@ -329,6 +329,16 @@ string_schema!(Quantity, "pattern": r"^-?\d+(\.\d+)?$");
 pub struct Number(pub Decimal);
 
 impl Number {
+    /// The number that a JSON value holds, as a number or as a string.
+    pub fn in_json(value: &serde_json::Value) -> Option<Self> {
+        match value {
+            serde_json::Value::Number(number) => decimal_from(&number.to_string()),
+            serde_json::Value::String(text) => decimal_from(text),
+            _ => None,
+        }
+        .map(Self)
+    }
+
     /// Whether it is greater than zero.
     pub fn is_positive(self) -> bool {
         self.0 > Decimal::ZERO

@@ -14,9 +14,13 @@ use serde_json::{Value, value::RawValue};
 
 /// The rules of one channel.
 #[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(title = "Rules of a webhook channel")
+)]
 #[serde(deny_unknown_fields)]
-pub(super) struct File {
+pub(crate) struct File {
     /// The JSON Schema of this file, for editors.
     #[serde(rename = "$schema", default)]
     #[expect(dead_code, reason = "for editors only")]
@@ -196,7 +200,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Then>, D::Error
     from.deserialize_any(OneOrManyVisitor)
 }
 
-/// What [`one_or_many`] reads, for the schema.
+/// One operation, or a list of changes.
 #[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged)]
@@ -206,7 +210,7 @@ enum OneOrMany {
     Many(#[schemars(length(min = 1, max = super::OPERATIONS_MAX))] Vec<Then>),
 }
 
-/// What a condition's value can be, for the schema.
+/// A number, a text, true or false, or a list.
 #[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged)]

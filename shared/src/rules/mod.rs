@@ -1,6 +1,8 @@
 //! What a merchant decides without a compiler: rules in a file, read at cold start.
 
 mod condition;
+#[cfg(debug_assertions)]
+pub(crate) mod explain;
 mod field;
 mod file;
 mod pattern;
@@ -9,6 +11,8 @@ mod sentence;
 
 use std::cell::{Cell, OnceCell};
 
+#[cfg(feature = "schema")]
+pub(crate) use self::file::File;
 use self::{
     condition::Test,
     field::{Place, SentPlaces},

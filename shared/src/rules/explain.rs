@@ -1,0 +1,200 @@
+//! Tries a rules file on an event and says which rule matched and why. In development builds only: what runs in Lambda has no
+//! command line.
+
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
+
+use serde_json::value::RawValue;
+
+use super::{Condition, Mode, Rule, Rules, Trial, file, read};
+use crate::{
+    body::{Unverified, Verified},
+    channel::{Channel, Decision},
+    deadline::Deadline,
+    error::Failure,
+    event::Event,
+    model::{Entity, look::Seen},
+    operation::{self, Operation},
+    request::Request,
+    signature::{Keys, Signatures},
+};
+
+/// How a development build of a function is called.
+const USAGE: &str = "usage: rules FILE [EVENT] [--all]
+
+Checks the rules in FILE. With an EVENT (a body as a shop sends it, or the request that API Gateway makes of it) it says which
+rules match and why, and what the shop would get. --all also tries rules that are not enabled.";
+
+/// At most this many values are shown of what stands at a field, each with at most this many characters.
+const VALUES_MAX: usize = 4;
+const VALUE_CHARS_MAX: usize = 60;
+
+/// Time enough.
+const BUDGET: Duration = Duration::from_secs(25);
+
+/// What the command `rules` says: it is an error when something is wrong with the rules or the event.
+pub(crate) fn command<C: Channel>(arguments: &[String]) -> Result<String, String> {
+    let all = arguments.iter().any(|argument| argument == "--all");
+    let mut paths = arguments.iter().filter(|argument| *argument != "--all");
+    let (path, event) = match (paths.next(), paths.next(), paths.next()) {
+        (Some(path), event, None) if !path.starts_with('-') => (path, event),
+        _ => return Err(USAGE.to_owned()),
+    };
+    let named = |problem: &dyn std::fmt::Display| format!("{path}: {problem}");
+    let text = read::content(Path::new(path)).map_err(|problem| named(&problem))?;
+    let wanted = |rule: &file::Rule| all || rule.enabled;
+    let rules = Rules::read_where::<C::Entity>(&text, wanted).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(|problem| named(problem)).collect();
+        lines.join("\n")
+    })?;
+    let written = read::parse(&text).map_err(|problem| named(&problem))?;
+    let mut said = summary(path, &written);
+    if let Some(event) = event {
+        let written: Vec<_> = written.rules.into_iter().filter(wanted).collect();
+        let sent = fs::read(event).map_err(|error| format!("{event}: cannot be read: {error}"))?;
+        let told =
+            explain::<C>(&rules, &written, &sent).map_err(|why| format!("{event}: {why}"))?;
+        let _ = write!(said, "\n{told}"); // writing to a String never fails
+    }
+    Ok(said)
+}
+
+fn summary(path: &str, file: &file::File) -> String {
+    let enabled = file.rules.iter().filter(|rule| rule.enabled).count();
+    let disabled = file.rules.len() - enabled;
+    let mode = match file.mode {
+        Mode::Enforce => "enforced",
+        Mode::Observe => "observed",
+    };
+    format!("{path}: {enabled} rules {mode}, {disabled} not enabled\n")
+}
+
+fn explain<C: Channel>(
+    rules: &Rules,
+    written: &[file::Rule],
+    sent: &[u8],
+) -> Result<String, String> {
+    let request = serde_json::from_slice::<Request<'_>>(sent).ok();
+    let body = body(request.as_ref(), sent)?;
+    let event = Event::read::<C>(&body, "").map_err(|failure| not_an_event(&failure))?;
+    let deadline = Deadline::new(BUDGET, 0, 0);
+    let trial = Trial::new(rules, &event, deadline);
+    let broken = |failure: Failure| failure.name().to_owned();
+
+    let mut said = String::new();
+    if rules.rules.is_empty() {
+        said.push_str("No rule is tried: none is enabled.\n");
+    }
+    let mut refused = false;
+    for (rule, written) in rules.rules.iter().zip(written) {
+        if refused {
+            let _ = writeln!(said, "- {}: not tried, the refusal stands", rule.name);
+            continue;
+        }
+        let holds = trial.all_hold(rule).map_err(broken)?;
+        refused = holds && matches!(rule.then, super::Outcome::Refuse { .. });
+        said.push_str(&explain_rule(&trial, rule, written, holds).map_err(broken)?);
+    }
+    let ruling = rules.apply(&event, deadline).map_err(broken)?;
+    let matched = ruling.matched.join(",");
+    let (answer, queued) = match ruling.decision {
+        Decision::Refuse(refusal) => (operation::body(&[Operation::from(refusal)]), false),
+        Decision::Accept(changes) => (operation::body(&changes), true),
+    };
+    let _ = match rules.mode {
+        Mode::Observe if !matched.is_empty() => writeln!(
+            said,
+            "\nThe shop gets success and the event is queued, because the rules are only observed. Enforced, it would get:\n  {answer}"
+        ),
+        _ => writeln!(
+            said,
+            "\nThe shop gets, if nothing else decides otherwise (the event is {}queued):\n  {answer}",
+            if queued { "" } else { "not " }
+        ),
+    };
+    Ok(said)
+}
+
+fn explain_rule<E: Entity>(
+    trial: &Trial<'_, '_, E>,
+    rule: &Rule,
+    written: &file::Rule,
+    holds: bool,
+) -> Result<String, Failure> {
+    let sign = |holds| if holds { '✓' } else { '✗' };
+    let disabled = if written.enabled {
+        ""
+    } else {
+        " (not enabled)"
+    };
+    let mut said = format!("{} {}{disabled}\n", sign(holds), rule.name);
+    let mut lines = Vec::new();
+    for (condition, written) in rule.conditions.iter().zip(&written.when) {
+        let value = written.value.as_deref().map_or("", RawValue::get);
+        let wanted = format!("{} {} {value}", written.field, written.operator);
+        let found = found(trial.event, condition).map_err(|_| Failure::NotJson)?;
+        lines.push((sign(trial.holds(condition)?), wanted, found));
+    }
+    let width = lines
+        .iter()
+        .map(|(_, wanted, _)| wanted.chars().count())
+        .max();
+    for (sign, wanted, found) in lines {
+        let width = width.unwrap_or_default();
+        let _ = writeln!(said, "    {sign} {wanted:width$}  found {found}");
+    }
+    Ok(said)
+}
+
+/// What stands where a condition looks, in words.
+fn found<E: Entity>(
+    event: &Event<'_, E>,
+    condition: &Condition,
+) -> Result<String, serde_json::Error> {
+    let mut words = Vec::new();
+    condition.place.look(event, &mut |seen| {
+        words.push(match seen {
+            Seen::Nothing => "nothing".to_owned(),
+            Seen::Number(number) => number.to_string(),
+            Seen::Text(text) => format!(
+                "{:?}",
+                text.chars().take(VALUE_CHARS_MAX).collect::<String>()
+            ),
+            Seen::Structure { empty: true } => "an empty list or object".to_owned(),
+            Seen::Structure { empty: false } => "a list or object".to_owned(),
+        });
+    })?;
+    let more = words.len().saturating_sub(VALUES_MAX);
+    words.truncate(VALUES_MAX);
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    Ok(if words.is_empty() {
+        "nothing".to_owned()
+    } else {
+        words.join(", ")
+    })
+}
+
+/// The body of an event, out of what was sent or the request around it.
+fn body<'a>(request: Option<&'a Request<'_>>, sent: &'a [u8]) -> Result<Verified<'a>, String> {
+    let failed = |failure: Failure| not_an_event(&failure);
+    let unverified = request.map_or_else(|| Unverified::new(sent), Request::body);
+    let unverified = unverified.map_err(failed)?;
+    unverified
+        .verify(&Keys::AcceptUnsigned, Signatures::default())
+        .map_err(|untrusted| failed(untrusted.into()))
+}
+
+fn not_an_event(failure: &Failure) -> String {
+    let mut said = format!(
+        "the function would answer {} ({})",
+        failure.status(),
+        failure.name()
+    );
+    if let Failure::Invalid { violations, .. } = failure {
+        for violation in violations {
+            let _ = write!(said, "\n  {} {}", violation.pointer, violation.detail);
+        }
+    }
+    said
+}
