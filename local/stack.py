@@ -26,6 +26,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -41,6 +42,7 @@ REGION = "eu-west-1"
 # The emulator takes any credentials; real ones must never reach it.
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
 PORT = 4566
+BUCKET = "code"
 
 
 @functools.cache
@@ -142,13 +144,12 @@ class Stack:
 
     def deploy(self):
         bundle = template()
-        bucket = "code"
         s3 = self.client("s3")
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         for channel, name in channels().items():
-            s3.put_object(Bucket=bucket, Key=channel, Body=package(channel))
+            s3.put_object(Bucket=BUCKET, Key=channel, Body=package(channel))
             function = bundle["Resources"][name]
-            function["Properties"]["CodeUri"] = {"Bucket": bucket, "Key": channel}
+            function["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": channel}
             function["Properties"]["Environment"]["Variables"]["RULES_FILE"] = str(rules(channel))
             del function["Metadata"]
         del bundle["Globals"]["Function"]["CodeUri"]
@@ -225,9 +226,26 @@ class Stack:
         kept = {name: value for name, value in environment.items() if value is not None}
         aws.update_function_configuration(**function, Environment={"Variables": kept})
 
+    @contextlib.contextmanager
+    def copy(self, channel, **variables):
+        """A second function of a channel with other environment variables (None takes one away): its ARN, for `invoke`."""
+        aws = self.client("lambda")
+        original = aws.get_function_configuration(FunctionName=self.function(channels()[channel]))
+        environment = original["Environment"]["Variables"] | variables
+        copied = aws.create_function(
+            FunctionName=f"{channel}-{uuid.uuid4().hex[:12]}",
+            Code={"S3Bucket": BUCKET, "S3Key": channel},
+            Environment={"Variables": {name: value for name, value in environment.items() if value is not None}},
+            **{name: original[name] for name in ("Runtime", "Handler", "Role", "Architectures", "Timeout", "MemorySize")},
+        )
+        try:
+            yield copied["FunctionArn"]
+        finally:
+            aws.delete_function(FunctionName=copied["FunctionName"])
+
     def invoke(self, channel, request):
-        """Invokes the function as `sam local invoke` would: its answer and its log."""
-        arn = self.function(channels()[channel])
+        """Invokes the function of a channel, or a copy of it, as `sam local invoke` would: its answer and its log."""
+        arn = channel if channel.startswith("arn:") else self.function(channels()[channel])
         payload = json.dumps(request).encode()
         result = self.client("lambda").invoke(FunctionName=arn, Payload=payload, LogType="Tail")
         answer = json.loads(result["Payload"].read())

@@ -1,10 +1,7 @@
 """The real functions, behind the real template, against SQS: what a shop gets and what a consumer reads."""
 
 import base64
-import copy
 import gzip
-import hashlib
-import hmac
 import json
 import random
 import socket
@@ -15,40 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import jsonschema
 import pytest
+from shop import assert_nothing_leaks, raw_body, request, sample, with_body
 from stack import EVENTS, ROOT, channels, replay, sample_requests
 
 SAMPLES = list(sample_requests())
 NAMES = [f"{channel}-{case}" for channel, case, _ in SAMPLES]
-SECRET = (EVENTS / "sample-keys" / "hmac-secret.txt").read_text().strip()
-
-
-def sample(channel, case="default"):
-    return json.loads((EVENTS / channel / f"{case}.request.json").read_text())
-
-
-def request(channel, body, **headers):
-    """An HMAC-signed request with this body (bytes, or something to be JSON)."""
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    made = sample(channel)
-    made["headers"] = {
-        "content-type": "application/json",
-        "x-adobe-commerce-request-id": made["headers"]["x-adobe-commerce-request-id"],
-        "x-adobe-signature": hmac.new(SECRET.encode(), raw, hashlib.sha256).hexdigest(),
-        **headers,
-    }
-    return with_body(made, raw)
-
-
-def with_body(made, raw):
-    """The request with a body of any bytes, as API Gateway passes on what is not text."""
-    made = copy.deepcopy(made)
-    made["isBase64Encoded"] = True
-    made["body"] = base64.b64encode(raw).decode()
-    return made
-
-
-def raw_body(made):
-    return base64.b64decode(made["body"]) if made["isBase64Encoded"] else made["body"].encode()
 
 
 def status(stack, channel, made):
@@ -225,23 +193,6 @@ def test_an_event_that_no_message_can_hold_is_refused(stack):
 # Faults
 
 
-def values(thing):
-    """Every value of a payload, as text, that is long enough to be told from others."""
-    if isinstance(thing, dict):
-        for value in thing.values():
-            yield from values(value)
-    elif isinstance(thing, list):
-        for value in thing:
-            yield from values(value)
-    elif not isinstance(thing, bool) and len(str(thing)) >= 5:
-        yield str(thing)
-
-
-# What the logs may say, though a payload says it too: names of channels and entities.
-def loggable(value, channel):
-    return value in channel or value.removeprefix("observer.") == channel or value in ("order", "product", "customer")
-
-
 def at_all_channels(work):
     with ThreadPoolExecutor(len(channels())) as pool:
         return dict(zip(channels(), pool.map(work, channels())))
@@ -265,14 +216,6 @@ def with_queue_at(stack, port, timeout_ms):
         return answer, log, spent
 
     return at_all_channels(one)
-
-
-def assert_nothing_leaks(channel, made, answer, log):
-    secrets = [SECRET, *(value for name, value in made["headers"].items() if name.endswith("signature"))]
-    for value in [*values(json.loads(raw_body(made))), *secrets]:
-        if not loggable(value, channel):
-            assert value not in log, f"{channel}: a value of the event is in the log"
-            assert value not in json.dumps(answer), f"{channel}: a value of the event is in the answer"
 
 
 def test_a_stopped_queue_gives_503_in_time_and_no_log_of_the_event(stack):
