@@ -291,7 +291,7 @@ def settings(server, scheme="http", **more):
 
 
 def added(sku, qty="2.0000"):
-    made = request(CART, {"data": {"quote_item": {"sku": sku, "qty": qty}}}, **{"x-adobe-commerce-request-id": f"{sku}-{time.time_ns()}"})
+    made = request(CART, {"data": {"quote_item": {"sku": sku, "qty": qty}}}, **{"x-adobe-commerce-request-id": f"request-{time.time_ns()}"})
     made["requestContext"]["timeEpoch"] = int(time.time() * 1000)
     return made
 
