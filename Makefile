@@ -19,7 +19,7 @@ CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rul
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-stack samples rules send invoke build build-Rules deploy clean prerequisites binaries
+.PHONY: help run test lint test-rust test-stack samples rules send invoke bench build build-Rules deploy clean prerequisites binaries
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +59,9 @@ send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (AR
 
 invoke: $(TOOLS) binaries ## Run one sample through sam local invoke, in Docker: make invoke CHANNEL=sales_order_place_after CASE=ideal
 	@python local/stack.py invoke $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(CASE),--case $(CASE)) $(ARGS)
+
+bench: prerequisites ## Measure what rules cost beside reading an event
+	cargo bench --quiet --locked -p shared
 
 build: $(TOOLS) ## Build all functions for AWS (PARAMETERS="Architecture=x86_64" for another processor than arm64)
 	sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))

@@ -89,7 +89,7 @@ impl Place {
             Self::Sent(root, path) => {
                 let mut paths = Paths::default();
                 paths.add(path, 0);
-                paths.walk(root.raw(event), &mut |_, seen| see(seen))
+                paths.walk(root.raw(event), &mut |_, seen| see(seen.clone()))
             }
         }
     }
@@ -148,7 +148,7 @@ impl SentPlaces {
     pub(super) fn walk<E>(
         &self,
         event: &Event<'_, E>,
-        see: &mut dyn FnMut(usize, Seen<'_>),
+        see: &mut dyn FnMut(usize, &Seen<'_>),
     ) -> Result<(), serde_json::Error> {
         self.0
             .iter()
@@ -185,7 +185,7 @@ impl Paths {
     fn walk(
         &self,
         raw: Option<&RawValue>,
-        see: &mut dyn FnMut(usize, Seen<'_>),
+        see: &mut dyn FnMut(usize, &Seen<'_>),
     ) -> Result<(), serde_json::Error> {
         if let Some(raw) = raw {
             return Walk { at: self, see }.deserialize(raw);
@@ -195,8 +195,8 @@ impl Paths {
     }
 
     /// Nothing stands here, so nothing stands below either.
-    fn see_nothing(&self, see: &mut dyn FnMut(usize, Seen<'_>)) {
-        self.ends.iter().for_each(|end| see(*end, Seen::Nothing));
+    fn see_nothing(&self, see: &mut dyn FnMut(usize, &Seen<'_>)) {
+        self.ends.iter().for_each(|end| see(*end, &Seen::Nothing));
         let below = self.named.iter().map(|(_, below)| below);
         below
             .chain(self.each.as_deref())
@@ -207,7 +207,7 @@ impl Paths {
 /// Reads one JSON value and looks at what the paths lead to; everything else is passed over.
 struct Walk<'a> {
     at: &'a Paths,
-    see: &'a mut dyn FnMut(usize, Seen<'_>),
+    see: &'a mut dyn FnMut(usize, &Seen<'_>),
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -218,9 +218,8 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
             return from.deserialize_any(self);
         }
         let raw: &RawValue = serde::Deserialize::deserialize(from)?;
-        for end in &self.at.ends {
-            (self.see)(*end, seen(raw));
-        }
+        let seen = seen(raw);
+        self.at.ends.iter().for_each(|end| (self.see)(*end, &seen));
         if self.at.named.is_empty() && self.at.each.is_none() {
             return Ok(());
         }

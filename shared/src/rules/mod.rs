@@ -191,7 +191,7 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
         let mut outcomes: Vec<Any> = tests.iter().map(|_| Any::default()).collect();
         let walk = self.rules.sent.walk(self.event, &mut |slot, seen| {
             if let (Some(outcome), Some(test)) = (outcomes.get_mut(slot), tests.get(slot)) {
-                outcome.add(test, &seen, &self.clock);
+                outcome.add(test, seen, &self.clock);
             }
         });
         walk.map_err(|_| Failure::NotJson)?;

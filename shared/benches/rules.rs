@@ -1,0 +1,159 @@
+//! What rules cost beside reading the event, on an order of 10 KB as a shop sends it. Run by `make bench`.
+
+use std::time::Duration;
+
+use divan::{Bencher, black_box};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
+use shared::{
+    Channel, Deadline,
+    body::{Unverified, Verified},
+    event::Event,
+    model::Order,
+    rules::Rules,
+    signature::{Keys, Signatures},
+};
+
+struct Placed;
+
+impl Channel for Placed {
+    const NAME: &str = "sales_order_place_after";
+    const REQUIRED: &[&str] = &["increment_id"];
+    type Entity = Order;
+}
+
+fn main() {
+    let measured = divan::Divan::default().sample_count(2000);
+    measured.config_with_args().main();
+}
+
+/// The order of the samples, with as many more items as make 10 KB.
+fn order() -> String {
+    let text = include_str!("../../events/sales_order_place_after/default.body.json");
+    let mut body: Value = serde_json::from_str(text).expect("the sample is JSON");
+    loop {
+        let items = body
+            .pointer_mut("/data/order/items")
+            .and_then(Value::as_array_mut);
+        let items = items.expect("the sample has items");
+        items.extend(items.first().cloned());
+        let text = body.to_string();
+        if text.len() >= 10_000 {
+            return text;
+        }
+    }
+}
+
+fn verified(body: &str) -> Verified<'_> {
+    let body = Unverified::new(body.as_bytes()).expect("small enough");
+    let verified = body.verify(&Keys::AcceptUnsigned, Signatures::default());
+    verified.expect("nothing is checked")
+}
+
+/// Rules that all have to look at everything, and that never match, so that none ends it.
+fn rules(conditions: impl Fn(usize) -> Value) -> Rules {
+    let rules: Vec<Value> = (0..50)
+        .map(|index| {
+            json!({
+                "name": format!("rule-{index}"),
+                "when": conditions(index),
+                "then": { "op": "exception", "message": "No" },
+            })
+        })
+        .collect();
+    Rules::read::<Order>(&json!({ "rules": rules }).to_string()).expect("they are right")
+}
+
+fn apply(bencher: Bencher<'_, '_>, rules: &Rules) {
+    let body = order();
+    let body = verified(&body);
+    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
+    bencher.bench_local(|| {
+        let deadline = Deadline::new(Duration::from_secs(5), 0, 0);
+        let ruling = rules.apply(black_box(&event), deadline);
+        assert!(ruling.is_ok_and(|ruling| ruling.matched.is_empty()));
+    });
+}
+
+#[divan::bench]
+fn read_the_event_without_rules(bencher: Bencher<'_, '_>) {
+    let body = order();
+    bencher.bench_local(|| {
+        let body = verified(black_box(&body));
+        black_box(Event::read::<Placed>(&body, "").map(|event| event.id))
+            .expect("the sample is valid");
+    });
+}
+
+#[divan::bench]
+fn no_rules(bencher: Bencher<'_, '_>) {
+    apply(bencher, &Rules::default());
+}
+
+/// As the example rules: three conditions each, the last one fails.
+#[divan::bench]
+fn fifty_rules_on_the_contract(bencher: Bencher<'_, '_>) {
+    let rules = rules(|index| {
+        json!([
+            { "field": "order.customer_is_guest", "operator": "equal", "value": 1 },
+            { "field": "order.grand_total", "operator": "lessThan", "value": 10_000 + index },
+            { "field": "order.shipping_address.country_id", "operator": "in", "value": ["AT", "DE"] },
+        ])
+    });
+    apply(bencher, &rules);
+}
+
+/// Every item of the order under every rule.
+#[divan::bench]
+fn fifty_rules_on_items(bencher: Bencher<'_, '_>) {
+    let rules = rules(|index| {
+        json!([
+            { "field": "order.grand_total", "operator": "greaterThan", "value": 1 },
+            { "field": "order.items[].sku", "operator": "equal", "value": format!("SKU-{index}") },
+        ])
+    });
+    apply(bencher, &rules);
+}
+
+/// A regular expression in every rule.
+#[divan::bench]
+fn fifty_rules_with_a_regex(bencher: Bencher<'_, '_>) {
+    let rules = rules(|index| {
+        json!([
+            { "field": "order.grand_total", "operator": "greaterThan", "value": 1 },
+            { "field": "order.shipping_address.postcode", "operator": "regex", "value": format!("/^{index}[0-9]+x$/") },
+        ])
+    });
+    apply(bencher, &rules);
+}
+
+/// Fields that only the shop knows: one walk through the whole order for all of them.
+#[divan::bench]
+fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>) {
+    let fields = [
+        "coupon_code",
+        "weight",
+        "store_id",
+        "remote_ip",
+        "items[].weight",
+    ];
+    let rules = rules(|index| {
+        json!([
+            { "field": "order.grand_total", "operator": "greaterThan", "value": 1 },
+            { "field": format!("order.{}", fields[index % fields.len()]), "operator": "equal", "value": format!("{index}x") },
+        ])
+    });
+    apply(bencher, &rules);
+}
+
+/// The floor of the last one: the same bytes, passed over by the JSON reader.
+#[divan::bench]
+fn pass_over_the_json(bencher: Bencher<'_, '_>) {
+    let body = order();
+    let body = verified(&body);
+    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
+    bencher.bench_local(|| {
+        let passed: Result<IgnoredAny, _> = serde_json::from_str(black_box(event.original.get()));
+        passed.expect("it was read before");
+    });
+}
