@@ -1,5 +1,11 @@
 //! What rules cost beside reading the event, on an order of 10 KB as a shop sends it. Run by `make bench`.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark may panic"
+)]
+
 use std::time::Duration;
 
 use divan::{Bencher, black_box};
