@@ -70,7 +70,7 @@ build: $(TOOLS) ## Build all functions for AWS (PARAMETERS="Architecture=x86_64"
 build-Rules:
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: build ## Deploy to AWS: make deploy PARAMETERS="HookTimeoutMs=3000 …"; shows what changes, then asks
+deploy: rules build ## Deploy to AWS: make deploy PARAMETERS="HookTimeoutMs=3000 …"; shows what changes, then asks
 	sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 
 clean: ## Remove all that was built or installed here

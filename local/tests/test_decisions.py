@@ -134,6 +134,15 @@ def test_a_large_order_of_a_guest_is_refused_or_only_observed(stack, tmp_path):
         assert answer["body"] == SUCCESS
         assert_nothing_leaks(PLACED, made, answer, log)
     assert len(stack.messages(stack.queue(PLACED))) == 1, "the same event three times"
+    # A rule that looks into what cannot be read fails the event; one that is only observed does not.
+    unreadable = [{"name": "looks", "when": [condition("order.x.y", "notEmpty")], "then": {"op": "exception"}}]
+    raw = json.dumps({"order": ORDER | {"increment_id": "000009002", "x": 0}}).encode().replace(b'"x": 0', rb'"x": {"\ud800": 1}')
+    for mode, status in (("enforce", 400), ("observe", 200)):
+        with stack.copy(PLACED, RULES_FILE=rules_file(tmp_path, unreadable, mode)) as function:
+            answer, log = stack.invoke(function, request(PLACED, raw))
+        assert (answer["statusCode"], line(log).get("observed")) == (status, "failed" if mode == "observe" else None)
+    stack.messages(stack.queue(PLACED))
+
     counted = [line(log) for _, log in logs]
     assert [(one["rules"], one["observed"], one["outcome"]) for one in counted] == [
         ("guest-order-limit", "refused", "accepted")
@@ -224,6 +233,7 @@ class StockSystem(http.server.ThreadingHTTPServer):
     def __init__(self, tls=None):
         super().__init__(("127.0.0.1", 0), StockAnswer)
         self.connections, self.questions, self.ended = 0, [], threading.Event()
+        self.hangs_up_after = None
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
 
@@ -241,6 +251,10 @@ class StockAnswer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.questions.append((self.path, self.headers.get("authorization")))
+        self.asked = getattr(self, "asked", 0) + 1
+        if self.server.hangs_up_after and self.asked > self.server.hangs_up_after:
+            self.close_connection = True
+            return
         behaviour = self.path.rsplit("/", 1)[1]
         if behaviour == "silent":
             self.server.ended.wait(30)
@@ -356,16 +370,20 @@ def test_a_connection_is_kept_and_a_dead_one_replaced(stack):
         for _ in range(5):
             assert line(stack.invoke(function, added("CAP"))[1])["finding"] == "in_stock"
         assert (server.connections, len(server.questions)) == (1, 5)
-        # The server ends the connection behind the answer, as servers do with one that idled.
-        server.RequestHandlerClass = type("Ending", (StockAnswer,), {"do_GET": ending})
-        for _ in range(3):
+        # From now on the server takes the question over the kept connection, and hangs up instead of answering.
+        server.hangs_up_after = 1
+        for number in range(2, 5):
             assert line(stack.invoke(function, added("CAP"))[1])["finding"] == "in_stock"
+            assert server.connections == number
     stack.messages(stack.queue(CART))
 
 
-def ending(self):
-    StockAnswer.do_GET(self)
-    self.close_connection = True
+def test_only_a_kept_connection_is_worth_a_second_question(stack):
+    with stock_system() as server, stack.copy(CART, **settings(server)) as function:
+        for number in range(1, 4):
+            assert line(stack.invoke(function, added("breaks"))[1])["finding"] == "stock_unreachable"
+            assert len(server.questions) == number
+    stack.messages(stack.queue(CART))
 
 
 def test_a_failing_endpoint_is_left_alone_for_a_while(stack):

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use aws_sdk_sqs::config::Credentials;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
@@ -303,7 +303,8 @@ struct GivenKeys {
     hmac_secrets: OneOrMany,
     public_keys: OneOrMany,
     /// Not a key of the shop, but kept in the same secret: what the cart channel shows the stock system.
-    stock_token: IgnoredAny,
+    #[serde(rename = "stock_token")]
+    _stock_token: Option<String>,
 }
 
 /// A list of strings, or one string alone, as Secrets Manager generates it.

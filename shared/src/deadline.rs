@@ -33,6 +33,12 @@ impl Deadline {
         self.0
     }
 
+    /// The moment at which half of what is left is used up, for work that must leave time for the rest.
+    #[must_use]
+    pub fn halfway(self) -> Self {
+        Self(Instant::now() + self.remaining() / 2)
+    }
+
     /// What is left.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

@@ -119,15 +119,24 @@ impl<C: Channel> Function<C> {
         deadline: Deadline,
         notes: &mut Notes<'a>,
     ) -> Result<Decision, Failure> {
-        let ruling = self.rules.apply(event, deadline)?;
-        notes.rules = ruling.matched;
-        if self.rules.mode() == Mode::Enforce || notes.rules.is_empty() {
+        let ruling = self.rules.apply(event, deadline.halfway());
+        if self.rules.mode() == Mode::Enforce {
+            let ruling = ruling?;
+            notes.rules = ruling.matched;
             return Ok(ruling.decision);
         }
-        notes.observed = Some(match ruling.decision {
-            Decision::Refuse(_) => "refused",
-            Decision::Accept(_) => "changed",
-        });
+        match ruling {
+            // Who only looks on must not cost the shop an event.
+            Err(_) => notes.observed = Some("failed"),
+            Ok(ruling) if ruling.matched.is_empty() => {}
+            Ok(ruling) => {
+                notes.rules = ruling.matched;
+                notes.observed = Some(match ruling.decision {
+                    Decision::Refuse(_) => "refused",
+                    Decision::Accept(_) => "changed",
+                });
+            }
+        }
         Ok(Decision::default())
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::{
     Request, StatusCode, Uri,
     body::Bytes,
@@ -64,6 +64,8 @@ pub(crate) struct Stock {
     when_unknown: WhenUnknown,
     message: String,
     breaker: Breaker,
+    /// Whether the last question was answered, so that its connection may have been kept.
+    answered: Cell<bool>,
 }
 
 /// What happens to a shopper when nobody knows whether there is enough.
@@ -108,7 +110,7 @@ impl Unknown {
 
     /// Whether the endpoint is in trouble. A status like 404 is an answer.
     fn is_trouble(self) -> bool {
-        !matches!(self, Self::Refused | Self::Paused | Self::NotAsked)
+        self != Self::Refused
     }
 }
 
@@ -181,6 +183,7 @@ impl Stock {
                 when_unknown,
                 message: optional("STOCK_MESSAGE").unwrap_or_else(|| MESSAGE.to_owned()),
                 breaker: Breaker::default(),
+                answered: Cell::new(false),
             })),
             _ => Err(problems),
         }
@@ -196,7 +199,9 @@ impl Stock {
         } else {
             let asked = tokio::time::timeout(limit, self.ask(sku, wanted)).await;
             let enough = asked.unwrap_or(Err(Unknown::TimedOut));
-            self.breaker.note(enough.is_err_and(Unknown::is_trouble));
+            if enough != Err(Unknown::NotAsked) {
+                self.breaker.note(enough.is_err_and(Unknown::is_trouble));
+            }
             enough
         };
         let (allowed, finding) = match enough {
@@ -220,24 +225,32 @@ impl Stock {
 
     async fn ask(&self, sku: &str, wanted: Number) -> Result<bool, Unknown> {
         let url = fill(&self.url, sku).ok_or(Unknown::NotAsked)?;
+        let may_be_kept = self.answered.replace(false);
         let mut answer = self.client.request(self.question(&url)?).await;
-        // A connection that was kept may have died meanwhile. One that never came about would not the second time either.
-        if answer.as_ref().is_err_and(|error| !error.is_connect()) {
+        // A connection that was kept may have died meanwhile: that says nothing about the endpoint.
+        if may_be_kept && answer.as_ref().is_err_and(|error| !error.is_connect()) {
             answer = self.client.request(self.question(&url)?).await;
         }
         let answer = answer.map_err(|_| Unknown::Unreachable)?;
-        match answer.status() {
-            StatusCode::OK => {}
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Unknown::Failed);
+        let status = answer.status();
+        // Read to the end, whatever the status: only then can the connection be kept.
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
+        let body = body.await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Unknown::Nonsense
+            } else {
+                Unknown::Unreachable
             }
-            _ => return Err(Unknown::Refused),
+        });
+        self.answered.set(body.is_ok());
+        match status {
+            StatusCode::OK => {
+                is_enough(&body?.to_bytes(), &self.pointer, wanted).ok_or(Unknown::Nonsense)
+            }
+            StatusCode::TOO_MANY_REQUESTS => Err(Unknown::Failed),
+            status if status.is_server_error() => Err(Unknown::Failed),
+            _ => Err(Unknown::Refused),
         }
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
-            .collect()
-            .await;
-        let body = body.map_err(|_| Unknown::Nonsense)?.to_bytes();
-        is_enough(&body, &self.pointer, wanted).ok_or(Unknown::Nonsense)
     }
 
     fn question(&self, url: &Uri) -> Result<Request<Empty<Bytes>>, Unknown> {
@@ -297,11 +310,21 @@ fn authorization(
         stock_token: Option<String>,
     }
 
-    // What else is wrong with the secret is said by those who need it.
-    let secret = variable(KEYS).and_then(|json| serde_json::from_str::<Secret>(&json).ok());
-    let Some(token) = secret.and_then(|secret| secret.stock_token) else {
+    let Some(json) = variable(KEYS) else {
         return Ok(None);
     };
+    // The reader's own words could quote the secret.
+    let secret: Secret = serde_json::from_str(&json)
+        .map_err(|_| Problem::new(KEYS, "stock_token: must be a string in JSON"))?;
+    let Some(token) = secret.stock_token else {
+        return Ok(None);
+    };
+    if token.trim().is_empty() {
+        return Err(Problem::new(
+            KEYS,
+            "stock_token: is empty; leave it out where none is needed",
+        ));
+    }
     let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
         .map_err(|_| Problem::new(KEYS, "stock_token: must be one line of ASCII"))?;
     header.set_sensitive(true);
@@ -411,6 +434,20 @@ mod tests {
             "WEBHOOK_KEYS: stock_token: must be one line of ASCII",
         ];
         assert_eq!(configure(&wrong).unwrap_err(), expected);
+        for secret in [
+            r#"{"stock_token":12345}"#,
+            r#"{"stock_token":["hush"]}"#,
+            r#"{"stock_token":" "}"#,
+            "hush",
+        ] {
+            let found = configure(&[URL, ALLOW, ("WEBHOOK_KEYS", secret)])
+                .unwrap_err()
+                .concat();
+            assert!(
+                found.starts_with("WEBHOOK_KEYS: stock_token: ") && !found.contains("hush"),
+                "{found}"
+            );
+        }
     }
 
     #[test]

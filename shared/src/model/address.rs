@@ -37,6 +37,8 @@ entity! {
         address_type: Code,
     }
     settle settle_region
+    // A shop does not name the addresses, so below the names there is nothing but the contract.
+    elsewhere "is not in the contract; the shop sends it as in order.addresses[].company"
 }
 
 /// The region's code belongs beside its name, wherever the shop wrote it.

@@ -325,6 +325,7 @@ macro_rules! entity {
         }
         $(reads { $($extra:ident: $Extra:ty,)* })?
         $(settle $settle:ident)?
+        $(elsewhere $elsewhere:literal)?
         $(computes { $($computed:ident: $Computed:ty = $compute:path,)* })?
     ) => {
         $(#[doc = $about])*
@@ -449,13 +450,19 @@ macro_rules! entity {
                 use $crate::model::look::{Kind, NoSuchPlace, Step};
                 let (name, rest) = match path {
                     [] => return Ok(Kind::Structure),
-                    [Step::Each, ..] => return Err(NoSuchPlace::Mistaken("is no list")),
+                    [Step::Each, ..] => {
+                        return Err(NoSuchPlace::Mistaken("has [] where there is no list"));
+                    }
                     [Step::Name(name), rest @ ..] => (name.as_str(), rest),
                 };
                 match name {
                     $(stringify!($field) => <$Type>::kind(rest),)*
                     $($(stringify!($computed) => <$Computed>::kind(rest),)*)?
-                    _ => Err(NoSuchPlace::Unknown),
+                    _ => {
+                        $(return Err(NoSuchPlace::Mistaken($elsewhere));)?
+                        #[allow(unreachable_code, clippy::allow_attributes, reason = "not for every entity")]
+                        Err(NoSuchPlace::Unknown)
+                    }
                 }
             }
 

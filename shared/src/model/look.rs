@@ -20,6 +20,10 @@ pub enum Kind {
     Number,
     /// Text.
     Text,
+    /// A code that the contract writes in capitals.
+    Capitals,
+    /// A date and time, which the contract writes as RFC 3339 in UTC.
+    Moment,
     /// An object or a list.
     Structure,
 }
@@ -29,7 +33,7 @@ pub enum Kind {
 pub enum NoSuchPlace {
     /// The contract has no field of this name. The shop may send one all the same.
     Unknown,
-    /// It goes on where the contract has something else; the text says what, as the end of the sentence "this …".
+    /// It can lead nowhere; the text says why, as the end of the sentence "this path …".
     Mistaken(&'static str),
 }
 
@@ -64,7 +68,7 @@ impl<T: Look> Look for Vec<T> {
             [] => Ok(Kind::Structure),
             [Step::Each, rest @ ..] => T::kind(rest),
             [Step::Name(_), ..] => Err(NoSuchPlace::Mistaken(
-                "is a list; write [] behind its name, as in items[].sku",
+                "goes on below a list; write [] behind its name, as in items[].sku",
             )),
         }
     }
@@ -91,7 +95,7 @@ pub(crate) fn look_at<T: Look>(value: Option<&T>, path: &[Step], see: &mut dyn F
 pub(crate) fn kind_of_leaf(kind: Kind, path: &[Step]) -> Result<Kind, NoSuchPlace> {
     match path {
         [] => Ok(kind),
-        [Step::Each, ..] => Err(NoSuchPlace::Mistaken("is no list")),
-        [Step::Name(_), ..] => Err(NoSuchPlace::Mistaken("has no fields")),
+        [Step::Each, ..] => Err(NoSuchPlace::Mistaken("has [] where there is no list")),
+        [Step::Name(_), ..] => Err(NoSuchPlace::Mistaken("goes on below a single value")),
     }
 }

@@ -113,7 +113,8 @@ fn unexplained_total(order: &Order) -> Option<Money> {
     let rest = parts
         .iter()
         .try_fold(order.grand_total?.0, |rest, part| rest.checked_sub(part.0));
-    rest.map(Money)
+    // PHP adds up floats: what is left of 30.250000000000004 is no money.
+    rest.map(|rest| Money(rest.round_dp(4).normalize()))
 }
 
 /// The shop lists an order's addresses by type, the spec names them. A named one wins.

@@ -471,7 +471,7 @@ pub struct Country(pub String);
 
 impl Scalar for Country {
     const EXPECTS: &'static str = "must be a country code of two letters (ISO 3166-1)";
-    const KIND: Kind = Kind::Text;
+    const KIND: Kind = Kind::Capitals;
 
     fn seen(&self) -> Seen<'_> {
         Seen::Text(Cow::Borrowed(&self.0))
@@ -490,7 +490,7 @@ pub struct Currency(pub String);
 
 impl Scalar for Currency {
     const EXPECTS: &'static str = "must be a currency code of three letters (ISO 4217)";
-    const KIND: Kind = Kind::Text;
+    const KIND: Kind = Kind::Capitals;
 
     fn seen(&self) -> Seen<'_> {
         Seen::Text(Cow::Borrowed(&self.0))
@@ -520,7 +520,7 @@ const ZERO_DATE: &str = "0000-00-00 00:00:00";
 
 impl Scalar for Timestamp {
     const EXPECTS: &'static str = "must be a date and time, as 2026-06-18 20:27:11 or in ISO 8601";
-    const KIND: Kind = Kind::Text;
+    const KIND: Kind = Kind::Moment;
 
     fn seen(&self) -> Seen<'_> {
         Seen::Text(Cow::Owned(self.0.format(&Rfc3339).unwrap_or_default()))

@@ -6,11 +6,14 @@ use serde_json::value::RawValue;
 use super::{file::Operator, pattern::Pattern};
 use crate::model::{
     look::{Kind, Seen},
-    scalar::{Token, decimal_from},
+    scalar::{Scalar as _, Timestamp, Token, decimal_from},
 };
 
 /// A list for `in` has at most this many members.
 const LIST_MAX: usize = 1000;
+
+/// A text that is longer holds no number.
+const NUMBER_BYTES_MAX: usize = 64;
 
 /// What a value is compared with, and how.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub(super) enum Test {
     /// It is less.
     Less(Decimal),
     /// It is one of these, or none of them.
-    OneOf(Vec<Literal>, Expected),
+    OneOf(Literals, Expected),
     /// It matches.
     Matches(Pattern),
     /// It is empty, or is not.
@@ -40,15 +43,6 @@ impl Expected {
     }
 }
 
-/// A value of a rule.
-#[derive(Debug, PartialEq)]
-pub(super) enum Literal {
-    /// Compares as a decimal.
-    Number(Decimal),
-    /// Compares as text.
-    Text(String),
-}
-
 impl Test {
     /// Makes the test of a condition on a field of this kind, or `None` for a field that is not in the contract. The error is
     /// the end of the sentence "this condition …".
@@ -63,11 +57,20 @@ impl Test {
         }
         let value = value.map_or("null", RawValue::get);
         match operator {
+            Operator::GreaterThan | Operator::LessThan if kind == Some(Kind::Moment) => Err(
+                "compares a date as a number; match it with a regex, as in /^2026-06-/".to_owned(),
+            ),
             Operator::GreaterThan => number(value).map(Self::Greater),
             Operator::LessThan => number(value).map(Self::Less),
-            Operator::Equal => Ok(Self::OneOf(vec![literal(value, kind)?], Expected::Yes)),
-            Operator::NotEqual => Ok(Self::OneOf(vec![literal(value, kind)?], Expected::No)),
-            Operator::In => Ok(Self::OneOf(list(value, kind)?, Expected::Yes)),
+            Operator::Equal => {
+                Literals::one(value, kind).map(|one| Self::OneOf(one, Expected::Yes))
+            }
+            Operator::NotEqual => {
+                Literals::one(value, kind).map(|one| Self::OneOf(one, Expected::No))
+            }
+            Operator::In => {
+                Literals::list(value, kind).map(|list| Self::OneOf(list, Expected::Yes))
+            }
             Operator::Regex if kind == Some(Kind::Number) => Err(
                 "matches a number with a regex; compare it with greaterThan, lessThan, equal or in"
                     .to_owned(),
@@ -91,9 +94,7 @@ impl Test {
         match self {
             Self::Greater(limit) => number_of(seen).is_some_and(|number| number > *limit),
             Self::Less(limit) => number_of(seen).is_some_and(|number| number < *limit),
-            Self::OneOf(literals, expected) => {
-                expected.is(literals.iter().any(|literal| literal.is(seen)))
-            }
+            Self::OneOf(literals, expected) => expected.is(literals.hold(seen)),
             Self::Matches(pattern) => match seen {
                 Seen::Text(text) => pattern.is_match(text),
                 _ => false,
@@ -108,12 +109,113 @@ impl Test {
     }
 }
 
-impl Literal {
-    fn is(&self, seen: &Seen<'_>) -> bool {
-        match (self, seen) {
-            (Self::Number(number), _) => number_of(seen) == Some(*number),
-            (Self::Text(text), Seen::Text(seen)) => text == seen,
-            (Self::Text(_), _) => false,
+/// Values of a rule, each list sorted: a value is one of them when any of the lists has it.
+#[derive(Debug, Default)]
+pub(super) struct Literals {
+    /// They compare as decimals with whatever holds a number.
+    numbers: Vec<Decimal>,
+    /// They compare as decimals with what is written as one: not with 007, which is a text to whoever wrote it.
+    plain_numbers: Vec<Decimal>,
+    /// They compare as text.
+    texts: Vec<String>,
+}
+
+impl Literals {
+    fn one(json: &str, kind: Option<Kind>) -> Result<Self, String> {
+        let mut literals = Self::default();
+        literals.add(json, kind)?;
+        Ok(literals)
+    }
+
+    /// The list of an `in`: a JSON list, or a string with commas as in the shop.
+    fn list(json: &str, kind: Option<Kind>) -> Result<Self, String> {
+        const HINT: &str = "needs a list as its value, as in [\"AT\", \"DE\"] or \"AT, DE\"";
+        let mut literals = Self::default();
+        let mut count = 0_usize;
+        if json.starts_with('[') {
+            let values: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| HINT)?;
+            count = values.len();
+            values
+                .iter()
+                .try_for_each(|value| literals.add(value.get(), kind))?;
+        } else if let Some(Token::Text(text)) = Token::read(json) {
+            for part in text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+            {
+                literals.add_text(part, kind)?;
+                count += 1;
+            }
+        }
+        if count == 0 {
+            return Err(HINT.to_owned());
+        }
+        if count > LIST_MAX {
+            return Err(format!("has more than {LIST_MAX} values"));
+        }
+        literals.numbers.sort_unstable();
+        literals.plain_numbers.sort_unstable();
+        literals.texts.sort_unstable();
+        Ok(literals)
+    }
+
+    fn add(&mut self, json: &str, kind: Option<Kind>) -> Result<(), String> {
+        match Token::read(json) {
+            Some(Token::Bool(flag)) => self.numbers.push(u8::from(flag).into()),
+            Some(Token::Number(_)) => self.numbers.push(number(json)?),
+            Some(Token::Text(text)) => self.add_text(&text, kind)?,
+            Some(Token::Null) | None => {
+                return Err("needs a number or a text as its value".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a string. A field of the contract knows what it is compared with. Elsewhere a string that is written like a number
+    /// is meant as one, too: that is how the shop's own rules write numbers.
+    fn add_text(&mut self, text: &str, kind: Option<Kind>) -> Result<(), String> {
+        match kind {
+            Some(Kind::Number) => {
+                let number =
+                    decimal_from(text).ok_or("compares a number with what is no number")?;
+                self.numbers.push(number);
+            }
+            Some(Kind::Capitals) => self.texts.push(text.to_ascii_uppercase()),
+            Some(Kind::Moment) => {
+                let moment = Timestamp::from_token(&Token::Text(text.into()));
+                let Some(Seen::Text(text)) = moment.as_ref().map(Timestamp::seen) else {
+                    return Err(format!(
+                        "compares a date with what is none: this field {}",
+                        Timestamp::EXPECTS
+                    ));
+                };
+                self.texts.push(text.into_owned());
+            }
+            Some(Kind::Text | Kind::Structure) => self.texts.push(text.to_owned()),
+            None => {
+                self.plain_numbers.extend(plain_number(text));
+                self.texts.push(text.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&self, seen: &Seen<'_>) -> bool {
+        let has = |numbers: &[Decimal], number: Option<Decimal>| {
+            number.is_some_and(|number| numbers.binary_search(&number).is_ok())
+        };
+        match seen {
+            Seen::Number(number) => has(&self.numbers, Some(*number)),
+            Seen::Text(text) => {
+                self.texts
+                    .binary_search_by(|known| known.as_str().cmp(text))
+                    .is_ok()
+                    || (!self.numbers.is_empty() && has(&self.numbers, number_of(seen)))
+                    || (!self.plain_numbers.is_empty()
+                        && has(&self.plain_numbers, plain_number(text)))
+            }
+            Seen::Nothing | Seen::Structure { .. } => false,
         }
     }
 }
@@ -122,8 +224,8 @@ impl Literal {
 fn number_of(seen: &Seen<'_>) -> Option<Decimal> {
     match seen {
         Seen::Number(number) => Some(*number),
-        Seen::Text(text) => decimal_from(text),
-        Seen::Nothing | Seen::Structure { .. } => None,
+        Seen::Text(text) if text.len() <= NUMBER_BYTES_MAX => decimal_from(text),
+        Seen::Text(_) | Seen::Nothing | Seen::Structure { .. } => None,
     }
 }
 
@@ -137,46 +239,14 @@ fn number(json: &str) -> Result<Decimal, String> {
     decimal_from(&text).ok_or_else(|| "needs a number as its value".to_owned())
 }
 
-/// A value of a rules file. A field of the contract knows whether it is a number; elsewhere the type of the value says how to
-/// compare.
-fn literal(json: &str, kind: Option<Kind>) -> Result<Literal, String> {
-    match Token::read(json) {
-        Some(Token::Bool(flag)) => Ok(Literal::Number(u8::from(flag).into())),
-        Some(Token::Number(_)) => number(json).map(Literal::Number),
-        Some(Token::Text(text)) => text_literal(&text, kind),
-        Some(Token::Null) | None => Err("needs a number or a text as its value".to_owned()),
-    }
-}
-
-fn text_literal(text: &str, kind: Option<Kind>) -> Result<Literal, String> {
-    match (kind, decimal_from(text)) {
-        (Some(Kind::Number), Some(number)) => Ok(Literal::Number(number)),
-        (Some(Kind::Number), None) => Err("compares a number with what is no number".to_owned()),
-        _ => Ok(Literal::Text(text.to_owned())),
-    }
-}
-
-/// The list of an `in`: a JSON list, or a string with commas as in the shop.
-fn list(json: &str, kind: Option<Kind>) -> Result<Vec<Literal>, String> {
-    const HINT: &str = "needs a list as its value, as in [\"AT\", \"DE\"] or \"AT, DE\"";
-    let literals: Result<Vec<_>, _> = if json.starts_with('[') {
-        let values: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| HINT.to_owned())?;
-        values
-            .iter()
-            .map(|value| literal(value.get(), kind))
-            .collect()
-    } else if let Some(Token::Text(text)) = Token::read(json) {
-        let parts = text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
-        parts.map(|part| text_literal(part, kind)).collect()
-    } else {
-        return Err(HINT.to_owned());
-    };
-    match literals? {
-        empty if empty.is_empty() => Err(HINT.to_owned()),
-        long if long.len() > LIST_MAX => Err(format!("has more than {LIST_MAX} values")),
-        literals => Ok(literals),
-    }
+/// A number that is written as nothing else would be: no zeros in front, no sign but a minus, no exponent.
+fn plain_number(text: &str) -> Option<Decimal> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let zeros_in_front =
+        digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+    let plain = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    (plain && !zeros_in_front && text.len() <= NUMBER_BYTES_MAX).then(|| decimal_from(text))?
 }

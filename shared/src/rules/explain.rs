@@ -5,7 +5,11 @@ use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use serde_json::value::RawValue;
 
-use super::{Condition, Mode, Rule, Rules, Trial, file, read};
+use super::{
+    Condition, Mode, Rule, Rules, Trial,
+    field::{Place, Root},
+    file, read,
+};
 use crate::{
     body::{Unverified, Verified},
     channel::{Channel, Decision},
@@ -47,7 +51,7 @@ pub(crate) fn command<C: Channel>(arguments: &[String]) -> Result<String, String
         lines.join("\n")
     })?;
     let written = read::parse(&text).map_err(|problem| named(&problem))?;
-    let mut said = summary(path, &written);
+    let mut said = summary(path, &written) + &notes::<C::Entity>(&written);
     if let Some(event) = event {
         let written: Vec<_> = written.rules.into_iter().filter(wanted).collect();
         let sent = fs::read(event).map_err(|error| format!("{event}: cannot be read: {error}"))?;
@@ -66,6 +70,29 @@ fn summary(path: &str, file: &file::File) -> String {
         Mode::Observe => "observed",
     };
     format!("{path}: {enabled} rules {mode}, {disabled} not enabled\n")
+}
+
+/// The fields that are in no contract: right if the shop sends them, and otherwise never found.
+fn notes<E: Entity>(file: &file::File) -> String {
+    let mut said = String::new();
+    for rule in &file.rules {
+        for condition in &rule.when {
+            let place = Place::find::<E>(&condition.field);
+            if let Ok(Place::Sent(root, _)) = place {
+                let asked = match root {
+                    Root::Entity => "it is looked for in what the shop sends".to_owned(),
+                    Root::Argument(name) => format!("{name} is looked for beside {}", E::NAME),
+                };
+                // Writing to a String never fails.
+                let _ = writeln!(
+                    said,
+                    "  rule {}: {} is not in the contract; {asked}",
+                    rule.name, condition.field
+                );
+            }
+        }
+    }
+    said
 }
 
 fn explain<C: Channel>(

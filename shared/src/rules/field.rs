@@ -63,7 +63,7 @@ impl Place {
         match E::kind(&path) {
             Ok(kind) => Ok(Self::Contract(path, kind)),
             Err(NoSuchPlace::Unknown) => Ok(Self::Sent(Root::Entity, path)),
-            Err(NoSuchPlace::Mistaken(why)) => Err(format!("the path goes on below what {why}")),
+            Err(NoSuchPlace::Mistaken(why)) => Err(why.to_owned()),
         }
     }
 

@@ -32,10 +32,10 @@ use crate::{
 pub const FILE_BYTES_MAX: usize = 512 * 1024;
 
 /// A channel has at most this many rules.
-pub const RULES_MAX: usize = 200;
+pub const RULES_MAX: usize = 100;
 
 /// A rule has at most this many conditions.
-pub const CONDITIONS_MAX: usize = 20;
+pub const CONDITIONS_MAX: usize = 10;
 
 /// A rule results in at most this many operations.
 pub const OPERATIONS_MAX: usize = 20;

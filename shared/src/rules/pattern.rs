@@ -6,8 +6,15 @@
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, AssertionKind, Ast, parse::ParserBuilder};
 
-/// A compiled expression takes at most this many bytes.
-const COMPILED_BYTES_MAX: usize = 128 * 1024;
+/// A compiled expression takes at most this many bytes. Matching takes time in proportion to it, too.
+const COMPILED_BYTES_MAX: usize = 16 * 1024;
+
+/// What a match may remember of an expression to be quick takes at most this many bytes.
+const CACHE_BYTES_MAX: usize = 128 * 1024;
+
+/// PCRE's own limits.
+const REPEAT_MAX: u32 = 65_535;
+const NAME_BYTES_MAX: usize = 32;
 
 /// Groups stand at most this deep in each other.
 const NESTING_MAX: u32 = 32;
@@ -46,6 +53,7 @@ impl Pattern {
             .map_err(|error| syntax_error(&error))?;
         ends_are_last(&ast, true)?;
         let vetting = Vetting {
+            expression,
             unicode,
             ends: Vec::new(),
         };
@@ -55,6 +63,7 @@ impl Pattern {
             .case_insensitive(flags.contains('i'))
             .dot_matches_new_line(flags.contains('s'))
             .size_limit(COMPILED_BYTES_MAX)
+            .dfa_size_limit(CACHE_BYTES_MAX)
             .nest_limit(NESTING_MAX + 2)
             .build();
         regex.map(Self).map_err(|error| match error {
@@ -130,18 +139,91 @@ fn with_ends(expression: &str, ends: &[usize], flags: &str) -> String {
 }
 
 /// Walks through an expression and refuses what PCRE reads otherwise. It gives the offsets of every `$`.
-struct Vetting {
+struct Vetting<'a> {
+    expression: &'a str,
     unicode: bool,
     ends: Vec<usize>,
 }
 
-impl Vetting {
+impl Vetting<'_> {
     /// A class like `\w` holds other characters in the shop once it knows Unicode, and which ones depends on its version.
     fn named_class(&self, name: &str) -> Result<(), String> {
         if self.unicode {
             return Err(format!(
                 "has {name} with the flag u; list the characters, as in [0-9]"
             ));
+        }
+        Ok(())
+    }
+
+    fn written(&self, span: &ast::Span) -> &str {
+        self.expression
+            .get(span.start.offset..span.end.offset)
+            .unwrap_or_default()
+    }
+
+    fn repetition(&self, repetition: &ast::Repetition) -> Result<(), String> {
+        let (least, most) = match &repetition.op.kind {
+            ast::RepetitionKind::Range(ast::RepetitionRange::Exactly(count)) => (*count, *count),
+            ast::RepetitionKind::Range(ast::RepetitionRange::AtLeast(least)) => (*least, *least),
+            ast::RepetitionKind::Range(ast::RepetitionRange::Bounded(least, most)) => {
+                (*least, *most)
+            }
+            _ => (0, 0),
+        };
+        if matches!(*repetition.ast, Ast::Repetition(_)) {
+            return Err(
+                "repeats a repetition, which is something else in the shop; put it into (?:…)"
+                    .to_owned(),
+            );
+        }
+        if matches!(*repetition.ast, Ast::Assertion(_)) {
+            return Err("repeats something that has no width".to_owned());
+        }
+        if self
+            .written(&repetition.op.span)
+            .contains(char::is_whitespace)
+        {
+            return Err("has a blank in a count, which older shops take literally".to_owned());
+        }
+        if least.max(most) > REPEAT_MAX {
+            return Err(format!("repeats something more than {REPEAT_MAX} times"));
+        }
+        Ok(())
+    }
+
+    fn group(group: &ast::Group) -> Result<(), String> {
+        match &group.kind {
+            ast::GroupKind::NonCapturing(flags) if !flags.items.is_empty() => {
+                Err("has flags inside; write them behind the last delimiter".to_owned())
+            }
+            ast::GroupKind::CaptureName { name, .. } => {
+                let name = &name.name;
+                let word = name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                if word && name.len() <= NAME_BYTES_MAX {
+                    return Ok(());
+                }
+                Err(
+                    "has a name that the shop does not know; write letters, digits and underscores"
+                        .to_owned(),
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A class like `[:alpha:]` without the second brackets means letters here and is an error in the shop.
+    fn class(&self, class: &ast::ClassBracketed) -> Result<(), String> {
+        let inside = self
+            .written(&class.span)
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let inside = inside.unwrap_or_default();
+        let marked = |mark| inside.len() > 1 && inside.starts_with(mark) && inside.ends_with(mark);
+        if marked(':') || marked('.') || marked('=') {
+            return Err("has [:…:] outside a class; write [[:…:]]".to_owned());
         }
         Ok(())
     }
@@ -166,7 +248,7 @@ impl Vetting {
     }
 }
 
-impl ast::Visitor for Vetting {
+impl ast::Visitor for Vetting<'_> {
     type Output = Vec<usize>;
     type Err = String;
 
@@ -179,19 +261,9 @@ impl ast::Visitor for Vetting {
             Ast::Flags(_) => {
                 Err("has flags inside; write them behind the last delimiter".to_owned())
             }
-            Ast::Group(group) => match &group.kind {
-                ast::GroupKind::NonCapturing(flags) if !flags.items.is_empty() => {
-                    Err("has flags inside; write them behind the last delimiter".to_owned())
-                }
-                _ => Ok(()),
-            },
-            Ast::Repetition(repetition) if matches!(*repetition.ast, Ast::Repetition(_)) => Err(
-                "repeats a repetition, which is something else in the shop; put it into (?:…)"
-                    .to_owned(),
-            ),
-            Ast::Repetition(repetition) if matches!(*repetition.ast, Ast::Assertion(_)) => {
-                Err("repeats something that has no width".to_owned())
-            }
+            Ast::Group(group) => Self::group(group),
+            Ast::Repetition(repetition) => self.repetition(repetition),
+            Ast::ClassBracketed(class) => self.class(class),
             Ast::Assertion(assertion) => match assertion.kind {
                 AssertionKind::EndLine => {
                     self.ends.push(assertion.span.start.offset);
@@ -220,6 +292,15 @@ impl ast::Visitor for Vetting {
                 Err(r"has a class inside a class; write \[ where the bracket is meant".to_owned())
             }
             ast::ClassSetItem::Literal(literal) => self.literal(literal),
+            ast::ClassSetItem::Range(ast::ClassSetRange {
+                end:
+                    ast::Literal {
+                        c: '[',
+                        kind: ast::LiteralKind::Verbatim,
+                        ..
+                    },
+                ..
+            }) => Err(r"has a range up to [; write \[".to_owned()),
             ast::ClassSetItem::Range(range) => self
                 .literal(&range.start)
                 .and_then(|()| self.literal(&range.end)),
@@ -228,7 +309,25 @@ impl ast::Visitor for Vetting {
             ast::ClassSetItem::Unicode(_) => {
                 Err(r"has \p, whose characters depend on the shop's version; list them".to_owned())
             }
-            ast::ClassSetItem::Empty(_) | ast::ClassSetItem::Union(_) => Ok(()),
+            ast::ClassSetItem::Union(union) => {
+                // A hyphen that is neither last nor between two characters: the shop may see a range where none is seen here.
+                let (_, before) = union.items.split_last().unzip();
+                let hyphen = |item: &ast::ClassSetItem| {
+                    matches!(
+                        item,
+                        ast::ClassSetItem::Literal(ast::Literal {
+                            c: '-',
+                            kind: ast::LiteralKind::Verbatim,
+                            ..
+                        })
+                    )
+                };
+                if before.is_some_and(|before: &[_]| before.iter().any(hyphen)) {
+                    return Err(r"has a hyphen in a class; write it last, or \-".to_owned());
+                }
+                Ok(())
+            }
+            ast::ClassSetItem::Empty(_) => Ok(()),
         }
     }
 
@@ -312,6 +411,16 @@ mod tests {
                 "is not understood",
             ),
             ("/((a{500}){500}){500}/", "is too large"),
+            ("/[--a]/", "has a hyphen"),
+            (r"/[^--\/]/", "has a hyphen"),
+            ("/[]-a]/", "has a hyphen"),
+            ("/[[:alnum:]-z]/", "has a hyphen"),
+            ("/[=-[:alpha:]]/", "a range up to ["),
+            ("/[:digit:]/", "write [[:…:]]"),
+            ("/[.a.]/", "write [[:…:]]"),
+            ("/a{ 2 }/", "has a blank in a count"),
+            ("/(?<a.b>x)/", "has a name"),
+            ("/(?:){70000}/", "more than 65535 times"),
             ("/a(/", "is not understood: unclosed group"),
             ("/a{,2}/", "is not understood"),
             (r"/\Qa\E/", "is not understood"),
@@ -415,17 +524,55 @@ mod tests {
         r"\>",
         r"\_",
     ];
+    const IN_CLASSES: &[&str] = &[
+        "^",
+        "]",
+        "-",
+        "--",
+        "a",
+        "z",
+        "k",
+        "_",
+        ".",
+        ":",
+        "=",
+        "/",
+        "!",
+        "é",
+        "[",
+        r"\]",
+        r"\-",
+        r"\d",
+        r"\w",
+        r"\n",
+        r"\x2d",
+        "a-k",
+        ".-9",
+        "[:alpha:]",
+        "[:^digit:]",
+        ":digit:",
+        "&",
+        "&&",
+        "~",
+        "$",
+        "{",
+        " ",
+    ];
     const TEXTS: &[&str] = &[
         "a", "b", "k", "K", "\u{212a}", "s", "S", "ſ", "é", "É", "ü", "1", "A", " ", "\n", "\t",
-        "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "-", "_", "[", "]", "&", "$", "", "\u{1b}", "\u{7}",
-        "{,2}",
+        "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "-", "_", "[", "]", "&", "$", ".", "/", ":", "^",
+        "z", "", "\u{1b}", "\u{7}", "{,2}",
     ];
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
         #[test]
         fn what_is_accepted_matches_as_in_pcre(
-            expression in fragments(ATOMS, 7),
+            expression in prop_oneof![
+                fragments(ATOMS, 7),
+                fragments(IN_CLASSES, 6).prop_map(|inside| format!("[{inside}]")),
+                (fragments(ATOMS, 4), fragments(IN_CLASSES, 4)).prop_map(|(outside, inside)| format!("{outside}[{inside}]+")),
+            ],
             text in fragments(TEXTS, 6),
             flags in prop::sample::select(vec!["", "i", "s", "u", "iu", "isu"]),
         ) {

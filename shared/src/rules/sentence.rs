@@ -12,6 +12,9 @@ use crate::{
 /// A sentence of a rules file has at most this many characters.
 const CHARS_MAX: usize = 1000;
 
+/// A sentence has at most this many places for values.
+const PLACES_MAX: usize = 10;
+
 /// At most this many values stand for one field, and each with at most this many characters.
 const VALUES_MAX: usize = 5;
 const VALUE_CHARS_MAX: usize = 100;
@@ -56,6 +59,10 @@ impl Sentence {
             rest = after;
         }
         parts.push(Part::Text(rest.to_owned()));
+        let places = parts.iter().filter(|part| matches!(part, Part::Value(_)));
+        if places.count() > PLACES_MAX {
+            return Err(format!("has more than {PLACES_MAX} fields"));
+        }
         Ok(Self(parts))
     }
 
