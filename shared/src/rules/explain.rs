@@ -81,7 +81,9 @@ fn notes<E: Entity>(file: &file::File) -> String {
             if let Ok(Place::Sent(root, _)) = place {
                 let asked = match root {
                     Root::Entity => "it is looked for in what the shop sends".to_owned(),
-                    Root::Argument(name) => format!("{name} is looked for beside {}", E::NAME),
+                    Root::Argument(_) => {
+                        format!("it is looked for among the arguments beside {}", E::NAME)
+                    }
                 };
                 // Writing to a String never fails.
                 let _ = writeln!(

@@ -7,7 +7,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, AssertionKind, Ast, parse::ParserBuilder};
 
 /// A compiled expression takes at most this many bytes. Matching takes time in proportion to it, too.
-const COMPILED_BYTES_MAX: usize = 16 * 1024;
+const COMPILED_BYTES_MAX: usize = 32 * 1024;
 
 /// What a match may remember of an expression to be quick takes at most this many bytes.
 const CACHE_BYTES_MAX: usize = 128 * 1024;
@@ -428,6 +428,25 @@ mod tests {
         for (pattern, expected) in cases {
             let error = Pattern::new(pattern).unwrap_err();
             assert!(error.contains(expected), "{pattern}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_expression_has_room_for_what_merchants_write_and_no_more() {
+        let domains: Vec<_> = (0..25)
+            .map(|n| format!("throwaway-{n:02}\\.example"))
+            .collect();
+        assert!(matches(
+            &format!("/@({})$/i", domains.join("|")),
+            "x@THROWAWAY-24.example"
+        ));
+        assert!(matches("/^[A-Z0-9]{3,40}-[0-9]{1,60}$/iu", "abc-1"));
+        for slow in [
+            "/(a{0,40}){40}b/",
+            "/[a-z]{1,900}[0-9]/",
+            "/.{0,255}b.{0,255}c/i",
+        ] {
+            assert_eq!(Pattern::new(slow).unwrap_err(), "is too large", "{slow}");
         }
     }
 
