@@ -1,8 +1,8 @@
 //! What makes one function different from the other seven.
 
 use crate::{
-    config::Problem,
     deadline::Deadline,
+    error::Misconfiguration,
     model::{Entity, Violations},
     operation::Operation,
 };
@@ -27,7 +27,7 @@ pub trait Channel {
     fn check(_entity: &Self::Entity, _violations: &mut Violations) {}
 
     /// Takes from the environment what this channel alone needs, through `variable`, and says everything that is wrong with it.
-    fn configure(&mut self, _variable: &dyn Fn(&str) -> Option<String>) -> Vec<Problem> {
+    fn configure(&mut self, _variable: &dyn Fn(&str) -> Option<String>) -> Vec<Misconfiguration> {
         Vec::new()
     }
 

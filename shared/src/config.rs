@@ -1,6 +1,6 @@
 //! What the operator chose, read once at cold start. Everything that is wrong is said at once, and then nothing starts.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use aws_sdk_sqs::config::Credentials;
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     deadline::ANSWER_MARGIN,
+    error::Misconfiguration,
     queue::QueueSettings,
     signature::{HmacSecret, KEYS_MAX, Keys, RsaKey},
 };
@@ -40,32 +41,9 @@ pub struct Settings {
     pub queue: QueueSettings,
 }
 
-/// What is wrong with the configuration. It never holds a secret.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Problem {
-    variable: &'static str,
-    reason: String,
-}
-
-impl Problem {
-    /// A problem with a variable of the environment. The reason must not quote a secret.
-    pub fn new(variable: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            variable,
-            reason: reason.into(),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{}: {}", self.variable, self.reason)
-    }
-}
-
 impl Settings {
     /// Reads the environment, through `variable`.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Problem>> {
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Misconfiguration>> {
         let mut reader = Reader {
             variable,
             problems: Vec::new(),
@@ -126,12 +104,12 @@ impl Settings {
 
 struct Reader<V> {
     variable: V,
-    problems: Vec<Problem>,
+    problems: Vec<Misconfiguration>,
 }
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
     fn problem(&mut self, variable: &'static str, reason: impl Into<String>) {
-        self.problems.push(Problem::new(variable, reason));
+        self.problems.push(Misconfiguration::new(variable, reason));
     }
 
     fn optional(&self, name: &str) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Every way in which a request can fail, and what the shop is told: RFC 9457 problems that hold nothing of the event.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::{model::Violation, signature::Untrusted, telemetry::Loudness};
@@ -229,6 +231,30 @@ impl Forwarded {
             Self::No => "no",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+/// What is wrong with the configuration. It never holds a secret.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Misconfiguration {
+    /// The variable of the environment.
+    pub variable: &'static str,
+    reason: String,
+}
+
+impl Misconfiguration {
+    /// A problem with a variable of the environment. The reason must not quote a secret.
+    pub fn new(variable: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            variable,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl fmt::Display for Misconfiguration {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}: {}", self.variable, self.reason)
     }
 }
 

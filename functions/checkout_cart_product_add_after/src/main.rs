@@ -4,7 +4,7 @@ mod stock;
 
 use std::process::ExitCode;
 
-use shared::{Channel, Deadline, Verdict, Violations, config::Problem, model::QuoteItem};
+use shared::{Channel, Deadline, Verdict, Violations, error::Misconfiguration, model::QuoteItem};
 
 use crate::stock::Stock;
 
@@ -25,7 +25,7 @@ impl Channel for CheckoutCartProductAddAfter {
         }
     }
 
-    fn configure(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Problem> {
+    fn configure(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Misconfiguration> {
         match Stock::configure(variable) {
             Ok(stock) => {
                 self.stock = stock;

@@ -21,8 +21,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 use shared::{
-    Deadline, Decision, Refusal, Verdict,
-    config::{KEYS, Problem},
+    Deadline, Decision, Refusal, Verdict, config::KEYS, error::Misconfiguration,
     model::scalar::Number,
 };
 
@@ -118,18 +117,18 @@ impl Stock {
     /// Reads the configuration: `None` when no endpoint is configured.
     pub(crate) fn configure(
         variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Option<Self>, Vec<Problem>> {
+    ) -> Result<Option<Self>, Vec<Misconfiguration>> {
         let optional = |name| variable(name).filter(|value| !value.trim().is_empty());
         let Some(url) = optional("STOCK_URL") else {
             return Ok(None);
         };
         let mut problems = Vec::new();
         if let Err(reason) = check_url(&url) {
-            problems.push(Problem::new("STOCK_URL", reason));
+            problems.push(Misconfiguration::new("STOCK_URL", reason));
         }
         let pointer = optional("STOCK_POINTER").unwrap_or_default();
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            problems.push(Problem::new(
+            problems.push(Misconfiguration::new(
                 "STOCK_POINTER",
                 "must be a JSON pointer, as in /stock/qty",
             ));
@@ -138,7 +137,7 @@ impl Stock {
             Some("allow") => WhenUnknown::Allow,
             Some("refuse") => WhenUnknown::Refuse,
             _ => {
-                problems.push(Problem::new(
+                problems.push(Misconfiguration::new(
                     "STOCK_WHEN_UNKNOWN",
                     "must be allow or refuse: what happens to a shopper when the stock system does not answer",
                 ));
@@ -152,7 +151,7 @@ impl Stock {
                 .then(|| Duration::from_millis(milliseconds))
         });
         if timeout.is_none() {
-            problems.push(Problem::new(
+            problems.push(Misconfiguration::new(
                 "STOCK_TIMEOUT_MS",
                 "must be a number of milliseconds from 10 to 20000",
             ));
@@ -164,7 +163,7 @@ impl Stock {
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
             .map_err(|error| {
-                problems.push(Problem::new(
+                problems.push(Misconfiguration::new(
                     "STOCK_URL",
                     format!("no root certificates to trust: {error}"),
                 ));
@@ -304,7 +303,7 @@ fn is_enough(json: &[u8], pointer: &str, wanted: Number) -> Option<bool> {
 /// The bearer token, which stands beside the keys in the secret.
 fn authorization(
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<HeaderValue>, Problem> {
+) -> Result<Option<HeaderValue>, Misconfiguration> {
     #[derive(Deserialize)]
     struct Secret {
         stock_token: Option<String>,
@@ -315,18 +314,18 @@ fn authorization(
     };
     // The reader's own words could quote the secret.
     let secret: Secret = serde_json::from_str(&json)
-        .map_err(|_| Problem::new(KEYS, "stock_token: must be a string in JSON"))?;
+        .map_err(|_| Misconfiguration::new(KEYS, "stock_token: must be a string in JSON"))?;
     let Some(token) = secret.stock_token else {
         return Ok(None);
     };
     if token.trim().is_empty() {
-        return Err(Problem::new(
+        return Err(Misconfiguration::new(
             KEYS,
             "stock_token: is empty; leave it out where none is needed",
         ));
     }
     let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| Problem::new(KEYS, "stock_token: must be one line of ASCII"))?;
+        .map_err(|_| Misconfiguration::new(KEYS, "stock_token: must be one line of ASCII"))?;
     header.set_sensitive(true);
     Ok(Some(header))
 }

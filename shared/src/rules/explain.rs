@@ -6,9 +6,10 @@ use std::{fmt::Write as _, fs, path::Path, time::Duration};
 use serde_json::value::RawValue;
 
 use super::{
-    Condition, Mode, Rule, Rules, Trial,
+    Condition, Mode, Rule, Rules,
     field::{Place, Root},
     file, read,
+    trial::Trial,
 };
 use crate::{
     body::{Unverified, Verified},

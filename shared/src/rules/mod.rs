@@ -8,8 +8,7 @@ mod file;
 mod pattern;
 mod read;
 mod sentence;
-
-use std::cell::{Cell, OnceCell};
+mod trial;
 
 #[cfg(feature = "schema")]
 pub(crate) use self::file::File;
@@ -17,6 +16,7 @@ use self::{
     condition::Test,
     field::{Place, SentPlaces},
     sentence::Sentence,
+    trial::Trial,
 };
 pub use self::{file::Mode, read::Problem};
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
     deadline::Deadline,
     error::Failure,
     event::Event,
-    model::{Entity, look::Seen},
+    model::Entity,
     operation::Operation,
 };
 
@@ -127,151 +127,7 @@ impl Rules {
             matched,
         })
     }
-}
 
-/// One event before the rules.
-struct Trial<'a, 'e, E> {
-    rules: &'a Rules,
-    event: &'a Event<'e, E>,
-    clock: Clock,
-    /// Which conditions on what is not in the contract hold. Found in one walk, once a rule asks.
-    sent: OnceCell<Vec<bool>>,
-}
-
-impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
-    fn new(rules: &'a Rules, event: &'a Event<'e, E>, deadline: Deadline) -> Self {
-        Self {
-            rules,
-            event,
-            clock: Clock::new(deadline),
-            sent: OnceCell::new(),
-        }
-    }
-
-    fn all_hold(&self, rule: &Rule) -> Result<bool, Failure> {
-        for condition in &rule.conditions {
-            if !self.holds(condition)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether the condition holds for anything that stands at its place.
-    fn holds(&self, condition: &Condition) -> Result<bool, Failure> {
-        let holds = match (&condition.place, condition.slot) {
-            (Place::Contract(path, _), _) => {
-                let mut outcome = Any::default();
-                self.event.entity.look(path, &mut |seen| {
-                    outcome.add(&condition.test, &seen, &self.clock);
-                });
-                outcome.holds(&condition.test)
-            }
-            (Place::Sent(..), slot) => {
-                let sent = if let Some(sent) = self.sent.get() {
-                    sent
-                } else {
-                    let found = self.try_all_sent()?;
-                    self.sent.get_or_init(|| found)
-                };
-                slot.and_then(|slot| sent.get(slot).copied())
-                    .unwrap_or_default()
-            }
-        };
-        self.clock.check()?;
-        Ok(holds)
-    }
-
-    fn try_all_sent(&self) -> Result<Vec<bool>, Failure> {
-        let tests: Vec<&Test> = self
-            .rules
-            .sent_conditions()
-            .map(|condition| &condition.test)
-            .collect();
-        let mut outcomes: Vec<Any> = tests.iter().map(|_| Any::default()).collect();
-        let walk = self.rules.sent.walk(self.event, &mut |slot, seen| {
-            if let (Some(outcome), Some(test)) = (outcomes.get_mut(slot), tests.get(slot)) {
-                outcome.add(test, seen, &self.clock);
-            }
-        });
-        walk.map_err(|_| Failure::NotJson)?;
-        Ok(outcomes
-            .iter()
-            .zip(tests)
-            .map(|(outcome, test)| outcome.holds(test))
-            .collect())
-    }
-}
-
-/// Whether a test holds for any of several things. Where there is none at all, nothing is what it is tried on.
-#[derive(Default)]
-struct Any {
-    seen: bool,
-    holds: bool,
-}
-
-impl Any {
-    fn add(&mut self, test: &Test, seen: &Seen<'_>, clock: &Clock) {
-        self.seen = true;
-        self.holds = self.holds || (clock.allows(seen) && test.holds(seen));
-    }
-
-    fn holds(&self, test: &Test) -> bool {
-        if self.seen {
-            self.holds
-        } else {
-            test.holds(&Seen::Nothing)
-        }
-    }
-}
-
-/// Looks at the clock now and then, because a large event under many rules could outlast the shop's patience.
-struct Clock {
-    deadline: Deadline,
-    unchecked: Cell<usize>,
-    expired: Cell<bool>,
-}
-
-impl Clock {
-    /// What may be done between two looks: so many comparisons, or so many times [`Clock::TEXT_BYTES`] of text.
-    const WORK: usize = 1024;
-    const TEXT_BYTES: usize = 64;
-
-    fn new(deadline: Deadline) -> Self {
-        Self {
-            deadline,
-            unchecked: Cell::new(0),
-            expired: Cell::new(false),
-        }
-    }
-
-    /// Whether there is time for one more comparison.
-    fn allows(&self, seen: &Seen<'_>) -> bool {
-        let text = if let Seen::Text(text) = seen {
-            text.len()
-        } else {
-            0
-        };
-        let unchecked = self.unchecked.get() + 1 + text / Self::TEXT_BYTES;
-        if unchecked < Self::WORK {
-            self.unchecked.set(unchecked);
-        } else {
-            self.unchecked.set(0);
-            self.expired.set(self.deadline.remaining().is_zero());
-        }
-        !self.expired.get()
-    }
-
-    fn check(&self) -> Result<(), Failure> {
-        if self.expired.get() {
-            Err(Failure::OutOfTime)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl Rules {
     /// The conditions on what is not in the contract, in the order of their slots.
     fn sent_conditions(&self) -> impl Iterator<Item = &Condition> {
         let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
