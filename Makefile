@@ -29,7 +29,7 @@ run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample 
 
 test: lint test-rust test-stack ## Check everything
 
-lint: $(TOOLS) $(DENY) rules ## Check style, template, licences and sources, without running anything
+lint: $(TOOLS) $(DENY) rules ## Check style, template, rules, licences and sources, without an emulator
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	sam validate --lint
