@@ -52,6 +52,8 @@ samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, m
 	python local/stack.py samples
 
 rules: binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
+	@test -n "$(CHANNEL)$(EVENT_CHANNEL)" -o -z "$(EVENT)$(RULES)" || { echo "make: which channel? Add CHANNEL=…, one of: $(CHANNELS)"; exit 1; }
+	@test -z "$(CHANNEL)" -o -n "$(filter $(CHANNELS),$(CHANNEL))" || { echo "make: there is no channel $(CHANNEL), but: $(CHANNELS)"; exit 1; }
 	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true
 
 send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)

@@ -70,7 +70,8 @@ fn summary(path: &str, file: &file::File) -> String {
         Mode::Enforce => "enforced",
         Mode::Observe => "observed",
     };
-    format!("{path}: {enabled} rules {mode}, {disabled} not enabled\n")
+    let s = if enabled == 1 { "" } else { "s" };
+    format!("{path}: {enabled} rule{s} {mode}, {disabled} not enabled\n")
 }
 
 /// The fields that are in no contract: right if the shop sends them, and otherwise never found.
