@@ -19,12 +19,13 @@ CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rul
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-stack samples rules send invoke bench build build-Rules deploy clean prerequisites binaries
+.PHONY: help run test lint test-rust test-stack samples rules send logs invoke bench build build-Rules deploy clean prerequisites binaries
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
+	@$(MAKE) --silent --no-print-directory rules > /dev/null
 	@STAY=$(STAY) python local/stack.py demo
 
 test: lint test-rust test-stack ## Check everything
@@ -58,6 +59,9 @@ rules: binaries ## Check the rules files, or try one: make rules EVENT=events/CH
 
 send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
 	@cargo run --quiet -p local -- send $(ARGS)
+
+logs: $(TOOLS) ## Show what the functions have logged while make run STAY=1 is up (PORT=… if it is not 4566)
+	@python local/stack.py logs $(if $(PORT),--port $(PORT))
 
 invoke: $(TOOLS) binaries ## Run one sample through sam local invoke, in Docker: make invoke CHANNEL=sales_order_place_after CASE=ideal
 	@python local/stack.py invoke $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(CASE),--case $(CASE)) $(ARGS)

@@ -2,6 +2,7 @@
 
     stack.py up        bring it up and keep it up
     stack.py demo      bring it up, send a signed sample of every channel, show answers and messages
+    stack.py logs      show what the functions of a stack that is up have logged
     stack.py samples   replay every request under events/ and write down its answer and message
     stack.py invoke    run one sample through `sam local invoke`, with a queue behind it (needs Docker); what else
                        is given goes to sam, as --skip-pull-image
@@ -31,6 +32,7 @@ import zipfile
 from pathlib import Path
 
 import boto3
+import botocore.exceptions
 from botocore.config import Config
 from samcli.yamlhelper import yaml_parse
 
@@ -443,13 +445,26 @@ or to any other channel: {", ".join(list(channels())[1:])}.
 In another terminal, sign and post a sample, then look at the functions' logs:
 
   make send ARGS="events/{place}/ideal.body.json --url {stack.url(place)}"
-  tail -f target/stack/emulator.log
+  make logs{'' if stack.port == PORT else f" PORT={stack.port}"}
 
 Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credentials test/test:
 
   ERP  {stack.outputs["ErpQueueUrl"]}
   CRM  {stack.outputs["CrmQueueUrl"]}
 """)
+
+
+def show_logs(port):
+    """What the functions of a stack that is up have logged so far, oldest first."""
+    logs = boto3.client("logs", endpoint_url=f"http://127.0.0.1:{port}", **CREDENTIALS)
+    try:
+        groups = logs.describe_log_groups()["logGroups"]
+    except botocore.exceptions.EndpointConnectionError:
+        raise SystemExit(f"nothing is up at port {port}; start it with make run STAY=1") from None
+    events = [event for group in groups for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]]
+    for event in sorted(events, key=lambda event: event["timestamp"]):
+        if event["message"].startswith("{"):
+            print(event["message"].strip())
 
 
 def stay_up():
@@ -460,7 +475,7 @@ def stay_up():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "demo", "samples", "invoke"])
+    parser.add_argument("command", choices=["up", "demo", "samples", "invoke", "logs"])
     parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback, if it is free (default {PORT})")
     parser.add_argument("--channel", choices=list(channels()), default=next(iter(channels())), help="for invoke")
     parser.add_argument("--case", default="ideal", help="for invoke: which sample of the channel (default ideal)")
@@ -471,6 +486,9 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if arguments.command == "invoke":
         sys.exit(0 if invoke_in_docker(arguments.channel, arguments.case, more) else 1)
+    if arguments.command == "logs":
+        show_logs(arguments.port)
+        return
     started = time.monotonic()
     print("Deploying template.yaml to an emulator of AWS on loopback …", flush=True)
     with Stack(arguments.port) as stack:
@@ -480,7 +498,7 @@ def main():
             return
         if arguments.command == "demo":
             if not demo(stack):
-                raise SystemExit("\nNot every sample was accepted and queued.")
+                raise SystemExit("\nNot every sample was accepted and queued. If a rule of yours refused one, `make rules EVENT=…` says why.")
         if arguments.command == "up" or sys.stdin.isatty() or os.environ.get("STAY"):
             introduce(stack)
             stay_up()

@@ -81,13 +81,13 @@ def test_every_operator_and_every_operation_byte_for_byte(stack, tmp_path):
     refuse = {"op": "exception", "message": "{order.items[].sku}: no", "type": "Magento\\Framework\\Exception\\LocalizedException"}
     cart = [condition("order.coupon_code", "equal", "NONE")]
     file = rules_file(tmp_path, [
-        *({"name": f"op-{i}", "when": [one], "then": remove | {"path": f"x/{i}"}} for i, one in enumerate(OPERATORS)),
+        *({"name": f"op-{i}", "when": [one], "then": remove | {"path": f"data/x/{i}"}} for i, one in enumerate(OPERATORS)),
         {"name": "all", "when": OPERATORS, "then": [add, replace, remove]},
         {"name": "bare", "when": cart, "then": {"op": "exception"}},
         {"name": "never", "when": [*OPERATORS, *cart], "then": refuse},
     ])  # fmt: skip
     refusing = rules_file(tmp_path, [{"name": "all", "when": OPERATORS, "then": refuse}])
-    removes = ",".join(f'{{"op":"remove","path":"x/{i}"}}' for i in range(8))
+    removes = ",".join(f'{{"op":"remove","path":"data/x/{i}"}}' for i in range(8))
     changes = (
         f"[{removes},"
         '{"op":"add","path":"data/order/ext_order_id","value":{"a":[1,null,"é/"]},"instance":"Magento\\\\Order"},'
@@ -98,9 +98,9 @@ def test_every_operator_and_every_operation_byte_for_byte(stack, tmp_path):
     queue = stack.queue(PLACED)
     cases = [
         (file, ORDER, changes, True),
-        (file, OTHER_ORDER, '[{"op":"remove","path":"x/1"},{"op":"remove","path":"x/6"}]', True),
+        (file, OTHER_ORDER, '[{"op":"remove","path":"data/x/1"},{"op":"remove","path":"data/x/6"}]', True),
         (file, OTHER_ORDER | {"coupon_code": "NONE"}, '{"op":"exception"}', False),
-        (file, {**OTHER_ORDER, "billing_address": {"city": "X"}}, '{"op":"remove","path":"x/1"}', True),
+        (file, {**OTHER_ORDER, "billing_address": {"city": "X"}}, '{"op":"remove","path":"data/x/1"}', True),
         (refusing, ORDER, exception, False),
         (refusing, OTHER_ORDER | {"increment_id": "8"}, SUCCESS, True),
     ]

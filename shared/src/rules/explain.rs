@@ -9,6 +9,7 @@ use super::{
     Condition, Mode, Rule, Rules,
     field::{Place, Root},
     file, read,
+    sentence::Sentence,
     trial::Trial,
 };
 use crate::{
@@ -77,22 +78,35 @@ fn summary(path: &str, file: &file::File) -> String {
 /// The fields that are in no contract: right if the shop sends them, and otherwise never found.
 fn notes<E: Entity>(file: &file::File) -> String {
     let mut said = String::new();
+    let mut note = |rule: &file::Rule, field: &str, place: &Place| {
+        let asked = match place {
+            Place::Contract(..) => return,
+            Place::Sent(Root::Entity, _) => "in what the shop sends",
+            Place::Sent(Root::Argument(_), _) => "among the event's other arguments",
+        };
+        let name = &rule.name;
+        // Writing to a String never fails.
+        let _ = writeln!(
+            said,
+            "  rule {name}: {field} is not in the contract; it is looked for {asked}"
+        );
+    };
     for rule in &file.rules {
         for condition in &rule.when {
-            let place = Place::find::<E>(&condition.field);
-            if let Ok(Place::Sent(root, _)) = place {
-                let asked = match root {
-                    Root::Entity => "it is looked for in what the shop sends".to_owned(),
-                    Root::Argument(_) => {
-                        format!("it is looked for among the arguments beside {}", E::NAME)
-                    }
-                };
-                // Writing to a String never fails.
-                let _ = writeln!(
-                    said,
-                    "  rule {}: {} is not in the contract; {asked}",
-                    rule.name, condition.field
-                );
+            if let Ok(place) = Place::find::<E>(&condition.field) {
+                note(rule, &condition.field, &place);
+            }
+        }
+        for then in &rule.then {
+            if let file::Then::Exception {
+                message: Some(message),
+                ..
+            } = then
+                && let Ok(sentence) = Sentence::new::<E>(message)
+            {
+                sentence
+                    .fields()
+                    .for_each(|(field, place)| note(rule, field, place));
             }
         }
     }

@@ -25,7 +25,7 @@ pub(crate) struct File {
     #[serde(rename = "$schema", default)]
     #[expect(dead_code, reason = "for editors only")]
     schema: Option<String>,
-    /// Whether the rules act or are only counted.
+    /// Whether the rules act (enforce, also when it is left out) or are only counted (observe).
     #[serde(default)]
     pub(super) mode: Mode,
     /// The rules, in the order in which they are tried.
@@ -90,7 +90,7 @@ pub(super) struct Condition {
     pub(super) field: String,
     /// How to compare.
     pub(super) operator: Operator,
-    /// With what. A number compares as a decimal, a string as text. `in` takes a list, or a string with commas; `isEmpty` and
+    /// With what. A number compares as a decimal, quoted or not, and any other string as text. `in` takes a list, or a string with commas; `isEmpty` and
     /// `notEmpty` take nothing.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Comparand>"))]

@@ -26,7 +26,7 @@ pub(super) struct Sentence(Vec<Part>);
 #[derive(Debug)]
 enum Part {
     Text(String),
-    Value(Place),
+    Value { field: String, place: Place },
 }
 
 impl Sentence {
@@ -55,15 +55,27 @@ impl Sentence {
             if place.kind() == Some(Kind::Structure) {
                 return Err(format!("has {{{field}}}, which is a list or an object"));
             }
-            parts.push(Part::Value(place));
+            let field = field.to_owned();
+            parts.push(Part::Value { field, place });
             rest = after;
         }
         parts.push(Part::Text(rest.to_owned()));
-        let places = parts.iter().filter(|part| matches!(part, Part::Value(_)));
+        let places = parts
+            .iter()
+            .filter(|part| matches!(part, Part::Value { .. }));
         if places.count() > PLACES_MAX {
             return Err(format!("has more than {PLACES_MAX} fields"));
         }
         Ok(Self(parts))
+    }
+
+    /// The fields whose values it holds, and where they lead.
+    #[cfg(debug_assertions)]
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Value { field, place } => Some((field.as_str(), place)),
+        })
     }
 
     /// The sentence for one event. What the contract lacks and the shop did not send leaves a gap.
@@ -75,7 +87,7 @@ impl Sentence {
         for part in &self.0 {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Value(place) => filled.push_str(&values(place, event)?.join(", ")),
+                Part::Value { place, .. } => filled.push_str(&values(place, event)?.join(", ")),
             }
         }
         Ok(filled)

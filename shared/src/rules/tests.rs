@@ -410,7 +410,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         "rule Big: then: it has no operation",
         "rule twice: condition 1: order.grand_total regex: it matches a number with a regex; compare it with greaterThan, lessThan, equal or in",
         "rule twice: condition 2: the field grand_total: write order.grand_total",
-        "rule twice: then: the path \"data//x\": write names with slashes between them, as in data/order/ext_order_id",
+        "rule twice: then: the path \"data//x\": begin with data, and write slashes between the names, as in data/order/ext_order_id",
         "rule twice: another rule has this name",
         "rule twice: condition 1: order.items equal: it looks at a list or an object; only isEmpty and notEmpty can",
         "rule twice: then: the message has {order.items}, which is a list or an object",
@@ -859,7 +859,7 @@ proptest! {
         let all: Vec<Value> = fields.iter().enumerate().map(|(index, field)| json!({
             "name": index.to_string(),
             "when": [{ "field": field, "operator": "notEmpty" }],
-            "then": { "op": "remove", "path": "x" },
+            "then": { "op": "remove", "path": "data/x" },
         })).collect();
         let body = json!({ "order": { "sent": sent } });
         let (_, matched) = apply::<Placed>(&rules::<Placed>(&json!(all)), &body.to_string());
