@@ -238,7 +238,7 @@ impl Forwarded {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misconfiguration {
     /// The variable of the environment.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     reason: String,
 }
 

@@ -197,6 +197,11 @@ impl Paths {
     /// Nothing stands here, so nothing stands below either.
     fn see_nothing(&self, see: &mut dyn FnMut(usize, &Seen<'_>)) {
         self.ends.iter().for_each(|end| see(*end, &Seen::Nothing));
+        self.see_nothing_below(see);
+    }
+
+    /// What stands here has nothing below it.
+    fn see_nothing_below(&self, see: &mut dyn FnMut(usize, &Seen<'_>)) {
         let below = self.named.iter().map(|(_, below)| below);
         below
             .chain(self.each.as_deref())
@@ -243,16 +248,7 @@ fn seen(raw: &RawValue) -> Seen<'_> {
     }
 }
 
-impl Walk<'_> {
-    /// A scalar stands where the paths go on. The ends that are here have been seen already.
-    fn see_nothing_below(self) {
-        let below = self.at.named.iter().map(|(_, below)| below);
-        below
-            .chain(self.at.each.as_deref())
-            .for_each(|below| below.see_nothing(self.see));
-    }
-}
-
+// A scalar has nothing below it; the ends that are here have been seen already.
 impl<'de> Visitor<'de> for Walk<'_> {
     type Value = ();
 
@@ -261,32 +257,32 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.see_nothing_below();
+        self.at.see_nothing_below(self.see);
         Ok(())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.see_nothing_below();
+        self.at.see_nothing_below(self.see);
         Ok(())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.see_nothing_below();
+        self.at.see_nothing_below(self.see);
         Ok(())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.see_nothing_below();
+        self.at.see_nothing_below(self.see);
         Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.see_nothing_below();
+        self.at.see_nothing_below(self.see);
         Ok(())
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.see_nothing_below();
+        self.at.see_nothing_below(self.see);
         Ok(())
     }
 

@@ -40,9 +40,6 @@ pub const CONDITIONS_MAX: usize = 10;
 /// A rule results in at most this many operations.
 pub const OPERATIONS_MAX: usize = 20;
 
-/// A path of an operation has at most this many bytes.
-const PATH_BYTES_MAX: usize = 512;
-
 /// The rules of one channel, ready for events.
 #[derive(Debug, Default)]
 pub struct Rules {

@@ -3,14 +3,16 @@
 use std::{collections::HashSet, fmt, fs, io::Read as _, path::Path};
 
 use super::{
-    CONDITIONS_MAX, Condition, FILE_BYTES_MAX, OPERATIONS_MAX, Outcome, PATH_BYTES_MAX, RULES_MAX,
-    Rule, Rules,
+    CONDITIONS_MAX, Condition, FILE_BYTES_MAX, OPERATIONS_MAX, Outcome, RULES_MAX, Rule, Rules,
     condition::Test,
     field::{Place, SentPlaces},
     file::{self, File, Then},
     sentence::Sentence,
 };
 use crate::{model::Entity, operation::Operation};
+
+/// A path or a class of an operation has at most this many bytes.
+const PATH_BYTES_MAX: usize = 512;
 
 /// What is wrong with a rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]

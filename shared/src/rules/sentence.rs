@@ -95,7 +95,7 @@ impl Sentence {
 }
 
 /// What stands at a place, in words: the first few values, shortened, without what could make markup or break a line.
-pub(super) fn values<E: Entity>(
+fn values<E: Entity>(
     place: &Place,
     event: &Event<'_, E>,
 ) -> Result<Vec<String>, serde_json::Error> {

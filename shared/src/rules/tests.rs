@@ -108,6 +108,18 @@ fn order() -> Value {
     }, "quote": { "items_qty": "12.0000", "flag": false } } })
 }
 
+/// Whether each condition on [`order`] holds as it should.
+#[track_caller]
+fn assert_conditions(cases: &[(&str, &str, Value, bool)]) {
+    for (field, operator, value, expected) in cases {
+        assert_eq!(
+            holds::<Placed>(&order(), field, operator, value),
+            *expected,
+            "{field} {operator} {value}"
+        );
+    }
+}
+
 #[test]
 fn operators_compare_numbers_of_the_contract_as_decimals() {
     let cases = [
@@ -138,13 +150,7 @@ fn operators_compare_numbers_of_the_contract_as_decimals() {
         ("order.entity_id", "isEmpty", Value::Null, true),
         ("order.entity_id", "notEmpty", json!(""), false),
     ];
-    for (field, operator, value, expected) in cases {
-        assert_eq!(
-            holds::<Placed>(&order(), field, operator, &value),
-            expected,
-            "{field} {operator} {value}"
-        );
-    }
+    assert_conditions(&cases);
 }
 
 #[test]
@@ -207,13 +213,7 @@ fn operators_compare_text() {
         ("order.status", "isEmpty", Value::Null, true),
         ("order.customer_email", "isEmpty", Value::Null, true),
     ];
-    for (field, operator, value, expected) in cases {
-        assert_eq!(
-            holds::<Placed>(&order(), field, operator, &value),
-            expected,
-            "{field} {operator} {value}"
-        );
-    }
+    assert_conditions(&cases);
 }
 
 #[test]
@@ -270,13 +270,7 @@ fn operators_reach_what_only_the_shop_knows() {
         ("other", "isEmpty", Value::Null, true),
         ("other.thing", "equal", json!(""), false),
     ];
-    for (field, operator, value, expected) in cases {
-        assert_eq!(
-            holds::<Placed>(&order(), field, operator, &value),
-            expected,
-            "{field} {operator} {value}"
-        );
-    }
+    assert_conditions(&cases);
 }
 
 #[test]
