@@ -157,6 +157,7 @@ class Stack:
         del bundle["Globals"]["Function"]["CodeUri"]
         # The emulator starts functions as processes of this machine and mounts no layers.
         del bundle["Globals"]["Function"]["Layers"], bundle["Resources"]["Rules"]
+        bundle["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = self.endpoint
         # The samples are signed with keys that are known in advance.
         secret = bundle["Resources"]["WebhookKeys"]["Properties"]
         del secret["GenerateSecretString"]
@@ -368,7 +369,8 @@ def invoke_in_docker(channel, case, more):
     with Stack(host=host) as stack:
         # The template's secret and queue are references, which `sam local` does not resolve.
         variables = STATE / "env.json"
-        variables.write_text(json.dumps({name: {"WEBHOOK_KEYS": stack.keys, "QUEUE_URL": stack.queue(channel)}}, indent=2))
+        chosen = {"WEBHOOK_KEYS": stack.keys, "WEBHOOK_KEYS_SECRET": "", "QUEUE_URL": stack.queue(channel)}
+        variables.write_text(json.dumps({name: chosen}, indent=2))
         event = EVENTS / channel / f"{case}.request.json"
         command = ["sam", "local", "invoke", name, "-e", event.relative_to(ROOT), "--env-vars", variables.relative_to(ROOT)]
         command += architecture + more

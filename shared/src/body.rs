@@ -4,7 +4,7 @@ use std::{borrow::Cow, str};
 
 use crate::{
     error::Failure,
-    signature::{Keys, Signatures, Untrusted},
+    signature::{KeyName, Keys, Signatures, Untrusted},
 };
 
 /// The largest body in bytes. Lambda itself takes no larger request (6 MB, with the request around the body).
@@ -39,29 +39,54 @@ impl<'a> Unverified<'a> {
         }
     }
 
-    /// Lets the body pass if one of the keys vouches for exactly these bytes.
+    /// Lets the body pass if one of the keys vouches for exactly these bytes. Otherwise it comes back, for newer keys to try.
     pub fn verify(
         self,
         keys: &Keys,
         signatures: Signatures<'_>,
-    ) -> Result<Verified<'a>, Untrusted> {
-        keys.check(&self.0, signatures)?;
-        Ok(Verified(self.0))
+    ) -> Result<Verified<'a>, Rejected<'a>> {
+        match keys.check(&self.0, signatures) {
+            Ok(key) => Ok(Verified { bytes: self.0, key }),
+            Err(reason) => Err(Rejected { body: self, reason }),
+        }
+    }
+}
+
+/// A body that no key vouched for.
+#[derive(Debug)]
+pub struct Rejected<'a> {
+    /// The body, as unverified as before.
+    pub body: Unverified<'a>,
+    /// Why it is not trusted.
+    pub reason: Untrusted,
+}
+
+impl From<Rejected<'_>> for Failure {
+    fn from(rejected: Rejected<'_>) -> Self {
+        Self::Untrusted(rejected.reason)
     }
 }
 
 /// A body that one of the keys vouched for. Only [`Unverified::verify`] makes one.
 #[derive(Debug)]
-pub struct Verified<'a>(Cow<'a, [u8]>);
+pub struct Verified<'a> {
+    bytes: Cow<'a, [u8]>,
+    key: Option<KeyName>,
+}
 
 impl Verified<'_> {
     /// The bytes, as they were signed.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// The key that vouched for it; `None` where the operator takes events from anybody.
+    pub fn vouched_by(&self) -> Option<KeyName> {
+        self.key
     }
 
     /// The bytes as the text that JSON is made of.
     pub fn json(&self) -> Result<&str, Failure> {
-        str::from_utf8(&self.0).map_err(|_| Failure::NotJson)
+        str::from_utf8(&self.bytes).map_err(|_| Failure::NotJson)
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     error::Misconfiguration,
     model::{Entity, Violations},
     operation::Operation,
+    secrets::Token,
 };
 
 /// One event channel of Commerce. Each function implements it once.
@@ -32,7 +33,13 @@ pub trait Channel {
     }
 
     /// Decides what the shop shall do, after the merchant's rules had nothing against the event. It has until the deadline.
-    fn decide(&self, _entity: &Self::Entity, _deadline: Deadline) -> impl Future<Output = Verdict> {
+    /// `token` is the stock system's, out of the secret.
+    fn decide(
+        &self,
+        _entity: &Self::Entity,
+        _token: Option<&Token>,
+        _deadline: Deadline,
+    ) -> impl Future<Output = Verdict> {
         async { Verdict::default() }
     }
 }

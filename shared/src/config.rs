@@ -3,14 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use aws_sdk_sqs::config::Credentials;
-use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
     deadline::ANSWER_MARGIN,
     error::Misconfiguration,
     queue::QueueSettings,
-    signature::{HmacSecret, KEYS_MAX, Keys, RsaKey},
+    secrets::{EXAMPLE, Schemes, Secret, Source, StoreSettings},
+    signature::Version,
 };
 
 /// The word with which an operator lets anybody in.
@@ -25,8 +25,8 @@ pub const RULES_FILE: &str = "RULES_FILE";
 /// The choices of the operator.
 #[derive(Debug)]
 pub struct Settings {
-    /// Who can vouch for a body.
-    pub keys: Keys,
+    /// Where the secret is: who can vouch for a body.
+    pub secret: Source,
     /// The hook's own timeout, in the shop.
     pub hook_timeout: Duration,
     /// CloudEvents `source`; without it the envelope's merchant and environment.
@@ -39,6 +39,10 @@ pub struct Settings {
     pub rules_file: PathBuf,
     /// Where messages go.
     pub queue: QueueSettings,
+    /// The function's own region.
+    pub region: String,
+    /// The function's own credentials.
+    pub credentials: Credentials,
 }
 
 impl Settings {
@@ -49,10 +53,10 @@ impl Settings {
             problems: Vec::new(),
         };
         let hook_timeout = reader.hook_timeout();
-        let keys = reader.keys();
+        let secret = reader.secret();
         let queue_url = reader.required("QUEUE_URL", "the URL of the SQS FIFO queue is missing");
         let settings = Self {
-            keys,
+            secret,
             hook_timeout,
             source: reader.source(),
             forward_original: reader.choice(
@@ -77,22 +81,22 @@ impl Settings {
             queue: QueueSettings {
                 endpoint: reader.queue_endpoint(&queue_url),
                 url: queue_url,
-                region: reader.required("AWS_REGION", "the region is missing; Lambda sets it"),
-                credentials: Credentials::new(
-                    reader.required(
-                        "AWS_ACCESS_KEY_ID",
-                        "the credentials are missing; Lambda sets them",
-                    ),
-                    reader.required(
-                        "AWS_SECRET_ACCESS_KEY",
-                        "the credentials are missing; Lambda sets them",
-                    ),
-                    reader.optional("AWS_SESSION_TOKEN"),
-                    None,
-                    "environment",
-                ),
                 budget: hook_timeout.saturating_sub(ANSWER_MARGIN),
             },
+            region: reader.required("AWS_REGION", "the region is missing; Lambda sets it"),
+            credentials: Credentials::new(
+                reader.required(
+                    "AWS_ACCESS_KEY_ID",
+                    "the credentials are missing; Lambda sets them",
+                ),
+                reader.required(
+                    "AWS_SECRET_ACCESS_KEY",
+                    "the credentials are missing; Lambda sets them",
+                ),
+                reader.optional("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
         };
         if reader.problems.is_empty() {
             Ok(settings)
@@ -184,127 +188,96 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             .unwrap_or_default()
     }
 
-    fn keys(&mut self) -> Keys {
-        let (mut by_hmac, mut by_rsa) = (false, false);
+    fn schemes(&mut self) -> Schemes {
+        let (mut hmac, mut rsa) = (false, false);
         let schemes = self
             .optional("SIGNATURE_SCHEMES")
             .unwrap_or_else(|| "hmac,rsa".to_owned());
         for scheme in schemes.split(',').map(str::trim) {
             match scheme {
-                "hmac" => by_hmac = true,
-                "rsa" => by_rsa = true,
-                ACCEPT_UNSIGNED if schemes.trim() == ACCEPT_UNSIGNED => return Keys::AcceptUnsigned,
+                "hmac" => hmac = true,
+                "rsa" => rsa = true,
+                ACCEPT_UNSIGNED if schemes.trim() == ACCEPT_UNSIGNED => {
+                    return Schemes::AcceptUnsigned;
+                }
                 _ => self.problem(
                     "SIGNATURE_SCHEMES",
                     format!("must be hmac, rsa, or hmac,rsa; or {ACCEPT_UNSIGNED} alone, to take events from anybody"),
                 ),
             }
         }
-        let given = self.given_keys();
-        let hmac = if by_hmac {
-            self.hmac_secrets(&given.hmac_secrets.0)
-        } else {
-            Vec::new()
+        Schemes::Chosen { hmac, rsa }
+    }
+
+    fn secret(&mut self) -> Source {
+        let schemes = self.schemes();
+        let Some(id) = self.optional(KEYS_SECRET) else {
+            return Source::Inline(self.inline(schemes));
         };
-        let rsa = if by_rsa {
-            self.rsa_keys(&given.public_keys.0)
-        } else {
-            Vec::new()
-        };
-        if self.problems.iter().all(|problem| problem.variable != KEYS)
-            && hmac.is_empty()
-            && rsa.is_empty()
-        {
+        if self.optional(KEYS).is_some() {
+            self.problem(
+                KEYS,
+                format!("give either {KEYS} or {KEYS_SECRET}, not both"),
+            );
+        }
+        Source::Store(StoreSettings {
+            id: id.trim().to_owned(),
+            endpoint: self
+                .optional("AWS_ENDPOINT_URL_SECRETS_MANAGER")
+                .or_else(|| self.optional("AWS_ENDPOINT_URL")),
+            schemes,
+            refresh: self.seconds("KEYS_REFRESH_SECONDS", 300, 1..=86_400),
+            previous: self.seconds("KEYS_PREVIOUS_SECONDS", 86_400, 0..=31_536_000),
+        })
+    }
+
+    /// The secret in the environment. Here everything that is wrong with it stops the start, because it cannot be mended later.
+    fn inline(&mut self, schemes: Schemes) -> Secret {
+        let text = self.optional(KEYS).unwrap_or_else(|| "{}".to_owned());
+        let (secret, problems) = Secret::read(&text, schemes, Version::Inline);
+        let fine = problems.is_empty();
+        for problem in problems {
+            self.problem(KEYS, problem);
+        }
+        if fine && secret.keys.is_empty() {
             self.problem(
                 KEYS,
                 format!(
-                    "there is no key for {schemes}, so no event could ever be verified; give {KEYS_EXAMPLE}, or choose \
-                     SIGNATURE_SCHEMES={ACCEPT_UNSIGNED} to take events from anybody"
+                    "there is no key, so no event could ever be verified; give {EXAMPLE}, or name a secret of Secrets Manager in \
+                     {KEYS_SECRET}, or choose SIGNATURE_SCHEMES={ACCEPT_UNSIGNED} to take events from anybody"
                 ),
             );
         }
-        Keys::Known { hmac, rsa }
+        secret
     }
 
-    fn given_keys(&mut self) -> GivenKeys {
-        let text = self.optional(KEYS).unwrap_or_else(|| "{}".to_owned());
-        serde_json::from_str(&text).unwrap_or_else(|_| {
-            // The reader's own words could quote a secret.
-            self.problem(KEYS, format!("must be JSON, as in {KEYS_EXAMPLE}"));
-            GivenKeys::default()
-        })
-    }
-
-    fn hmac_secrets(&mut self, given: &[String]) -> Vec<HmacSecret> {
-        let mut secrets = Vec::new();
-        for (index, secret) in given.iter().enumerate() {
-            match HmacSecret::new(secret) {
-                Ok(secret) => secrets.push(secret),
-                Err(error) => {
-                    self.problem(KEYS, format!("hmac_secrets, number {}: {error}", index + 1));
-                }
-            }
+    fn seconds(
+        &mut self,
+        name: &'static str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Duration {
+        let seconds = match self.optional(name) {
+            None => Some(default),
+            Some(text) => text.trim().parse().ok(),
+        };
+        let seconds = seconds.filter(|seconds| range.contains(seconds));
+        if seconds.is_none() {
+            let (min, max) = (range.start(), range.end());
+            self.problem(
+                name,
+                format!("must be a number of seconds from {min} to {max}"),
+            );
         }
-        self.limit_keys("hmac_secrets", secrets.len());
-        secrets
-    }
-
-    fn rsa_keys(&mut self, given: &[String]) -> Vec<RsaKey> {
-        let mut keys = Vec::new();
-        for (index, pem) in given.iter().enumerate() {
-            match RsaKey::from_pem(pem) {
-                Ok(found) => keys.extend(found),
-                Err(error) => {
-                    self.problem(KEYS, format!("public_keys, number {}: {error}", index + 1));
-                }
-            }
-        }
-        self.limit_keys("public_keys", keys.len());
-        keys
-    }
-
-    fn limit_keys(&mut self, list: &str, count: usize) {
-        if count > KEYS_MAX {
-            self.problem(KEYS, format!("{list}: more than {KEYS_MAX}"));
-        }
+        Duration::from_secs(seconds.unwrap_or(default))
     }
 }
 
-/// Holds the secret: the keys of the shop, as JSON.
-pub const KEYS: &str = "WEBHOOK_KEYS";
-const KEYS_EXAMPLE: &str =
-    r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
+/// Holds the secret itself, as JSON: for local use.
+const KEYS: &str = "WEBHOOK_KEYS";
 
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct GivenKeys {
-    hmac_secrets: OneOrMany,
-    public_keys: OneOrMany,
-    /// Not a key of the shop, but kept in the same secret: what the cart channel shows the stock system.
-    #[serde(rename = "stock_token")]
-    _stock_token: Option<String>,
-}
-
-/// A list of strings, or one string alone, as Secrets Manager generates it.
-#[derive(Default, Deserialize)]
-#[serde(from = "Strings")]
-struct OneOrMany(Vec<String>);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Strings {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl From<Strings> for OneOrMany {
-    fn from(strings: Strings) -> Self {
-        Self(match strings {
-            Strings::One(string) => vec![string],
-            Strings::Many(strings) => strings,
-        })
-    }
-}
+/// Names the secret in Secrets Manager: its ARN or name.
+const KEYS_SECRET: &str = "WEBHOOK_KEYS_SECRET";
 
 #[cfg(test)]
 mod tests {
@@ -335,8 +308,12 @@ mod tests {
     }
 
     fn keys(json: &str, schemes: &str) -> Result<String, Vec<String>> {
-        read(&[("WEBHOOK_KEYS", json), ("SIGNATURE_SCHEMES", schemes)])
-            .map(|settings| format!("{:?}", settings.keys))
+        read(&[("WEBHOOK_KEYS", json), ("SIGNATURE_SCHEMES", schemes)]).map(|settings| {
+            match settings.secret {
+                Source::Inline(secret) => format!("{:?}", secret.keys),
+                Source::Store(_) => "in a store".to_owned(),
+            }
+        })
     }
 
     #[test]
@@ -422,6 +399,40 @@ mod tests {
     }
 
     #[test]
+    fn the_secret_is_inline_or_in_a_store_but_not_both() {
+        let store = [
+            ("WEBHOOK_KEYS", ""),
+            ("WEBHOOK_KEYS_SECRET", "arn:aws:secretsmanager:…"),
+        ];
+        let Source::Store(settings) = read(&store).unwrap().secret else {
+            panic!("inline");
+        };
+        assert_eq!(settings.id, "arn:aws:secretsmanager:…");
+        assert_eq!(settings.endpoint, None);
+        assert_eq!(
+            (settings.refresh, settings.previous),
+            (Duration::from_secs(300), Duration::from_secs(86_400))
+        );
+        let both = [("WEBHOOK_KEYS_SECRET", "keys")];
+        assert_eq!(
+            read(&both).unwrap_err(),
+            ["WEBHOOK_KEYS: give either WEBHOOK_KEYS or WEBHOOK_KEYS_SECRET, not both"]
+        );
+        for (name, value) in [
+            ("KEYS_REFRESH_SECONDS", "0"),
+            ("KEYS_REFRESH_SECONDS", "5 min"),
+            ("KEYS_PREVIOUS_SECONDS", "-1"),
+            ("KEYS_PREVIOUS_SECONDS", "31536001"),
+        ] {
+            let problems = read(&[store[0], store[1], (name, value)]).unwrap_err();
+            assert!(
+                problems.len() == 1 && problems[0].starts_with(name),
+                "{problems:?}"
+            );
+        }
+    }
+
+    #[test]
     fn anybody_is_let_in_only_in_words() {
         assert_eq!(
             keys("{}", "accept-unsigned").unwrap(),
@@ -460,6 +471,15 @@ mod tests {
             (r#"{"hmac_secret":"hush hush hush hush"}"#, "must be JSON"),
             ("hush", "must be JSON"),
             (r#"{"hmac_secrets":{"hush":1}}"#, "must be JSON"),
+            (r#"{"stock_token":12345}"#, "must be JSON"),
+            (
+                "{\"hmac_secrets\":\"0123456789abcdef\",\"stock_token\":\"hush\\n\"}",
+                "stock_token: must be one line of ASCII",
+            ),
+            (
+                r#"{"hmac_secrets":"0123456789abcdef","stock_token":" "}"#,
+                "stock_token: is empty",
+            ),
         ];
         for (json, reason) in cases {
             let problems = keys(json, "").unwrap_err();
@@ -473,7 +493,7 @@ mod tests {
         }
         let many = format!(
             r#"{{"hmac_secrets":[{}]}}"#,
-            vec![r#""0123456789abcdef""#; KEYS_MAX + 1].join(",")
+            vec![r#""0123456789abcdef""#; crate::signature::KEYS_MAX + 1].join(",")
         );
         assert_eq!(
             keys(&many, "").unwrap_err(),

@@ -17,6 +17,8 @@ pub enum Failure {
     TooLarge,
     /// No key vouches for the body.
     Untrusted(Untrusted),
+    /// No key is known, because the secret could not be read, so nobody can say whether to trust the body.
+    NoKeys,
     /// The body is no JSON object, or not the UTF-8 that JSON is written in.
     NotJson,
     /// The body names another event than the route.
@@ -29,52 +31,46 @@ pub enum Failure {
         unlisted: usize,
     },
     /// The queue did not take the message.
-    Queue(QueueError),
+    Queue(Trouble),
     /// The budget was used up before the queue was asked.
     OutOfTime,
     /// Our own mistake.
     Internal,
 }
 
-/// Why the queue has not said that it has the message, after all attempts.
+/// How a request to AWS went wrong, and with it what AWS may have done all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueError {
+pub enum Trouble {
     /// It answered, with no.
     Refused,
     /// No connection came about.
     Unreachable,
-    /// The connection broke before the answer, or the answer was that SQS failed. The queue may have the message.
+    /// The connection broke before the answer, or the answer was that AWS failed. It may have done what was asked.
     Interrupted,
-    /// The time was up before the answer. The queue may have the message.
+    /// The time was up before the answer. It may have done what was asked.
     TimedOut,
 }
 
-impl QueueError {
-    /// Whether the queue may have the message all the same.
-    pub fn may_have_it(self) -> bool {
+impl Trouble {
+    /// Whether AWS may have done what was asked: the queue may have the message.
+    pub fn may_be_done(self) -> bool {
         matches!(self, Self::Interrupted | Self::TimedOut)
     }
 
     /// Name for logs.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Refused => "queue_refused",
-            Self::Unreachable => "queue_unreachable",
-            Self::Interrupted => "queue_interrupted",
-            Self::TimedOut => "queue_timed_out",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
+            Self::TimedOut => "timed_out",
         }
     }
 }
 
-impl From<Untrusted> for Failure {
-    fn from(reason: Untrusted) -> Self {
-        Self::Untrusted(reason)
-    }
-}
-
-impl From<QueueError> for Failure {
-    fn from(error: QueueError) -> Self {
-        Self::Queue(error)
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Queue(trouble)
     }
 }
 
@@ -110,6 +106,11 @@ impl Failure {
                 "Unverified event",
                 "The signature does not fit the body.",
             ),
+            Self::NoKeys => (
+                503,
+                "Keys unavailable",
+                "The keys that verify events could not be read.",
+            ),
             Self::NotJson => (
                 400,
                 "Not an event",
@@ -125,7 +126,7 @@ impl Failure {
                 "Invalid event",
                 "Fields of the event are missing or invalid.",
             ),
-            Self::Queue(QueueError::TimedOut) => {
+            Self::Queue(Trouble::TimedOut) => {
                 (504, "Out of time", "The queue did not answer in time.")
             }
             Self::Queue(_) => (503, "Queue unavailable", "The event could not be queued."),
@@ -152,10 +153,14 @@ impl Failure {
             Self::Untrusted(Untrusted::Missing) => "signature_missing",
             Self::Untrusted(Untrusted::NoKey) => "signature_without_key",
             Self::Untrusted(Untrusted::Wrong) => "signature_wrong",
+            Self::NoKeys => "keys_unavailable",
             Self::NotJson => "not_json",
             Self::WrongEvent => "wrong_event",
             Self::Invalid { .. } => "invalid",
-            Self::Queue(error) => error.name(),
+            Self::Queue(Trouble::Refused) => "queue_refused",
+            Self::Queue(Trouble::Unreachable) => "queue_unreachable",
+            Self::Queue(Trouble::Interrupted) => "queue_interrupted",
+            Self::Queue(Trouble::TimedOut) => "queue_timed_out",
             Self::OutOfTime => "out_of_time",
             Self::Internal => "internal",
         }
@@ -173,7 +178,7 @@ impl Failure {
     /// Whether the event is in the queue all the same. Nobody knows when the queue went silent.
     pub fn forwarded(&self) -> Forwarded {
         match self {
-            Self::Queue(error) if error.may_have_it() => Forwarded::Unknown,
+            Self::Queue(trouble) if trouble.may_be_done() => Forwarded::Unknown,
             _ => Forwarded::No,
         }
     }

@@ -3,6 +3,7 @@
 //! A function is one [`Channel`] and a `main` that calls [`run`]. Everything else is here, and the whole way of a request
 //! stands in [`pipeline`].
 
+pub mod aws;
 pub mod body;
 pub mod channel;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod request;
 pub mod rules;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod secrets;
 pub mod signature;
 pub mod telemetry;
 
@@ -32,7 +34,7 @@ pub use crate::{
     model::Violations,
     operation::Operation,
 };
-use crate::{config::Settings, pipeline::Function, rules::Rules, signature::Keys};
+use crate::{config::Settings, pipeline::Function, rules::Rules};
 
 /// Runs one function until Lambda ends it: cold start, then one request after the other.
 ///
@@ -66,7 +68,7 @@ pub fn run<C: Channel>(mut channel: C) -> ExitCode {
     let (Some(settings), Some(rules), true) = (settings, rules, problems.is_empty()) else {
         return not_started::<C>(&problems);
     };
-    if let Keys::AcceptUnsigned = settings.keys {
+    if settings.secret.accepts_unsigned() {
         warn!(
             channel = C::NAME,
             "signatures are not checked: events are taken from anybody"

@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     convert::Infallible,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -12,6 +13,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
+    aws::Aws,
+    body::{Rejected, Unverified, Verified},
     channel::{Channel, Decision, Verdict},
     config::Settings,
     deadline::Deadline,
@@ -22,7 +25,8 @@ use crate::{
     queue::{Queue, Trace},
     request::Request,
     rules::{Mode, Rules},
-    signature::Keys,
+    secrets::{Keyring, Secret},
+    signature::{KeyName, Signatures, Untrusted},
     telemetry::{Line, Loudness, plain_id},
 };
 
@@ -30,7 +34,7 @@ use crate::{
 pub struct Function<C> {
     channel: C,
     rules: Rules,
-    keys: Keys,
+    keyring: Keyring,
     queue: Queue,
     hook_timeout: Duration,
     source: Option<String>,
@@ -41,11 +45,12 @@ pub struct Function<C> {
 impl<C: Channel> Function<C> {
     /// Makes the function of the channel with the merchant's rules and the operator's settings.
     pub fn new(channel: C, rules: Rules, settings: Settings) -> Self {
+        let aws = Aws::new(settings.region, settings.credentials);
         Self {
             channel,
             rules,
-            keys: settings.keys,
-            queue: Queue::new(settings.queue),
+            keyring: Keyring::new(settings.secret, &aws),
+            queue: Queue::new(settings.queue, &aws),
             hook_timeout: settings.hook_timeout,
             source: settings.source,
             forward_original: settings.forward_original,
@@ -55,7 +60,8 @@ impl<C: Channel> Function<C> {
 
     /// Does at cold start what the first request should not wait for.
     pub async fn warm_up(&self) {
-        self.queue.warm_up().await;
+        let keys = self.keyring.warm_up(self.hook_timeout / 4);
+        tokio::join!(keys, self.queue.warm_up());
     }
 
     /// The whole request path. What is worth a log is noted as soon as it is known.
@@ -66,9 +72,10 @@ impl<C: Channel> Function<C> {
         xray: Option<&str>,
         notes: &mut Notes<'a>,
     ) -> Result<Outcome, Failure> {
-        let body = request
-            .body()?
-            .verify(&self.keys, request.headers.signatures())?;
+        let (body, secret) = self
+            .verify(request.body()?, request.headers.signatures(), deadline)
+            .await?;
+        notes.key = body.vouched_by();
         let event = Event::read::<C>(
             &body,
             request
@@ -83,7 +90,8 @@ impl<C: Channel> Function<C> {
             Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal.into())),
             Decision::Accept(operations) => operations,
         };
-        let verdict = self.channel.decide(&event.entity, deadline);
+        let token = secret.stock_token.as_ref();
+        let verdict = self.channel.decide(&event.entity, token, deadline);
         let Verdict { decision, finding } = tokio::time::timeout_at(deadline.instant(), verdict)
             .await
             .map_err(|_| Failure::OutOfTime)?;
@@ -110,6 +118,33 @@ impl<C: Channel> Function<C> {
         };
         self.queue.send(C::NAME, message, trace, deadline).await?;
         Ok(Outcome::Accepted(operations))
+    }
+
+    /// Lets the body pass if a key vouches for it: one of the known keys, or one that has come since they were read.
+    async fn verify<'b>(
+        &self,
+        body: Unverified<'b>,
+        signatures: Signatures<'_>,
+        deadline: Deadline,
+    ) -> Result<(Verified<'b>, Rc<Secret>), Failure> {
+        let secret = self.keyring.current(deadline).await;
+        if secret.keys.is_empty() {
+            return Err(Failure::NoKeys);
+        }
+        let rejected = match body.verify(&secret.keys, signatures) {
+            Ok(body) => return Ok((body, secret)),
+            Err(rejected) => rejected,
+        };
+        let newer = match rejected.reason {
+            Untrusted::Missing => None,
+            Untrusted::NoKey | Untrusted::Wrong => self.keyring.newer(deadline).await,
+        };
+        let Some(secret) = newer else {
+            return Err(rejected.into());
+        };
+        let Rejected { body, .. } = rejected;
+        let body = body.verify(&secret.keys, signatures)?;
+        Ok((body, secret))
     }
 
     /// What the merchant's rules decide: nothing, as long as they are only observed.
@@ -172,6 +207,7 @@ impl<C: Channel> Function<C> {
             .map(|request| &*request.request_context.request_id)
             .and_then(plain_id);
         let event_id = notes.event_id.map(|id| id.to_string());
+        let key = notes.key.map(|key| key.to_string());
         let rules = (!notes.rules.is_empty()).then(|| notes.rules.join(","));
         Line {
             loudness: result
@@ -189,6 +225,7 @@ impl<C: Channel> Function<C> {
                 .and_then(|request| request.headers.shop_request_id.as_deref())
                 .and_then(plain_id),
             event_id: event_id.as_deref(),
+            key: key.as_deref(),
             rules: rules.as_deref(),
             observed: notes.observed,
             finding: notes.finding,
@@ -217,6 +254,8 @@ fn millis(duration: Duration) -> u64 {
 #[derive(Default)]
 struct Notes<'a> {
     event_id: Option<Uuid>,
+    /// Which key vouched for it.
+    key: Option<KeyName>,
     /// Names of the rules that matched.
     rules: Vec<&'a str>,
     /// What they would have done, had they not only been observed.
@@ -290,6 +329,7 @@ mod tests {
     use crate::{
         channel::Refusal,
         model::{Order, QuoteItem},
+        secrets::Token,
     };
 
     /// Refuses, changes or dawdles, as the SKU tells it.
@@ -300,7 +340,7 @@ mod tests {
         const REQUIRED: &[&str] = &["sku"];
         type Entity = QuoteItem;
 
-        async fn decide(&self, item: &QuoteItem, _: Deadline) -> Verdict {
+        async fn decide(&self, item: &QuoteItem, _: Option<&Token>, _: Deadline) -> Verdict {
             let decision = match item.sku.as_ref().map(|sku| sku.0.as_str()) {
                 Some("sold out") => {
                     let message = Some("Product is not in stock".to_owned());

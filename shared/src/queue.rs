@@ -1,24 +1,24 @@
 //! The queue that carries what was accepted: SQS FIFO, through AWS's own client.
 
-use std::{collections::HashMap, error::Error as _, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use aws_sdk_sqs::{
     Client, Config,
     config::{
-        BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig, retry::RetryConfig,
+        BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig,
         timeout::TimeoutConfig,
     },
-    error::{ProvideErrorMetadata as _, SdkError},
+    error::ProvideErrorMetadata as _,
     types::{
         MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
     },
 };
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tracing::{debug, error};
 
 use crate::{
+    aws::{Aws, classify},
     deadline::Deadline,
-    error::QueueError,
+    error::Trouble,
     message::{CONTENT_ENCODING, CONTENT_TYPE, Message},
 };
 
@@ -38,17 +38,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a cold start waits for the first connection. The shop is already waiting.
 const WARM_UP_MAX: Duration = Duration::from_millis(500);
 
-/// Where messages go, and with which identity. All of it from the environment that Lambda sets, and `QUEUE_URL`.
+/// Where messages go.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
     /// URL of the queue.
     pub url: String,
-    /// Region of the queue.
-    pub region: String,
     /// Scheme and host that are asked.
     pub endpoint: String,
-    /// The function's own credentials.
-    pub credentials: Credentials,
     /// What a whole request may take.
     pub budget: Duration,
 }
@@ -71,20 +67,16 @@ pub struct Queue {
 
 impl Queue {
     /// A client for the queue. Nothing is sent yet.
-    pub fn new(settings: QueueSettings) -> Self {
-        // Named, because the default draws entropy for 40 ms of CPU at its first handshake.
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
+    pub fn new(settings: QueueSettings, aws: &Aws) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(settings.budget.mul_f32(CONNECT_SHARE))
             .build();
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(settings.endpoint)
-            .region(Region::new(settings.region))
-            .credentials_provider(settings.credentials)
-            .http_client(http)
+            .region(Region::new(aws.region.clone()))
+            .credentials_provider(aws.credentials.clone())
+            .http_client(aws.http.clone())
             // The client's own retries tell how the last attempt ended, but not that an earlier one may have arrived.
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
@@ -110,10 +102,7 @@ impl Queue {
                 code = reason.code(),
                 "queue not reached"
             ),
-            Err(_) => error!(
-                queue_error = QueueError::TimedOut.name(),
-                "queue not reached"
-            ),
+            Err(_) => error!(queue_error = Trouble::TimedOut.name(), "queue not reached"),
         }
     }
 
@@ -124,7 +113,7 @@ impl Queue {
         message: Message,
         trace: Trace<'_>,
         deadline: Deadline,
-    ) -> Result<(), QueueError> {
+    ) -> Result<(), Trouble> {
         let mut request = self
             .client
             .send_message()
@@ -169,19 +158,19 @@ impl Queue {
                     );
                     (
                         error,
-                        error == QueueError::Refused && !is_throttled(reason.code()),
+                        error == Trouble::Refused && !is_throttled(reason.code()),
                     )
                 }
-                Err(_) => (QueueError::TimedOut, false),
+                Err(_) => (Trouble::TimedOut, false),
             };
             if last || settled || deadline.remaining() <= PAUSE {
-                return Err(if may_have_it && !error.may_have_it() {
-                    QueueError::Interrupted
+                return Err(if may_have_it && !error.may_be_done() {
+                    Trouble::Interrupted
                 } else {
                     error
                 });
             }
-            may_have_it |= error.may_have_it();
+            may_have_it |= error.may_be_done();
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -213,36 +202,6 @@ fn is_throttled(code: Option<&str>) -> bool {
     code.is_some_and(|code| code.contains("Throttl"))
 }
 
-/// Only an answer that says no, and a connection that never came about, are sure to have left nothing in the queue.
-fn classify<E>(error: &SdkError<E>) -> QueueError
-where
-    E: std::error::Error + 'static,
-{
-    match error {
-        SdkError::ConstructionFailure(_) => QueueError::Refused,
-        SdkError::ServiceError(answer) if answer.raw().status().is_client_error() => {
-            QueueError::Refused
-        }
-        SdkError::DispatchFailure(failure) => {
-            let error = failure.as_connector_error();
-            let mut cause = error.and_then(|error| error.source());
-            let mut connected = !failure.is_timeout(); // only connecting has a timeout of the client's
-            while let Some(error) = cause {
-                if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-                    connected = !error.is_connect();
-                }
-                cause = error.source();
-            }
-            if connected {
-                QueueError::Interrupted
-            } else {
-                QueueError::Unreachable
-            }
-        }
-        _ => QueueError::Interrupted,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -251,6 +210,8 @@ mod tests {
         thread,
         time::Instant,
     };
+
+    use aws_sdk_sqs::config::Credentials;
 
     use super::*;
 
@@ -272,7 +233,7 @@ mod tests {
 
     /// Sends a message to a queue that does this with the first attempts, and takes no connection afterwards: the result, and
     /// how many attempts came.
-    async fn send(script: &'static [Does], budget: Duration) -> (Result<(), QueueError>, usize) {
+    async fn send(script: &'static [Does], budget: Duration) -> (Result<(), Trouble>, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let listener = (!script.is_empty()).then_some(listener);
@@ -308,13 +269,13 @@ mod tests {
             // The connections stay open until the result is there; the listener does not.
             (taken, kept)
         });
-        let queue = Queue::new(QueueSettings {
+        let settings = QueueSettings {
             url: format!("http://{address}/1/erp.fifo"),
-            region: "eu-west-1".into(),
             endpoint: format!("http://{address}"),
-            credentials: Credentials::new("a", "b", None, None, "test"),
             budget,
-        });
+        };
+        let credentials = Credentials::new("a", "b", None, None, "test");
+        let queue = Queue::new(settings, &Aws::new("eu-west-1".into(), credentials));
         let message = Message {
             body: "{}".into(),
             compressed: false,
@@ -328,8 +289,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_outcome_says_what_is_known_of_all_attempts() {
-        use QueueError::{Interrupted, Refused, TimedOut, Unreachable};
-        let cases: [(&[Does], Result<(), QueueError>, usize); 12] = [
+        use Trouble::{Interrupted, Refused, TimedOut, Unreachable};
+        let cases: [(&[Does], Result<(), Trouble>, usize); 12] = [
             (&[Answer(OK)], Ok(()), 1),
             (&[], Err(Unreachable), 0),
             (&[Answer(DENIED)], Err(Refused), 1),

@@ -47,14 +47,79 @@ pub enum Untrusted {
     Wrong,
 }
 
+/// The place of a key in the secret, by which logs and metrics name it. It tells nothing of the key itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyName {
+    version: Version,
+    list: KeyList,
+    index: usize,
+}
+
+impl KeyName {
+    /// The key at this place of the list, from 0.
+    pub fn new(version: Version, list: KeyList, index: usize) -> Self {
+        Self {
+            version,
+            list,
+            index,
+        }
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}/{}/{}", self.version, self.list, self.index)
+    }
+}
+
+/// Which version of the secret a key stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The only one: it was given inline.
+    Inline,
+    /// The one that Secrets Manager labels `AWSCURRENT`.
+    Current,
+    /// The one that Secrets Manager labels `AWSPREVIOUS`.
+    Previous,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::Inline => "inline",
+            Self::Current => "current",
+            Self::Previous => "previous",
+        })
+    }
+}
+
+/// Which list of the secret a key stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyList {
+    /// Secrets for HMAC.
+    Hmac,
+    /// Public keys for RSA.
+    Rsa,
+}
+
+impl fmt::Display for KeyList {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::Hmac => "hmac_secrets",
+            Self::Rsa => "public_keys",
+        })
+    }
+}
+
 /// The secrets and public keys that can vouch for a body.
+#[derive(Clone)]
 pub enum Keys {
     /// At least one of these must confirm the signature.
     Known {
         /// Shared secrets for HMAC-SHA256.
-        hmac: Vec<HmacSecret>,
+        hmac: Vec<(KeyName, HmacSecret)>,
         /// Public keys for RSA.
-        rsa: Vec<RsaKey>,
+        rsa: Vec<(KeyName, RsaKey)>,
     },
     /// The operator chose, in words, to take bodies from anybody.
     AcceptUnsigned,
@@ -72,10 +137,43 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Whether one of the keys vouches for these bytes.
-    pub fn check(&self, body: &[u8], signatures: Signatures<'_>) -> Result<(), Untrusted> {
+    /// No key, so that nothing can be vouched for.
+    pub fn none() -> Self {
+        Self::Known {
+            hmac: Vec::new(),
+            rsa: Vec::new(),
+        }
+    }
+
+    /// Whether no event could ever be verified.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Known { hmac, rsa } if hmac.is_empty() && rsa.is_empty())
+    }
+
+    /// Adds the keys of an older version that this one does not have, as far as there is room for two versions.
+    pub(crate) fn add(&mut self, older: &Self) {
+        let (
+            Self::Known { hmac, rsa },
+            Self::Known {
+                hmac: old_hmac,
+                rsa: old_rsa,
+            },
+        ) = (self, older)
+        else {
+            return;
+        };
+        add_unknown(hmac, old_hmac, HmacSecret::is_same);
+        add_unknown(rsa, old_rsa, RsaKey::eq);
+    }
+
+    /// The key that vouches for these bytes; `None` where none is asked for.
+    pub fn check(
+        &self,
+        body: &[u8],
+        signatures: Signatures<'_>,
+    ) -> Result<Option<KeyName>, Untrusted> {
         let Self::Known { hmac, rsa } = self else {
-            return Ok(());
+            return Ok(None);
         };
         let by_hmac = signatures.hmac.filter(|_| !hmac.is_empty());
         let by_rsa = signatures.rsa.filter(|_| !rsa.is_empty());
@@ -87,24 +185,36 @@ impl Keys {
                 Untrusted::Missing
             });
         }
-        let confirmed = by_hmac
+        let confirmed_by = by_hmac
             .and_then(decode_hmac)
-            .is_some_and(|signature| hmac.iter().any(|secret| secret.confirms(body, &signature)))
-            || by_rsa.and_then(decode_base64).is_some_and(|signature| {
-                // A signature is as long as its key; for any other the body need not be looked at.
-                let mut keys = rsa
-                    .iter()
-                    .filter(|key| key.modulus.len() == signature.len())
-                    .peekable();
-                keys.peek().is_some() && {
-                    let signed = base64_simd::STANDARD.encode_to_string(body);
-                    keys.any(|key| key.confirms(signed.as_bytes(), &signature))
-                }
-            });
-        if confirmed {
-            Ok(())
-        } else {
-            Err(Untrusted::Wrong)
+            .and_then(|signature| name_of(hmac, |secret| secret.confirms(body, &signature)));
+        let confirmed_by = confirmed_by.or_else(|| {
+            let signature = by_rsa.and_then(decode_base64)?;
+            // A signature is as long as its key; for any other the body need not be looked at.
+            let fits = |key: &RsaKey| key.modulus.len() == signature.len();
+            name_of(rsa, fits)?;
+            let signed = base64_simd::STANDARD.encode_to_string(body);
+            name_of(rsa, |key| {
+                fits(key) && key.confirms(signed.as_bytes(), &signature)
+            })
+        });
+        confirmed_by.map(Some).ok_or(Untrusted::Wrong)
+    }
+}
+
+/// The name of the first key of which something is true.
+fn name_of<K>(keys: &[(KeyName, K)], is: impl Fn(&K) -> bool) -> Option<KeyName> {
+    keys.iter().find(|(_, key)| is(key)).map(|(name, _)| *name)
+}
+
+fn add_unknown<K: Clone>(
+    keys: &mut Vec<(KeyName, K)>,
+    older: &[(KeyName, K)],
+    is_same: impl Fn(&K, &K) -> bool,
+) {
+    for (name, key) in older {
+        if keys.len() < 2 * KEYS_MAX && !keys.iter().any(|(_, known)| is_same(known, key)) {
+            keys.push((*name, key.clone()));
         }
     }
 }
@@ -124,6 +234,11 @@ impl HmacSecret {
             .map_err(|_| KeyError::SecretTooShort)
     }
 
+    /// Whether both sign alike.
+    fn is_same(&self, other: &Self) -> bool {
+        self.confirms(b"", &other.0.clone().finalize().into_bytes())
+    }
+
     /// Compares in constant time.
     fn confirms(&self, body: &[u8], signature: &[u8]) -> bool {
         self.0
@@ -135,7 +250,7 @@ impl HmacSecret {
 }
 
 /// A public key of a shop, of 2048 to 8192 bits.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RsaKey {
     modulus: Vec<u8>,
     exponent: Vec<u8>,
@@ -266,7 +381,7 @@ mod tests {
             .iter()
             .map(|secret| HmacSecret::new(secret).unwrap());
         Keys::Known {
-            hmac: hmac.collect(),
+            hmac: named(KeyList::Hmac, hmac.collect()),
             rsa: Vec::new(),
         }
     }
@@ -274,8 +389,21 @@ mod tests {
     fn by_pem(pem: &str) -> Keys {
         Keys::Known {
             hmac: Vec::new(),
-            rsa: RsaKey::from_pem(pem).unwrap(),
+            rsa: named(KeyList::Rsa, RsaKey::from_pem(pem).unwrap()),
         }
+    }
+
+    fn named<K>(list: KeyList, keys: Vec<K>) -> Vec<(KeyName, K)> {
+        let name = |index| KeyName::new(Version::Inline, list, index);
+        keys.into_iter()
+            .enumerate()
+            .map(|(index, key)| (name(index), key))
+            .collect()
+    }
+
+    /// What confirms: the first key of a list.
+    fn confirmed(list: KeyList, index: usize) -> Result<Option<KeyName>, Untrusted> {
+        Ok(Some(KeyName::new(Version::Inline, list, index)))
     }
 
     fn hmac(value: &str) -> Signatures<'_> {
@@ -311,13 +439,13 @@ mod tests {
         // The RFC's key, "Jefe", is shorter than we accept, so this vector goes around `HmacSecret::new`.
         let secret = HmacSecret(Hmac::new_from_slice(b"Jefe").unwrap());
         let keys = Keys::Known {
-            hmac: vec![secret],
+            hmac: named(KeyList::Hmac, vec![secret]),
             rsa: Vec::new(),
         };
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(
             keys.check(b"what do ya want for nothing?", hmac(expected)),
-            Ok(())
+            confirmed(KeyList::Hmac, 0)
         );
     }
 
@@ -330,7 +458,10 @@ mod tests {
             &format!("{PEM}\n\n"),
             &format!("# the shop\n{PEM}"),
         ] {
-            assert_eq!(by_pem(pem).check(BODY, rsa(SIGNATURE)), Ok(()));
+            assert_eq!(
+                by_pem(pem).check(BODY, rsa(SIGNATURE)),
+                confirmed(KeyList::Rsa, 0)
+            );
         }
     }
 
@@ -369,12 +500,12 @@ mod tests {
         );
         assert_eq!(
             by_pem(&format!("{other}{PEM_CRLF}")).check(BODY, rsa(SIGNATURE)),
-            Ok(())
+            confirmed(KeyList::Rsa, 1)
         );
         let signature = hex(&sign(SECRET, BODY));
         assert_eq!(
             by_secrets(&["another secret, long enough", SECRET]).check(BODY, hmac(&signature)),
-            Ok(())
+            confirmed(KeyList::Hmac, 1)
         );
         assert_eq!(
             by_secrets(&["another secret, long enough"]).check(BODY, hmac(&signature)),
@@ -403,8 +534,8 @@ mod tests {
         );
         // One good signature beside a bad one of the other scheme is enough.
         let both = Keys::Known {
-            hmac: vec![HmacSecret::new(SECRET).unwrap()],
-            rsa: RsaKey::from_pem(PEM).unwrap(),
+            hmac: named(KeyList::Hmac, vec![HmacSecret::new(SECRET).unwrap()]),
+            rsa: named(KeyList::Rsa, RsaKey::from_pem(PEM).unwrap()),
         };
         assert_eq!(
             both.check(
@@ -414,7 +545,7 @@ mod tests {
                     rsa: Some(SIGNATURE)
                 }
             ),
-            Ok(())
+            confirmed(KeyList::Rsa, 0)
         );
     }
 
@@ -490,10 +621,45 @@ mod tests {
     }
 
     #[test]
+    fn an_older_version_adds_only_what_is_new() {
+        let older = include_str!("../tests/signature/other-public-key.pem");
+        let (first, second) = ("0123456789abcdef-1", "0123456789abcdef-2");
+        let count = |keys: &Keys| format!("{keys:?}");
+        let mut keys = by_secrets(&[first]);
+        keys.add(&by_secrets(&[first, second, first]));
+        assert_eq!(count(&keys), "2 secrets, 0 public keys");
+        keys.add(&by_pem(&format!("{PEM}{older}{PEM_CRLF}")));
+        assert_eq!(count(&keys), "2 secrets, 2 public keys");
+        let many: Vec<_> = (0..3 * KEYS_MAX)
+            .map(|number| format!("0123456789abcdef/{number}"))
+            .collect();
+        keys.add(&by_secrets(
+            &many.iter().map(String::as_str).collect::<Vec<_>>(),
+        ));
+        assert_eq!(count(&keys), "32 secrets, 2 public keys");
+        assert!(Keys::none().is_empty() && !keys.is_empty());
+        assert!(!Keys::AcceptUnsigned.is_empty());
+    }
+
+    #[test]
+    fn a_key_is_named_by_its_place() {
+        let name = |version, list| KeyName::new(version, list, 1).to_string();
+        assert_eq!(
+            name(Version::Current, KeyList::Hmac),
+            "current/hmac_secrets/1"
+        );
+        assert_eq!(
+            name(Version::Previous, KeyList::Rsa),
+            "previous/public_keys/1"
+        );
+        assert_eq!(name(Version::Inline, KeyList::Rsa), "inline/public_keys/1");
+    }
+
+    #[test]
     fn nobody_signs_when_the_operator_chose_so() {
         assert_eq!(
             Keys::AcceptUnsigned.check(BODY, Signatures::default()),
-            Ok(())
+            Ok(None)
         );
     }
 
@@ -511,7 +677,7 @@ mod tests {
                 format!(" {lower} "),
                 lower,
             ] {
-                prop_assert_eq!(keys.check(&body, hmac(&value)), Ok(()), "{}", value);
+                prop_assert_eq!(keys.check(&body, hmac(&value)), confirmed(KeyList::Hmac, 0), "{}", value);
             }
         }
 

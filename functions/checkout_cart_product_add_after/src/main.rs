@@ -4,7 +4,10 @@ mod stock;
 
 use std::process::ExitCode;
 
-use shared::{Channel, Deadline, Verdict, Violations, error::Misconfiguration, model::QuoteItem};
+use shared::{
+    Channel, Deadline, Verdict, Violations, error::Misconfiguration, model::QuoteItem,
+    secrets::Token,
+};
 
 use crate::stock::Stock;
 
@@ -35,9 +38,9 @@ impl Channel for CheckoutCartProductAddAfter {
         }
     }
 
-    async fn decide(&self, item: &QuoteItem, deadline: Deadline) -> Verdict {
+    async fn decide(&self, item: &QuoteItem, token: Option<&Token>, deadline: Deadline) -> Verdict {
         match (&self.stock, &item.sku, item.qty) {
-            (Some(stock), Some(sku), Some(qty)) => stock.decide(&sku.0, qty, deadline).await,
+            (Some(stock), Some(sku), Some(qty)) => stock.decide(&sku.0, qty, token, deadline).await,
             _ => Verdict::default(),
         }
     }

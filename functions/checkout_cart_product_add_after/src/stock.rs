@@ -18,11 +18,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde_json::Value;
 use shared::{
-    Deadline, Decision, Refusal, Verdict, config::KEYS, error::Misconfiguration,
-    model::scalar::Number,
+    Deadline, Decision, Refusal, Verdict, error::Misconfiguration, model::scalar::Number,
+    secrets::Token,
 };
 
 /// Stands for the SKU in the URL.
@@ -58,7 +57,6 @@ pub(crate) struct Stock {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     url: String,
     pointer: String,
-    authorization: Option<HeaderValue>,
     timeout: Duration,
     when_unknown: WhenUnknown,
     message: String,
@@ -156,10 +154,6 @@ impl Stock {
                 "must be a number of milliseconds from 10 to 20000",
             ));
         }
-        let authorization = authorization(variable).unwrap_or_else(|problem| {
-            problems.push(problem);
-            None
-        });
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
             .map_err(|error| {
@@ -177,7 +171,6 @@ impl Stock {
                     .build(connector.https_or_http().enable_http1().build()),
                 url,
                 pointer,
-                authorization,
                 timeout: timeout.unwrap_or(TIMEOUT),
                 when_unknown,
                 message: optional("STOCK_MESSAGE").unwrap_or_else(|| MESSAGE.to_owned()),
@@ -189,14 +182,20 @@ impl Stock {
     }
 
     /// Whether the shopper may have this many of the product. It has until the deadline, and leaves time for the queue.
-    pub(crate) async fn decide(&self, sku: &str, wanted: Number, deadline: Deadline) -> Verdict {
+    pub(crate) async fn decide(
+        &self,
+        sku: &str,
+        wanted: Number,
+        token: Option<&Token>,
+        deadline: Deadline,
+    ) -> Verdict {
         let limit = self.timeout.min(deadline.remaining() / 2);
         let enough = if limit.is_zero() {
             Err(Unknown::NotAsked)
         } else if self.breaker.is_open() {
             Err(Unknown::Paused)
         } else {
-            let asked = tokio::time::timeout(limit, self.ask(sku, wanted)).await;
+            let asked = tokio::time::timeout(limit, self.ask(sku, wanted, token)).await;
             let enough = asked.unwrap_or(Err(Unknown::TimedOut));
             if enough != Err(Unknown::NotAsked) {
                 self.breaker.note(enough.is_err_and(Unknown::is_trouble));
@@ -222,13 +221,13 @@ impl Stock {
         }
     }
 
-    async fn ask(&self, sku: &str, wanted: Number) -> Result<bool, Unknown> {
+    async fn ask(&self, sku: &str, wanted: Number, token: Option<&Token>) -> Result<bool, Unknown> {
         let url = fill(&self.url, sku).ok_or(Unknown::NotAsked)?;
         let may_be_kept = self.answered.replace(false);
-        let mut answer = self.client.request(self.question(&url)?).await;
+        let mut answer = self.client.request(question(&url, token)?).await;
         // A connection that was kept may have died meanwhile: that says nothing about the endpoint.
         if may_be_kept && answer.as_ref().is_err_and(|error| !error.is_connect()) {
-            answer = self.client.request(self.question(&url)?).await;
+            answer = self.client.request(question(&url, token)?).await;
         }
         let answer = answer.map_err(|_| Unknown::Unreachable)?;
         let status = answer.status();
@@ -251,17 +250,20 @@ impl Stock {
             _ => Err(Unknown::Refused),
         }
     }
+}
 
-    fn question(&self, url: &Uri) -> Result<Request<Empty<Bytes>>, Unknown> {
-        let mut request = Request::get(url).header(ACCEPT, "application/json").header(
-            USER_AGENT,
-            concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION")),
-        );
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        request.body(Empty::new()).map_err(|_| Unknown::NotAsked)
+fn question(url: &Uri, token: Option<&Token>) -> Result<Request<Empty<Bytes>>, Unknown> {
+    let mut request = Request::get(url).header(ACCEPT, "application/json").header(
+        USER_AGENT,
+        concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION")),
+    );
+    if let Some(token) = token {
+        let bearer = format!("Bearer {}", token.expose());
+        let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| Unknown::NotAsked)?;
+        bearer.set_sensitive(true);
+        request = request.header(AUTHORIZATION, bearer);
     }
+    request.body(Empty::new()).map_err(|_| Unknown::NotAsked)
 }
 
 /// The URL of one product.
@@ -298,36 +300,6 @@ fn is_enough(json: &[u8], pointer: &str, wanted: Number) -> Option<bool> {
     value
         .as_bool()
         .or_else(|| Number::in_json(value).map(|stock| stock >= wanted))
-}
-
-/// The bearer token, which stands beside the keys in the secret.
-fn authorization(
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<HeaderValue>, Misconfiguration> {
-    #[derive(Deserialize)]
-    struct Secret {
-        stock_token: Option<String>,
-    }
-
-    let Some(json) = variable(KEYS) else {
-        return Ok(None);
-    };
-    // The reader's own words could quote the secret.
-    let secret: Secret = serde_json::from_str(&json)
-        .map_err(|_| Misconfiguration::new(KEYS, "stock_token: must be a string in JSON"))?;
-    let Some(token) = secret.stock_token else {
-        return Ok(None);
-    };
-    if token.trim().is_empty() {
-        return Err(Misconfiguration::new(
-            KEYS,
-            "stock_token: is empty; leave it out where none is needed",
-        ));
-    }
-    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| Misconfiguration::new(KEYS, "stock_token: must be one line of ASCII"))?;
-    header.set_sensitive(true);
-    Ok(Some(header))
 }
 
 /// Leaves an endpoint alone that keeps failing. A function serves one request at a time, so two counters do; a crate for it
@@ -391,28 +363,18 @@ mod tests {
             (stock.timeout, &*stock.message, &*stock.pointer),
             (TIMEOUT, MESSAGE, "")
         );
-        assert!(stock.authorization.is_none());
         let chosen = [
             URL,
             ("STOCK_WHEN_UNKNOWN", "refuse"),
             ("STOCK_TIMEOUT_MS", "300"),
             ("STOCK_MESSAGE", "Sold out"),
             ("STOCK_POINTER", "/items/0/qty"),
-            (
-                "WEBHOOK_KEYS",
-                r#"{"hmac_secrets":"0123456789abcdef","stock_token":"hush"}"#,
-            ),
         ];
         let stock = configure(&chosen).unwrap().unwrap();
         assert_eq!(stock.when_unknown, WhenUnknown::Refuse);
         assert_eq!(
             (stock.timeout.as_millis(), &*stock.message, &*stock.pointer),
             (300, "Sold out", "/items/0/qty")
-        );
-        assert_eq!(stock.authorization.as_ref().unwrap(), "Bearer hush");
-        assert!(
-            !format!("{stock:?}").contains("hush"),
-            "the token is in a debug text"
         );
     }
 
@@ -423,30 +385,14 @@ mod tests {
             ("STOCK_POINTER", "qty"),
             ("STOCK_WHEN_UNKNOWN", "perhaps"),
             ("STOCK_TIMEOUT_MS", "0"),
-            ("WEBHOOK_KEYS", "{\"stock_token\":\"hush\\n\"}"),
         ];
         let expected = [
             "STOCK_URL: must begin with https://",
             "STOCK_POINTER: must be a JSON pointer, as in /stock/qty",
             "STOCK_WHEN_UNKNOWN: must be allow or refuse: what happens to a shopper when the stock system does not answer",
             "STOCK_TIMEOUT_MS: must be a number of milliseconds from 10 to 20000",
-            "WEBHOOK_KEYS: stock_token: must be one line of ASCII",
         ];
         assert_eq!(configure(&wrong).unwrap_err(), expected);
-        for secret in [
-            r#"{"stock_token":12345}"#,
-            r#"{"stock_token":["hush"]}"#,
-            r#"{"stock_token":" "}"#,
-            "hush",
-        ] {
-            let found = configure(&[URL, ALLOW, ("WEBHOOK_KEYS", secret)])
-                .unwrap_err()
-                .concat();
-            assert!(
-                found.starts_with("WEBHOOK_KEYS: stock_token: ") && !found.contains("hush"),
-                "{found}"
-            );
-        }
     }
 
     #[test]
