@@ -144,6 +144,7 @@ impl<C: Channel> Function<C> {
         };
         let Rejected { body, .. } = rejected;
         let body = body.verify(&secret.keys, signatures)?;
+        self.keyring.newer_was_right();
         Ok((body, secret))
     }
 

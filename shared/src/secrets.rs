@@ -30,8 +30,8 @@ use crate::{
     signature::{HmacSecret, KEYS_MAX, KeyList, KeyName, Keys, RsaKey, Version},
 };
 
-/// A signature that fits no known key has the keys read again at most this often, so that whoever sends forged events cannot
-/// make the function spend its time, or the account its quota, on Secrets Manager.
+/// A signature that fits no known key, and then no newer one either, has the keys read again at most this often, so that whoever
+/// sends forged events cannot make the function spend its time, or the account its quota, on Secrets Manager.
 pub const FORGED_PAUSE: Duration = Duration::from_secs(10);
 
 /// When the keys could not be read, and older ones are known, they are tried again this much later.
@@ -272,6 +272,10 @@ impl Keyring {
             error!(
                 "no key is at hand: until the secret can be read, every event is answered with 503"
             );
+            // It may have been but a hiccup, so the first event has a try of its own.
+            if let Some(store) = &self.store {
+                store.asked.tried.set(None);
+            }
         }
     }
 
@@ -285,6 +289,13 @@ impl Keyring {
     pub async fn newer(&self, deadline: Deadline) -> Option<Rc<Secret>> {
         let read = self.read(Why::UnknownSignature, share(deadline)).await;
         read.then(|| self.known())
+    }
+
+    /// A newer key vouched for an event, which nobody can forge: asking for it does not count against [`FORGED_PAUSE`].
+    pub fn newer_was_right(&self) {
+        if let Some(store) = &self.store {
+            store.asked.unknown.set(None);
+        }
     }
 
     fn known(&self) -> Rc<Secret> {
@@ -460,7 +471,10 @@ impl Store {
     /// What can be used of a version. One mistake in it costs no other key.
     fn use_version(&self, version: &GetSecretValueOutput, name: Version) -> Secret {
         let json = version.secret_string().unwrap_or_default();
-        let (secret, problems) = Secret::read(json, self.settings.schemes, name);
+        let (secret, mut problems) = Secret::read(json, self.settings.schemes, name);
+        if problems.is_empty() && secret.keys.is_empty() {
+            problems.push("holds no key for the signatures that count".to_owned());
+        }
         for problem in problems {
             error!(version = %name, "secret: {problem}");
         }
