@@ -54,14 +54,12 @@ class Proxy:
         self.fault = fault
         self.requests = []
         self.open = set()
-        self.ended = threading.Event()
 
     def __enter__(self):
         self.listen(0)
         return self
 
     def __exit__(self, *_):
-        self.ended.set()
         self.stop_listening()
 
     @property
@@ -129,7 +127,9 @@ class Proxy:
         if fault in ("resets", "resets-after"):
             reset(connection)
         elif fault in ("hangs", "hangs-after"):
-            self.ended.wait(PATIENCE)
+            # Until the function gives up, or this proxy ends and resets the connection.
+            connection.settimeout(PATIENCE)
+            connection.recv(1)
         elif fault == "truncated-after":
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n" + content[:20])
         else:
