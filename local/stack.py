@@ -264,6 +264,10 @@ class Stack:
         result = self.client("lambda").invoke(FunctionName=arn, Payload=payload, LogType="Tail")
         return json.loads(result["Payload"].read()), base64.b64decode(result.get("LogResult", "")).decode()
 
+    def logs(self):
+        """What the functions have logged so far, oldest first."""
+        return logs_of(self.client("logs"))
+
     def queue(self, channel):
         """URL of the queue of a channel."""
         properties = template()["Resources"][channels()[channel]]["Properties"]
@@ -458,15 +462,21 @@ Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credenti
 
 def show_logs(port):
     """What the functions of a stack that is up have logged so far, oldest first."""
-    logs = boto3.client("logs", endpoint_url=f"http://127.0.0.1:{port}", **CREDENTIALS)
     try:
-        groups = logs.describe_log_groups()["logGroups"]
+        for line in logs_of(boto3.client("logs", endpoint_url=f"http://127.0.0.1:{port}", **CREDENTIALS)):
+            print(line)
     except botocore.exceptions.EndpointConnectionError:
         raise SystemExit(f"nothing is up at port {port}; start it with make run STAY=1") from None
-    events = [event for group in groups for event in logs.filter_log_events(logGroupName=group["logGroupName"])["events"]]
-    for event in sorted(events, key=lambda event: event["timestamp"]):
-        if event["message"].startswith("{"):
-            print(event["message"].strip())
+
+
+def logs_of(logs):
+    """The functions' own lines, out of CloudWatch Logs."""
+    events = []
+    for group in logs.describe_log_groups()["logGroups"]:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+        events += [event for page in pages for event in page["events"]]
+    events.sort(key=lambda event: event["timestamp"])
+    return [event["message"].strip() for event in events if event["message"].startswith("{")]
 
 
 def stay_up():

@@ -6,7 +6,34 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import function as functions  # noqa: E402
 import stack as stacks  # noqa: E402
+from audit import Audit  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def audit():
+    """Nothing leaks, in the whole suite: every request passes here, and in the end all logs and answers are searched."""
+    seen = Audit()
+
+    def watch(owner, name, see):
+        original = getattr(owner, name)
+
+        def watched(self, *arguments, **how):
+            result = original(self, *arguments, **how)
+            see(arguments, result)
+            return result
+
+        setattr(owner, name, watched)
+
+    watch(functions.Function, "invoke", lambda given, result: seen.saw(given[0], result.answer, result.log))
+    watch(stacks.Stack, "invoke_once", lambda given, result: seen.saw(given[1], *result))
+    yield seen
+    assert seen.requests > 0
+    assert seen.strangers == [], "log lines with fields that are not known, or not of their form"
+    leaks = seen.leaks()
+    assert not leaks, leaks
+    print(f"\nAudit: {seen.requests} requests, {len(seen.lines)} log lines, {len(seen.values)} values and secrets: no leak.")
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +45,12 @@ def shop_key(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def stack(shop_key):
+def stack(shop_key, audit):
     """The whole bundle, deployed from its template. It knows the sample keys and the shop's, with Windows line ends."""
     public = subprocess.run(["openssl", "rsa", "-in", shop_key, "-pubout"], check=True, capture_output=True, text=True)
-    with stacks.Stack(port=0, keys=stacks.sample_keys(public.stdout.replace("\n", "\r\n"))) as running:
+    keys = stacks.sample_keys(public.stdout.replace("\n", "\r\n"))
+    with stacks.Stack(port=0, keys=keys, parameters={"LogLevel": "trace"}) as running:
         yield running
+        # What came through the gateway has its log in CloudWatch only.
+        for line in running.logs():
+            audit.saw(None, None, line)

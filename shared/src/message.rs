@@ -10,6 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     channel::Channel,
+    deadline::Deadline,
     error::Failure,
     event::{Event, Members},
     model::Entity,
@@ -55,10 +56,11 @@ pub struct Origin<'a> {
 }
 
 impl Message {
-    /// Makes the message of an accepted event.
+    /// Makes the message of an accepted event, before the deadline.
     pub fn new<C: Channel>(
         event: &Event<'_, C::Entity>,
         origin: Origin<'_>,
+        deadline: Deadline,
     ) -> Result<Self, Failure> {
         let deduplication = event.id.to_string();
         let cloud_event = CloudEvent {
@@ -77,7 +79,7 @@ impl Message {
             },
         };
         let json = serde_json::to_string(&cloud_event).map_err(|_| Failure::Internal)?;
-        let (body, compressed) = fit(without_noncharacters(json))?;
+        let (body, compressed) = fit(without_noncharacters(json), deadline)?;
         let group = event
             .entity
             .group()
@@ -174,22 +176,34 @@ fn without_noncharacters(json: String) -> String {
         .replace('\u{FFFF}', r"\uffff")
 }
 
-/// The body as SQS can take it, and whether that meant compressing it.
-fn fit(json: String) -> Result<(String, bool), Failure> {
+/// The body as SQS can take it, and whether that meant compressing it: fast, and only if that is not enough thoroughly, which
+/// takes five times as long.
+fn fit(json: String, deadline: Deadline) -> Result<(String, bool), Failure> {
     const BODY_MAX: usize = MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES_MAX;
     if json.len() <= BODY_MAX {
         return Ok((json, false));
     }
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(json.as_bytes())
-        .map_err(|_| Failure::Internal)?;
-    let packed =
-        base64_simd::STANDARD.encode_to_string(gzip.finish().map_err(|_| Failure::Internal)?);
-    if packed.len() <= BODY_MAX {
-        Ok((packed, true))
-    } else {
-        Err(Failure::TooLarge)
+    for level in [Compression::fast(), Compression::default()] {
+        let packed = compress(json.as_bytes(), level, deadline)?;
+        let length = base64_simd::STANDARD.encoded_length(packed.len());
+        if length <= BODY_MAX {
+            return Ok((base64_simd::STANDARD.encode_to_string(packed), true));
+        }
     }
+    Err(Failure::TooLarge)
+}
+
+/// Nothing else runs meanwhile, so this looks at the time itself.
+fn compress(text: &[u8], level: Compression, deadline: Deadline) -> Result<Vec<u8>, Failure> {
+    const PART: usize = 64 * 1024;
+    let mut gzip = GzEncoder::new(Vec::new(), level);
+    for part in text.chunks(PART) {
+        if deadline.remaining().is_zero() {
+            return Err(Failure::OutOfTime);
+        }
+        gzip.write_all(part).map_err(|_| Failure::Internal)?;
+    }
+    gzip.finish().map_err(|_| Failure::Internal)
 }
 
 /// A group's id may hold ASCII letters, digits and punctuation; what does not fit is named by its hash.
@@ -207,7 +221,7 @@ fn group_id(group: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::{io::Read as _, time::Duration};
 
     use flate2::read::GzDecoder;
     use proptest::prelude::*;
@@ -216,6 +230,7 @@ mod tests {
     use super::*;
     use crate::{
         body::Unverified,
+        deadline::ANSWER_MARGIN,
         model::Order,
         signature::{Keys, Signatures},
     };
@@ -236,7 +251,23 @@ mod tests {
     fn message(body: &str, origin: Origin<'_>) -> Result<Message, Failure> {
         let body = Unverified::new(body.as_bytes())?
             .verify(&Keys::AcceptUnsigned, Signatures::default())?;
-        Message::new::<Saved>(&Event::read::<Saved>(&body, "")?, origin)
+        Message::new::<Saved>(&Event::read::<Saved>(&body, "")?, origin, in_seconds(60))
+    }
+
+    fn in_seconds(seconds: u64) -> Deadline {
+        let hook_timeout = Duration::from_secs(seconds) + ANSWER_MARGIN;
+        Deadline::new(hook_timeout, 0, 0)
+    }
+
+    /// Noise of a fixed seed.
+    fn noise() -> impl FnMut() -> u8 {
+        let mut state = 1_u64;
+        move || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        }
     }
 
     fn cloud_event(message: &Message) -> Value {
@@ -312,15 +343,46 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compressed_enough_is_too_large() {
-        // Noise of a fixed seed: 24 bits of it for four bytes of base64.
-        let mut state = 1_u64;
-        let mut noise = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            state.to_be_bytes()[0]
+    fn compressing_ends_when_the_time_is_up() {
+        let large = "x".repeat(2 * MESSAGE_BYTES_MAX);
+        assert!(fit(large.clone(), in_seconds(60)).is_ok());
+        assert_eq!(fit(large, in_seconds(0)), Err(Failure::OutOfTime));
+        assert!(fit("small".to_owned(), in_seconds(0)).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_compressed_enough_at_once_is_compressed_better() {
+        // Words of a small vocabulary in no order, as in the names of products.
+        let words = "shirt cotton blue large summer leather running steel classic organic";
+        let words: Vec<_> = words.split(' ').collect();
+        let mut chance = noise();
+        let text: String = (0..1_200_000)
+            .map(|_| format!("{} ", words[usize::from(chance()) % words.len()]))
+            .collect();
+        let length = |level| {
+            let packed = compress(text.as_bytes(), level, in_seconds(60)).unwrap();
+            base64_simd::STANDARD.encoded_length(packed.len())
         };
+        let (fast, thorough) = (length(Compression::fast()), length(Compression::default()));
+        assert!(thorough < fast);
+        // As much of it as only the thorough way makes small enough.
+        let between = text.len() * (MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES_MAX)
+            / usize::midpoint(fast, thorough);
+        let (packed, compressed) = fit(text[..between].to_owned(), in_seconds(60)).unwrap();
+        assert!(compressed && packed.len() <= MESSAGE_BYTES_MAX);
+        let by_the_fast_way = compress(
+            text[..between].as_bytes(),
+            Compression::fast(),
+            in_seconds(60),
+        )
+        .unwrap();
+        assert!(base64_simd::STANDARD.encoded_length(by_the_fast_way.len()) > MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_enough_is_too_large() {
+        // 24 bits of noise for four bytes of base64.
+        let mut noise = noise();
         let bytes: Vec<u8> = (0..1_500_000).map(|_| noise()).collect();
         let text = base64_simd::STANDARD.encode_to_string(&bytes);
         let body = format!(r#"{{"order":{{"increment_id":"1","a":"{text}"}}}}"#);

@@ -108,6 +108,7 @@ impl<C: Channel> Function<C> {
                 accepted_ms: request.request_context.time_epoch,
                 with_original: self.forward_original,
             },
+            deadline,
         )?;
         if deadline.remaining().is_zero() {
             return Err(Failure::OutOfTime);

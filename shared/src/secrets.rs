@@ -40,7 +40,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(15);
 /// When no key is known at all, nothing can be accepted, so they are tried again sooner.
 const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest that one request waits for Secrets Manager. It also never takes more than a quarter of what is left.
+/// The longest that one request waits for Secrets Manager. It also never takes more than a quarter of what is left, or half when
+/// no key is known and there is nothing else to do.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 const CURRENT: &str = "AWSCURRENT";
@@ -281,13 +282,16 @@ impl Keyring {
 
     /// The secret for a request that came just now, read again if it is time.
     pub async fn current(&self, deadline: Deadline) -> Rc<Secret> {
-        self.read(Why::Timer, share(deadline)).await;
+        let share = if self.known().keys.is_empty() { 2 } else { 4 };
+        let limit = (deadline.remaining() / share).min(WAIT_MAX);
+        self.read(Why::Timer, limit).await;
         self.known()
     }
 
     /// What the store says now, for a signature that fits no known key. `None` if it may not be asked, or says nothing new.
     pub async fn newer(&self, deadline: Deadline) -> Option<Rc<Secret>> {
-        let read = self.read(Why::UnknownSignature, share(deadline)).await;
+        let limit = (deadline.remaining() / 4).min(WAIT_MAX);
+        let read = self.read(Why::UnknownSignature, limit).await;
         read.then(|| self.known())
     }
 
@@ -334,11 +338,6 @@ impl Keyring {
             }
         }
     }
-}
-
-/// The part of a request's time that Secrets Manager may take.
-fn share(deadline: Deadline) -> Duration {
-    (deadline.remaining() / 4).min(WAIT_MAX)
 }
 
 /// When the store was asked. By the wall clock, which also counts the time for which Lambda freezes a function.

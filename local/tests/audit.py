@@ -1,0 +1,112 @@
+"""Watches every request of the whole suite, and in the end looks for whatever of it should not be in a log, a metric or an answer.
+
+Two ways that do not trust each other: every log line has only fields that we know, of a form that holds no payload; and no value of
+any payload, no secret and no signature stands in any of them. (Metrics are made of these fields by filters of the template.)
+"""
+
+import base64
+import json
+import re
+
+from shop import values
+from stack import EVENTS
+
+ID = r"[A-Za-z0-9_.:=-]{1,128}"
+NUMBER = r"\d+"
+FIELDS = {
+    "timestamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
+    "level": r"DEBUG|INFO|WARN|ERROR",
+    "channel": r"[a-z_]+",
+    "outcome": r"[a-z_]+",
+    "status": NUMBER,
+    "forwarded": r"yes|no|unknown",
+    "request_id": ID,
+    "shop_request_id": ID,
+    "event_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "key": r"(inline|current|previous)/(hmac_secrets|public_keys)/\d{1,2}",
+    "rules": r"[\w.,-]+",
+    "observed": r"refused|changed|failed",
+    "finding": r"[a-z_]+",
+    "violations": NUMBER,
+    "spent_ms": NUMBER,
+    "left_ms": NUMBER,
+    "cold_start": r"True|False",
+    "queue_error": r"[a-z_]+",
+    "store_error": r"[a-z_]+",
+    "code": r"[A-Za-z.]+",
+    "attempt": r"[12]",
+    "keys": r"\d+ secrets, \d+ public keys|unsigned bodies accepted",
+    "known": r"\d+ secrets, \d+ public keys|unsigned bodies accepted",
+    "stage": r"AWSCURRENT|AWSPREVIOUS",
+    "version": r"current|previous",
+}
+# Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
+FORMAL = {"timestamp", "request_id", "shop_request_id", "event_id", *(name for name, form in FIELDS.items() if form == NUMBER)}
+# Of one body, at most so many values are looked for: the hostile ones have a hundred thousand of a kind.
+VALUES_MAX = 2000
+# What payloads say, too, and logs may say: our own words.
+OUR_WORDS = {
+    "order", "product", "customer", "invoice", "shipment", "quote_item", "answered", "error", "false", "success", "secret", "status",
+    "state", "items", "unknown", "channel", "message", "timestamp", "level", "public", "refused", "accepted", "invalid",
+}  # fmt: skip
+
+
+class Audit:
+    def __init__(self):
+        self.values, self.lines, self.answers, self.strangers = set(), [], set(), []
+        self.requests = 0
+        folder = EVENTS / "sample-keys"
+        secret = (folder / "hmac-secret.txt").read_text().strip()
+        self.secrets = {secret, base64.b64encode(secret.encode()).decode(), "hush-hush", "of-this-shop"}
+        # Public keys are no secret, but belong in no log either.
+        self.secrets |= {line for line in (folder / "public-key.pem").read_text().splitlines() if "KEY" not in line}
+
+    def saw(self, request, answer, log):
+        """One invocation: what came, what was answered (as the function did, or None), and what was logged."""
+        self.requests += 1
+        self.lines += log.splitlines()
+        if isinstance(request, dict):
+            self.remember(request)
+        if isinstance(answer, dict) and answer.get("headers", {}).get("content-type") == "application/problem+json":
+            self.answers.add(answer["body"])
+
+    def remember(self, request):
+        headers, body = request.get("headers"), request.get("body")
+        if isinstance(headers, dict):
+            for name, value in headers.items():
+                if "signature" in name.lower() and isinstance(value, str) and len(value) >= 16:
+                    self.secrets.add(value)
+        if not isinstance(body, str) or len(body) > 1_000_000:
+            return
+        try:
+            payload = json.loads(base64.b64decode(body) if request.get("isBase64Encoded") else body)
+        except (ValueError, RecursionError):
+            return
+        for _, value in zip(range(VALUES_MAX), values(payload)):
+            self.values.add(value)
+
+    def text_of(self, line):
+        """What of a log line could hold something of a payload."""
+        if not line.startswith("{"):
+            return line
+        free = []
+        for name, value in json.loads(line).items():
+            if name != "message":
+                form = FIELDS.get(name)
+                if form is None or not re.fullmatch(form, str(value)):
+                    self.strangers.append(line)
+            if name not in FORMAL:
+                free.append(str(value))
+        return "\t".join(free)
+
+    def leaks(self):
+        """Every value that stands where it should not, with a line that holds it."""
+        # Lines that differ in their ids only are one.
+        texts = sorted({self.text_of(line) for line in self.lines}) + sorted(self.answers)
+        everything = "\n".join(texts)
+        ours = OUR_WORDS | {word for path in EVENTS.iterdir() for word in (path.name, f"observer.{path.name}")}
+        found = []
+        for value in sorted(self.values | self.secrets):
+            if value in everything and not any(value in word for word in ours):
+                found.append((value, next(text for text in texts if value in text)[:300]))
+        return found

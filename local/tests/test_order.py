@@ -1,0 +1,145 @@
+"""Order and repeats, at the real queue API: what of one entity comes in the order in which it happened, and what came twice comes once."""
+
+import contextlib
+import json
+import random
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from function import Function
+from shop import request
+from stack import readable
+
+SAVED, PAID, SHIPPED, PLACED = (
+    "sales_order_save_after", "sales_order_invoice_pay", "sales_order_shipment_save_after", "sales_order_place_after",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def send(stack):
+    """Sends a body to a channel's function and wants it accepted: the event's id."""
+    with contextlib.ExitStack() as opened:
+        functions = {channel: opened.enter_context(Function(channel, stack.queue(channel))) for channel in (SAVED, PAID, SHIPPED, PLACED)}
+
+        def one(channel, body, shop_request="request-1"):
+            result = functions[channel].invoke(request(channel, body, **{"x-adobe-commerce-request-id": shop_request}))
+            assert result.status == 200, result.log
+            return result.line["event_id"]
+
+        yield one
+
+
+@pytest.fixture
+def erp(stack):
+    queue = stack.queue(SAVED)
+    stack.messages(queue)
+    yield stack.client("sqs"), queue
+    stack.messages(queue)
+
+
+def receive(erp, count=10, seconds=30):
+    sqs, queue = erp
+    return sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=count, VisibilityTimeout=seconds, AttributeNames=["All"], MessageAttributeNames=["All"]
+    ).get("Messages", [])
+
+
+def delete(erp, message):
+    erp[0].delete_message(QueueUrl=erp[1], ReceiptHandle=message["ReceiptHandle"])
+
+
+def save(entity, state, **more):
+    return {"order": {"entity_id": entity, "increment_id": f"{entity:09}", "state": state, **more}}
+
+
+def new_order():
+    return random.randrange(10**6, 10**9)
+
+
+def test_what_happens_to_an_order_comes_in_that_order_however_orders_mix(send, erp):
+    orders = [new_order() for _ in range(4)]
+    happened = {number: [] for number in orders}
+    steps = [
+        (SAVED, lambda number: save(number, "new")),
+        (PAID, lambda number: {"invoice": {"entity_id": number + 1, "order_id": number, "grand_total": 5, "state": 2}}),
+        (SAVED, lambda number: save(number, "processing")),
+        (SHIPPED, lambda number: {"shipment": {"entity_id": number + 2, "order_id": str(number)}}),
+        (SAVED, lambda number: save(number, "complete")),
+    ]
+    waiting = {number: list(steps) for number in orders}
+    chance = random.Random(7)
+    while any(waiting.values()):
+        number = chance.choice([number for number in orders if waiting[number]])
+        channel, body = waiting[number].pop(0)
+        happened[number].append(send(channel, body(number)))
+    came = {number: [] for number in orders}
+    while batch := receive(erp, count=3):
+        for message in batch:
+            came[int(message["Attributes"]["MessageGroupId"].removeprefix("order/"))].append(readable(message)["MessageBody"]["id"])
+            delete(erp, message)
+    assert came == happened
+
+
+def test_an_order_that_is_being_worked_on_holds_back_its_own_events_and_no_others(send, erp):
+    slow, other = new_order(), new_order()
+    first, second = (send(SAVED, save(slow, state)) for state in ("new", "processing"))
+    third = send(SAVED, save(other, "new"))
+    worked_on = receive(erp, count=1)
+    assert [readable(message)["MessageBody"]["id"] for message in worked_on] == [first]
+    meanwhile = receive(erp)
+    assert [readable(message)["MessageBody"]["id"] for message in meanwhile] == [third]
+    # Not done: it comes again, and still before what happened later.
+    erp[0].change_message_visibility(QueueUrl=erp[1], ReceiptHandle=worked_on[0]["ReceiptHandle"], VisibilityTimeout=0)
+    assert [readable(message)["MessageBody"]["id"] for message in receive(erp)] == [first, second]
+
+
+def test_saves_in_one_shop_request_are_as_many_as_they_differ(send, erp):
+    """An order is saved several times in one request: each hook carries the same request id."""
+    number = new_order()
+    at = {"updated_at": "2026-06-18 20:27:11"}
+    bodies = [save(number, "new", **at), save(number, "processing", **at), save(number, "processing", **at), save(number, "new", **at)]
+    ids = [send(SAVED, body) for body in bodies]
+    assert ids[1] == ids[2] and ids[0] == ids[3] and len(set(ids)) == 2
+    # Without updated_at, too: within one request the same bytes are the same event.
+    held = [send(SAVED, save(number, "holded")) for _ in range(2)]
+    assert held[0] == held[1]
+    assert [readable(message)["MessageBody"]["id"] for message in receive(erp)] == [ids[0], ids[1], held[0]]
+
+
+def test_the_same_bytes_in_another_shop_request(send, erp):
+    number = new_order()
+    # With updated_at it is a repeat, whoever sends it; without, it is another save.
+    dated = [send(SAVED, save(number, "new", updated_at="2026-06-18 20:27:11"), shop_request=one) for one in ("a", "b")]
+    bare = [send(SAVED, save(number, "holded"), shop_request=one) for one in ("a", "b")]
+    placed = [send(PLACED, {"order": {"increment_id": f"{number}", "grand_total": 1, "order_currency_code": "EUR",
+                                      "items": [{"sku": "x", "qty_ordered": 1}]}}, shop_request=one) for one in ("a", "b")]  # fmt: skip
+    assert dated[0] == dated[1] and bare[0] != bare[1] and placed[0] == placed[1]
+    assert {readable(message)["MessageBody"]["id"] for message in receive(erp)} == {dated[0], *bare, placed[0]}
+
+
+def test_a_repeat_is_dropped_even_after_the_first_was_done(send, erp):
+    body = save(new_order(), "complete", updated_at="2026-06-18 20:27:11")
+    identity = send(SAVED, body)
+    done = receive(erp)
+    assert [message["Attributes"]["MessageDeduplicationId"] for message in done] == [identity]
+    delete(erp, done[0])
+    assert send(SAVED, body) == identity
+    assert receive(erp) == []
+
+
+def test_a_repeat_at_many_functions_at_once_is_one_message(stack, erp):
+    identity = str(uuid.uuid4())
+    body = {"event_id": identity, "data": save(new_order(), "new")}
+    start = threading.Barrier(6)
+
+    def one(_):
+        with Function(SAVED, stack.queue(SAVED)) as function:
+            function.start()
+            start.wait()
+            return [function.invoke(request(SAVED, body)).line["event_id"] for _ in range(5)]
+
+    with ThreadPoolExecutor(6) as pool:
+        assert {found for ids in pool.map(one, range(6)) for found in ids} == {identity}
+    assert [json.loads(message["Body"])["id"] for message in receive(erp)] == [identity]
