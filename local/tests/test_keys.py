@@ -15,6 +15,7 @@ from faults import Proxy
 from function import Function
 from shop import request
 from stack import REGION
+from test_decisions import CART, added, settings, stock_system
 
 PLACED = "sales_order_place_after"
 FIRST, SECOND, THIRD = ("the-first-secret-of-this-shop", "the-second-secret-of-this-shop", "the-third-secret-of-this-shop")
@@ -36,12 +37,12 @@ def function(stack):
     """Makes functions that read a secret through a proxy: the function and the proxy."""
     opened = []
 
-    def make(keys, **environment):
+    def make(keys, channel=PLACED, **environment):
         proxy = Proxy(stack.port)
         proxy.__enter__()
         opened.append(proxy)
         made = Function(
-            PLACED, stack.queue(PLACED), WEBHOOK_KEYS=None, WEBHOOK_KEYS_SECRET=keys.id, AWS_REGION=REGION,
+            channel, stack.queue(channel), WEBHOOK_KEYS=None, WEBHOOK_KEYS_SECRET=keys.id, AWS_REGION=REGION,
             AWS_ENDPOINT_URL_SECRETS_MANAGER=proxy.endpoint, **environment,
         )  # fmt: skip
         made.__enter__()
@@ -51,7 +52,8 @@ def function(stack):
     yield make
     for one in reversed(opened):
         one.__exit__()
-    stack.messages(stack.queue(PLACED))
+    for channel in (PLACED, CART):
+        stack.messages(stack.queue(channel))
 
 
 def body():
@@ -245,6 +247,37 @@ def test_while_the_previous_version_cannot_be_read_its_known_keys_count(stack, f
     proxy.fault = lambda _: "passes" if next(versions) % 2 == 0 else "throttled"
     assert outcome(one.invoke(by_secret(SECOND))) == (200, "current/hmac_secrets/0")
     assert one.invoke(by_secret(FIRST)).status == 200
+
+
+def test_events_from_anybody_need_no_key(stack, function):
+    keys = Keys(stack, hmac_secrets=FIRST)
+    one, proxy = function(keys, SIGNATURE_SCHEMES="accept-unsigned", HOOK_TIMEOUT_MS="1500")
+    proxy.stop_listening()
+    unsigned = by_secret(FIRST)
+    del unsigned["headers"]["x-adobe-signature"]
+    result = one.invoke(unsigned)
+    assert (result.status, result.line.get("key")) == (200, None), result.log
+    assert "events are taken from anybody" in result.log
+
+
+def test_the_token_of_the_stock_system_is_replaced_like_a_key(stack, function):
+    keys = Keys(stack, hmac_secrets=FIRST, stock_token="hush-hush-1")
+    with stock_system() as server:
+        one, _ = function(keys, channel=CART, KEYS_REFRESH_SECONDS="1", **settings(server, STOCK_TIMEOUT_MS="2000"))
+
+        def ask(sku):
+            made = added(sku)
+            raw = base64.b64decode(made["body"])
+            made["headers"]["x-adobe-signature"] = hmac.new(FIRST.encode(), raw, hashlib.sha256).hexdigest()
+            result = one.invoke(made)
+            assert (result.status, result.line["finding"]) == (200, "in_stock"), result.log
+            return server.questions[-1]
+
+        assert ask("CAP-1") == ("/stock/CAP-1", "Bearer hush-hush-1")
+        keys.put(hmac_secrets=FIRST, stock_token="hush-hush-2")
+        time.sleep(1.0)
+        assert ask("CAP-2") == ("/stock/CAP-2", "Bearer hush-hush-2")
+        assert one.starts == 1
 
 
 def test_which_key_vouched_is_a_metric_of_every_channel(stack):
