@@ -170,12 +170,12 @@ def redrive(sqs, queue, chosen):
         give_back(sqs, queue, held)
     print(f"\n{listed} listed, {moved} moved.")
     if chosen.dry_run or chosen.channel or chosen.id:
-        print("Of each message group no more than the first ten can be seen at once.")
+        print("SQS shows no more than ten messages of a group at once, and then nothing that is behind them.")
     if young:
         print("SQS would drop what is too young as a repeat: try again when it has the age.")
 
 
-def main():
+def parser():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("queue", help="URL of the dead-letter queue")
     parser.add_argument("--dry-run", action="store_true", help="only list; every message is visible to others again at once")
@@ -188,7 +188,11 @@ def main():
         default=DEDUPLICATION_SECONDS,
         help="seconds since a message was sent (default %(default)s); less only for what its queue has not had for five minutes",
     )
-    chosen = parser.parse_args()
+    return parser
+
+
+def main():
+    chosen = parser().parse_args()
     try:
         redrive(boto3.client("sqs"), chosen.queue, chosen)
     except botocore.exceptions.ClientError as error:

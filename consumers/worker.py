@@ -71,11 +71,15 @@ def run(sqs, queue, dead_letters, database, once):
             print(message["MessageId"], outcome, flush=True)
 
 
+def open_database(file):
+    database = sqlite3.connect(file)
+    database.execute("CREATE TABLE IF NOT EXISTS done (id TEXT PRIMARY KEY)")
+    database.execute("CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, id TEXT, type TEXT, event TEXT)")
+    return database
+
+
 if __name__ == "__main__":
     if len(sys.argv) not in (4, 5) or sys.argv[4:] not in ([], ["--once"]):
         sys.exit(__doc__)
-    database = sqlite3.connect(sys.argv[3])
-    database.execute("CREATE TABLE IF NOT EXISTS done (id TEXT PRIMARY KEY)")
-    database.execute("CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, id TEXT, type TEXT, event TEXT)")
     with contextlib.suppress(KeyboardInterrupt):
-        run(boto3.client("sqs"), *sys.argv[1:3], database, once="--once" in sys.argv)
+        run(boto3.client("sqs"), *sys.argv[1:3], open_database(sys.argv[3]), once="--once" in sys.argv)
