@@ -19,7 +19,7 @@ CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rul
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-stack samples rules send logs invoke redrive bench build build-Rules deploy clean prerequisites binaries
+.PHONY: help run test lint test-rust test-stack samples rules send logs invoke redrive bench build build-Rules deploy clean prerequisites binaries worker
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,7 +44,7 @@ lint: $(TOOLS) $(DENY) rules ## Check style, template, rules, licences and sourc
 test-rust: prerequisites ## Run the tests of the crates
 	cargo test --quiet --workspace --locked
 
-test-stack: $(TOOLS) binaries ## Run the real functions against an emulated AWS
+test-stack: $(TOOLS) binaries worker ## Run the real functions against an emulated AWS
 	@command -v openssl > /dev/null || { echo "make: openssl is missing, with which the tests sign as a shop does"; exit 1; }
 	python -m pytest -q -p no:cacheprovider local/tests
 
@@ -90,6 +90,11 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions …"
+	@cargo build --quiet --workspace --exclude worker --locked
+
+# Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
+worker: prerequisites
+	@echo "Building the example of a consumer …"
 	@cargo build --quiet --workspace --locked
 
 prerequisites:
