@@ -9,7 +9,7 @@ use crate::work::{Content, check_url};
 
 /// How long one attempt of AWS's client may take, and all of them together.
 const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
-pub(crate) const OPERATION_MAX: Duration = Duration::from_secs(4);
+pub(crate) const OPERATION_MAX: Duration = Duration::from_secs(3);
 
 /// How long the ERP system may take, unless the operator says otherwise: ten times fit into the function's own 30 seconds.
 const ERP_TIMEOUT: Duration = Duration::from_secs(2);

@@ -16,8 +16,8 @@ use crate::{
     work::{Erp, Undone, work},
 };
 
-/// What a message may take beside the work: a claim, and a note or a dead letter.
-const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(2);
+/// What a message may take beside the work: to claim it, to set it aside, and to release it.
+const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(3);
 
 /// Everything that a message needs.
 #[derive(Debug)]
