@@ -19,7 +19,7 @@ CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rul
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-stack samples rules send logs invoke bench build build-Rules deploy clean prerequisites binaries
+.PHONY: help run test lint test-rust test-stack samples rules send logs invoke redrive bench build build-Rules deploy clean prerequisites binaries worker
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +34,8 @@ lint: $(TOOLS) $(DENY) rules ## Check style, template, rules, licences and sourc
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	sam validate --lint
-	cfn-lint template.yaml
+	sam validate --lint --template consumers/template.yaml
+	cfn-lint template.yaml consumers/template.yaml
 	$(DENY) --log-level error check bans licenses sources
 	@if git ls-remote -q https://github.com/RustSec/advisory-db HEAD > /dev/null 2>&1; \
 	then $(DENY) check advisories; \
@@ -43,7 +44,7 @@ lint: $(TOOLS) $(DENY) rules ## Check style, template, rules, licences and sourc
 test-rust: prerequisites ## Run the tests of the crates
 	cargo test --quiet --workspace --locked
 
-test-stack: $(TOOLS) binaries ## Run the real functions against an emulated AWS
+test-stack: $(TOOLS) binaries worker ## Run the real functions against an emulated AWS
 	@command -v openssl > /dev/null || { echo "make: openssl is missing, with which the tests sign as a shop does"; exit 1; }
 	python -m pytest -q -p no:cacheprovider local/tests
 
@@ -66,6 +67,11 @@ logs: $(TOOLS) ## Show what the functions have logged while make run STAY=1 is u
 invoke: $(TOOLS) binaries ## Run one sample through sam local invoke, in Docker: make invoke CHANNEL=sales_order_place_after CASE=ideal
 	@python local/stack.py invoke $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(CASE),--case $(CASE)) $(ARGS)
 
+redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 only lists; CHANNEL=… ID=… MAX=… choose)
+	@test -n "$(QUEUE)" || { echo "make: which dead-letter queue? Add QUEUE=URL"; exit 1; }
+	@python consumers/redrive.py "$(QUEUE)" $(if $(DRY_RUN),--dry-run) $(if $(CHANNEL),--channel "$(CHANNEL)") \
+	  $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)") $(ARGS)
+
 bench: prerequisites ## Measure what rules cost beside reading an event
 	cargo bench --quiet --locked -p shared
 
@@ -84,6 +90,11 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions …"
+	@cargo build --quiet --workspace --exclude worker --locked
+
+# Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
+worker: prerequisites
+	@echo "Building the example of a consumer …"
 	@cargo build --quiet --workspace --locked
 
 prerequisites:

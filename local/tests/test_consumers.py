@@ -1,0 +1,743 @@
+"""The examples under consumers/, behind the real functions and real queues: what an ERP system gets, and what becomes of the rest."""
+
+import base64
+import collections
+import contextlib
+import functools
+import gzip
+import http.server
+import io
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+from function import Function
+from shop import SECRET, loggable, raw_body, request, sample, values
+from stack import BUCKET, CREDENTIALS, REGION, ROOT, channels, machine, package, yaml_parse
+
+CONSUMERS = ROOT / "consumers"
+sys.path.insert(0, str(CONSUMERS))
+
+import redrive as redriving  # noqa: E402
+import worker as python_worker  # noqa: E402
+
+STACK_NAME = "consumer"
+NOTE = "Zo\u00eb <\U0001f4e6>"
+TOKEN = "a-token-of-the-erp-system"
+# What SQS waits before a message that failed comes again, in seconds. On AWS it is 180.
+COMES_AGAIN = 2
+
+
+# Surroundings
+
+
+Post = collections.namedtuple("Post", "key headers raw body status")
+
+
+class Erp(http.server.ThreadingHTTPServer):
+    """A stand-in for the ERP system. It says yes, unless `answer` (a function of event id, body and how often this event was posted
+    before) says another status."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), ErpCall)
+        self.url = f"http://127.0.0.1:{self.server_port}/events"
+        self.forget()
+
+    def forget(self):
+        self.posts = []
+        self.answer = lambda key, body, before: 200
+
+    def accepted(self):
+        """Ids of the events that the ERP system has taken, in the order in which it did."""
+        return [post.key for post in self.posts if post.status == 200]
+
+    def handle_error(self, *_):
+        pass  # a worker that was killed
+
+
+class ErpCall(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        key, body = self.headers["idempotency-key"], json.loads(raw)
+        before = sum(post.key == key for post in self.server.posts)
+        status = self.server.answer(key, body, before)
+        self.server.posts.append(Post(key, dict(self.headers.items()), raw, body, status))
+        self.send_response(status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def erp_server():
+    with Erp() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def erp(erp_server):
+    erp_server.forget()
+    return erp_server
+
+
+class Queues:
+    """A queue as the template makes it, but that a message comes again sooner, with its dead-letter queue, and the shop's events on
+    their way into it."""
+
+    def __init__(self, stack):
+        self.stack, self.sqs = stack, stack.client("sqs")
+        name = uuid.uuid4().hex[:12]
+        fifo = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+        self.dead = self.sqs.create_queue(QueueName=f"{name}-dead.fifo", Attributes=fifo)["QueueUrl"]
+        policy = {"deadLetterTargetArn": self.arn(self.dead), "maxReceiveCount": 5}
+        own = {"VisibilityTimeout": str(COMES_AGAIN), "RedrivePolicy": json.dumps(policy)}
+        self.live = self.sqs.create_queue(QueueName=f"{name}.fifo", Attributes=fifo | own)["QueueUrl"]
+        self.functions = {}
+        self.running = contextlib.ExitStack()
+
+    def arn(self, queue):
+        return self.attribute(queue, "QueueArn")
+
+    def attribute(self, queue, name):
+        return self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"][name]
+
+    def holds(self, queue):
+        """How many messages there are, and how many of them nobody has taken."""
+        visible = int(self.attribute(queue, "ApproximateNumberOfMessages"))
+        return visible + int(self.attribute(queue, "ApproximateNumberOfMessagesNotVisible")), visible
+
+    def shop_sends(self, channel, body=None):
+        """The shop's event through the channel's function into the queue."""
+        if channel not in self.functions:
+            self.functions[channel] = self.running.enter_context(Function(channel, self.live))
+        made = sample(channel) if body is None else request(channel, body)
+        assert self.functions[channel].invoke(made).status == 200, channel
+        return raw_body(made)
+
+    def order_is_saved(self, entity_id, state):
+        self.shop_sends("sales_order_save_after", {"order": {"entity_id": entity_id, "increment_id": f"00{entity_id}", "state": state}})
+
+    def large_event(self):
+        """An event that travels compressed: its entity, as the shop wrote it."""
+        note = "".join(f"{number:07x} {NOTE}\u2028" for number in range(60_000))
+        order = {"entity_id": 5, "increment_id": "5", "state": "new", "note": note}
+        self.shop_sends("sales_order_save_after", {"order": order})
+        entity = json.dumps(order).encode()
+        assert len(entity) > 1024 * 1024
+        assert strings(self.peek(self.live)[0])["content-encoding"] == "gzip, base64"
+        return entity
+
+    def send(self, body, group="order/1", queue=None, deduplication=None, **attributes):
+        """Puts a message straight into the queue: its deduplication id."""
+        deduplication = deduplication or str(uuid.uuid4())
+        self.sqs.send_message(
+            QueueUrl=queue or self.live,
+            MessageBody=body,
+            MessageGroupId=group,
+            MessageDeduplicationId=deduplication,
+            MessageAttributes={
+                name.replace("_", "-"): {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )
+        return deduplication
+
+    def receive(self, queue):
+        """What SQS hands out at once."""
+        received = self.sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"]
+        )
+        return received.get("Messages", [])
+
+    def peek(self, queue):
+        """Every message that can be had, which are then visible again."""
+        seen = []
+        while batch := self.receive(queue):
+            seen += batch
+        for message in seen:
+            self.sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+        return seen
+
+
+@contextlib.contextmanager
+def queue_pair(stack):
+    queues = Queues(stack)
+    with queues.running:
+        yield queues
+    for queue in (queues.live, queues.dead):
+        queues.sqs.delete_queue(QueueUrl=queue)
+
+
+@pytest.fixture
+def queues(stack):
+    with queue_pair(stack) as pair:
+        yield pair
+
+
+def eventually(holds, seconds=20):
+    ends = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < ends, "it did not come about"
+        time.sleep(0.05)
+    return found
+
+
+def cloud_event(**changes):
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "/s",
+        "type": "com.adobe.commerce.observer.sales_order_save_after",
+        "data": {"order": {"entity_id": 1}},
+    }
+    return json.dumps(event | changes)
+
+
+@functools.cache
+def bomb():
+    """A small body that unpacks to more than a worker takes."""
+    return base64.b64encode(gzip.compress(bytes(64 * 1024 * 1024 + 1), 1)).decode()
+
+
+def strings(message):
+    return {name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()}
+
+
+# The worker, deployed from its template, with Lambda's own way from the queue to it
+
+
+
+
+@pytest.fixture(scope="module")
+def deployed(stack, erp_server):
+    """Queues with the worker at work on them."""
+    template = yaml_parse((CONSUMERS / "template.yaml").read_text())
+    stack.client("s3").put_object(Bucket=BUCKET, Key="worker", Body=package("worker"))
+    function = template["Resources"]["Worker"]
+    function["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": "worker"}
+    del function["Metadata"]
+    cloudformation = stack.client("cloudformation")
+    with queue_pair(stack) as queues:
+        parameters = {
+            "Architecture": machine(),
+            "QueueArn": queues.arn(queues.live),
+            "DeadLetterQueueArn": queues.arn(queues.dead),
+            "DeadLetterQueueUrl": queues.dead,
+            "ErpUrl": erp_server.url,
+            "ErpTimeoutMs": "10000",
+            "LogLevel": "trace",
+        }
+        cloudformation.create_stack(
+            StackName=STACK_NAME,
+            TemplateBody=json.dumps(template),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+
+        def described():
+            return cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+
+        eventually(lambda: described()["StackStatus"] != "CREATE_IN_PROGRESS")
+        assert described()["StackStatus"] == "CREATE_COMPLETE"
+        queues.outputs = {output["OutputKey"]: output["OutputValue"] for output in described()["Outputs"]}
+        yield queues
+        cloudformation.delete_stack(StackName=STACK_NAME)
+
+
+def log_of(deployed):
+    """Every line that the worker has logged so far."""
+    logs = deployed.stack.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=deployed.outputs["WorkerLogGroup"])
+    return "\n".join(event["message"] for page in pages for event in page["events"])
+
+
+def without_what_the_log_may_name(log, ids):
+    """What is left of a log without the names and numbers that are meant to stand in it."""
+    kept = [line for line in log.splitlines() if line.strip() and not line.startswith(("{", "START ", "END ", "REPORT "))]
+    for line in lines_of(log):
+        assert line.pop("event_id", None) in ids and line.pop("channel", None) in channels()
+        del line["timestamp"], line["message_id"], line["spent_ms"]
+        kept.append(json.dumps(line))
+    return "\n".join(kept)
+
+
+def lines_of(log):
+    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+
+
+def test_every_event_reaches_the_erp_system_once_however_often_it_is_delivered(deployed, erp):
+    bodies = [deployed.shop_sends(channel) for channel in channels()]
+    eventually(lambda: len(erp.accepted()) == 8)
+    expected = {}
+    for channel in channels():
+        event = json.loads((ROOT / "events" / channel / "default.message.json").read_text())["MessageBody"]
+        expected[event["id"]] = (channel, next(value for name, value in event["data"].items() if name != "original"), event)
+    for post in erp.posts:
+        channel, entity, _ = expected[post.key]
+        assert (post.headers["x-channel"], post.headers["content-type"], post.body) == (channel, "application/json", entity)
+    # The same events again, as SQS and a shop may deliver them: not only once.
+    for channel, _, event in expected.values():
+        deployed.send(json.dumps(event), group=channel)
+    eventually(lambda: [line["outcome"] for line in lines_of(log_of(deployed))].count("repeated") == 8)
+    eventually(lambda: deployed.holds(deployed.live) == (0, 0))
+    assert sorted(erp.accepted()) == sorted(expected)
+    assert deployed.holds(deployed.dead) == (0, 0)
+
+    log = log_of(deployed)
+    assert {line["event_id"] for line in lines_of(log)} == set(expected)
+    log = without_what_the_log_may_name(log, expected)
+    for channel, body in zip(channels(), bodies):
+        for value in values(json.loads(body)):
+            assert loggable(value, channel) or value not in log, f"{channel}: a value of the event is in the log"
+    table = deployed.stack.client("dynamodb")
+    items = table.scan(TableName=deployed.outputs["LedgerName"])["Items"]
+    assert {item["id"]["S"] for item in items if "done" in item} == set(expected)
+    # The emulator takes no notice of TTL in a template.
+    ledger = yaml_parse((CONSUMERS / "template.yaml").read_text())["Resources"]["Ledger"]["Properties"]
+    assert ledger["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert all(float(item["expires"]["N"]) > time.time() + 28 * 24 * 3600 for item in items)
+
+
+def test_a_group_keeps_its_order_when_one_of_it_fails_and_others_go_on(deployed, erp):
+    erp.answer = lambda key, body, before: 503 if body["state"] == "processing" and before == 0 else 200
+    for state in ("new", "processing", "complete"):
+        deployed.order_is_saved(901, state)
+    deployed.order_is_saved(902, "closed")
+    eventually(lambda: len(erp.accepted()) == 4)
+    states = [(post.body["entity_id"], post.body["state"]) for post in erp.posts if post.status == 200]
+    assert [state for order, state in states if order == 901] == ["new", "processing", "complete"]
+    assert states.index((902, "closed")) < states.index((901, "processing")), "the other group did not wait"
+    assert len(erp.posts) == 5, "what was done before the failure is not done again"
+    eventually(lambda: deployed.holds(deployed.live) == (0, 0))
+    assert deployed.holds(deployed.dead) == (0, 0)
+
+
+def test_what_can_never_succeed_is_set_aside_at_once_and_stops_nobody(deployed, erp):
+    erp.answer = lambda key, body, before: 422 if body["entity_id"] == 666 else 200
+    secret = "jane@example.com"
+    bad = {
+        "unreadable": (secret, {}),
+        "too_large": (bomb(), {"content_encoding": "gzip, base64"}),
+        "not_a_cloud_event": (json.dumps({"email": secret}), {}),
+        "wrong_version": (cloud_event(specversion="2.0"), {}),
+        "not_ours": (cloud_event(type=f"com.example.{secret}"), {}),
+        "refused": (cloud_event(data={"order": {"entity_id": 666, "email": secret}}), {}),
+    }
+    ids = {reason: deployed.send(body, channel="x", **attributes) for reason, (body, attributes) in bad.items()}
+    good = cloud_event()
+    deployed.send(good)
+    started = time.monotonic()
+    eventually(lambda: erp.accepted() == [json.loads(good)["id"]])
+    assert time.monotonic() - started < 10, "what follows in the group waits for no retries"
+    eventually(lambda: deployed.holds(deployed.live) == (0, 0))
+    found = {strings(message)["reason"]: message for message in deployed.peek(deployed.dead)}
+    assert set(found) == set(bad)
+    for reason, (body, attributes) in bad.items():
+        sent = {name.replace("_", "-"): value for name, value in attributes.items()}
+        assert found[reason]["Body"] == body
+        assert strings(found[reason]) == {"channel": "x", "reason": reason, **sent}
+        assert found[reason]["Attributes"]["MessageGroupId"] == "order/1"
+        assert found[reason]["Attributes"]["MessageDeduplicationId"] == ids[reason]
+    log = log_of(deployed)
+    assert set(bad) <= {line.get("reason") for line in lines_of(log)}
+    assert secret not in log and "666" not in [line.get("entity_id") for line in lines_of(log)]
+
+
+# The worker alone, where what surrounds it can be taken away
+
+
+@contextlib.contextmanager
+def rust_worker(stack, queues, erp, **environment):
+    """The worker under a Runtime API of ours, with a table of its own."""
+    table = f"ledger-{uuid.uuid4().hex[:12]}"
+    dynamodb = stack.client("dynamodb")
+    dynamodb.create_table(
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+    settings = {
+        "AWS_ENDPOINT_URL": stack.endpoint,
+        "TABLE": table,
+        "DEAD_LETTER_QUEUE_URL": queues.dead,
+        "ERP_URL": erp.url,
+        "ERP_TOKEN": TOKEN,
+        # Long, because a busy machine must not look like a slow ERP system.
+        "ERP_TIMEOUT_MS": "10000",
+        **environment,
+    }
+    with Function("worker", None, **settings) as function:
+        function.table = table
+        yield function
+
+
+def as_lambda_writes(message):
+    attributes = {
+        name: {"stringValue": value["StringValue"], "stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}
+        for name, value in message.get("MessageAttributes", {}).items()
+    }
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": attributes,
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:000000000000:q.fifo",
+        "awsRegion": REGION,
+    }
+
+
+def deliver(queues, function, **how):
+    """One batch, as Lambda's poller delivers it: what was logged of each message, and how many come again."""
+    batch = queues.receive(queues.live)
+    result = function.invoke({"Records": [as_lambda_writes(message) for message in batch]}, **how)
+    failures = {failure["itemIdentifier"] for failure in result.answer["batchItemFailures"]} if result.answer else None
+    for message in batch:
+        if failures is not None and message["MessageId"] not in failures:
+            queues.sqs.delete_message(QueueUrl=queues.live, ReceiptHandle=message["ReceiptHandle"])
+        else:
+            queues.sqs.change_message_visibility(QueueUrl=queues.live, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    outcomes = [line.get("reason") or line["outcome"] for line in lines_of(result.log) if line["message"] == "handled"]
+    return outcomes, None if failures is None else len(failures), result.log
+
+
+def test_a_large_event_arrives_whole(stack, queues, erp):
+    sent = queues.large_event()
+    with rust_worker(stack, queues, erp, ERP_CONTENT="event") as function:
+        outcomes, _, log = deliver(queues, function)
+    assert outcomes == ["done"]
+    (post,) = erp.posts
+    assert post.headers["content-type"] == "application/cloudevents+json"
+    assert b'"original":' + sent + b"}" in post.raw
+    assert post.headers["authorization"] == f"Bearer {TOKEN}"
+    for hidden in (TOKEN, SECRET, NOTE):
+        assert hidden not in log
+    assert len(log) < 1000, "it is one line, without the body in whatever form"
+
+
+@pytest.mark.parametrize("trouble", ["closed", "silent", 500, 429])
+def test_while_the_erp_system_is_away_nothing_is_lost(stack, queues, erp, trouble):
+    for order in (1, 2):
+        for state in ("new", "complete"):
+            queues.order_is_saved(order, state)
+    expected = {"closed": "erp_unreachable", "silent": "erp_timed_out", 500: "erp_failed", 429: "erp_busy"}[trouble]
+    with contextlib.ExitStack() as until:
+        settings = {}
+        if trouble in ("closed", "silent"):
+            taken = until.enter_context(socket.socket())
+            taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+            if trouble == "silent":
+                taken.listen()
+            settings = {"ERP_URL": f"http://127.0.0.1:{taken.getsockname()[1]}/", "ERP_TIMEOUT_MS": "300"}
+        else:
+            erp.answer = lambda key, body, before: trouble
+        with rust_worker(stack, queues, erp, **settings) as function:
+            outcomes, failures, _ = deliver(queues, function)
+            assert (sorted(outcomes), failures) == (sorted(["behind_a_failure", expected] * 2), 4)
+            erp.forget()
+            function.environment |= {"ERP_URL": erp.url, "ERP_TIMEOUT_MS": "10000"}
+            function.kill()
+            assert deliver(queues, function)[:2] == (["done"] * 4, 0)
+    assert [(post.body["entity_id"], post.body["state"]) for post in erp.posts] == [
+        (1, "new"), (1, "complete"), (2, "new"), (2, "complete"),
+    ]
+    assert queues.holds(queues.live) == (0, 0)
+
+
+def test_what_another_is_at_is_left_to_it_until_its_lease_ends(stack, queues, erp):
+    event = cloud_event()
+    item = {"id": {"S": json.loads(event)["id"]}, "owner": {"S": "another"}, "expires": {"N": "9999999999"}}
+    queues.send(event)
+    with rust_worker(stack, queues, erp) as function:
+        dynamodb = stack.client("dynamodb")
+        dynamodb.put_item(TableName=function.table, Item=item | {"lease_ends": {"N": str(int(time.time()) + 60)}})
+        assert deliver(queues, function)[:2] == (["in_progress"], 1)
+        assert erp.posts == []
+        dynamodb.put_item(TableName=function.table, Item=item | {"lease_ends": {"N": str(int(time.time()) - 2)}})
+        assert deliver(queues, function)[:2] == (["done"], 0)
+    assert len(erp.posts) == 1
+
+
+def test_a_worker_that_dies_at_work_leaves_its_message_and_a_lease_that_ends(stack, queues, erp):
+    queues.send(cloud_event())
+    reached, dead = threading.Event(), threading.Event()
+    erp.answer = lambda key, body, before: reached.set() or dead.wait(10) and 200
+    with rust_worker(stack, queues, erp) as function:
+        assert deliver(queues, function, while_it_runs=lambda: reached.wait(10) and function.kill())[1] is None
+        dead.set()
+        eventually(lambda: len(erp.posts) == 1)
+        dynamodb = stack.client("dynamodb")
+        (item,) = dynamodb.scan(TableName=function.table)["Items"]
+        assert "done" not in item and time.time() < int(item["lease_ends"]["N"]) <= time.time() + 30
+        assert deliver(queues, function)[:2] == (["in_progress"], 1)
+        dynamodb.put_item(TableName=function.table, Item=item | {"lease_ends": {"N": "1"}})
+        assert deliver(queues, function)[:2] == (["done"], 0)
+    # What at-least-once means: the first call had got through, and only the key tells the ERP system so.
+    assert len(erp.posts) == 2 and len({post.key for post in erp.posts}) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "how", "expected"),
+    [
+        ({"TABLE": "nowhere"}, {}, "ledger_unavailable"),
+        ({}, {"lambda_seconds": 5}, "out_of_time"),
+    ],
+)
+def test_what_cannot_be_begun_comes_again(stack, queues, erp, settings, how, expected):
+    queues.send(cloud_event())
+    with rust_worker(stack, queues, erp, **settings) as function:
+        assert deliver(queues, function, **how)[:2] == ([expected], 1)
+    assert erp.posts == []
+    assert queues.holds(queues.live) == (1, 1)
+
+
+def test_a_dead_letter_that_nobody_takes_is_kept(stack, queues, erp):
+    queues.send("not json")
+    erp.answer = lambda key, body, before: 400
+    queues.send(cloud_event(), group="order/2")
+    with rust_worker(stack, queues, erp, DEAD_LETTER_QUEUE_URL=f"{queues.dead}x") as function:
+        assert deliver(queues, function)[:2] == (["dead_letter_queue_unavailable"] * 2, 2)
+    assert queues.holds(queues.live) == (2, 2)
+
+
+def test_a_note_that_fails_does_not_do_the_work_again(stack, queues, erp):
+    queues.send(cloud_event())
+    with rust_worker(stack, queues, erp) as function:
+        # The table goes while the ERP system is at it.
+        erp.answer = lambda key, body, before: stack.client("dynamodb").delete_table(TableName=function.table) and 200
+        assert deliver(queues, function)[:2] == (["done"], 0)
+    assert len(erp.posts) == 1
+    assert queues.holds(queues.live) == (0, 0)
+
+
+def test_a_wrong_configuration_does_not_start():
+    ended = subprocess.run([ROOT / "target" / "debug" / "worker"], env={"ERP_URL": "x"}, capture_output=True, text=True)
+    assert ended.returncode == 1
+    reasons = [json.loads(line)["message"] for line in ended.stdout.splitlines()]
+    assert "not started: TABLE: the name of the DynamoDB table is missing" in reasons
+    assert ended.stderr == ""
+
+
+# The worker in Python
+
+
+def started(stack, script, *arguments):
+    """A script as its user starts it: exit code, output, errors."""
+    command = [sys.executable, CONSUMERS / script, *arguments]
+    ended = subprocess.run(command, env=aws(stack), capture_output=True, text=True, timeout=60)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def aws(stack):
+    return {
+        "AWS_ENDPOINT_URL": stack.endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
+    }
+
+
+def test_the_python_worker_does_each_event_once_and_sets_the_bad_aside(stack, queues, tmp_path, capsys):
+    file = tmp_path / "events.sqlite"
+    large = queues.large_event()
+    queues.shop_sends("customer_delete_after")
+    repeated = cloud_event()
+    queues.send(repeated)
+    good = queues.peek(queues.live)
+    queues.send(repeated)
+    bad = {"nonsense": {}, cloud_event(specversion="2.0"): {}, bomb(): {"content_encoding": "gzip, base64"}, cloud_event(id="Jane"): {}}
+    ids = {queues.send(body, group="bad", channel="x", **attributes): body for body, attributes in bad.items()}
+    code, said, errors = started(stack, "worker.py", queues.live, queues.dead, file, "--once")
+    assert (code, errors) == (0, "")
+    assert sorted(line.split(" ", 1)[1] for line in said.splitlines()) == ["done"] * 3 + ["repeated"] + ["set aside"] * 4
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        rows = database.execute("SELECT id, type, event FROM events").fetchall()
+    assert len(rows) == 3
+    assert {kind.rpartition(".")[2] for _, kind, _ in rows} == {"sales_order_save_after", "customer_delete_after"}
+    assert any('"original":' + large.decode() + "}" in text for _, _, text in rows)
+    assert repeated in [text for _, _, text in rows]
+    assert queues.holds(queues.live) == (0, 0)
+    dead = queues.peek(queues.dead)
+    assert {message["Attributes"]["MessageDeduplicationId"]: message["Body"] for message in dead} == ids
+    assert {(strings(message)["reason"], strings(message)["channel"]) for message in dead} == {("unreadable", "x")}
+    # All of them again, to another worker with the same database.
+    for message in good:
+        queues.send(message["Body"], **{name.replace("-", "_"): value for name, value in strings(message).items()})
+    with contextlib.closing(python_worker.open_database(file)) as database:
+        python_worker.run(queues.sqs, queues.live, queues.dead, database, once=True)
+    assert [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()] == ["repeated"] * 3
+
+
+def test_the_python_worker_keeps_the_order_of_a_group(queues, capsys):
+    first, failing, last, other = [cloud_event() for _ in range(4)]
+    for event in (first, failing, last):
+        queues.send(event)
+    queues.send(other, group="order/2")
+    with contextlib.closing(python_worker.open_database(":memory:")) as database:
+
+        def outcomes():
+            python_worker.run(queues.sqs, queues.live, queues.dead, database, once=True)
+            return [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+
+        key = json.loads(failing)["id"]
+        database.execute(f"CREATE TRIGGER t BEFORE INSERT ON events WHEN new.id = '{key}' BEGIN SELECT RAISE(ABORT, 'no'); END")
+        assert outcomes() == ["done", "failed: IntegrityError", "done"]
+        assert queues.holds(queues.live)[0] == 2
+        database.execute("DROP TRIGGER t")
+        eventually(lambda: queues.holds(queues.live) == (2, 2))
+        assert outcomes() == ["done", "done"]
+        rows = [text for (text,) in database.execute("SELECT event FROM events ORDER BY number")]
+    assert rows == [first, other, failing, last]
+
+
+def test_the_python_worker_ends_at_ctrl_c(stack, queues, tmp_path):
+    command = [sys.executable, CONSUMERS / "worker.py", queues.live, queues.dead, tmp_path / "events.sqlite"]
+    with subprocess.Popen(command, env=aws(stack), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        queues.send(cloud_event())
+        assert process.stdout.readline().endswith(b" done\n")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=10) == (b"", b"")
+        assert process.returncode == 0
+
+
+# Moving dead letters back
+
+
+def redrive(queues, *options):
+    """What it says."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        redriving.redrive(queues.sqs, queues.dead, redriving.parser().parse_args([queues.dead, *options]))
+    return said.getvalue()
+
+
+def essence(message):
+    """All of a message that a redrive must keep."""
+    known = message["Attributes"]
+    ids = known["MessageGroupId"], known["MessageDeduplicationId"], known.get("AWSTraceHeader")
+    return *ids, message["Body"], message.get("MessageAttributes")
+
+
+def dead_letters(queues, count=9):
+    """Messages of three groups in the dead-letter queue: the events' ids."""
+    ids = []
+    for number in range(count):
+        event = cloud_event(data={"order": {"email": "jane@example.com"}})
+        ids.append(json.loads(event)["id"])
+        attributes = {"channel": "sales_order_save_after" if number % 2 else "customer_delete_after", "reason": "refused"}
+        if number == 3:
+            event, attributes["content_encoding"] = base64.b64encode(gzip.compress(event.encode())).decode(), "gzip, base64"
+        # SQS gives what it moves itself another deduplication id.
+        queues.send(event, group=f"order/{number % 3}", queue=queues.dead, deduplication=f"sqs-{number}", **attributes)
+    return ids
+
+
+def test_a_dry_run_shows_what_is_there_and_changes_nothing(stack, queues):
+    ids = dead_letters(queues)
+    queues.send("jane@example.com", group="Jane@Doe", queue=queues.dead, channel="jane doe")
+    before = [essence(message) for message in queues.peek(queues.dead)]
+    code, said, errors = started(stack, "redrive.py", queues.dead, "--dry-run", "--min-age", "0")
+    assert (code, errors) == (0, "")
+    for shown in [*ids, "order/2", "customer_delete_after", "refused", "holds about 10 messages", "10 listed, 0 moved"]:
+        assert shown in said
+    assert "jane" not in said.lower()
+    assert queues.holds(queues.dead) == (10, 10), "all are visible again"
+    assert [essence(message) for message in queues.peek(queues.dead)] == before
+    assert queues.holds(queues.live) == (0, 0)
+
+
+def test_a_redrive_moves_messages_with_all_that_they_have_and_in_their_order(queues):
+    queues.sqs.send_message(
+        QueueUrl=queues.dead,
+        MessageBody=cloud_event(),
+        MessageGroupId="traced",
+        MessageDeduplicationId="traced",
+        MessageAttributes={"digest": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}},
+        MessageSystemAttributes={"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-5759e988-bd862e3fe1be46a994272793"}},
+    )
+    dead_letters(queues)
+    before = [essence(message) for message in queues.peek(queues.dead)]
+    assert len(before) == 10
+    assert "10 listed, 10 moved" in redrive(queues, "--min-age", "0")
+    after = [essence(message) for message in queues.peek(queues.live)]
+    assert sorted(after, key=str) == sorted(before, key=str)
+    for group in {group for group, *_ in before}:
+        assert [one for one in after if one[0] == group] == [one for one in before if one[0] == group]
+    assert queues.holds(queues.dead) == (0, 0)
+
+
+def test_a_redrive_gets_through_a_long_group(queues):
+    for number in range(23):
+        queues.send(f"{number}", queue=queues.dead)
+    assert "23 listed, 23 moved" in redrive(queues, "--min-age", "0")
+    taken = []
+    while batch := queues.receive(queues.live):
+        taken += [int(message["Body"]) for message in batch]
+        for message in batch:
+            queues.sqs.delete_message(QueueUrl=queues.live, ReceiptHandle=message["ReceiptHandle"])
+    assert taken == list(range(23))
+
+
+def test_a_redrive_can_choose(queues):
+    ids = dead_letters(queues)
+    said = redrive(queues, "--min-age", "0", "--id", ids[3])
+    assert "1 listed, 1 moved" in said, "the id stands in the event, here a compressed one"
+    assert [message["Attributes"]["MessageDeduplicationId"] for message in queues.peek(queues.live)] == ["sqs-3"]
+    assert "4 listed, 4 moved" in redrive(queues, "--min-age", "0", "--channel", "customer_delete_after", "--max", "4")
+    moved = [strings(message)["channel"] for message in queues.peek(queues.live)]
+    assert moved.count("customer_delete_after") == 4 and len(moved) == 5
+    assert queues.holds(queues.dead) == (4, 4)
+
+
+def test_a_redrive_leaves_what_sqs_would_drop_as_a_repeat(queues, monkeypatch):
+    for number in range(2):
+        queues.send(f"{number}", queue=queues.dead)
+    said = redrive(queues)
+    assert "2 listed, 0 moved" in said and "too young, by" in said
+    assert queues.holds(queues.dead) == (2, 2)
+    later = time.time() + redriving.DEDUPLICATION_SECONDS + 1
+    monkeypatch.setattr(redriving.time, "time", lambda: later)
+    assert "2 listed, 2 moved" in redrive(queues)
+    assert [message["Body"] for message in queues.peek(queues.live)] == ["0", "1"]
+
+
+def test_a_message_is_deleted_only_when_it_was_sent(queues, monkeypatch):
+    dead_letters(queues, 4)
+    real, sent = queues.sqs.send_message, []
+
+    def fails_at_the_third(**message):
+        sent.append(message)
+        if len(sent) == 3:
+            raise ConnectionError
+        return real(**message)
+
+    monkeypatch.setattr(queues.sqs, "send_message", fails_at_the_third)
+    with pytest.raises(ConnectionError):
+        redrive(queues, "--min-age", "0")
+    assert queues.holds(queues.live) == (2, 2)
+    assert queues.holds(queues.dead) == (2, 2), "the rest is there, and visible"
+
+
+def test_a_redrive_of_what_is_nobodys_dead_letter_queue_says_so(stack, queues):
+    code, _, errors = started(stack, "redrive.py", queues.live)
+    assert code == 1 and "must be the dead-letter queue of one queue" in errors
+    code, _, errors = started(stack, "redrive.py", f"{queues.dead}x")
+    assert code == 1 and "AWS refuses" in errors and "Traceback" not in errors
