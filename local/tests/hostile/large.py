@@ -1,0 +1,65 @@
+"""Bodies of 6 MB, as large as Lambda's own limit and larger than the gateway passes on. Each is run in a fresh process."""
+
+import base64
+import random
+
+from .case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT, Case, at, b64, body, gateway_event, php_json, signed
+
+CASES = []
+MOST = 6 * 1024 * 1024
+
+
+def case(name, channel, content, outcome, pointers=(), why="", sign=signed):
+    CASES.append(Case(name, channel, lambda: sign(channel, content()), outcome, pointers, why=why, large=True))
+
+
+def filled(channel, unit, before='"', after='"', size=MOST):
+    """A good body of this many bytes, nearly, with a field that no contract has full of these units."""
+    frame = php_json(body(channel, note="@@"))
+    count = (size - len(frame) - len(before) - len(after)) // len(unit.encode())
+    return frame.replace('"@@"', before + unit * count + after)
+
+
+def noise(size):
+    return base64.b64encode(random.Random(1).randbytes(size * 3 // 4)).decode()
+
+
+def unsigned(channel, content):
+    return gateway_event(channel, content, {"content-type": "application/json", "x-adobe-signature": "0" * 64})
+
+
+def by_wrong_rsa(channel, content):
+    headers = {"content-type": "application/json", "x-adobe-commerce-webhook-signature": b64(b"\1" * 256)}
+    return gateway_event(channel, content, headers)
+
+
+case("one-letter", PLACE, lambda: filled(PLACE, "a"), "accepted", why="compressed, it fits")
+case("noise", SAVE, lambda: php_json(body(SAVE, note=noise(MOST - 200))), "too_large", why="no compression makes it fit")
+case("noise-in-the-sku", CART, lambda: php_json(body(CART, sku=noise(MOST // 2))), "too_large", why="it stands in the message three times")
+case("small-things", INVOICE, lambda: filled(INVOICE, "1,", "[", "1]"), "accepted", why="3 million numbers that nobody reads")
+case("empty-objects", SHIPMENT, lambda: filled(SHIPMENT, "{},", "[", "{}]"), "accepted")
+case("escapes", PRODUCT, lambda: filled(PRODUCT, r"\u0000"), "accepted", why="a million NULs, never resolved")
+case("backslashes", PRODUCT, lambda: filled(PRODUCT, "\\\\"), "accepted")
+case("emoji", CUSTOMER, lambda: filled(CUSTOMER, "😀"), "accepted")
+case("digits", DELETE, lambda: filled(DELETE, "9", "", "9"), "accepted", why="one number")
+case("members", CUSTOMER, lambda: filled(CUSTOMER, '"a":1,', "{", '"a":1}'), "accepted", why="a million times the same name")
+case("items-each-wrong", PLACE, lambda: filled(PLACE, "0,", "[", "0]").replace('"items"', '"x"').replace('"note"', '"items"'), "invalid", at(PLACE, *(f"items/{index}" for index in range(100))), "a list of violations ends somewhere")
+case("text-read", PRODUCT, lambda: filled(PRODUCT, r"\u00e9").replace('"note"', '"name"'), "accepted", why="resolved, printed, and as it was")
+case("text-for-a-number", PLACE, lambda: filled(PLACE, "9").replace('"grand_total"', '"x"').replace('"note"', '"grand_total"'), "invalid", at(PLACE, "grand_total"))
+case("whitespace", INVOICE, lambda: " " * MOST, "not_json")
+case("whitespace-around", INVOICE, lambda: " " * (MOST - 1000) + php_json(body(INVOICE)), "accepted")
+case("brackets-left-open", SHIPMENT, lambda: "[" * MOST, "not_json")
+case("brackets-inside-left-open", SHIPMENT, lambda: '{"a":' + "[" * (MOST - 5), "not_json")
+case("brackets-as-many-closed", SHIPMENT, lambda: filled(SHIPMENT, "[", "", "") .replace("[" * 1000, "[" * 500 + "]" * 500), "invalid", ("",), "deep here and there")
+case("braces-left-open", DELETE, lambda: '{"":' * (MOST // 4), "not_json")
+case("quotes", DELETE, lambda: '"' * MOST, "not_json")
+case("bytes-of-no-text", CART, lambda: b"\xff" * MOST, "not_json")
+case("cut-off-at-the-end", CART, lambda: filled(CART, "a")[:-1], "not_json")
+case("bad-byte-at-the-end", CART, lambda: filled(CART, "a").encode()[:-1] + b"\xff", "not_json")
+case("nul", CART, lambda: bytes(MOST), "not_json")
+case("signed-wrongly", PLACE, lambda: filled(PLACE, "a"), "signature_wrong", sign=unsigned)
+case("signed-wrongly-by-rsa", PLACE, lambda: filled(PLACE, "a"), "signature_wrong", sign=by_wrong_rsa)
+case("one-byte-too-large", PRODUCT, lambda: " " * (MOST + 1), "too_large")
+case("twice-too-large", PRODUCT, lambda: filled(PRODUCT, "a", size=2 * MOST), "too_large")
+case("too-large-and-of-another-type", PRODUCT, lambda: " " * (MOST + 1), "unsupported_media_type", sign=lambda channel, content: gateway_event(channel, content, {}))
+case("too-large-in-base64", PRODUCT, lambda: b"\xff" * (MOST + 1), "too_large")
