@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,25 @@ def stack(shop_key):
     public = subprocess.run(["openssl", "rsa", "-in", shop_key, "-pubout"], check=True, capture_output=True, text=True)
     with stacks.Stack(port=0, keys=stacks.sample_keys(public.stdout.replace("\n", "\r\n"))) as running:
         yield running
+
+
+FIGURES = pytest.StashKey[dict]()
+
+
+@pytest.fixture(scope="session")
+def figures(request):
+    """Keeps what a test measured, under a name: for the terminal, and for others in target/figures/."""
+    kept = request.config.stash.setdefault(FIGURES, {})
+
+    def keep(name, measured):
+        kept[name] = measured
+        folder = stacks.ROOT / "target" / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps(measured, indent=2) + "\n")
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for name, measured in config.stash.get(FIGURES, {}).items():
+        terminalreporter.write_line(f"{name}: {', '.join(f'{value} {what}' for what, value in measured.items())}")

@@ -16,9 +16,9 @@ def case(name, channel, outcome, why="", **headers):
 
 
 def literal(name, channel, outcome, headers, why=""):
-    """A good request with these headers, which are JSON text with @ for the right signature and T for the type."""
+    """A good request with these headers, which are JSON text with @ for the right signature and %T for the type."""
     content = body(channel)
-    text = headers.replace("@", f'"{hmac_hex(content)}"').replace("T", '"content-type":"application/json"')
+    text = headers.replace("@", f'"{hmac_hex(content)}"').replace("%T", '"content-type":"application/json"')
 
     def event():
         return json.dumps(gateway_event(channel, content, "@@")).replace('"@@"', text).encode()
@@ -30,36 +30,36 @@ WRONG = f'"{"0" * 64}"'
 
 # A signature that came twice
 
-literal("signature-twice", PLACE, "signature_wrong", f'{{T,"{HMAC}":@,"{HMAC}":@}}', "neither is better than the other, even alike")
-literal("signature-twice-in-two-cases", PLACE, "signature_wrong", f'{{T,"{HMAC}":@,"X-Adobe-Signature":@}}')
-literal("right-signature-first", SAVE, "signature_wrong", f'{{T,"{HMAC}":@,"X-ADOBE-SIGNATURE":{WRONG}}}')
-literal("right-signature-last", SAVE, "signature_wrong", f'{{T,"x-Adobe-signature":{WRONG},"{HMAC}":@}}')
-literal("empty-signature-first", INVOICE, "signature_wrong", f'{{T,"{HMAC}":"","X-Adobe-Signature":@}}')
-literal("signature-three-times", INVOICE, "signature_wrong", f'{{T,"{HMAC}":@,"{HMAC}":@,"{HMAC}":@}}', "two empty ones are not one")
-literal("signature-name-escaped", SHIPMENT, "signature_wrong", '{T,"x-adobe-signature":@,"\\u0078-adobe-signature":@}')
-literal("escaped-name-alone", SHIPMENT, "accepted", '{T,"\\u0058-Adobe\\u002dSignature":@}', "JSON's escapes mean the same")
-literal("rsa-twice-hmac-right", PRODUCT, "accepted", f'{{T,"{HMAC}":@,"{RSA}":"x","{RSA}":"y"}}', "any one is enough")
-literal("hmac-twice-rsa-wrong", PRODUCT, "signature_wrong", f'{{T,"{HMAC}":@,"{HMAC}":@,"{RSA}":"x"}}')
-literal("type-twice", CUSTOMER, "unsupported_media_type", f'{{T,"Content-Type":"application/json","{HMAC}":@}}')
-literal("type-twice-and-contradictory", CUSTOMER, "unsupported_media_type", f'{{T,"Content-Type":"text/xml","{HMAC}":@}}')
+literal("signature-twice", PLACE, "signature_wrong", f'{{%T,"{HMAC}":@,"{HMAC}":@}}', "neither is better than the other, even alike")
+literal("signature-twice-in-two-cases", PLACE, "signature_wrong", f'{{%T,"{HMAC}":@,"X-Adobe-Signature":@}}')
+literal("right-signature-first", SAVE, "signature_wrong", f'{{%T,"{HMAC}":@,"X-ADOBE-SIGNATURE":{WRONG}}}')
+literal("right-signature-last", SAVE, "signature_wrong", f'{{%T,"x-Adobe-signature":{WRONG},"{HMAC}":@}}')
+literal("empty-signature-first", INVOICE, "signature_wrong", f'{{%T,"{HMAC}":"","X-Adobe-Signature":@}}')
+literal("signature-three-times", INVOICE, "signature_wrong", f'{{%T,"{HMAC}":@,"{HMAC}":@,"{HMAC}":@}}', "two empty ones are not one")
+literal("signature-name-escaped", SHIPMENT, "signature_wrong", '{%T,"x-adobe-signature":@,"\\u0078-adobe-signature":@}')
+literal("escaped-name-alone", SHIPMENT, "accepted", '{%T,"\\u0058-Adobe\\u002dSignature":@}', "JSON's escapes mean the same")
+literal("rsa-twice-hmac-right", PRODUCT, "accepted", f'{{%T,"{HMAC}":@,"{RSA}":"x","{RSA}":"y"}}', "any one is enough")
+literal("hmac-twice-rsa-wrong", PRODUCT, "signature_wrong", f'{{%T,"{HMAC}":@,"{HMAC}":@,"{RSA}":"x"}}')
+literal("type-twice", CUSTOMER, "unsupported_media_type", f'{{%T,"Content-Type":"application/json","{HMAC}":@}}')
+literal("type-twice-and-contradictory", CUSTOMER, "unsupported_media_type", f'{{%T,"Content-Type":"text/xml","{HMAC}":@}}')
 literal(
     "coding-twice",
     DELETE,
     "unsupported_media_type",
-    f'{{T,"content-encoding":"identity","Content-Encoding":"identity","{HMAC}":@}}',
+    f'{{%T,"content-encoding":"identity","Content-Encoding":"identity","{HMAC}":@}}',
 )
 literal(
     "request-id-twice",
     DELETE,
     "accepted",
-    f'{{T,"{HMAC}":@,"x-adobe-commerce-request-id":"a","X-Adobe-Commerce-Request-Id":"b"}}',
+    f'{{%T,"{HMAC}":@,"x-adobe-commerce-request-id":"a","X-Adobe-Commerce-Request-Id":"b"}}',
     "no signature covers it, and the log then has none",
 )
 literal(
     "traceparent-twice",
     CART,
     "accepted",
-    f'{{T,"{HMAC}":@,"traceparent":"00-{"4" * 32}-{"2" * 16}-01","Traceparent":"00-{"5" * 32}-{"2" * 16}-01"}}',
+    f'{{%T,"{HMAC}":@,"traceparent":"00-{"4" * 32}-{"2" * 16}-01","Traceparent":"00-{"5" * 32}-{"2" * 16}-01"}}',
 )
 
 # Names that are nearly right
@@ -80,23 +80,23 @@ for spelling, name in {
     "as-a-list": "x-adobe-signature[]",
     "prefixed-http": "HTTP_X_ADOBE_SIGNATURE",
 }.items():
-    literal(f"name-{spelling}", SAVE, "signature_missing", f"{{T,{json.dumps(name)}:@}}")
-literal("name-empty", SAVE, "signature_missing", '{T,"":@}')
+    literal(f"name-{spelling}", SAVE, "signature_missing", f"{{%T,{json.dumps(name)}:@}}")
+literal("name-empty", SAVE, "signature_missing", '{%T,"":@}')
 literal("name-in-capitals", SAVE, "accepted", '{"CONTENT-TYPE":"application/json","X-ADOBE-SIGNATURE":@}', "names have no case")
-literal("wrong-one-under-a-near-name", SAVE, "accepted", f'{{T,"x-adobe-signature ":{WRONG},"x_adobe_signature":{WRONG},"{HMAC}":@}}')
+literal("wrong-one-under-a-near-name", SAVE, "accepted", f'{{%T,"x-adobe-signature ":{WRONG},"x_adobe_signature":{WRONG},"{HMAC}":@}}')
 
 # Values that are no text
 
-literal("signature-null", INVOICE, "not_a_request", f'{{T,"{HMAC}":null}}', "the gateway writes text or nothing")
-literal("signature-number", INVOICE, "not_a_request", f'{{T,"{HMAC}":5}}')
-literal("signature-true", INVOICE, "not_a_request", f'{{T,"{HMAC}":true}}')
-literal("signature-list", INVOICE, "not_a_request", f'{{T,"{HMAC}":[@]}}')
-literal("signature-object", INVOICE, "not_a_request", f'{{T,"{HMAC}":{{"0":@}}}}')
-literal("signature-huge-number", INVOICE, "not_a_request", f'{{T,"{HMAC}":1e999}}')
-literal("signature-half-a-surrogate-pair", INVOICE, "not_a_request", f'{{T,"{HMAC}":"\\ud800"}}', "no header is that")
+literal("signature-null", INVOICE, "not_a_request", f'{{%T,"{HMAC}":null}}', "the gateway writes text or nothing")
+literal("signature-number", INVOICE, "not_a_request", f'{{%T,"{HMAC}":5}}')
+literal("signature-true", INVOICE, "not_a_request", f'{{%T,"{HMAC}":true}}')
+literal("signature-list", INVOICE, "not_a_request", f'{{%T,"{HMAC}":[@]}}')
+literal("signature-object", INVOICE, "not_a_request", f'{{%T,"{HMAC}":{{"0":@}}}}')
+literal("signature-huge-number", INVOICE, "not_a_request", f'{{%T,"{HMAC}":1e999}}')
+literal("signature-half-a-surrogate-pair", INVOICE, "not_a_request", f'{{%T,"{HMAC}":"\\ud800"}}', "no header is that")
 literal("type-null", INVOICE, "not_a_request", f'{{"content-type":null,"{HMAC}":@}}')
-literal("request-id-number", INVOICE, "not_a_request", f'{{T,"{HMAC}":@,"x-adobe-commerce-request-id":7}}')
-literal("unknown-ones-of-any-kind", INVOICE, "accepted", f'{{T,"{HMAC}":@,"a":null,"b":1e999,"c":[[{{}}]],"d":"\\ud800"}}')
+literal("request-id-number", INVOICE, "not_a_request", f'{{%T,"{HMAC}":@,"x-adobe-commerce-request-id":7}}')
+literal("unknown-ones-of-any-kind", INVOICE, "accepted", f'{{%T,"{HMAC}":@,"a":null,"b":1e999,"c":[[{{}}]],"d":"\\ud800"}}')
 literal("null", SHIPMENT, "unsupported_media_type", "null", "no headers, so no type")
 literal("empty", SHIPMENT, "unsupported_media_type", "{}")
 literal("list", SHIPMENT, "not_a_request", "[]")
@@ -216,7 +216,7 @@ CASES += [
     Case("another-of-1-mb", PLACE, lambda: signed(PLACE, body(PLACE), x_a="v" * 1_000_000), "accepted"),
     Case("name-of-1-mb", PLACE, lambda: signed(PLACE, body(PLACE), **{"n" * 1_000_000: "v"}), "accepted"),
 ]
-literal("prototype", PLACE, "accepted", f'{{T,"{HMAC}":@,"__proto__":"v","constructor":"v","toString":"v"}}')
+literal("prototype", PLACE, "accepted", f'{{%T,"{HMAC}":@,"__proto__":"v","constructor":"v","toString":"v"}}')
 
 # Under the roof of payload 1.0
 

@@ -173,7 +173,8 @@ case(
     lambda: body(PLACE, items=[None] * 10_000),
     "invalid",
     at(PLACE, *(f"items/{index}" for index in range(100))),
-    more=9_900,
+    "once no more are listed, the list that is left without an element counts as well",
+    more=9_901,
 )
 case("items-scalar", PLACE, body(PLACE, items=5), "invalid", at(PLACE, "items"))
 case("items-text", PLACE, body(PLACE, items="[]"), "invalid", at(PLACE, "items"), "JSON in JSON")

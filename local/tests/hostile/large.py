@@ -7,10 +7,11 @@ from .case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMEN
 
 CASES = []
 MOST = 6 * 1024 * 1024
+WRONG = 3_000_000
 
 
-def case(name, channel, content, outcome, pointers=(), why="", sign=signed):
-    CASES.append(Case(name, channel, lambda: sign(channel, content()), outcome, pointers, why=why, large=True))
+def case(name, channel, content, outcome, pointers=(), why="", more=0, sign=signed):
+    CASES.append(Case(name, channel, lambda: sign(channel, content()), outcome, pointers, more, why=why, large=True))
 
 
 def filled(channel, unit, before='"', after='"', size=MOST):
@@ -43,14 +44,14 @@ case("backslashes", PRODUCT, lambda: filled(PRODUCT, "\\\\"), "accepted")
 case("emoji", CUSTOMER, lambda: filled(CUSTOMER, "😀"), "accepted")
 case("digits", DELETE, lambda: filled(DELETE, "9", "", "9"), "accepted", why="one number")
 case("members", CUSTOMER, lambda: filled(CUSTOMER, '"a":1,', "{", '"a":1}'), "accepted", why="a million times the same name")
-case("items-each-wrong", PLACE, lambda: filled(PLACE, "0,", "[", "0]").replace('"items"', '"x"').replace('"note"', '"items"'), "invalid", at(PLACE, *(f"items/{index}" for index in range(100))), "a list of violations ends somewhere")
+case("items-each-wrong", PLACE, lambda: php_json(body(PLACE, items="@@")).replace('"@@"', "[" + "0," * WRONG + "0]"), "invalid", at(PLACE, *(f"items/{index}" for index in range(100))), more=WRONG - 98, why="a list of violations ends somewhere")
 case("text-read", PRODUCT, lambda: filled(PRODUCT, r"\u00e9").replace('"note"', '"name"'), "accepted", why="resolved, printed, and as it was")
 case("text-for-a-number", PLACE, lambda: filled(PLACE, "9").replace('"grand_total"', '"x"').replace('"note"', '"grand_total"'), "invalid", at(PLACE, "grand_total"))
 case("whitespace", INVOICE, lambda: " " * MOST, "not_json")
 case("whitespace-around", INVOICE, lambda: " " * (MOST - 1000) + php_json(body(INVOICE)), "accepted")
 case("brackets-left-open", SHIPMENT, lambda: "[" * MOST, "not_json")
 case("brackets-inside-left-open", SHIPMENT, lambda: '{"a":' + "[" * (MOST - 5), "not_json")
-case("brackets-as-many-closed", SHIPMENT, lambda: filled(SHIPMENT, "[", "", "") .replace("[" * 1000, "[" * 500 + "]" * 500), "invalid", ("",), "deep here and there")
+case("brackets-as-many-closed", SHIPMENT, lambda: filled(SHIPMENT, "[" * 500 + "]" * 500 + ",", "[", "1]"), "invalid", ("",), "deep here and there")
 case("braces-left-open", DELETE, lambda: '{"":' * (MOST // 4), "not_json")
 case("quotes", DELETE, lambda: '"' * MOST, "not_json")
 case("bytes-of-no-text", CART, lambda: b"\xff" * MOST, "not_json")
