@@ -43,14 +43,15 @@ def raw_body(made):
 
 def values(thing):
     """Every value of a payload, as text, that is long enough to be told from others."""
-    if isinstance(thing, dict):
-        for value in thing.values():
-            yield from values(value)
-    elif isinstance(thing, list):
-        for value in thing:
-            yield from values(value)
-    elif not isinstance(thing, bool) and len(str(thing)) >= 5:
-        yield str(thing)
+    rest = [thing]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            rest += value.values()
+        elif isinstance(value, list):
+            rest += value
+        elif not isinstance(value, bool) and len(str(value)) >= 5:
+            yield str(value)
 
 
 # What the logs may say, though a payload says it too: names of channels and entities.

@@ -75,6 +75,7 @@ class Shop:
         rest = [value for name, value in line.items() if isinstance(value, str) and not name.endswith(("_id", "timestamp"))]
         assert_nothing_leaks(case.channel, readable(event), pointers, json.dumps(rest, ensure_ascii=False))
         assert invocation.seconds < PATIENCE_SECONDS
+        print("PERF", case.name, len(payload), line["spent_ms"], round(invocation.seconds*1000))
         return len(payload)
 
 
@@ -175,6 +176,7 @@ def test_a_large_request_in_bounded_memory(shop, case):
         before = function.memory_peak()
         size = shop.send(function, case)
         multiple = (function.memory_peak() - before) / size
+    print("MULT", case.name, round(multiple, 2), before)
     shop.multiple = max(shop.multiple, multiple)
     assert multiple <= MEMORY_MULTIPLE_MAX
 

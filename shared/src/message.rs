@@ -1,6 +1,10 @@
 //! What the ERP and CRM side reads: one CloudEvent for each accepted event.
 
-use std::{borrow::Cow, fmt::Write as _, io::Write as _};
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    io::{self, Write as _},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -180,15 +184,38 @@ fn fit(json: String) -> Result<(String, bool), Failure> {
     if json.len() <= BODY_MAX {
         return Ok((json, false));
     }
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(json.as_bytes())
-        .map_err(|_| Failure::Internal)?;
-    let packed =
-        base64_simd::STANDARD.encode_to_string(gzip.finish().map_err(|_| Failure::Internal)?);
-    if packed.len() <= BODY_MAX {
-        Ok((packed, true))
-    } else {
-        Err(Failure::TooLarge)
+    let mut gzip = GzEncoder::new(Limited::new(BODY_MAX / 4 * 3), Compression::fast());
+    let packed = gzip
+        .write_all(json.as_bytes())
+        .and_then(|()| gzip.finish())
+        .map_err(|_| Failure::TooLarge)?;
+    Ok((base64_simd::STANDARD.encode_to_string(packed.bytes), true))
+}
+
+/// Bytes up to a limit, so that what does not fit costs no more than what does.
+struct Limited {
+    bytes: Vec<u8>,
+    max: usize,
+}
+
+impl Limited {
+    fn new(max: usize) -> Self {
+        let bytes = Vec::new();
+        Self { bytes, max }
+    }
+}
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -325,6 +352,14 @@ mod tests {
         let text = base64_simd::STANDARD.encode_to_string(&bytes);
         let body = format!(r#"{{"order":{{"increment_id":"1","a":"{text}"}}}}"#);
         assert_eq!(message(&body, ORIGIN).unwrap_err(), Failure::TooLarge);
+    }
+
+    #[test]
+    fn compression_ends_where_it_can_no_longer_fit() {
+        let mut packed = Limited::new(5);
+        assert!(packed.write_all(b"12345").is_ok());
+        assert!(packed.write_all(b"6").is_err());
+        assert_eq!(packed.bytes, b"12345");
     }
 
     #[test]
