@@ -9,19 +9,25 @@ from contextlib import ExitStack
 import hostile
 import pytest
 from function import Function
-from hostile.case import STATUS, Case, body, signed
+from hostile.case import STATUS, body, signed
 from shop import assert_nothing_leaks
 from stack import ROOT, channels
 
 CORPUS = list(hostile.corpus())
-SMALL = [pytest.param(case, id=f"{theme}-{case.name}") for theme, case in CORPUS if not case.large]
-LARGE = [pytest.param(case, id=f"{theme}-{case.name}") for theme, case in CORPUS if case.large]
+SMALL_ONES = [pytest.param(case, id=f"{theme}-{case.name}") for theme, case in CORPUS if not case.large]
+LARGE_ONES = [pytest.param(case, id=f"{theme}-{case.name}") for theme, case in CORPUS if case.large]
 
 # The shop waits no longer (HOOK_TIMEOUT_MS).
 PATIENCE_SECONDS = 5
 
-# How much memory a request may take beside the process's own, in sizes of its event.
-MEMORY_MULTIPLE_MAX = 12
+# 6 MB keep an unoptimised build busy for a second or two, and much longer where others compile beside it. So the large requests
+# have all the time that there is, and what counts is the function's own.
+LARGE = {"HOOK_TIMEOUT_MS": "30000"}
+
+# How much memory a request may take beside the process's own, in sizes of its event: the event as it arrives, the runtime's copy of
+# it, the body without the gateway's escapes, and the message, which is three sizes more when a SKU is all of it (it stands in the
+# subject, in the contract's entity and in the original). One more is the allocator's.
+MEMORY_MULTIPLE_MAX = 7
 
 # The sentences of answers stand in the code: whatever is not found there was made of a request.
 SOURCE = "".join(path.read_text() for folder in ("shared", "functions") for path in sorted((ROOT / folder).glob("**/src/**/*.rs")))
@@ -43,6 +49,7 @@ class Shop:
         self.accepted = 0
         self.lost = 0
         self.slowest = 0
+        self.slowest_large = 0
         self.multiple = 0
 
     def function(self, case):
@@ -53,10 +60,11 @@ class Shop:
         return self.functions[key]
 
     def fresh(self, case):
-        return Function(case.channel, self.stack.queue(case.channel), **dict(case.environment))
+        environment = LARGE if case.large else dict(case.environment)
+        return Function(case.channel, self.stack.queue(case.channel), **environment)
 
     def send(self, function, case):
-        """Sends the request, checks what must hold of any, and gives the size of the event."""
+        """Sends the request, checks what must hold of any, and gives the size of the event and the seconds of the answer."""
         event = case.event()
         payload = event if isinstance(event, bytes) else json.dumps(event).encode()
         starts = max(function.starts, 1)
@@ -65,7 +73,6 @@ class Shop:
         self.lost += not survived
         self.refused += not case.accepted
         self.accepted += case.accepted
-        self.slowest = max(self.slowest, invocation.seconds)
         assert survived and invocation.answer, invocation.log
         line = the_log_of(case, invocation.log)
         if case.accepted:
@@ -74,9 +81,7 @@ class Shop:
         # Ids are logged on purpose, and a moment looks like any other.
         rest = [value for name, value in line.items() if isinstance(value, str) and not name.endswith(("_id", "timestamp"))]
         assert_nothing_leaks(case.channel, readable(event), pointers, json.dumps(rest, ensure_ascii=False))
-        assert invocation.seconds < PATIENCE_SECONDS
-        print("PERF", case.name, len(payload), line["spent_ms"], round(invocation.seconds*1000))
-        return len(payload)
+        return len(payload), invocation.seconds
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +96,9 @@ def shop(stack, figures):
             "bad requests": shop.refused,
             "accepted oddities": shop.accepted,
             "processes lost": shop.lost,
-            "slowest answer in ms": round(shop.slowest * 1000),
-            "most memory in sizes of the event": round(shop.multiple, 1),
+            "ms for the slowest of the small ones": round(shop.slowest * 1000),
+            "ms of CPU for the slowest of 6 MB": round(shop.slowest_large * 1000),
+            "sizes of the event in memory at most": round(shop.multiple, 1),
         },
     )
 
@@ -163,23 +169,28 @@ def test_every_case_has_a_name_and_an_outcome():
     assert sum(not case.accepted for _, case in CORPUS) >= 330
 
 
-@pytest.mark.parametrize("case", SMALL)
+@pytest.mark.parametrize("case", SMALL_ONES)
 def test_a_hostile_request(shop, case):
-    shop.send(shop.function(case), case)
+    _, seconds = shop.send(shop.function(case), case)
+    shop.slowest = max(shop.slowest, seconds)
+    assert seconds < PATIENCE_SECONDS
 
 
-@pytest.mark.parametrize("case", LARGE)
+@pytest.mark.parametrize("case", LARGE_ONES)
 def test_a_large_request_in_bounded_memory(shop, case):
     with shop.fresh(case) as function:
-        good = Case("good", case.channel, lambda: signed(case.channel, body(case.channel, note=case.name)), "accepted")
-        shop.send(function, good)
-        before = function.memory_peak()
-        size = shop.send(function, case)
-        multiple = (function.memory_peak() - before) / size
-    print("MULT", case.name, round(multiple, 2), before)
+        warm = function.invoke(signed(case.channel, body(case.channel, note=case.name)))
+        shop.queued.add(warm.line["event_id"])
+        memory, busy = function.memory_peak(), function.cpu_seconds()
+        size, _ = shop.send(function, case)
+        multiple = (function.memory_peak() - memory) / size
+        busy = function.cpu_seconds() - busy
     shop.multiple = max(shop.multiple, multiple)
+    shop.slowest_large = max(shop.slowest_large, busy)
     assert multiple <= MEMORY_MULTIPLE_MAX
+    assert busy < PATIENCE_SECONDS
 
 
 def test_only_what_was_accepted_is_queued(shop):
-    assert {message["Attributes"]["MessageDeduplicationId"] for message in take_all(shop.stack)} == shop.queued
+    found = {message["Attributes"]["MessageDeduplicationId"] for message in take_all(shop.stack)}
+    assert found == shop.queued

@@ -28,6 +28,9 @@ const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
 /// A message group's id may have this many characters.
 const GROUP_CHARS_MAX: usize = 128;
 
+/// About what a message has beside the original: what CloudEvents asks for, and the contract's fields.
+const HEAD_BYTES: usize = 2 * 1024;
+
 /// Content type of an uncompressed message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
@@ -80,7 +83,10 @@ impl Message {
                     .then_some((event.original, &event.related)),
             },
         };
-        let json = serde_json::to_string(&cloud_event).map_err(|_| Failure::Internal)?;
+        // Growing a large text would take twice its memory: nearly all of it is the original.
+        let mut json = Vec::with_capacity(event.original.get().len() + HEAD_BYTES);
+        serde_json::to_writer(&mut json, &cloud_event).map_err(|_| Failure::Internal)?;
+        let json = String::from_utf8(json).map_err(|_| Failure::Internal)?;
         let (body, compressed) = fit(without_noncharacters(json))?;
         let group = event
             .entity

@@ -264,5 +264,5 @@ case("100000-times-the-same-at-the-top", CUSTOMER, lambda: "{" + '"data":{},' * 
 case("100000-in-the-entity", INVOICE, lambda: body(INVOICE, **{f"k{i}": 1 for i in range(100_000)}), why="unknown keys are normal and many")
 case("100000-times-a-field", INVOICE, lambda: '{"invoice":{' + '"state":2,' * 100_000 + '"grand_total":1}}', "invalid", ("/invoice/state",))
 case("100000-below-the-entity", INVOICE, lambda: body(INVOICE, note={f"k{i}": i for i in range(100_000)}))
-case("100000-addresses", PLACE, lambda: body(PLACE, addresses=[{"address_type": "billing"}] * 100_000))
-case("keyed-100000-in-data", CART, lambda: {"data": [body(CART)] * 10_000}, "invalid", ("/data",), "a list of events")
+case("10000-addresses", PLACE, lambda: body(PLACE, addresses=[{"address_type": "billing"}] * 10_000))
+case("list-of-events-in-data", CART, lambda: {"data": [body(CART)] * 10_000}, "invalid", ("/data",))
