@@ -3,7 +3,23 @@ each name once; what else comes is nobody's business."""
 
 import json
 
-from .case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT, Case, b64, body, gateway_event, hmac_hex, php_json, signed
+from .case import (
+    CART,
+    CUSTOMER,
+    DELETE,
+    INVOICE,
+    PLACE,
+    PRODUCT,
+    SAVE,
+    SHIPMENT,
+    Case,
+    b64,
+    body,
+    gateway_event,
+    hmac_hex,
+    php_json,
+    signed,
+)
 
 CASES = []
 
@@ -30,12 +46,16 @@ WRONG = f'"{"0" * 64}"'
 
 # A signature that came twice
 
-literal("signature-twice", PLACE, "signature_wrong", f'{{%T,"{HMAC}":@,"{HMAC}":@}}', "neither is better than the other, even alike")
+literal(
+    "signature-twice", PLACE, "signature_wrong", f'{{%T,"{HMAC}":@,"{HMAC}":@}}', "neither is better than the other, even alike"
+)
 literal("signature-twice-in-two-cases", PLACE, "signature_wrong", f'{{%T,"{HMAC}":@,"X-Adobe-Signature":@}}')
 literal("right-signature-first", SAVE, "signature_wrong", f'{{%T,"{HMAC}":@,"X-ADOBE-SIGNATURE":{WRONG}}}')
 literal("right-signature-last", SAVE, "signature_wrong", f'{{%T,"x-Adobe-signature":{WRONG},"{HMAC}":@}}')
 literal("empty-signature-first", INVOICE, "signature_wrong", f'{{%T,"{HMAC}":"","X-Adobe-Signature":@}}')
-literal("signature-three-times", INVOICE, "signature_wrong", f'{{%T,"{HMAC}":@,"{HMAC}":@,"{HMAC}":@}}', "two empty ones are not one")
+literal(
+    "signature-three-times", INVOICE, "signature_wrong", f'{{%T,"{HMAC}":@,"{HMAC}":@,"{HMAC}":@}}', "two empty ones are not one"
+)
 literal("signature-name-escaped", SHIPMENT, "signature_wrong", '{%T,"x-adobe-signature":@,"\\u0078-adobe-signature":@}')
 literal("escaped-name-alone", SHIPMENT, "accepted", '{%T,"\\u0058-Adobe\\u002dSignature":@}', "JSON's escapes mean the same")
 literal("rsa-twice-hmac-right", PRODUCT, "accepted", f'{{%T,"{HMAC}":@,"{RSA}":"x","{RSA}":"y"}}', "any one is enough")
@@ -83,7 +103,9 @@ for spelling, name in {
     literal(f"name-{spelling}", SAVE, "signature_missing", f"{{%T,{json.dumps(name)}:@}}")
 literal("name-empty", SAVE, "signature_missing", '{%T,"":@}')
 literal("name-in-capitals", SAVE, "accepted", '{"CONTENT-TYPE":"application/json","X-ADOBE-SIGNATURE":@}', "names have no case")
-literal("wrong-one-under-a-near-name", SAVE, "accepted", f'{{%T,"x-adobe-signature ":{WRONG},"x_adobe_signature":{WRONG},"{HMAC}":@}}')
+literal(
+    "wrong-one-under-a-near-name", SAVE, "accepted", f'{{%T,"x-adobe-signature ":{WRONG},"x_adobe_signature":{WRONG},"{HMAC}":@}}'
+)
 
 # Values that are no text
 
@@ -273,7 +295,9 @@ for name, identity in {
     "129-characters": "a" * 129,
     "emoji": "😀",
 }.items():
-    CASES.append(Case(f"request-ids-{name}", PRODUCT, lambda identity=identity: with_ids(identity, identity), "accepted", why="not logged"))
+    CASES.append(
+        Case(f"request-ids-{name}", PRODUCT, lambda identity=identity: with_ids(identity, identity), "accepted", why="not logged")
+    )
 CASES.append(Case("request-ids-128-characters", PRODUCT, lambda: with_ids("a" * 128, "b" * 128), "accepted", why="logged"))
 
 

@@ -1,7 +1,7 @@
 """Names that are given twice, that are not what they look like, that are very many or very deep. Where two readers of one body could
 see two events, it is refused; what nobody here reads travels as it was written."""
 
-from .case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT, Case, at, body, entity, key, php_json, signed
+from .case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT, Case, at, body, entity, php_json, signed
 
 CASES = []
 
@@ -41,7 +41,11 @@ for name, content, pointers in [
     ("field-escaped", in_data(SAVE, f'"order":{ORDER[:-1]},"\\u0073tate":"closed"}}'), ("/data/order/state",)),
     ("field-and-null", in_data(SAVE, f'"order":{ORDER[:-1]},"state":null}}'), ("/data/order/state",)),
     ("field-three-times", in_data(SAVE, f'"order":{ORDER[:-1]},"state":"a","state":"b"}}'), ("/data/order/state",)),
-    ("field-of-an-item", in_data(SAVE, f'"order":{ORDER[:-1]},"items":[{{"sku":"A","sku":"B"}}]}}'), ("/data/order/items/0/sku",)),
+    (
+        "field-of-an-item",
+        in_data(SAVE, f'"order":{ORDER[:-1]},"items":[{{"sku":"A","sku":"B"}}]}}'),
+        ("/data/order/items/0/sku",),
+    ),
     ("items", in_data(SAVE, f'"order":{ORDER[:-1]},"items":[],"items":{{}}}}'), ("/data/order/items",)),
     ("event", f'{{"event":"observer.{SAVE}","event":"observer.{SAVE}","order":{ORDER}}}', ("/event",)),
     ("event-id", f'{{"event_id":"{"1" * 32}","event_id":"{"2" * 32}","order":{ORDER}}}', ("/event_id",)),
@@ -61,7 +65,7 @@ case(
 case("twice-unread-field", SAVE, in_data(SAVE, f'"order":{ORDER[:-1]},"note":1,"note":2}}'), why="travels as it was written")
 case("twice-unread-field-below", SAVE, in_data(SAVE, f'"order":{ORDER[:-1]},"a":{{"b":1,"b":2}}}}'))
 case("twice-but-for-case", SAVE, in_data(SAVE, f'"order":{ORDER[:-1]},"State":"x","STATE":"y"}}'), why="three different names")
-case("twice-but-for-normal-form", SAVE, in_data(SAVE, '"order":%s,"\u00e9":1,"e\u0301":2' % ORDER))
+case("twice-but-for-normal-form", SAVE, in_data(SAVE, f'"order":{ORDER},"\u00e9":1,"e\u0301":2'))
 
 # Names with a meaning elsewhere
 
@@ -94,10 +98,20 @@ for name, member in {
     "number": "0",
     "xml": "<a>",
 }.items():
-    case(f"named-{name}", PRODUCT, {"data": {"product": entity(PRODUCT, **{member: {"a": 1}}), member: [1]}}, why="a name is a name")
+    case(
+        f"named-{name}",
+        PRODUCT,
+        {"data": {"product": entity(PRODUCT, **{member: {"a": 1}}), member: [1]}},
+        why="a name is a name",
+    )
 case("named-with-10000-letters", PRODUCT, {"data": {"product": entity(PRODUCT, **{"k" * 10_000: 1}), "k" * 10_000: 1}})
 case("named-with-1000000-letters", PRODUCT, lambda: body(PRODUCT, **{"k" * 1_000_000: 1}))
-case("named-with-half-a-pair-unread", PRODUCT, '{"product":%s,"a":{"\\ud800":1}}' % text(PRODUCT), why="travels as it was written")
+case(
+    "named-with-half-a-pair-unread",
+    PRODUCT,
+    f'{{"product":{text(PRODUCT)},"a":{{"\\ud800":1}}}}',
+    why="travels as it was written",
+)
 case(
     "named-with-half-a-pair",
     PRODUCT,
@@ -106,16 +120,51 @@ case(
     at(PRODUCT, ""),
     "no reader of texts can hold the name",
 )
-case("named-with-half-a-pair-at-the-top", PRODUCT, '{"product":%s,"\\ud800":1}' % text(PRODUCT), "not_json")
+case("named-with-half-a-pair-at-the-top", PRODUCT, f'{{"product":{text(PRODUCT)},"\\ud800":1}}', "not_json")
 case("named-with-half-a-pair-in-data", PRODUCT, in_data(PRODUCT, f'"product":{text(PRODUCT)},"\\ud800":1'), "invalid", ("/data",))
-case("field-in-capitals", DELETE, {"customer": {"ENTITY_ID": 1, "Email": "zoe@shop.example"}}, "invalid", ("/customer/entity_id", "/customer/email"))
-case("field-after-a-space", DELETE, {"customer": {" entity_id": 1, "email": "zoe@shop.example"}}, "invalid", ("/customer/entity_id",))
+case(
+    "field-in-capitals",
+    DELETE,
+    {"customer": {"ENTITY_ID": 1, "Email": "zoe@shop.example"}},
+    "invalid",
+    ("/customer/entity_id", "/customer/email"),
+)
+case(
+    "field-after-a-space",
+    DELETE,
+    {"customer": {" entity_id": 1, "email": "zoe@shop.example"}},
+    "invalid",
+    ("/customer/entity_id",),
+)
 case("field-in-camels", DELETE, {"customer": {"entityId": 1, "email": "zoe@shop.example"}}, "invalid", ("/customer/entity_id",))
-case("field-with-a-lookalike", DELETE, {"customer": {"еntity_id": 1, "email": "zoe@shop.example"}}, "invalid", ("/customer/entity_id",))
+case(
+    "field-with-a-lookalike",
+    DELETE,
+    {"customer": {"еntity_id": 1, "email": "zoe@shop.example"}},
+    "invalid",
+    ("/customer/entity_id",),
+)
 case("field-and-nul", DELETE, {"customer": {"entity_id\0": 1, "email": "zoe@shop.example"}}, "invalid", ("/customer/entity_id",))
-case("field-as-a-path", DELETE, {"customer": {"customer/entity_id": 1, "email": "zoe@shop.example"}}, "invalid", ("/customer/entity_id",))
-case("ids-of-a-customer-differ", DELETE, {"customer": {"id": 1, "entity_id": 2, "email": "zoe@shop.example"}}, why="entity_id is the spec's")
-case("id-of-a-customer-wrong-beside-a-right-one", DELETE, {"customer": {"id": "x", "entity_id": 2, "email": "zoe@shop.example"}}, "invalid", ("/customer/id",))
+case(
+    "field-as-a-path",
+    DELETE,
+    {"customer": {"customer/entity_id": 1, "email": "zoe@shop.example"}},
+    "invalid",
+    ("/customer/entity_id",),
+)
+case(
+    "ids-of-a-customer-differ",
+    DELETE,
+    {"customer": {"id": 1, "entity_id": 2, "email": "zoe@shop.example"}},
+    why="entity_id is the spec's",
+)
+case(
+    "id-of-a-customer-wrong-beside-a-right-one",
+    DELETE,
+    {"customer": {"id": "x", "entity_id": 2, "email": "zoe@shop.example"}},
+    "invalid",
+    ("/customer/id",),
+)
 
 # Lists that are keyed
 
@@ -147,17 +196,53 @@ for name, item in {
     "line-break": "5\n",
     "length": "length",
 }.items():
-    case(f"keyed-by-{name}", PLACE, body(PLACE, items={item: ITEM}), "invalid", at(PLACE, "items"), "what is no id never comes back in a pointer")
-case("keyed-half-by-names", PLACE, body(PLACE, items={"5": {"sku": "A"}, "zoe": ITEM}), "invalid", at(PLACE, "items/5/qty_ordered", "items"))
-case("keyed-by-ids-with-a-bad-one-below", PLACE, body(PLACE, items={"998": {**ITEM, "price": "x"}}), "invalid", at(PLACE, "items/998/price"))
+    case(
+        f"keyed-by-{name}",
+        PLACE,
+        body(PLACE, items={item: ITEM}),
+        "invalid",
+        at(PLACE, "items"),
+        "what is no id never comes back in a pointer",
+    )
+case(
+    "keyed-half-by-names",
+    PLACE,
+    body(PLACE, items={"5": {"sku": "A"}, "zoe": ITEM}),
+    "invalid",
+    at(PLACE, "items/5/qty_ordered", "items"),
+)
+case(
+    "keyed-by-ids-with-a-bad-one-below",
+    PLACE,
+    body(PLACE, items={"998": {**ITEM, "price": "x"}}),
+    "invalid",
+    at(PLACE, "items/998/price"),
+)
 case("keyed-addresses-by-type", PLACE, body(PLACE, addresses={"billing": {"city": "Bend"}}), "invalid", at(PLACE, "addresses"))
-case("keyed-tracks-by-number", SHIPMENT, body(SHIPMENT, tracks={"1Z999AA10123456784": {"title": "x"}}), "invalid", at(SHIPMENT, "tracks"))
+case(
+    "keyed-tracks-by-number",
+    SHIPMENT,
+    body(SHIPMENT, tracks={"1Z999AA10123456784": {"title": "x"}}),
+    "invalid",
+    at(SHIPMENT, "tracks"),
+)
 case("keyed-by-0", PLACE, body(PLACE, items={"0": ITEM}))
 case("keyed-by-the-last-u64", PLACE, body(PLACE, items={"18446744073709551615": ITEM}))
-case("keyed-by-the-same-twice", PLACE, php_json(body(PLACE, items={"5": ITEM})).replace('"items":{', '"items":{"5":{"sku":"B","qty_ordered":2},'), why="two lines; none is lost")
+case(
+    "keyed-by-the-same-twice",
+    PLACE,
+    php_json(body(PLACE, items={"5": ITEM})).replace('"items":{', '"items":{"5":{"sku":"B","qty_ordered":2},'),
+    why="two lines; none is lost",
+)
 case("keyed-backwards", PLACE, body(PLACE, items={"9": ITEM, "1": ITEM}))
 case("keyed-by-10000", PLACE, lambda: body(PLACE, items={str(id): ITEM for id in range(10_000)}))
-case("keyed-by-10000-names", PLACE, lambda: body(PLACE, items={f"n{id}": ITEM for id in range(10_000)}), "invalid", at(PLACE, "items"))
+case(
+    "keyed-by-10000-names",
+    PLACE,
+    lambda: body(PLACE, items={f"n{id}": ITEM for id in range(10_000)}),
+    "invalid",
+    at(PLACE, "items"),
+)
 case(
     "keyed-by-10000-each-bad",
     PLACE,
@@ -209,7 +294,7 @@ def nest(levels, kind):
 def deep(levels, kind, place):
     """A good body that has so many levels in all, at this place."""
     content = {
-        "unread": lambda: in_data(SAVE, f'"order":{ORDER[:-1]},"a":{nest(levels - 3, kind)}}}'),  # noqa: E731
+        "unread": lambda: in_data(SAVE, f'"order":{ORDER[:-1]},"a":{nest(levels - 3, kind)}}}'),
         "argument": lambda: in_data(SAVE, f'"order":{ORDER},"a":{nest(levels - 2, kind)}'),
         "top": lambda: f'{{"order":{ORDER},"a":{nest(levels - 1, kind)}}}',
         "subject": lambda: f'{{"subject":{nest(levels - 1, kind)},"order":{ORDER}}}',
@@ -223,7 +308,14 @@ def deep(levels, kind, place):
     return content[place]()
 
 
-for place, kind in [("unread", "lists"), ("unread", "objects"), ("unread", "both"), ("argument", "objects"), ("top", "both"), ("subject", "lists")]:
+for place, kind in [
+    ("unread", "lists"),
+    ("unread", "objects"),
+    ("unread", "both"),
+    ("argument", "objects"),
+    ("top", "both"),
+    ("subject", "lists"),
+]:
     for levels in (LEVELS - 1, LEVELS):
         case(f"deep-{levels}-{place}-{kind}", SAVE, lambda levels=levels, kind=kind, place=place: deep(levels, kind, place))
     for levels in (LEVELS + 1, 100_000):
@@ -259,10 +351,27 @@ case("65-at-the-top", CUSTOMER, {**body(CUSTOMER), **{f"k{i}": 1 for i in range(
 case("100000-at-the-top", CUSTOMER, lambda: {**body(CUSTOMER), **{f"k{i}": 1 for i in range(100_000)}}, "invalid", ("",))
 case("64-in-data", CUSTOMER, {"data": {**body(CUSTOMER)["data"], **{f"k{i}": 1 for i in range(63)}}})
 case("65-in-data", CUSTOMER, {"data": {**body(CUSTOMER)["data"], **{f"k{i}": 1 for i in range(64)}}}, "invalid", ("/data",))
-case("100000-in-data", CUSTOMER, lambda: {"data": {**{f"k{i}": 1 for i in range(100_000)}, **body(CUSTOMER)["data"]}}, "invalid", ("/data",))
+case(
+    "100000-in-data",
+    CUSTOMER,
+    lambda: {"data": {**{f"k{i}": 1 for i in range(100_000)}, **body(CUSTOMER)["data"]}},
+    "invalid",
+    ("/data",),
+)
 case("100000-times-the-same-at-the-top", CUSTOMER, lambda: "{" + '"data":{},' * 100_000 + '"a":1}', "invalid", ("",))
-case("100000-in-the-entity", INVOICE, lambda: body(INVOICE, **{f"k{i}": 1 for i in range(100_000)}), why="unknown keys are normal and many")
-case("100000-times-a-field", INVOICE, lambda: '{"invoice":{' + '"state":2,' * 100_000 + '"grand_total":1}}', "invalid", ("/invoice/state",))
+case(
+    "100000-in-the-entity",
+    INVOICE,
+    lambda: body(INVOICE, **{f"k{i}": 1 for i in range(100_000)}),
+    why="unknown keys are normal and many",
+)
+case(
+    "100000-times-a-field",
+    INVOICE,
+    lambda: '{"invoice":{' + '"state":2,' * 100_000 + '"grand_total":1}}',
+    "invalid",
+    ("/invoice/state",),
+)
 case("100000-below-the-entity", INVOICE, lambda: body(INVOICE, note={f"k{i}": i for i in range(100_000)}))
 case("10000-addresses", PLACE, lambda: body(PLACE, addresses=[{"address_type": "billing"}] * 10_000))
 case("list-of-events-in-data", CART, lambda: {"data": [body(CART)] * 10_000}, "invalid", ("/data",))

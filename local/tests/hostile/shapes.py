@@ -58,12 +58,20 @@ called("star", PRODUCT, event="observer.*")
 called("regex", PRODUCT, event=".*")
 called("path", PRODUCT, event="observer.../catalog_product_save_after")
 called("null", CART, "accepted", event=None, eventName=None, why="a name that is missing is no error")
-called("twice-alike", CART, "accepted", event="checkout_cart_product_add_after", eventName="observer.checkout_cart_product_add_after")
+called(
+    "twice-alike", CART, "accepted", event="checkout_cart_product_add_after", eventName="observer.checkout_cart_product_add_after"
+)
 called("right-and-null", CART, "accepted", event="checkout_cart_product_add_after", eventName=None)
 called("another-in-another-case", CART, "accepted", Event="observer.other", event_name="other", why="those are other names")
-case("called-another-by-an-escaped-key", CART, b'{"\\u0065vent":"observer.other","quote_item":{"sku":"A","qty":1}}', "wrong_event")
+case(
+    "called-another-by-an-escaped-key", CART, b'{"\\u0065vent":"observer.other","quote_item":{"sku":"A","qty":1}}', "wrong_event"
+)
 case("called-another-in-data", CART, {"data": {**body(CART)["data"], "event": "observer.other"}}, why="an argument of that name")
-case("called-by-an-escaped-name", CART, b'{"event":"\\u006fbserver.checkout_cart_product_add_after","quote_item":{"sku":"B","qty":1}}')
+case(
+    "called-by-an-escaped-name",
+    CART,
+    b'{"event":"\\u006fbserver.checkout_cart_product_add_after","quote_item":{"sku":"B","qty":1}}',
+)
 case("called-another-and-invalid", CART, {"event": "observer.other", "quote_item": {}}, "wrong_event", why="the name comes first")
 
 # Where the entity stands
@@ -85,7 +93,13 @@ case("data-in-capitals", PLACE, {"Data": body(PLACE)["data"]}, "invalid", ("/dat
 case("entity-null", SAVE, {"data": {"order": None}}, "invalid", ("/data/order",))
 case("entity-empty-list", SAVE, {"data": {"order": []}}, "invalid", ("/data/order",))
 case("entity-empty-list-with-blanks", SAVE, b'{"data":{"order":[ \r\n ]}}', "invalid", ("/data/order",))
-case("entity-empty-object", SAVE, {"data": {"order": {}}}, "invalid", ("/data/order/entity_id", "/data/order/increment_id", "/data/order/state"))
+case(
+    "entity-empty-object",
+    SAVE,
+    {"data": {"order": {}}},
+    "invalid",
+    ("/data/order/entity_id", "/data/order/increment_id", "/data/order/state"),
+)
 case("entity-list", SAVE, {"data": {"order": [entity(SAVE)]}}, "invalid", ("/data/order",))
 case("entity-list-of-null", SAVE, {"order": [None]}, "invalid", ("/order",))
 case("entity-text", SAVE, {"data": {"order": "000000777"}}, "invalid", ("/data/order",))
@@ -98,7 +112,13 @@ case("entity-1e999", SAVE, b'{"data":{"order":1e999}}', "invalid", ("/data/order
 case("entity-400-digits", SAVE, b'{"order":' + b"9" * 400 + b"}", "invalid", ("/order",))
 case("entity-true", SAVE, {"data": {"order": True}}, "invalid", ("/data/order",))
 case("entity-false", SAVE, {"data": {"order": False}}, "invalid", ("/data/order",))
-case("entity-in-itself", SAVE, {"order": {"order": entity(SAVE)}}, "invalid", ("/order/entity_id", "/order/increment_id", "/order/state"))
+case(
+    "entity-in-itself",
+    SAVE,
+    {"order": {"order": entity(SAVE)}},
+    "invalid",
+    ("/order/entity_id", "/order/increment_id", "/order/state"),
+)
 case("entity-in-the-plural", SAVE, {"orders": [entity(SAVE)]}, "invalid", ("/data/order",))
 case("entity-in-capitals", SAVE, {"data": {"Order": entity(SAVE)}}, "invalid", ("/data/order",))
 case("entity-of-another-channel", SAVE, body(INVOICE), "invalid", ("/data/order",))
@@ -107,22 +127,56 @@ case("entity-under-payload", SAVE, {"payload": body(SAVE)["data"]}, "invalid", (
 case("entity-without-a-name", SAVE, entity(SAVE), "invalid", ("/data/order",))
 case("entity-without-a-name-in-data", SAVE, {"data": entity(SAVE)}, "invalid", ("/data/order",))
 case("entity-of-a-cloud-event", SAVE, {"specversion": "1.0", "type": "order", "data": entity(SAVE)}, "invalid", ("/data/order",))
-case("entity-in-both-places", INVOICE, {**body(INVOICE), **bare(INVOICE, state="1")}, why="data comes first, the other is kept beside it")
-case("entity-bad-in-data-good-at-the-top", INVOICE, {"data": {"invoice": {"state": 2}}, **bare(INVOICE)}, "invalid", ("/data/invoice/grand_total",))
+case(
+    "entity-in-both-places",
+    INVOICE,
+    {**body(INVOICE), **bare(INVOICE, state="1")},
+    why="data comes first, the other is kept beside it",
+)
+case(
+    "entity-bad-in-data-good-at-the-top",
+    INVOICE,
+    {"data": {"invoice": {"state": 2}}, **bare(INVOICE)},
+    "invalid",
+    ("/data/invoice/grand_total",),
+)
 case("entity-wrong-in-data-good-at-the-top", INVOICE, {"data": {"invoice": 5}, **bare(INVOICE)}, "invalid", ("/data/invoice",))
 case("entity-null-in-data-good-at-the-top", INVOICE, {"data": {"invoice": None}, **bare(INVOICE, note="null in data")})
 case("copy-alike", SAVE, {"data": {"order": entity(SAVE), "data_object": entity(SAVE)}})
 case("copy-different", SAVE, {"data": {"order": entity(SAVE), "data_object": entity(SAVE, state="new")}}, why="kept beside it")
 case("copy-that-is-none", SAVE, {"data": {"order": entity(SAVE), "data_object": 7}})
 case("copy-alone", SAVE, {"data": {"data_object": entity(SAVE)}})
-case("copy-bad", SAVE, {"data": {"data_object": {"entity_id": 1}}}, "invalid", ("/data/data_object/increment_id", "/data/data_object/state"))
+case(
+    "copy-bad",
+    SAVE,
+    {"data": {"data_object": {"entity_id": 1}}},
+    "invalid",
+    ("/data/data_object/increment_id", "/data/data_object/state"),
+)
 case("copy-at-the-top", SAVE, {"data_object": entity(SAVE)}, "invalid", ("/data/order",), "the shop has it under data only")
 case("copy-good-entity-bad", SAVE, {"data": {"order": "x", "data_object": entity(SAVE)}}, "invalid", ("/data/order",))
-case("customer-by-both-names", CUSTOMER, {"data": {"customer": {"id": 1}, **body(CUSTOMER)["data"]}}, why="the other is kept beside it")
-case("customer-before-alone", CUSTOMER, {"data": {"orig_customer_data_object": entity(CUSTOMER)}}, "invalid", ("/data/customer_data_object",))
+case(
+    "customer-by-both-names",
+    CUSTOMER,
+    {"data": {"customer": {"id": 1}, **body(CUSTOMER)["data"]}},
+    why="the other is kept beside it",
+)
+case(
+    "customer-before-alone",
+    CUSTOMER,
+    {"data": {"orig_customer_data_object": entity(CUSTOMER)}},
+    "invalid",
+    ("/data/customer_data_object",),
+)
 case("customer-before-bad", CUSTOMER, {"data": {**body(CUSTOMER)["data"], "orig_customer_data_object": "x"}})
 case("bare-of-another-event", SAVE, {"order": {**entity(PLACE)}}, "invalid", ("/order/entity_id", "/order/state"))
-case("envelope-of-names-only", CART, {"merchant_id": "m", "environment_id": "e", "event": f"observer.{CART}"}, "invalid", ("/data/quote_item",))
+case(
+    "envelope-of-names-only",
+    CART,
+    {"merchant_id": "m", "environment_id": "e", "event": f"observer.{CART}"},
+    "invalid",
+    ("/data/quote_item",),
+)
 
 # The envelope
 
@@ -158,11 +212,17 @@ for name, identity in {
     "ulid": "01ARZ3NDEKTSV4RRFFQ69G5FAV",
     "word": "latest",
     "path": "../../etc/passwd",
-    "injection": "x\"}\n{\"message\":\"answered\"}",
+    "injection": 'x"}\n{"message":"answered"}',
     "10-kb": UUID * 300,
 }.items():
     envelope(f"id-{name}", PRODUCT, "invalid", event_id=identity)
-for name, identity in {"number": 7, "true": True, "list": [f"{UUID}05"], "object": {"uuid": f"{UUID}05"}, "empty-list": []}.items():
+for name, identity in {
+    "number": 7,
+    "true": True,
+    "list": [f"{UUID}05"],
+    "object": {"uuid": f"{UUID}05"},
+    "empty-list": [],
+}.items():
     envelope(f"id-{name}", PRODUCT, "invalid", event_id=identity)
 envelope("merchant-number", DELETE, "invalid", merchant_id=7)
 envelope("merchant-list", DELETE, "invalid", merchant_id=["m"])

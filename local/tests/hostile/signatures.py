@@ -127,7 +127,12 @@ def with_base64_of(wanted):
 
 
 CONTENT_URLSAFE, VALUE = with_base64_of("+/")
-by_hmac("base64url", VALUE.replace("+", "-").replace("/", "_"), content=CONTENT_URLSAFE, why="the contract's alphabet is the standard one")
+by_hmac(
+    "base64url",
+    VALUE.replace("+", "-").replace("/", "_"),
+    content=CONTENT_URLSAFE,
+    why="the contract's alphabet is the standard one",
+)
 by_hmac("base64-percent-encoded", VALUE.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"), content=CONTENT_URLSAFE)
 by_hmac("base64-plus-as-space", VALUE.replace("+", " ").replace("/", " "), content=CONTENT_URLSAFE)
 by_hmac(
@@ -175,14 +180,17 @@ by_hmac("the-secret-itself", SECRET)
 by_hmac("wrong-for-a-body-of-nothing", "0" * 64, content="")
 by_hmac("wrong-for-a-body-that-is-no-json", "0" * 64, content="{", why="nothing unverified is read")
 by_hmac("wrong-for-another-event", "0" * 64, content='{"event":"observer.other"}', channel=SAVE, why="nothing unverified is read")
-by_hmac("wrong-for-fields-missing", "0" * 64, content='{"data":{"customer":{}}}', channel=DELETE, why="nothing unverified is read")
+by_hmac(
+    "wrong-for-fields-missing", "0" * 64, content='{"data":{"customer":{}}}', channel=DELETE, why="nothing unverified is read"
+)
 
 
 # RSA
 
 
-def rsa_sign(content=b64(RAW), pad=None, digest=None, private=KEY):
-    return b64(private.sign(raw(content), pad or padding.PKCS1v15(), digest or hashes.SHA256()))
+def rsa_sign(content=None, pad=None, digest=None, private=KEY):
+    """A signature of this, or rightly of the body's base64 text."""
+    return b64(private.sign(raw(content or b64(RAW)), pad or padding.PKCS1v15(), digest or hashes.SHA256()))
 
 
 def rsa_of_block(block):
@@ -244,7 +252,9 @@ by_rsa("block-filled-with-zeros", rsa_of_block(block(fill=b"\0")))
 by_rsa("block-with-short-padding", rsa_of_block(block(garbage=b"\0" * 180)), why="Bleichenbacher's: garbage after the digest")
 by_rsa("block-with-garbage-before", rsa_of_block(block(info=b"\xaa" * 100 + b"\0" + INFO + HASH)))
 by_rsa("block-without-algorithm", rsa_of_block(block(info=HASH)))
-by_rsa("block-without-null-parameters", rsa_of_block(block(info=bytes.fromhex("302f300b0609608648016503040201") + b"\4\x20" + HASH)))
+by_rsa(
+    "block-without-null-parameters", rsa_of_block(block(info=bytes.fromhex("302f300b0609608648016503040201") + b"\4\x20" + HASH))
+)
 by_rsa("block-with-the-algorithm-sha1", rsa_of_block(block(info=bytes.fromhex("3021300906052b0e03021a05000414") + HASH[:20])))
 by_rsa("block-with-long-lengths", rsa_of_block(block(info=b"\x30\x81\x31" + INFO[2:] + HASH)), why="BER where DER is due")
 by_rsa("hex", SIGNATURE.hex())
@@ -312,5 +322,12 @@ case(
     environment=(("SIGNATURE_SCHEMES", "accept-unsigned"),),
 )
 CASES.append(
-    Case("right-but-for-another-route", SAVE, lambda: signed(SAVE, RAW), "invalid", ("/order/entity_id", "/order/state"), why="a replay")
+    Case(
+        "right-but-for-another-route",
+        SAVE,
+        lambda: signed(SAVE, RAW),
+        "invalid",
+        ("/order/entity_id", "/order/state"),
+        why="a replay",
+    )
 )

