@@ -7,6 +7,7 @@ process can be looked at, starved and killed.
 import contextlib
 import http.server
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -139,6 +140,12 @@ class Function:
         """The most memory that the process has had so far, in bytes."""
         with open(f"/proc/{self.process.pid}/status") as status:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+
+    def cpu_seconds(self):
+        """How long the process has kept a processor busy so far."""
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Pending:

@@ -274,16 +274,18 @@ class Stack:
         return self.outputs[f"{properties['Environment']['Variables']['QUEUE_URL']['Ref']}Url"]
 
     def messages(self, queue):
-        """Takes all messages out of a queue."""
+        """Takes all messages out of a queue, and reads them."""
+        return [readable(message) for message in self.take(queue)]
+
+    def take(self, queue):
+        """Takes all messages out of a queue, as SQS gives them."""
         sqs = self.client("sqs")
-        taken = []
         while batch := sqs.receive_message(
             QueueUrl=queue, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         ).get("Messages"):
             for message in batch:
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-                taken.append(readable(message))
-        return taken
+                yield message
 
 
 def readable(message):

@@ -62,7 +62,8 @@ class Audit:
         self.secrets |= {line for line in (folder / "public-key.pem").read_text().splitlines() if "KEY" not in line}
 
     def saw(self, request, answer, log):
-        """One invocation: what came, what was answered (as the function did, or None), and what was logged."""
+        """One invocation: what came, what was answered (as the function did, or None), and what was logged. Requests that are bytes
+        are those of hostile/, which say our own words on purpose: test_hostile.py looks at each, and more closely."""
         self.requests += 1
         self.lines += log.splitlines()
         if isinstance(request, dict):

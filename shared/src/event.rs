@@ -20,6 +20,13 @@ use crate::{
 /// Neither the envelope nor its `data` may have more members than this. A shop sends fewer than ten.
 pub const MEMBERS_MAX: usize = 64;
 
+/// A body may be nested this deep, its outermost object being the first level. A shop's has ten levels or so; of those who read
+/// the queues, some give up and some fall over when there are many more.
+pub const LEVELS_MAX: usize = 128;
+
+/// The copy of the entity that some events carry in their `data`.
+const COPY: &str = "data_object";
+
 /// What the shop writes around an event's arguments.
 pub(crate) const ENVELOPE: [&str; 8] = [
     "merchant_id",
@@ -58,23 +65,42 @@ impl<'a, E: Entity> Event<'a, E> {
         body: &'a Verified<'_>,
         shop_request_id: &str,
     ) -> Result<Self, Failure> {
-        let mut top = members(body.json()?).ok_or(Failure::NotJson)?;
+        let json = body.json()?;
+        let mut top = members(json).ok_or(Failure::NotJson)?;
+        if is_deeper(json, LEVELS_MAX) {
+            return Err(one_violation("", "must not have more than 128 levels"));
+        }
         if top.len() > MEMBERS_MAX {
             return Err(too_many_members(""));
         }
         if !names_agree(C::NAME, &top) {
             return Err(Failure::WrongEvent);
         }
-        let mut data = find(&top, "data")
-            .and_then(|raw| members(raw.get()))
-            .unwrap_or_default();
+        each_once(&top, "", |name| {
+            ENVELOPE.contains(&name) || E::KEYS.contains(&name)
+        })?;
+        let mut data = match find(&top, "data").filter(|raw| !is_nothing(raw.get())) {
+            Some(raw) => {
+                members(raw.get()).ok_or_else(|| one_violation("/data", "must be an object"))?
+            }
+            None => Members::new(),
+        };
         if data.len() > MEMBERS_MAX {
             return Err(too_many_members("/data"));
         }
+        each_once(&data, "/data", |name| {
+            name == COPY || E::KEYS.contains(&name)
+        })?;
         let (original, pointer) = take_entity::<C>(&mut data, &mut top)?;
 
         let mut violations = Violations::requiring(&pointer, C::REQUIRED);
-        let entity = C::Entity::decode(original, &mut violations).map_err(|_| Failure::NotJson)?;
+        let Ok(entity) = E::decode(original, &mut violations) else {
+            // It is JSON, but not all that JSON can write can be read.
+            violations.add(
+                "cannot be read: a number is out of range, or a name holds half a surrogate pair",
+            );
+            return Err(invalid(violations));
+        };
         let Some(entity) = entity else {
             violations.add_at("", "is required");
             return Err(invalid(violations));
@@ -122,19 +148,13 @@ fn take_entity<'a, C: Channel>(
     top: &mut Members<'a>,
 ) -> Result<(&'a RawValue, String), Failure> {
     let keys = C::Entity::KEYS;
-    let in_data = keys.iter().chain(&["data_object"]).map(|key| (true, *key));
+    let in_data = keys.iter().chain(&[COPY]).map(|key| (true, *key));
     let candidates = in_data.chain(keys.iter().map(|key| (false, *key)));
     for (inside, key) in candidates {
         let place = if inside { &mut *data } else { &mut *top };
         if let Some(raw) = find(place, key).filter(|raw| !is_nothing(raw.get())) {
-            if place.iter().filter(|(name, _)| name == key).count() > 1 {
-                return Err(one_violation(
-                    &pointer_to(inside, key),
-                    "must not be given twice",
-                ));
-            }
             place.retain(|(name, other)| {
-                let copy = name == "data_object" && other.get() == raw.get();
+                let copy = name == COPY && other.get() == raw.get();
                 let empty_place = keys.contains(&&**name) && other.get() == "null";
                 name != key && !copy && !empty_place
             });
@@ -222,6 +242,56 @@ fn one_violation(pointer: &str, detail: &'static str) -> Failure {
     let mut violations = Violations::at(pointer);
     violations.add(detail);
     invalid(violations)
+}
+
+/// Refuses a name that is given twice: of two values, one reader takes the first and another the last.
+fn each_once(
+    members: &Members<'_>,
+    place: &str,
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    let mut rest = members.as_slice();
+    while let [(name, _), others @ ..] = rest {
+        if others.iter().any(|(other, _)| other == name) {
+            // A name that is not ours could be anything, so it does not come back.
+            return Err(if is_ours(name) {
+                one_violation(&format!("{place}/{name}"), "must not be given twice")
+            } else {
+                one_violation(place, "must not hold a name twice")
+            });
+        }
+        rest = others;
+    }
+    Ok(())
+}
+
+/// Whether lists and objects are nested deeper than this in a text that is JSON.
+fn is_deeper(json: &str, levels_max: usize) -> bool {
+    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
+    // Most events have not even that many of them, which is seen much sooner.
+    if json.bytes().filter(opens).count() <= levels_max {
+        return false;
+    }
+    let mut level = 0_usize;
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                level += 1;
+                if level > levels_max {
+                    return true;
+                }
+            }
+            b']' | b'}' => level = level.saturating_sub(1),
+            b'"' => {
+                while let Some(b'\\') = bytes.find(|byte| matches!(byte, b'"' | b'\\')) {
+                    bytes.next();
+                }
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 fn too_many_members(pointer: &str) -> Failure {
@@ -462,12 +532,20 @@ mod tests {
             json!({}),
             json!({ "data": null }),
             json!({ "data": { "order": [] } }),
-            json!({ "data": "order" }),
+            json!({ "data": {} }),
         ] {
             assert_eq!(
                 wrong::<Placed>(&body),
                 [("/data/order".to_owned(), "is required")],
                 "{body}"
+            );
+        }
+        for data in [json!("order"), json!(7), json!([1]), json!(true)] {
+            let beside = json!({ "data": data, "order": { "increment_id": "1" } });
+            assert_eq!(
+                wrong::<Placed>(&beside),
+                [("/data".to_owned(), "must be an object")],
+                "{beside}"
             );
         }
         assert_eq!(
@@ -547,11 +625,86 @@ mod tests {
                 .collect(),
             other => panic!("{other:?}"),
         };
-        let pointers: Vec<String> = twice(r#"{"order":{"increment_id":"1","increment_id":"2"}}"#);
-        assert_eq!(pointers, ["/order/increment_id"]);
-        let pointers: Vec<String> =
-            twice(r#"{"data":{"order":{"increment_id":"1"},"order":{"increment_id":"2"}}}"#);
-        assert_eq!(pointers, ["/data/order"]);
+        let order = r#""order":{"increment_id":"1"}"#;
+        for (body, pointer) in [
+            (
+                r#"{"order":{"increment_id":"1","increment_id":"2"}}"#.to_owned(),
+                "/order/increment_id",
+            ),
+            (format!(r#"{{"data":{{{order},{order}}}}}"#), "/data/order"),
+            (
+                format!(r#"{{"data":{{{order},"\u006frder":null}}}}"#),
+                "/data/order",
+            ),
+            (format!(r#"{{{order},"order":[]}}"#), "/order"),
+            (format!(r#"{{{order},"data":null,"data":{{}}}}"#), "/data"),
+            (
+                format!(r#"{{"event_id":"a","event_id":"b",{order}}}"#),
+                "/event_id",
+            ),
+            // What is not ours does not come back.
+            (format!(r#"{{{order},"zoe":1,"zoe":1}}"#), ""),
+            (
+                format!(r#"{{"data":{{"zoe":1,{order},"zoe":2}}}}"#),
+                "/data",
+            ),
+        ] {
+            let pointers: Vec<String> = twice(&body);
+            assert_eq!(pointers, [pointer], "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_json_but_cannot_be_read_is_named_by_its_place() {
+        for (body, pointer) in [
+            (r#"{"data":{"order":1e999}}"#, "/data/order"),
+            (r#"{"order":{"payment":-1e999}}"#, "/order/payment"),
+            (
+                r#"{"order":{"items":{"5":{"sku":"A","qty_ordered":1},"7":1e999}}}"#,
+                "/order/items/7",
+            ),
+            (
+                r#"{"order":{"billing_address":{"region":{"\ud800":1}}}}"#,
+                "/order/billing_address/region",
+            ),
+        ] {
+            match read::<Placed>(body, "") {
+                Err(Failure::Invalid { violations, .. }) => {
+                    let [Violation { pointer: found, .. }] = &violations[..] else {
+                        panic!("{violations:?}");
+                    };
+                    assert_eq!(found, pointer, "{body}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_has_128_levels_at_most() {
+        let body = |levels: usize, open: &str, close: &str| {
+            let (open, close) = (open.repeat(levels - 2), close.repeat(levels - 2));
+            format!(r#"{{"order":{{"increment_id":"1","a":{open}1{close}}}}}"#)
+        };
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            assert!(read::<Placed>(&body(LEVELS_MAX, open, close), "").is_ok());
+            for levels in [LEVELS_MAX + 1, 100_000] {
+                match read::<Placed>(&body(levels, open, close), "") {
+                    Err(Failure::Invalid { violations, .. }) => {
+                        assert_eq!(violations[0].pointer, "");
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        // Neither what is side by side nor what stands in a text is a level.
+        let flat = json!({ "order": { "increment_id": "1", "a": vec![json!([[]]); 1000] } });
+        assert!(read::<Placed>(&flat.to_string(), "").is_ok());
+        for text in ["[", "\\\"[", "\\\\\\\"{["] {
+            let text = text.repeat(1000);
+            let body = format!(r#"{{"order":{{"increment_id":"1","a":"{text}"}}}}"#);
+            assert!(read::<Placed>(&body, "").is_ok(), "{body}");
+        }
     }
 
     #[test]

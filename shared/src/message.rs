@@ -1,6 +1,10 @@
 //! What the ERP and CRM side reads: one CloudEvent for each accepted event.
 
-use std::{borrow::Cow, fmt::Write as _, io::Write as _};
+use std::{
+    borrow::Cow,
+    fmt::Write as _,
+    io::{self, Write as _},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -24,6 +28,9 @@ const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
 
 /// A message group's id may have this many characters.
 const GROUP_CHARS_MAX: usize = 128;
+
+/// About what a message has beside the original: what CloudEvents asks for, and the contract's fields.
+const HEAD_BYTES: usize = 2 * 1024;
 
 /// Content type of an uncompressed message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
@@ -78,7 +85,10 @@ impl Message {
                     .then_some((event.original, &event.related)),
             },
         };
-        let json = serde_json::to_string(&cloud_event).map_err(|_| Failure::Internal)?;
+        // Growing a large text would take twice its memory: nearly all of it is the original.
+        let mut json = Vec::with_capacity(event.original.get().len() + HEAD_BYTES);
+        serde_json::to_writer(&mut json, &cloud_event).map_err(|_| Failure::Internal)?;
+        let json = String::from_utf8(json).map_err(|_| Failure::Internal)?;
         let (body, compressed) = fit(without_noncharacters(json), deadline)?;
         let group = event
             .entity
@@ -184,26 +194,53 @@ fn fit(json: String, deadline: Deadline) -> Result<(String, bool), Failure> {
         return Ok((json, false));
     }
     for level in [Compression::fast(), Compression::default()] {
-        let packed = compress(json.as_bytes(), level, deadline)?;
-        let length = base64_simd::STANDARD.encoded_length(packed.len());
-        if length <= BODY_MAX {
+        if let Some(packed) = compress(json.as_bytes(), level, BODY_MAX / 4 * 3, deadline)? {
             return Ok((base64_simd::STANDARD.encode_to_string(packed), true));
         }
     }
     Err(Failure::TooLarge)
 }
 
-/// Nothing else runs meanwhile, so this looks at the time itself.
-fn compress(text: &[u8], level: Compression, deadline: Deadline) -> Result<Vec<u8>, Failure> {
+/// The compressed text, if it has no more than this many bytes. Nothing else runs meanwhile, so this looks at the time itself.
+fn compress(
+    text: &[u8],
+    level: Compression,
+    bytes_max: usize,
+    deadline: Deadline,
+) -> Result<Option<Vec<u8>>, Failure> {
     const PART: usize = 64 * 1024;
-    let mut gzip = GzEncoder::new(Vec::new(), level);
+    let bytes = Vec::new();
+    let mut gzip = GzEncoder::new(Limited { bytes, bytes_max }, level);
     for part in text.chunks(PART) {
         if deadline.remaining().is_zero() {
             return Err(Failure::OutOfTime);
         }
-        gzip.write_all(part).map_err(|_| Failure::Internal)?;
+        // Writing fails where the limit is reached, and for no other reason.
+        if gzip.write_all(part).is_err() {
+            return Ok(None);
+        }
     }
-    gzip.finish().map_err(|_| Failure::Internal)
+    Ok(gzip.finish().ok().map(|packed| packed.bytes))
+}
+
+/// Bytes up to a limit, so that what does not fit costs no more than what does.
+struct Limited {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.bytes_max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A group's id may hold ASCII letters, digits and punctuation; what does not fit is named by its hash.
@@ -360,23 +397,24 @@ mod tests {
             .map(|_| format!("{} ", words[usize::from(chance()) % words.len()]))
             .collect();
         let length = |level| {
-            let packed = compress(text.as_bytes(), level, in_seconds(60)).unwrap();
-            base64_simd::STANDARD.encoded_length(packed.len())
+            let packed = compress(text.as_bytes(), level, usize::MAX, in_seconds(60)).unwrap();
+            packed.unwrap().len()
         };
         let (fast, thorough) = (length(Compression::fast()), length(Compression::default()));
         assert!(thorough < fast);
         // As much of it as only the thorough way makes small enough.
-        let between = text.len() * (MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES_MAX)
-            / usize::midpoint(fast, thorough);
-        let (packed, compressed) = fit(text[..between].to_owned(), in_seconds(60)).unwrap();
-        assert!(compressed && packed.len() <= MESSAGE_BYTES_MAX);
+        let packed_max = (MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES_MAX) / 4 * 3;
+        let between = text.len() * packed_max / usize::midpoint(fast, thorough);
+        let text = &text[..between];
         let by_the_fast_way = compress(
-            text[..between].as_bytes(),
+            text.as_bytes(),
             Compression::fast(),
+            packed_max,
             in_seconds(60),
-        )
-        .unwrap();
-        assert!(base64_simd::STANDARD.encoded_length(by_the_fast_way.len()) > MESSAGE_BYTES_MAX);
+        );
+        assert_eq!(by_the_fast_way, Ok(None));
+        let (packed, compressed) = fit(text.to_owned(), in_seconds(60)).unwrap();
+        assert!(compressed && packed.len() <= MESSAGE_BYTES_MAX);
     }
 
     #[test]
@@ -387,6 +425,18 @@ mod tests {
         let text = base64_simd::STANDARD.encode_to_string(&bytes);
         let body = format!(r#"{{"order":{{"increment_id":"1","a":"{text}"}}}}"#);
         assert_eq!(message(&body, ORIGIN).unwrap_err(), Failure::TooLarge);
+    }
+
+    #[test]
+    fn compression_ends_where_it_can_no_longer_fit() {
+        let bytes = Vec::new();
+        let mut packed = Limited {
+            bytes,
+            bytes_max: 5,
+        };
+        assert!(packed.write_all(b"12345").is_ok());
+        assert!(packed.write_all(b"6").is_err());
+        assert_eq!(packed.bytes, b"12345");
     }
 
     #[test]

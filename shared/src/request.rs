@@ -104,11 +104,15 @@ impl Headers<'_> {
         let json = parts
             .next()
             .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-        let charset = parts
+        let utf8 = parts
             .filter_map(|part| part.split_once('='))
-            .find(|(name, _)| name.eq_ignore_ascii_case("charset"));
-        let utf8 = charset
-            .is_none_or(|(_, charset)| charset.trim_matches('"').eq_ignore_ascii_case("utf-8"));
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .all(|(_, charset)| {
+                charset
+                    .trim()
+                    .trim_matches('"')
+                    .eq_ignore_ascii_case("utf-8")
+            });
         let plain = self
             .content_encoding
             .as_deref()
@@ -239,6 +243,8 @@ mod tests {
             "text/plain",
             "application/jsonp",
             "application/json; charset=utf-16",
+            "application/json; charset=utf-8; charset=utf-16",
+            "application/json; charset =utf-16",
             "multipart/form-data",
         ] {
             assert_eq!(

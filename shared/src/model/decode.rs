@@ -80,20 +80,21 @@ impl Violations {
 
     /// Notes that the place that is being read is wrong. A second remark on one place is dropped.
     pub fn add(&mut self, detail: &'static str) {
-        self.note(self.place.clone(), detail, false);
+        self.note("", detail, false);
     }
 
     /// Notes that `below`, a pointer from the place that is being read, is wrong. It is dropped when something at that place
     /// or below it is known: a field of the wrong type is not also missing, a list of wrong elements is not also empty.
     pub fn add_at(&mut self, below: &str, detail: &'static str) {
-        self.note(format!("{}{below}", self.place), detail, true);
+        self.note(below, detail, true);
     }
 
-    fn note(&mut self, pointer: String, detail: &'static str, unless_below: bool) {
+    fn note(&mut self, below: &str, detail: &'static str, unless_below: bool) {
         if self.list.len() >= VIOLATIONS_MAX {
             self.unlisted += 1;
             return;
         }
+        let pointer = format!("{}{below}", self.place);
         let known = self
             .list
             .iter()
@@ -132,17 +133,18 @@ impl Violations {
         (self.list, self.unlisted)
     }
 
-    /// Does `work` one step deeper. `step` is a name of ours or a number, so it needs no escaping.
-    pub(crate) fn inside<R>(
+    /// Does `work` one step deeper. `step` is a name of ours or a number, so it needs no escaping. An error ends the reading, and
+    /// the place stays where it came up.
+    pub(crate) fn inside<R, E>(
         &mut self,
         step: impl fmt::Display,
-        work: impl FnOnce(&mut Self) -> R,
-    ) -> R {
+        work: impl FnOnce(&mut Self) -> Result<R, E>,
+    ) -> Result<R, E> {
         let length = self.place.len();
         let _ = write!(self.place, "/{step}"); // writing to a String never fails
-        let result = work(self);
+        let result = work(self)?;
         self.place.truncate(length);
-        result
+        Ok(result)
     }
 }
 
