@@ -27,6 +27,10 @@ pub const LEVELS_MAX: usize = 128;
 /// The copy of the entity that some events carry in their `data`.
 const COPY: &str = "data_object";
 
+/// What JSON can write and nobody can read.
+const UNREADABLE: &str =
+    "cannot be read: a number is out of range, or a text or a name holds half a surrogate pair";
+
 /// What the shop writes around an event's arguments.
 pub(crate) const ENVELOPE: [&str; 8] = [
     "merchant_id",
@@ -96,9 +100,7 @@ impl<'a, E: Entity> Event<'a, E> {
         let mut violations = Violations::requiring(&pointer, C::REQUIRED);
         let Ok(entity) = E::decode(original, &mut violations) else {
             // It is JSON, but not all that JSON can write can be read.
-            violations.add(
-                "cannot be read: a number is out of range, or a name holds half a surrogate pair",
-            );
+            violations.add(UNREADABLE);
             return Err(invalid(violations));
         };
         let Some(entity) = entity else {
@@ -244,6 +246,11 @@ fn one_violation(pointer: &str, detail: &'static str) -> Failure {
     invalid(violations)
 }
 
+/// For rules that look where the contract does not, and come upon what cannot be read.
+pub(crate) fn unreadable() -> Failure {
+    one_violation("", UNREADABLE)
+}
+
 /// Refuses a name that is given twice: of two values, one reader takes the first and another the last.
 fn each_once(
     members: &Members<'_>,
@@ -273,25 +280,40 @@ fn is_deeper(json: &str, levels_max: usize) -> bool {
         return false;
     }
     let mut level = 0_usize;
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'[' | b'{' => {
-                level += 1;
-                if level > levels_max {
-                    return true;
-                }
+    // What stands between the texts has all the levels.
+    let mut rest = json.as_bytes();
+    while !rest.is_empty() {
+        let quote = memchr::memchr(b'"', rest).unwrap_or(rest.len());
+        let (between, after) = rest.split_at(quote);
+        for byte in between {
+            match byte {
+                b'[' | b'{' => level += 1,
+                b']' | b'}' => level = level.saturating_sub(1),
+                _ => {}
             }
-            b']' | b'}' => level = level.saturating_sub(1),
-            b'"' => {
-                while let Some(b'\\') = bytes.find(|byte| matches!(byte, b'"' | b'\\')) {
-                    bytes.next();
-                }
+            if level > levels_max {
+                return true;
             }
-            _ => {}
         }
+        rest = after_text(after.get(1..).unwrap_or_default());
     }
     false
+}
+
+/// What follows a text whose inside begins here.
+fn after_text(mut inside: &[u8]) -> &[u8] {
+    while let Some(found) = memchr::memchr2(b'"', b'\\', inside) {
+        let skip = if inside.get(found) == Some(&b'"') {
+            1
+        } else {
+            2
+        };
+        inside = inside.get(found + skip..).unwrap_or_default();
+        if skip == 1 {
+            return inside;
+        }
+    }
+    &[]
 }
 
 fn too_many_members(pointer: &str) -> Failure {

@@ -17,7 +17,7 @@ use crate::{
     channel::{Channel, Decision},
     deadline::Deadline,
     error::Failure,
-    event::Event,
+    event::{self, Event},
     model::{Entity, look::Seen},
     operation::{self, Operation},
     request::Request,
@@ -176,7 +176,7 @@ fn explain_rule<E: Entity>(
     for (condition, written) in rule.conditions.iter().zip(&written.when) {
         let value = written.value.as_deref().map_or("", RawValue::get);
         let wanted = format!("{} {} {value}", written.field, written.operator);
-        let found = found(trial.event, condition).map_err(|_| Failure::NotJson)?;
+        let found = found(trial.event, condition).map_err(|_| event::unreadable())?;
         lines.push((sign(trial.holds(condition)?), wanted, found));
     }
     let width = lines

@@ -23,7 +23,7 @@ use crate::{
     channel::{Decision, Refusal},
     deadline::Deadline,
     error::Failure,
-    event::Event,
+    event::{self, Event},
     model::Entity,
     operation::Operation,
 };
@@ -109,7 +109,7 @@ impl Rules {
                 Outcome::Refuse { message, class } => {
                     let message = message.as_ref().map(|message| message.fill(event));
                     let refusal = Refusal {
-                        message: message.transpose().map_err(|_| Failure::NotJson)?,
+                        message: message.transpose().map_err(|_| event::unreadable())?,
                         class: class.clone(),
                     };
                     return Ok(Ruling {

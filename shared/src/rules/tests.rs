@@ -685,14 +685,14 @@ fn many_rules_on_a_large_event_end_in_time() {
 }
 
 #[test]
-fn broken_json_below_what_nobody_reads_is_found_by_the_rule_that_does() {
+fn what_cannot_be_read_is_found_by_the_rule_that_looks_there() {
     let rules = rules::<Placed>(&json!([
         { "name": "it", "when": [{ "field": "order.x.y", "operator": "notEmpty" }], "then": { "op": "exception" } }
     ]));
     let body = r#"{"order":{"x":{"\ud800":1}}}"#;
     assert_eq!(
         try_until::<Placed>(&rules, body, Duration::from_mins(1)).unwrap_err(),
-        Failure::NotJson
+        crate::event::unreadable()
     );
 }
 

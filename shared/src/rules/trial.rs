@@ -6,7 +6,7 @@ use super::{Condition, Rule, Rules, condition::Test, field::Place};
 use crate::{
     deadline::Deadline,
     error::Failure,
-    event::Event,
+    event::{self, Event},
     model::{Entity, look::Seen},
 };
 
@@ -75,7 +75,7 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
                 outcome.add(test, seen, &self.clock);
             }
         });
-        walk.map_err(|_| Failure::NotJson)?;
+        walk.map_err(|_| event::unreadable())?;
         Ok(outcomes
             .iter()
             .zip(tests)
