@@ -62,6 +62,7 @@ impl<'a, E: Entity> Event<'a, E> {
         if top.len() > MEMBERS_MAX {
             return Err(too_many_members(""));
         }
+        refuse_repeats::<C>(&top, "")?;
         if !names_agree(C::NAME, &top) {
             return Err(Failure::WrongEvent);
         }
@@ -71,6 +72,7 @@ impl<'a, E: Entity> Event<'a, E> {
         if data.len() > MEMBERS_MAX {
             return Err(too_many_members("/data"));
         }
+        refuse_repeats::<C>(&data, "/data")?;
         let (original, pointer) = take_entity::<C>(&mut data, &mut top)?;
 
         let mut violations = Violations::requiring(&pointer, C::REQUIRED);
@@ -115,6 +117,30 @@ impl<'a, E: Entity> Event<'a, E> {
     }
 }
 
+/// Readers of JSON do not agree which of two members with one name they take, so neither is taken. A name that is not ours
+/// stays out of the pointer.
+fn refuse_repeats<C: Channel>(members: &Members<'_>, place: &str) -> Result<(), Failure> {
+    let names = members.iter().map(|(name, _)| &**name);
+    let repeated = names.clone().enumerate().find_map(|(index, name)| {
+        let mut later = names.clone().skip(index + 1);
+        later.any(|other| other == name).then_some(name)
+    });
+    let Some(name) = repeated else {
+        return Ok(());
+    };
+    let ours = ENVELOPE.iter().chain(C::Entity::KEYS);
+    if ours.chain(&["data_object"]).any(|known| *known == name) {
+        return Err(one_violation(
+            &format!("{place}/{name}"),
+            "must not be given twice",
+        ));
+    }
+    Err(one_violation(
+        place,
+        "must not have two members with one name",
+    ))
+}
+
 /// Takes the entity out of the arguments, and its copy with it: `data.<name>`, else `data.data_object`, else `<name>` at the
 /// top.
 fn take_entity<'a, C: Channel>(
@@ -127,12 +153,6 @@ fn take_entity<'a, C: Channel>(
     for (inside, key) in candidates {
         let place = if inside { &mut *data } else { &mut *top };
         if let Some(raw) = find(place, key).filter(|raw| !is_nothing(raw.get())) {
-            if place.iter().filter(|(name, _)| name == key).count() > 1 {
-                return Err(one_violation(
-                    &pointer_to(inside, key),
-                    "must not be given twice",
-                ));
-            }
             place.retain(|(name, other)| {
                 let copy = name == "data_object" && other.get() == raw.get();
                 let empty_place = keys.contains(&&**name) && other.get() == "null";
@@ -547,11 +567,37 @@ mod tests {
                 .collect(),
             other => panic!("{other:?}"),
         };
-        let pointers: Vec<String> = twice(r#"{"order":{"increment_id":"1","increment_id":"2"}}"#);
-        assert_eq!(pointers, ["/order/increment_id"]);
-        let pointers: Vec<String> =
-            twice(r#"{"data":{"order":{"increment_id":"1"},"order":{"increment_id":"2"}}}"#);
-        assert_eq!(pointers, ["/data/order"]);
+        for (body, pointer) in [
+            (
+                r#"{"order":{"increment_id":"1","increment_id":"2"}}"#,
+                "/order/increment_id",
+            ),
+            (
+                r#"{"data":{"order":{"increment_id":"1"},"order":{"increment_id":"2"}}}"#,
+                "/data/order",
+            ),
+            (r#"{"order":{"increment_id":"1"},"order":null}"#, "/order"),
+            (
+                r#"{"data":{"order":{"increment_id":"1"}},"data":{}}"#,
+                "/data",
+            ),
+            (
+                r#"{"event_id":null,"event_id":"","order":{"increment_id":"1"}}"#,
+                "/event_id",
+            ),
+            // What is no name of ours stays out of the pointer.
+            (
+                r#"{"data":{"order":{"increment_id":"1"},"secret":1,"secret":2}}"#,
+                "/data",
+            ),
+            (
+                r#"{"order":{"increment_id":"1"},"secret":1,"secret":2}"#,
+                "",
+            ),
+        ] {
+            let pointers: Vec<String> = twice(body);
+            assert_eq!(pointers, [pointer], "{body}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::channels::NAMES;
 
 /// What a pointer of a violation may name beside the fields of the contract: the shapes of an event, and what is read and
 /// never written.
-const MORE_NAMES: [&str; 15] = [
+const MORE_NAMES: [&str; 19] = [
     "address_type",
     "addresses",
     "customer",
@@ -17,6 +17,8 @@ const MORE_NAMES: [&str; 15] = [
     "data",
     "data_object",
     "environment_id",
+    "event",
+    "eventName",
     "event_id",
     "id",
     "invoice",
@@ -24,7 +26,9 @@ const MORE_NAMES: [&str; 15] = [
     "order",
     "product",
     "quote_item",
+    "result",
     "shipment",
+    "subject",
 ];
 
 /// The schema of a channel's message.
