@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 FUZZ = Path(__file__).resolve().parent
@@ -98,16 +99,19 @@ def run(target, binary, seconds, runs):
         "-print_final_stats=1",
     ]
     command = [binary, *options, corpus, seeds]
+    started = time.monotonic()
     ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    took = time.monotonic() - started
     said = ended.stderr.decode(errors="replace")
     found = sorted(artifacts.iterdir())
     # What is only slow comes out as a file, too, and is no failure.
     found = [path for path in found if not path.name.startswith("slow-unit")]
+    inputs = int(last(r"stat::number_of_executed_units:\s*(\d+)", said, "0"))
     ok = ended.returncode == 0 and not found
     return {
         "target": target,
-        "inputs": last(r"stat::number_of_executed_units:\s*(\d+)", said),
-        "speed": last(r"stat::average_exec_per_sec:\s*(\d+)", said),
+        "inputs": inputs,
+        "speed": round(inputs / took),
         "edges": last(r" cov: (\d+) ", said),
         "of": last(r"Loaded 1 PC tables \((\d+) PCs\)", said),
         "kept": last(r" corp: (\d+)/", said),
@@ -127,8 +131,8 @@ def report(target, said, found):
     return "\n".join(lines) + "\n"
 
 
-def last(pattern, text):
-    return (re.findall(pattern, text) or ["-"])[-1]
+def last(pattern, text, otherwise="-"):
+    return (re.findall(pattern, text) or [otherwise])[-1]
 
 
 def fresh(folder):
@@ -145,7 +149,30 @@ def samples(pattern):
 
 
 def event_seeds():
-    return [bytes([index]) + body for index, body in samples("*.body.json")]
+    for index, body in samples("*.body.json"):
+        yield bytes([index]) + body
+    for index, body in samples("ideal.body.json"):
+        event = json.loads(body)
+        for data in varied(event["data"]):
+            yield bytes([index]) + json.dumps({"data": data}).encode()
+        yield bytes([index]) + json.dumps(event | {f"member{number}": number for number in range(70)}).encode()
+
+
+def varied(value):
+    """The entity in forms that no sample has, and that random changes would not find soon: every list as an object, or long and
+    wrong; every scalar as something else."""
+    yield changed(value, lambda scalar: scalar, lambda elements: dict(enumerate(elements, 998)))
+    yield changed(value, lambda scalar: scalar, lambda elements: [{}] * 150)
+    for scalar in [None, True, -1, 1.5e-7, "1e3", "", "2026-06-18T22:27:11.5+02:00", "2026-06-18 20:27:11", [], [1], {}]:
+        yield changed(value, lambda _, scalar=scalar: scalar, lambda elements: elements)
+
+
+def changed(value, change_scalar, change_list):
+    if isinstance(value, dict):
+        return {key: changed(below, change_scalar, change_list) for key, below in value.items()}
+    if isinstance(value, list):
+        return change_list([changed(below, change_scalar, change_list) for below in value])
+    return change_scalar(value)
 
 
 def request_seeds():
@@ -191,6 +218,18 @@ def rules_seeds():
                 mode = index | PARTS | OPERATORS.index(condition["operator"]) << 4
                 lines = [condition["field"], value, then.get("message", ""), then.get("path", "")]
                 yield bytes([mode]) + "\n".join(lines).encode()
+    # What only the shop knows, which no sample rule looks at.
+    for index, body in samples("ideal.body.json"):
+        event = json.loads(body)
+        key = next(iter(event["data"]))
+        for value in [None, True, -1, 1.5, "x", [1, [{"below": 2}]], {"below": {"7": "x"}}]:
+            event["data"][key]["extra"] = event["data"]["other"] = value
+            for number, field in enumerate([f"{key}.extra", f"{key}.extra.below[]", f"{key}.extra[][].below", "other[]"]):
+                mode = index | PARTS | (number * 2 % 8) << 4
+                yield bytes([mode]) + f"{field}\n1\nIs {{{field}}}".encode() + b"\0" + json.dumps(event).encode()
+    order, regex = CHANNELS.index("sales_order_place_after"), OPERATORS.index("regex")
+    for pattern in PATTERNS:
+        yield bytes([order | PARTS | regex << 4]) + f"order.status\n{pattern}\n\ndata/order/note".encode()
 
 
 SEEDS = {
@@ -205,6 +244,8 @@ JSON_WORDS = ["null", "true", "false", "1e-7", "-0", '""', "[]", "{}", r"\u0000"
 SHAPE_WORDS = ["event", "eventName", "event_id", "merchant_id", "environment_id", "data_object", "customer_data_object",
                "address_type", "addresses", "id", "billing", "shipping"]  # fmt: skip
 PATTERN_WORDS = ["[^", "[[:alpha:]]", "(?:", "(?P<a>", "{2,3}", r"\d", r"\x{e9}", "$/D", "/isu", "data.", "[].", "{order.items[].sku}"]
+PATTERNS = ["/^a|b$/i", "/(?:p|(e)+)nd/D", "/(?P<n>[a-z-]{2,3})*$/us", r"/\d\s\w\b\x41/", "/[^[:alpha:]x-z]?/", r"~\A(a{2}|\.)\z~", "/é/u",
+            r"/\p{L}/u", "/a**/", "/(?i)a/", "/[a&&b]/", "/$a/"]  # fmt: skip
 
 
 def words(target):

@@ -4,10 +4,10 @@
 
 use std::sync::LazyLock;
 
-use fuzz::{channels, event, for_each_channel, keys};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use shared::{body::BODY_BYTES_MAX, error::Failure, request::Request, signature::Keys};
+use shared_fuzz::{channels, event, for_each_channel, keys};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,5 +50,9 @@ fuzz_target!(|input: &[u8]| {
     let routed = channels::NAMES.iter().position(|name| path.ends_with(name));
     let check = for_each_channel!(event::check);
     let shop_request_id = request.headers.shop_request_id.as_deref();
-    check[routed.unwrap_or_default()](&body, shop_request_id.unwrap_or_default());
+    check[routed.unwrap_or_default()](
+        &body,
+        shop_request_id.unwrap_or_default(),
+        request.request_context.time_epoch,
+    );
 });

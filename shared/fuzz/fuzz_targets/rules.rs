@@ -5,9 +5,9 @@
 #![no_main]
 #![expect(clippy::indexing_slicing, reason = "to panic is the purpose")]
 
-use fuzz::{channels, for_each_channel, rules};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
+use shared_fuzz::{channels, for_each_channel, rules};
 
 const PARTS: u8 = 0x08;
 

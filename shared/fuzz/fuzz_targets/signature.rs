@@ -11,12 +11,12 @@
 
 use std::sync::LazyLock;
 
-use fuzz::keys::{self, Schemes};
 use libfuzzer_sys::fuzz_target;
 use shared::{
     body::Unverified,
     signature::{Keys, Signatures, Untrusted},
 };
+use shared_fuzz::keys::{self, Schemes};
 
 const SCHEMES: [Schemes; 4] = [
     keys::BOTH,
