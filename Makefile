@@ -46,7 +46,7 @@ lint: $(TOOLS) $(DENY) rules prerequisites-cxx ## Check style, template, rules, 
 test-rust: prerequisites ## Run the tests of the crates
 	cargo test --quiet --locked
 
-test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses some random inputs, always the same
+test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 random inputs
 	@python3 shared/fuzz/run.py --runs 20000
 
 test-stack: $(TOOLS) binaries ## Run the real functions against an emulated AWS

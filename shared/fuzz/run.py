@@ -2,7 +2,7 @@
 
     run.py                         every target for ten minutes
     run.py --seconds 60 event pem  two targets for a minute each
-    run.py --runs 20000            so many inputs for each, from a fixed seed and the samples alone: the same every time
+    run.py --runs 20000            so many inputs for each, from a fixed seed and the samples alone
     run.py --input FILE event      one input again, as when a crash is looked into
 
 It begins with the samples of the repository, and keeps what it finds to be of use under target/fuzz/corpus/ for the next time.
@@ -79,7 +79,8 @@ def build(targets):
 
 def run(target, binary, seconds, runs):
     """Runs one target, and gives its line of the table."""
-    seeds, artifacts = fresh(WORK / "seeds" / target), fresh(WORK / "artifacts" / target)
+    seeds, artifacts = fresh(WORK / "seeds" / target), WORK / "artifacts" / target
+    artifacts.mkdir(parents=True, exist_ok=True)
     for index, seed in enumerate(dict.fromkeys(SEEDS[target]())):
         (seeds / f"{index:03}").write_bytes(seed)
     dictionary = WORK / f"{target}.dict"
@@ -103,11 +104,10 @@ def run(target, binary, seconds, runs):
     ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     took = time.monotonic() - started
     said = ended.stderr.decode(errors="replace")
-    found = sorted(artifacts.iterdir())
-    # What is only slow comes out as a file, too, and is no failure.
-    found = [path for path in found if not path.name.startswith("slow-unit")]
+    # What is only slow is written, too, and is no failure.
+    found = [Path(path) for path in re.findall("Test unit written to (.+)", said) if "/slow-unit-" not in path]
     inputs = int(last(r"stat::number_of_executed_units:\s*(\d+)", said, "0"))
-    ok = ended.returncode == 0 and not found
+    ok = ended.returncode == 0
     return {
         "target": target,
         "inputs": inputs,
@@ -123,7 +123,9 @@ def run(target, binary, seconds, runs):
 
 def report(target, said, found):
     """Why a target failed, and how to see it again."""
-    reason = "\n".join(f"  {line}" for line in said.splitlines()[-40:] if not line.startswith("stat::"))
+    lines = [line for line in said.splitlines() if not line.startswith("stat::")]
+    panic = next((index for index, line in enumerate(lines) if "panicked at" in line), -20)
+    reason = "\n".join(f"  {line}" for line in lines[panic:][:40])
     lines = [f"\n{target} failed:", reason]
     for path in found:
         path = path.relative_to(ROOT)
