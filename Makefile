@@ -1,4 +1,5 @@
-# What this needs: Rust (by rustup) with a C compiler, Python 3.9 or newer with venv, git, make, and openssl for the tests.
+# What this needs: Rust (by rustup) with a C compiler, Python 3.9 or newer with venv, git, make, and openssl and a C++ compiler
+# for the tests.
 # Everything else it installs here, under .venv/ and target/, and nowhere else.
 
 .DEFAULT_GOAL := help
@@ -8,6 +9,8 @@ VENV := $(CURDIR)/.venv
 TOOLS := $(VENV)/installed
 DENY := $(CURDIR)/target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
+FUZZ := $(CURDIR)/target/tools/bin/cargo-fuzz
+FUZZ_VERSION := 0.13.2
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -19,7 +22,8 @@ CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rul
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-stack samples rules send logs invoke redrive bench build build-Rules deploy clean prerequisites binaries worker
+.PHONY: help run test lint test-rust test-fuzz test-stack figures fuzz soak samples rules send logs invoke redrive bench build build-Rules \
+  deploy clean prerequisites prerequisites-cxx binaries worker
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,9 +32,9 @@ run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample 
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
 	@STAY=$(STAY) python local/stack.py demo
 
-test: lint test-rust test-stack ## Check everything
+test: lint test-rust test-fuzz test-stack ## Check everything
 
-lint: $(TOOLS) $(DENY) rules ## Check style, template, rules, licences and sources, without an emulator
+lint: $(TOOLS) $(DENY) rules prerequisites-cxx ## Check style, template, rules, licences and sources, without an emulator
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	sam validate --lint
@@ -42,14 +46,26 @@ lint: $(TOOLS) $(DENY) rules ## Check style, template, rules, licences and sourc
 	else echo "advisories: not checked, the RustSec database is out of reach"; fi
 
 test-rust: prerequisites ## Run the tests of the crates
-	cargo test --quiet --workspace --locked
+	cargo test --quiet --workspace --exclude shared-fuzz --locked
+
+test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 random inputs
+	@python3 shared/fuzz/run.py --runs 20000
 
 test-stack: $(TOOLS) binaries worker ## Run the real functions against an emulated AWS
 	@command -v openssl > /dev/null || { echo "make: openssl is missing, with which the tests sign as a shop does"; exit 1; }
 	python -m pytest -q -p no:cacheprovider local/tests
 
+figures: $(TOOLS) ## Show what the tests, the soak and the fuzzer measured last
+	@python local/figures.py
+
+fuzz: $(FUZZ) prerequisites-cxx ## Look for inputs that break something: make fuzz SECONDS=600 (TARGET=… for one, INPUT=FILE for an input again)
+	@python3 shared/fuzz/run.py $(if $(INPUT),--input $(INPUT),--seconds $(or $(SECONDS),600)) $(TARGET)
+
+soak: $(TOOLS) binaries ## Send events while everything fails at random: make soak (EVENTS=100000 SEED=…)
+	@python local/soak.py --events $(or $(EVENTS),100000) $(if $(SEED),--seed $(SEED))
+
 samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, messages, schemas
-	UPDATE_SCHEMAS=1 cargo test --quiet --workspace --bins schema_is_in_step
+	UPDATE_SCHEMAS=1 cargo test --quiet --bins schema_is_in_step
 	cargo run --quiet -p local -- samples
 	python local/stack.py samples
 
@@ -90,16 +106,19 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions …"
-	@cargo build --quiet --workspace --exclude worker --locked
+	@cargo build --quiet --locked
 
 # Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
 worker: prerequisites
 	@echo "Building the example of a consumer …"
-	@cargo build --quiet --workspace --locked
+	@cargo build --quiet --workspace --exclude shared-fuzz --locked
 
 prerequisites:
 	@command -v cargo > /dev/null || { echo "make: Rust is missing; install it from https://rustup.rs"; exit 1; }
 	@command -v cc > /dev/null || { echo "make: a C compiler is missing, with which Rust links (Debian: apt install gcc libc6-dev)"; exit 1; }
+
+prerequisites-cxx:
+	@command -v c++ > /dev/null || { echo "make: a C++ compiler is missing, for the fuzzer (Debian: apt install g++)"; exit 1; }
 
 $(TOOLS): local/requirements.txt
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2> /dev/null \
@@ -112,4 +131,9 @@ $(TOOLS): local/requirements.txt
 $(DENY): | prerequisites
 	@echo "Building cargo-deny into target/tools, once …"
 	@cargo install --quiet --locked --no-default-features --root target/tools --target-dir target/tools/build cargo-deny@$(DENY_VERSION)
+	@rm -rf target/tools/build
+
+$(FUZZ): | prerequisites
+	@echo "Building cargo-fuzz into target/tools, once …"
+	@cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-fuzz@$(FUZZ_VERSION)
 	@rm -rf target/tools/build

@@ -1,5 +1,6 @@
 """Every channel has all its parts, and what is said twice is said alike."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -53,3 +54,14 @@ def test_a_hook_fits_the_template(channel):
     assert hook.get("timeout") == str(template()["Parameters"]["HookTimeoutMs"]["Default"])
     assert hook.get("ttl") == "0", "a cached answer forwards nothing"
     assert hook.get("method") == "POST"
+
+
+@pytest.mark.parametrize("channel", sorted(FUNCTIONS))
+def test_the_fuzzer_knows_what_makes_a_channel_different(channel):
+    def said(source):
+        return re.findall(r"^    (?:const|type) .*?;$|^    fn check\(.*?^    \}$", source, re.DOTALL | re.MULTILINE)
+
+    main = (ROOT / "functions" / channel / "src" / "main.rs").read_text()
+    known = (ROOT / "shared" / "fuzz" / "src" / "channels.rs").read_text().split("impl Channel for ")
+    known = [one for one in known if f'const NAME: &str = "{channel}";' in one]
+    assert [said(one) for one in known] == [said(main)]

@@ -411,7 +411,7 @@ mod tests {
         assert_eq!(settings.endpoint, None);
         assert_eq!(
             (settings.refresh, settings.previous),
-            (Duration::from_secs(300), Duration::from_secs(86_400))
+            (Duration::from_mins(5), Duration::from_hours(24))
         );
         let both = [("WEBHOOK_KEYS_SECRET", "keys")];
         assert_eq!(

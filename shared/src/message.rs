@@ -393,9 +393,10 @@ mod tests {
         let words = "shirt cotton blue large summer leather running steel classic organic";
         let words: Vec<_> = words.split(' ').collect();
         let mut chance = noise();
-        let text: String = (0..1_200_000)
-            .map(|_| format!("{} ", words[usize::from(chance()) % words.len()]))
+        let text: Vec<_> = (0..1_200_000)
+            .map(|_| words[usize::from(chance()) % words.len()])
             .collect();
+        let text = text.join(" ");
         let length = |level| {
             let packed = compress(text.as_bytes(), level, usize::MAX, in_seconds(60)).unwrap();
             packed.unwrap().len()

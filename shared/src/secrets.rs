@@ -27,7 +27,7 @@ use crate::{
     aws::{Aws, classify},
     deadline::Deadline,
     error::Trouble,
-    signature::{HmacSecret, KEYS_MAX, KeyList, KeyName, Keys, RsaKey, Version},
+    signature::{HmacSecret, KEYS_MAX, KeyError, KeyList, KeyName, Keys, RsaKey, Version, named},
 };
 
 /// A signature that fits no known key, and then no newer one either, has the keys read again at most this often, so that whoever
@@ -152,7 +152,7 @@ fn read_list<K>(
     wanted: bool,
     version: Version,
     problems: &mut Vec<String>,
-    read: impl Fn(&str) -> Result<Vec<K>, crate::signature::KeyError>,
+    read: impl Fn(&str) -> Result<Vec<K>, KeyError>,
 ) -> Vec<(KeyName, K)> {
     let mut keys = Vec::new();
     for (index, text) in given.iter().enumerate().filter(|_| wanted) {
@@ -165,8 +165,7 @@ fn read_list<K>(
         problems.push(format!("{list}: more than {KEYS_MAX}"));
         keys.truncate(KEYS_MAX);
     }
-    let named = |(index, key)| (KeyName::new(version, list, index), key);
-    keys.into_iter().enumerate().map(named).collect()
+    named(version, list, keys)
 }
 
 /// How the secret looks.
@@ -547,7 +546,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    const REFRESH: Duration = Duration::from_secs(300);
+    const REFRESH: Duration = Duration::from_mins(5);
 
     #[test]
     fn keys_are_read_again_when_they_are_old_and_sooner_when_that_failed() {

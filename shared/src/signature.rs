@@ -55,21 +55,27 @@ pub struct KeyName {
     index: usize,
 }
 
-impl KeyName {
-    /// The key at this place of the list, from 0.
-    pub fn new(version: Version, list: KeyList, index: usize) -> Self {
-        Self {
-            version,
-            list,
-            index,
-        }
-    }
-}
-
 impl fmt::Display for KeyName {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}/{}/{}", self.version, self.list, self.index)
     }
+}
+
+/// The keys of one list, each with its name.
+pub fn named<K>(
+    version: Version,
+    list: KeyList,
+    keys: impl IntoIterator<Item = K>,
+) -> Vec<(KeyName, K)> {
+    let name = |(index, key)| {
+        let name = KeyName {
+            version,
+            list,
+            index,
+        };
+        (name, key)
+    };
+    keys.into_iter().enumerate().map(name).collect()
 }
 
 /// Which version of the secret a key stands in.
@@ -278,9 +284,15 @@ impl RsaKey {
             .as_bytes()
             .filter(|_| spki.algorithm.oid == RSA_ENCRYPTION);
         let (modulus, exponent) = key.and_then(rsa_public_key).ok_or(KeyError::NotRsa)?;
-        // Looked at here, so that a key that can never confirm anything stops the start and not the first order.
+        // Looked at here, so that a key that can never confirm anything is known before the first order.
         if !(2048 / 8..=8192 / 8).contains(&modulus.len()) {
             return Err(KeyError::WrongSize);
+        }
+        if !is_odd(&modulus)
+            || !is_odd(&exponent)
+            || !(3..EXPONENT_END).contains(&number(&exponent))
+        {
+            return Err(KeyError::NotRsa);
         }
         Ok(Self { modulus, exponent })
     }
@@ -293,6 +305,23 @@ impl RsaKey {
         .verify(&RSA_PKCS1_2048_8192_SHA256, signed, signature)
         .is_ok()
     }
+}
+
+/// `ring` takes exponents of up to 33 bits.
+const EXPONENT_END: u64 = 1 << 33;
+
+fn is_odd(number: &[u8]) -> bool {
+    number.last().is_some_and(|byte| byte % 2 == 1)
+}
+
+/// A number of a few bytes; of more, the largest there is.
+fn number(bytes: &[u8]) -> u64 {
+    let digits = bytes.iter().try_fold(0_u64, |number, byte| {
+        number
+            .checked_mul(256)
+            .map(|number| number + u64::from(*byte))
+    });
+    digits.unwrap_or(u64::MAX)
 }
 
 /// Modulus and exponent out of the `RSAPublicKey` of PKCS #1.
@@ -381,7 +410,7 @@ mod tests {
             .iter()
             .map(|secret| HmacSecret::new(secret).unwrap());
         Keys::Known {
-            hmac: named(KeyList::Hmac, hmac.collect()),
+            hmac: named(Version::Inline, KeyList::Hmac, hmac),
             rsa: Vec::new(),
         }
     }
@@ -389,21 +418,22 @@ mod tests {
     fn by_pem(pem: &str) -> Keys {
         Keys::Known {
             hmac: Vec::new(),
-            rsa: named(KeyList::Rsa, RsaKey::from_pem(pem).unwrap()),
+            rsa: named(
+                Version::Inline,
+                KeyList::Rsa,
+                RsaKey::from_pem(pem).unwrap(),
+            ),
         }
     }
 
-    fn named<K>(list: KeyList, keys: Vec<K>) -> Vec<(KeyName, K)> {
-        let name = |index| KeyName::new(Version::Inline, list, index);
-        keys.into_iter()
-            .enumerate()
-            .map(|(index, key)| (name(index), key))
-            .collect()
-    }
-
-    /// What confirms: the first key of a list.
-    fn confirmed(list: KeyList, index: usize) -> Result<Option<KeyName>, Untrusted> {
-        Ok(Some(KeyName::new(Version::Inline, list, index)))
+    /// The name of a key.
+    fn key(list: KeyList, index: usize) -> KeyName {
+        let version = Version::Inline;
+        KeyName {
+            version,
+            list,
+            index,
+        }
     }
 
     fn hmac(value: &str) -> Signatures<'_> {
@@ -439,13 +469,13 @@ mod tests {
         // The RFC's key, "Jefe", is shorter than we accept, so this vector goes around `HmacSecret::new`.
         let secret = HmacSecret(Hmac::new_from_slice(b"Jefe").unwrap());
         let keys = Keys::Known {
-            hmac: named(KeyList::Hmac, vec![secret]),
+            hmac: named(Version::Inline, KeyList::Hmac, vec![secret]),
             rsa: Vec::new(),
         };
         let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         assert_eq!(
             keys.check(b"what do ya want for nothing?", hmac(expected)),
-            confirmed(KeyList::Hmac, 0)
+            Ok(Some(key(KeyList::Hmac, 0)))
         );
     }
 
@@ -460,7 +490,7 @@ mod tests {
         ] {
             assert_eq!(
                 by_pem(pem).check(BODY, rsa(SIGNATURE)),
-                confirmed(KeyList::Rsa, 0)
+                Ok(Some(key(KeyList::Rsa, 0)))
             );
         }
     }
@@ -500,12 +530,12 @@ mod tests {
         );
         assert_eq!(
             by_pem(&format!("{other}{PEM_CRLF}")).check(BODY, rsa(SIGNATURE)),
-            confirmed(KeyList::Rsa, 1)
+            Ok(Some(key(KeyList::Rsa, 1)))
         );
         let signature = hex(&sign(SECRET, BODY));
         assert_eq!(
             by_secrets(&["another secret, long enough", SECRET]).check(BODY, hmac(&signature)),
-            confirmed(KeyList::Hmac, 1)
+            Ok(Some(key(KeyList::Hmac, 1)))
         );
         assert_eq!(
             by_secrets(&["another secret, long enough"]).check(BODY, hmac(&signature)),
@@ -534,8 +564,16 @@ mod tests {
         );
         // One good signature beside a bad one of the other scheme is enough.
         let both = Keys::Known {
-            hmac: named(KeyList::Hmac, vec![HmacSecret::new(SECRET).unwrap()]),
-            rsa: named(KeyList::Rsa, RsaKey::from_pem(PEM).unwrap()),
+            hmac: named(
+                Version::Inline,
+                KeyList::Hmac,
+                vec![HmacSecret::new(SECRET).unwrap()],
+            ),
+            rsa: named(
+                Version::Inline,
+                KeyList::Rsa,
+                RsaKey::from_pem(PEM).unwrap(),
+            ),
         };
         assert_eq!(
             both.check(
@@ -545,7 +583,7 @@ mod tests {
                     rsa: Some(SIGNATURE)
                 }
             ),
-            confirmed(KeyList::Rsa, 0)
+            Ok(Some(key(KeyList::Rsa, 0)))
         );
     }
 
@@ -643,7 +681,7 @@ mod tests {
 
     #[test]
     fn a_key_is_named_by_its_place() {
-        let name = |version, list| KeyName::new(version, list, 1).to_string();
+        let name = |version, list| named(version, list, ["a", "b"])[1].0.to_string();
         assert_eq!(
             name(Version::Current, KeyList::Hmac),
             "current/hmac_secrets/1"
@@ -653,6 +691,31 @@ mod tests {
             "previous/public_keys/1"
         );
         assert_eq!(name(Version::Inline, KeyList::Rsa), "inline/public_keys/1");
+    }
+
+    #[test]
+    fn a_key_that_could_never_confirm_anything_is_refused() {
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(PEM.as_bytes()).unwrap();
+        let der = der.as_ref();
+        let (end, exponent) = der.split_at(der.len() - 3);
+        assert_eq!(exponent, [1, 0, 1]);
+        let with = |modulus_end: u8, exponent: [u8; 3]| {
+            // The exponent is the last of the key, after its tag and length, and before them ends the modulus.
+            let mut changed = [end, &exponent].concat();
+            let last = end.len() - 3;
+            changed[last] = modulus_end;
+            RsaKey::from_spki(&changed).map(|key| key.exponent)
+        };
+        let odd = der[der.len() - 6];
+        assert_eq!(with(odd, [1, 0, 1]).unwrap(), [1, 0, 1]);
+        assert_eq!(with(odd & 0xFE, [1, 0, 1]).unwrap_err(), KeyError::NotRsa);
+        assert_eq!(with(odd, [1, 0, 0]).unwrap_err(), KeyError::NotRsa);
+        assert_eq!(number(&[2, 0, 0, 0, 1]), EXPONENT_END + 1);
+        assert_eq!(number(&[1; 9]), u64::MAX);
+        // What is let in is what `ring` takes: it may not fit the signature, but it is a key.
+        for exponent in [[1_u8, 0, 1], [0x7F, 0xFF, 0xFF]] {
+            assert!(with(odd, exponent).is_ok());
+        }
     }
 
     #[test]
@@ -677,7 +740,7 @@ mod tests {
                 format!(" {lower} "),
                 lower,
             ] {
-                prop_assert_eq!(keys.check(&body, hmac(&value)), confirmed(KeyList::Hmac, 0), "{}", value);
+                prop_assert_eq!(keys.check(&body, hmac(&value)), Ok(Some(key(KeyList::Hmac, 0))), "{}", value);
             }
         }
 

@@ -1,0 +1,58 @@
+//! What Lambda hands to a function: a request of API Gateway, whose path chooses the channel as the routes do.
+#![no_main]
+#![expect(clippy::indexing_slicing, reason = "to panic is the purpose")]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
+use shared::{body::BODY_BYTES_MAX, error::Failure, request::Request, signature::Keys};
+use shared_fuzz::{channels, event, for_each_channel, keys};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Route {
+    raw_path: String,
+}
+
+fuzz_target!(|input: &[u8]| {
+    static KNOWN: LazyLock<Keys> = LazyLock::new(|| keys::known(keys::BOTH));
+    let Ok(request) = serde_json::from_slice::<Request<'_>>(input) else {
+        return;
+    };
+    if let Some(traceparent) = request.headers.traceparent() {
+        let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+        assert!(traceparent.len() == 55 && traceparent.bytes().all(plain));
+    }
+    let verify = |keys| {
+        let verified = request.body()?.verify(keys, request.headers.signatures());
+        verified.map_err(Failure::from)
+    };
+    let body = match verify(&Keys::AcceptUnsigned) {
+        Ok(body) => body,
+        Err(failure) => {
+            assert!(matches!(
+                failure,
+                Failure::NotARequest | Failure::NotApplicationJson | Failure::TooLarge
+            ));
+            return;
+        }
+    };
+    assert!(body.bytes().len() <= BODY_BYTES_MAX);
+    let signed = keys::signed(body.bytes(), request.headers.signatures(), keys::BOTH);
+    match verify(&KNOWN) {
+        Ok(verified) => assert!(signed && verified.bytes() == body.bytes()),
+        Err(failure) => assert!(!signed && failure.status() == 401),
+    }
+
+    let route: Result<Route, _> = serde_json::from_slice(input);
+    let path = route.map(|route| route.raw_path).unwrap_or_default();
+    let routed = channels::NAMES.iter().position(|name| path.ends_with(name));
+    let check = for_each_channel!(event::check);
+    let shop_request_id = request.headers.shop_request_id.as_deref();
+    check[routed.unwrap_or_default()](
+        &body,
+        shop_request_id.unwrap_or_default(),
+        request.request_context.time_epoch,
+    );
+});

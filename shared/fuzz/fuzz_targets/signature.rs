@@ -1,0 +1,88 @@
+//! Two headers and a body before known keys: only what these keys signed passes, and all of it does.
+//!
+//! The first byte says what the headers are: two lines of the input; or a right signature of the rest, one byte of which is
+//! changed, because no mutation would ever find a right one.
+#![no_main]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "to panic is the purpose"
+)]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use shared::{
+    body::Unverified,
+    signature::{Keys, Signatures, Untrusted},
+};
+use shared_fuzz::keys::{self, Schemes};
+
+const SCHEMES: [Schemes; 4] = [
+    keys::BOTH,
+    keys::BOTH,
+    Schemes {
+        hmac: true,
+        rsa: false,
+    },
+    Schemes {
+        hmac: false,
+        rsa: true,
+    },
+];
+
+fuzz_target!(|input: &[u8]| {
+    if let [mode, input @ ..] = input {
+        match mode & 3 {
+            0 | 1 => as_given(*mode, input),
+            2 => made(*mode, input, |body, way| {
+                keys::written(&keys::sign_hmac(body))[way % 4].clone()
+            }),
+            _ => made(*mode, input, |body, _| keys::sign_rsa(body)),
+        }
+    }
+});
+
+fn as_given(mode: u8, input: &[u8]) {
+    let mut parts = input.splitn(3, |byte| *byte == b'\n');
+    let mut header = || {
+        let header = parts.next().unwrap_or_default();
+        (!header.is_empty()).then(|| String::from_utf8_lossy(header))
+    };
+    let (hmac, rsa) = (header(), header());
+    let signatures = Signatures {
+        hmac: hmac.as_deref(),
+        rsa: rsa.as_deref(),
+    };
+    check(mode, parts.next().unwrap_or_default(), signatures);
+}
+
+fn made(mode: u8, input: &[u8], sign: impl Fn(&[u8], usize) -> String) {
+    let [position, change, body @ ..] = input else {
+        return;
+    };
+    let mut header = sign(body, usize::from(mode >> 4)).into_bytes();
+    let position = usize::from(*position) % header.len();
+    header[position] ^= change & 0x7f; // it stays ASCII
+    let header = String::from_utf8_lossy(&header);
+    let (hmac, rsa) = if mode & 1 == 0 {
+        (Some(&*header), None)
+    } else {
+        (None, Some(&*header))
+    };
+    check(mode, body, Signatures { hmac, rsa });
+}
+
+fn check(mode: u8, body: &[u8], signatures: Signatures<'_>) {
+    static KEYS: LazyLock<[Keys; 4]> = LazyLock::new(|| SCHEMES.map(keys::known));
+    let choice = usize::from(mode >> 2) % 4;
+    let verified = Unverified::new(body)
+        .map(|body| body.verify(&KEYS[choice], signatures))
+        .expect("it is small enough");
+    let signed = keys::signed(body, signatures, SCHEMES[choice]);
+    assert_eq!(verified.is_ok(), signed);
+    if let Err(why) = verified {
+        let none = signatures.hmac.is_none() && signatures.rsa.is_none();
+        assert_eq!(why.reason == Untrusted::Missing, none);
+    }
+}

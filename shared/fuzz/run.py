@@ -1,0 +1,300 @@
+"""Runs the fuzz targets, several at once, and says in one table what became of them.
+
+    run.py                         every target for ten minutes
+    run.py --seconds 60 event pem  two targets for a minute each
+    run.py --runs 20000            so many inputs for each, from a fixed seed and the samples alone
+    run.py --input FILE event      one input again, as when a crash is looked into
+
+It begins with the samples of the repository, and keeps what it finds to be of use under target/fuzz/corpus/ for the next time.
+No sanitizer is used, because the workspace forbids unsafe code; so the stable compiler is enough.
+"""
+
+import argparse
+import base64
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FUZZ = Path(__file__).resolve().parent
+ROOT = FUZZ.parent.parent
+WORK = ROOT / "target" / "fuzz"
+CHANNELS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "rules.json").exists())
+OPERATORS = ["greaterThan", "lessThan", "equal", "notEqual", "regex", "in", "isEmpty", "notEmpty"]
+# What the first byte of an input means stands in fuzz_targets/.
+PARTS, DER = 0x08, 0x01
+
+# The longest input of each target, in bytes: long enough for the samples, short enough for many inputs in a second.
+TARGETS = {"event": 8192, "pem": 4096, "request": 16384, "rules": 8192, "signature": 4096}
+# In seconds and megabytes; the real function has 512.
+TIMEOUT, MEMORY = 10, 512
+
+# Quick to build, and quick enough to run; cargo-fuzz adds the debug assertions and overflow checks.
+PROFILE = {"OPT_LEVEL": "2", "LTO": "off", "STRIP": "none"}
+COMMAND = [ROOT / "target" / "tools" / "bin" / "cargo-fuzz", "fuzz", "build", "--fuzz-dir", FUZZ, "--sanitizer", "none", "--codegen-units", "16"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all if none is named")
+    how_long = parser.add_mutually_exclusive_group()
+    how_long.add_argument("--seconds", type=int, default=600, help="how long each target runs (default: %(default)s)")
+    how_long.add_argument("--runs", type=int, help="how many inputs each target gets, instead of a time")
+    how_long.add_argument("--input", type=Path, help="the one input that the target gets")
+    arguments = parser.parse_args()
+    targets = arguments.targets or list(TARGETS)
+    if unknown := set(targets) - set(TARGETS):
+        parser.error(f"there is no target {', '.join(unknown)}, but: {', '.join(TARGETS)}")
+
+    binaries = build(targets)
+    if arguments.input:
+        sys.exit(max(subprocess.run([binaries / target, arguments.input], check=False).returncode for target in targets))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda target: run(target, binaries / target, arguments.seconds, arguments.runs), targets))
+    print(f"{'TARGET':<11}{'INPUTS':>10}{'PER SECOND':>12}{'EDGES':>8}{'OF':>8}{'KEPT':>7}{'MB':>6}  RESULT")
+    for result in results:
+        print("{target:<11}{inputs:>10}{speed:>12}{edges:>8}{of:>8}{kept:>7}{memory:>6}  {result}".format(**result))
+    if not arguments.runs:
+        keep(results, arguments.seconds)
+    for result in results:
+        print(result["report"], end="")
+    sys.exit(any(result["report"] for result in results))
+
+
+def keep(results, seconds):
+    """For the page of figures."""
+    rows = [
+        {"target": result["target"], "inputs": result["inputs"], "seconds": seconds, "edges": result["edges"], "result": result["result"]}
+        for result in results
+    ]
+    folder = ROOT / "target" / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "fuzz.json").write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def build(targets):
+    """Builds the targets, and gives the folder in which they are."""
+    print("Building the fuzz targets …", flush=True)
+    profile = {f"CARGO_PROFILE_RELEASE_{name}": value for name, value in PROFILE.items()}
+    only = targets if len(targets) == 1 else []
+    command = [*COMMAND, "--target-dir", WORK / "build", *only]
+    built = subprocess.run(command, env=os.environ | profile, stderr=subprocess.PIPE, text=True, check=False)
+    if built.returncode:
+        sys.exit(built.stderr)
+    host = next(line for line in subprocess.check_output(["rustc", "-vV"], text=True).splitlines() if "host: " in line)
+    return WORK / "build" / host.removeprefix("host: ") / "release"
+
+
+def run(target, binary, seconds, runs):
+    """Runs one target, and gives its line of the table."""
+    seeds, artifacts = fresh(WORK / "seeds" / target), WORK / "artifacts" / target
+    artifacts.mkdir(parents=True, exist_ok=True)
+    for index, seed in enumerate(dict.fromkeys(SEEDS[target]())):
+        (seeds / f"{index:03}").write_bytes(seed)
+    dictionary = WORK / f"{target}.dict"
+    dictionary.write_text("".join(f'"{escaped(word)}"\n' for word in words(target)))
+    if runs:
+        corpus, limit = fresh(WORK / "scratch" / target), [f"-runs={runs}", "-seed=1"]
+    else:
+        corpus, limit = WORK / "corpus" / target, [f"-max_total_time={seconds}"]
+        corpus.mkdir(parents=True, exist_ok=True)
+    options = [
+        *limit,
+        f"-max_len={TARGETS[target]}",
+        f"-timeout={TIMEOUT}",
+        f"-rss_limit_mb={MEMORY}",
+        f"-dict={dictionary}",
+        f"-artifact_prefix={artifacts}/",
+        "-print_final_stats=1",
+    ]
+    command = [binary, *options, corpus, seeds]
+    started = time.monotonic()
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    took = time.monotonic() - started
+    said = ended.stderr.decode(errors="replace")
+    # What is only slow is written, too, and is no failure.
+    found = [Path(path) for path in re.findall("Test unit written to (.+)", said) if "/slow-unit-" not in path]
+    inputs = int(last(r"stat::number_of_executed_units:\s*(\d+)", said, "0"))
+    ok = ended.returncode == 0
+    return {
+        "target": target,
+        "inputs": inputs,
+        "speed": round(inputs / took),
+        "edges": last(r" cov: (\d+) ", said),
+        "of": last(r"Loaded 1 PC tables \((\d+) PCs\)", said),
+        "kept": last(r" corp: (\d+)/", said),
+        "memory": last(r"stat::peak_rss_mb:\s*(\d+)", said),
+        "result": "ok" if ok else found[0].name.partition("-")[0] if found else f"exit {ended.returncode}",
+        "report": "" if ok else report(target, said, found),
+    }
+
+
+def report(target, said, found):
+    """Why a target failed, and how to see it again."""
+    lines = [line for line in said.splitlines() if not line.startswith("stat::")]
+    panic = next((index for index, line in enumerate(lines) if "panicked at" in line), -20)
+    reason = "\n".join(f"  {line}" for line in lines[panic:][:40])
+    lines = [f"\n{target} failed:", reason]
+    for path in found:
+        path = path.relative_to(ROOT)
+        lines += [f"The input is {path}. Again:", f"  make fuzz TARGET={target} INPUT={path}"]
+    return "\n".join(lines) + "\n"
+
+
+def last(pattern, text, otherwise="-"):
+    return (re.findall(pattern, text) or [otherwise])[-1]
+
+
+def fresh(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def samples(pattern):
+    """What the repository has for each channel: the channel's number and the bytes."""
+    for index, channel in enumerate(CHANNELS):
+        for path in sorted((ROOT / "events" / channel).glob(pattern)):
+            yield index, path.read_bytes()
+
+
+def event_seeds():
+    for index, body in samples("*.body.json"):
+        yield bytes([index]) + body
+    for index, body in samples("ideal.body.json"):
+        event = json.loads(body)
+        for data in varied(event["data"]):
+            yield bytes([index]) + json.dumps({"data": data}).encode()
+        yield bytes([index]) + json.dumps(event | {f"member{number}": number for number in range(70)}).encode()
+
+
+def varied(value):
+    """The entity in forms that no sample has, and that random changes would not find soon: every list as an object, or long and
+    wrong; every scalar as something else."""
+    yield changed(value, lambda scalar: scalar, lambda elements: dict(enumerate(elements, 998)))
+    yield changed(value, lambda scalar: scalar, lambda elements: [{}] * 150)
+    for scalar in [None, True, -1, 1.5e-7, "1e3", "", "2026-06-18T22:27:11.5+02:00", "2026-06-18 20:27:11", [], [1], {}]:
+        yield changed(value, lambda _, scalar=scalar: scalar, lambda elements: elements)
+
+
+def changed(value, change_scalar, change_list):
+    if isinstance(value, dict):
+        return {key: changed(below, change_scalar, change_list) for key, below in value.items()}
+    if isinstance(value, list):
+        return change_list([changed(below, change_scalar, change_list) for below in value])
+    return change_scalar(value)
+
+
+def request_seeds():
+    return [request for _, request in samples("*.request.json")]
+
+
+def signature_seeds():
+    signed = ROOT / "shared" / "tests" / "signature"
+    body, rsa = (signed / "body.json").read_bytes(), (signed / "x-adobe-commerce-webhook-signature.txt").read_bytes()
+    yield b"\0\n" + rsa.strip() + b"\n" + body
+    for _, request in samples("*.request.json"):
+        request = json.loads(request)
+        headers = {name.lower(): value for name, value in request["headers"].items()}
+        body = request["body"].encode()
+        if request.get("isBase64Encoded"):
+            body = base64.b64decode(body)
+        hmac, rsa = headers.get("x-adobe-signature", ""), headers.get("x-adobe-commerce-webhook-signature", "")
+        yield f"\0{hmac}\n{rsa}\n".encode() + body
+    # Made here and now, in every way and for every choice of keys, untouched and with one bit changed.
+    yield from (bytes([mode, 5, change]) + b"{}" for mode in range(64) for change in (0, 1))
+
+
+def pem_seeds():
+    for path in sorted([*(ROOT / "shared" / "tests" / "signature").glob("*.pem"), ROOT / "events" / "sample-keys" / "public-key.pem"]):
+        pem = path.read_bytes()
+        yield b"\0" + pem
+        yield b"\0" + pem + pem
+        yield bytes([DER]) + base64.b64decode(b"".join(line for line in pem.splitlines() if not line.startswith(b"-")))
+
+
+def rules_seeds():
+    for index, channel in enumerate(CHANNELS):
+        text = (ROOT / "functions" / channel / "rules.json").read_text()
+        yield bytes([index]) + text.encode()
+        enabled = text.replace('"enabled": false', '"enabled": true')
+        for _, body in (sample for sample in samples("*.body.json") if sample[0] == index):
+            yield bytes([index]) + enabled.encode() + b"\0" + body
+        for rule in json.loads(text)["rules"]:
+            then = rule["then"] if isinstance(rule["then"], dict) else rule["then"][0]
+            for condition in rule["when"]:
+                value = condition.get("value")
+                value = value if isinstance(value, str) else json.dumps(value)
+                mode = index | PARTS | OPERATORS.index(condition["operator"]) << 4
+                lines = [condition["field"], value, then.get("message", ""), then.get("path", "")]
+                yield bytes([mode]) + "\n".join(lines).encode()
+    # What only the shop knows, which no sample rule looks at.
+    for index, body in samples("ideal.body.json"):
+        event = json.loads(body)
+        key = next(iter(event["data"]))
+        for value in [None, True, -1, 1.5, "x", [1, [{"below": 2}]], {"below": {"7": "x"}}]:
+            event["data"][key]["extra"] = event["data"]["other"] = value
+            for number, field in enumerate([f"{key}.extra", f"{key}.extra.below[]", f"{key}.extra[][].below", "other[]"]):
+                mode = index | PARTS | (number * 2 % 8) << 4
+                yield bytes([mode]) + f"{field}\n1\nIs {{{field}}}".encode() + b"\0" + json.dumps(event).encode()
+    order, regex = CHANNELS.index("sales_order_place_after"), OPERATORS.index("regex")
+    for pattern in PATTERNS:
+        yield bytes([order | PARTS | regex << 4]) + f"order.status\n{pattern}\n\ndata/order/note".encode()
+
+
+SEEDS = {
+    "event": event_seeds,
+    "pem": pem_seeds,
+    "request": request_seeds,
+    "rules": rules_seeds,
+    "signature": signature_seeds,
+}
+
+JSON_WORDS = ["null", "true", "false", "1e-7", "-0", '""', "[]", "{}", r"\u0000", r"\ud800", "\ufffe", "2026-06-18T20:27:11+02:00"]
+SHAPE_WORDS = ["event", "eventName", "event_id", "merchant_id", "environment_id", "data_object", "customer_data_object",
+               "address_type", "addresses", "id", "billing", "shipping"]  # fmt: skip
+PATTERN_WORDS = ["[^", "[[:alpha:]]", "(?:", "(?P<a>", "{2,3}", r"\d", r"\x{e9}", "$/D", "/isu", "data.", "[].", "{order.items[].sku}"]
+PATTERNS = ["/^a|b$/i", "/(?:p|(e)+)nd/D", "/(?P<n>[a-z-]{2,3})*$/us", r"/\d\s\w\b\x41/", "/[^[:alpha:]x-z]?/", r"~\A(a{2}|\.)\z~", "/é/u",
+            r"/\p{L}/u", "/a**/", "/(?i)a/", "/[a&&b]/", "/$a/"]  # fmt: skip
+
+
+def words(target):
+    """What no mutation would come upon soon: the names of the contract, and of rules files."""
+    files = sorted((ROOT / "shared" / "schema").iterdir())
+    if target == "rules":
+        files.append(ROOT / "shared" / "rules.schema.json")
+    names = sorted({name for path in files for name in names_in(json.loads(path.read_text()))})
+    if target in ("event", "request"):
+        # In a request the body is a string, so its quotes are escaped.
+        quote = '"' if target == "event" else '\\"'
+        return [f"{quote}{name}{quote}:" for name in [*names, *SHAPE_WORDS]] + JSON_WORDS
+    if target == "rules":
+        return [*names, *OPERATORS, *JSON_WORDS, *PATTERN_WORDS]
+    if target == "signature":
+        return ["sha256=", "SHA256=", "=", "=="]
+    return ["-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n"]
+
+
+def names_in(schema):
+    """Every name of a property in a JSON Schema."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for below in schema.values():
+            yield from names_in(below)
+    elif isinstance(schema, list):
+        for below in schema:
+            yield from names_in(below)
+
+
+def escaped(word):
+    """A word as a dictionary of libFuzzer has it."""
+    return "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in word.encode())
+
+
+if __name__ == "__main__":
+    main()
