@@ -28,7 +28,7 @@ class Invocation:
     """What came of one request: what API Gateway would get (None if the function died), what was logged meanwhile, and how long
     the answer took."""
 
-    answer: dict | None
+    answer: object
     log: str
     seconds: float
 
