@@ -46,7 +46,7 @@ lint: $(TOOLS) $(DENY) rules prerequisites-cxx ## Check style, template, rules, 
 	else echo "advisories: not checked, the RustSec database is out of reach"; fi
 
 test-rust: prerequisites ## Run the tests of the crates
-	cargo test --quiet --workspace --exclude shared-fuzz --locked
+	cargo test --quiet --locked
 
 test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 random inputs
 	@python3 shared/fuzz/run.py --runs 20000
@@ -106,12 +106,12 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions …"
-	@cargo build --quiet --locked
+	@cargo build --quiet --workspace --exclude worker --exclude shared-fuzz --locked
 
 # Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
 worker: prerequisites
 	@echo "Building the example of a consumer …"
-	@cargo build --quiet --workspace --exclude shared-fuzz --locked
+	@cargo build --quiet --locked
 
 prerequisites:
 	@command -v cargo > /dev/null || { echo "make: Rust is missing; install it from https://rustup.rs"; exit 1; }

@@ -80,7 +80,7 @@ class Shop:
         self.sqs, self.store = Proxy(stack.port), Proxy(stack.port)
         self.function = Function(
             channel, stack.queue(channel), WEBHOOK_KEYS=None, WEBHOOK_KEYS_SECRET=secret.id, KEYS_REFRESH_SECONDS="2",
-            HOOK_TIMEOUT_MS=str(HOOK_TIMEOUT_MS), LOG_LEVEL="info",
+            HOOK_TIMEOUT_MS=str(HOOK_TIMEOUT_MS),
         )  # fmt: skip
         self.sent, self.to_repeat = [], collections.deque()
         self.outcomes, self.slowest_ms, self.died = collections.Counter(), 0, 0

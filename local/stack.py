@@ -478,7 +478,8 @@ def logs_of(logs):
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
         events += [event for page in pages for event in page["events"]]
     events.sort(key=lambda event: event["timestamp"])
-    return [event["message"].strip() for event in events if event["message"].startswith("{")]
+    # The others are Lambda's, about the beginning and the end of an invocation.
+    return [event["message"].strip() for event in events if not event["message"].startswith(("INIT_", "START ", "END ", "REPORT "))]
 
 
 def stay_up():

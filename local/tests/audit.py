@@ -39,9 +39,14 @@ FIELDS = {
     "known": r"\d+ secrets, \d+ public keys|unsigned bodies accepted",
     "stage": r"AWSCURRENT|AWSPREVIOUS",
     "version": r"current|previous",
+    # The worker's
+    "message_id": ID,
+    "received": NUMBER,
+    "reason": r"[a-z_]+",
+    "step": r"[a-z_ ]+",
 }
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
-FORMAL = {"timestamp", "request_id", "shop_request_id", "event_id", *(name for name, form in FIELDS.items() if form == NUMBER)}
+FORMAL = {"timestamp", "request_id", "shop_request_id", "event_id", "message_id", *(name for name, form in FIELDS.items() if form == NUMBER)}
 # Of one body, at most so many values are looked for: the hostile ones have a hundred thousand of a kind.
 VALUES_MAX = 2000
 # What stands in the code is our own word, though a payload may say it, too.

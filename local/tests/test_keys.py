@@ -219,12 +219,12 @@ def test_one_broken_key_costs_no_other(stack, function, pairs):
     keys = Keys(stack, hmac_secrets=["short", FIRST], public_keys=["-----BEGIN PUBLIC KEY-----\nAAAA", public(pairs[0])])
     one, _ = function(keys)
     result = one.invoke(by_secret(FIRST))
-    assert outcome(result) == (200, "current/hmac_secrets/0")
-    assert one.invoke(by_key(pairs[0])).status == 200
+    assert outcome(result) == (200, "current/hmac_secrets/1"), "its place in the secret, whatever stands before it"
+    assert outcome(one.invoke(by_key(pairs[0]))) == (200, "current/public_keys/1")
     said = [json.loads(line)["message"] for line in result.log.splitlines() if '"ERROR"' in line]
     assert said == [
-        "secret: hmac_secrets, number 1: the secret is shorter than 16 bytes",
-        "secret: public_keys, number 1: no PEM block \"PUBLIC KEY\" can be read",
+        "secret: hmac_secrets/0: the secret is shorter than 16 bytes",
+        "secret: public_keys/0: no PEM block \"PUBLIC KEY\" can be read",
     ]
 
 
@@ -238,15 +238,68 @@ def test_a_secret_that_was_spoilt_leaves_the_previous_keys(stack, function):
     assert "must be JSON" in result.log and FIRST not in result.log
 
 
-def test_while_the_previous_version_cannot_be_read_its_known_keys_count(stack, function):
+@pytest.mark.parametrize("fault", ["throttled", "hangs", "resets"])
+def test_while_the_previous_version_cannot_be_read_its_known_keys_count(stack, function, fault):
     keys = Keys(stack, hmac_secrets=[FIRST])
-    one, proxy = function(keys, KEYS_REFRESH_SECONDS="1")
+    one, proxy = function(keys, HOOK_TIMEOUT_MS="3000")
     assert one.invoke(by_secret(FIRST)).status == 200
     keys.put(hmac_secrets=[SECOND])
-    versions = itertools.count()
-    proxy.fault = lambda _: "passes" if next(versions) % 2 == 0 else "throttled"
+    asked = itertools.count()
+    proxy.fault = lambda _: "passes" if next(asked) == 0 else fault
     assert outcome(one.invoke(by_secret(SECOND))) == (200, "current/hmac_secrets/0")
+    assert outcome(one.invoke(by_secret(FIRST))) == (200, "previous/hmac_secrets/0")
+    # At cold start, too, what can be read counts.
+    asked = itertools.count()
+    one.kill()
+    assert outcome(one.invoke(by_secret(SECOND))) == (200, "current/hmac_secrets/0")
+
+
+@pytest.mark.parametrize("fault", ["resets", "fails", "garbage", "throttled"])
+def test_a_new_key_and_a_hiccup_of_the_store_at_once(stack, function, fault):
+    keys = Keys(stack, hmac_secrets=[FIRST])
+    one, proxy = function(keys)
     assert one.invoke(by_secret(FIRST)).status == 200
+    keys.put(hmac_secrets=[SECOND])
+    faults = iter([fault])
+    proxy.fault = lambda _: next(faults, "passes")
+    event = by_secret(SECOND)
+    if fault == "throttled":
+        # Who is told to wait must wait: but a second, not ten.
+        assert one.invoke(event).status == 401
+        time.sleep(1.0)
+    assert outcome(one.invoke(event)) == (200, "current/hmac_secrets/0")
+
+
+def test_after_a_step_back_both_versions_count(stack, function):
+    keys = Keys(stack, hmac_secrets=[FIRST])
+    first = keys.store.describe_secret(SecretId=keys.id)["VersionIdsToStages"]
+    time.sleep(3.1)
+    keys.put(hmac_secrets=[SECOND])
+    stages = keys.store.describe_secret(SecretId=keys.id)["VersionIdsToStages"]
+    old = next(iter(first))
+    new = next(version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    keys.store.update_secret_version_stage(SecretId=keys.id, VersionStage="AWSCURRENT", MoveToVersionId=old, RemoveFromVersionId=new)
+    # By the older version's date alone the time would be over.
+    one, _ = function(keys, KEYS_PREVIOUS_SECONDS="3")
+    assert outcome(one.invoke(by_secret(FIRST))) == (200, "current/hmac_secrets/0")
+    assert outcome(one.invoke(by_secret(SECOND))) == (200, "previous/hmac_secrets/0")
+
+
+def test_a_spoilt_secret_costs_no_known_key(stack, function):
+    """Put twice, as for a leaked key, neither version can be used. An emptied one is another matter: it says that nobody signs."""
+    keys = Keys(stack, hmac_secrets=[FIRST])
+    one, _ = function(keys, KEYS_REFRESH_SECONDS="1")
+    assert one.invoke(by_secret(FIRST)).status == 200
+    for _ in range(2):
+        keys.store.put_secret_value(SecretId=keys.id, SecretString='{"hmac_secrets": [')
+    time.sleep(1.0)
+    result = one.invoke(by_secret(FIRST))
+    assert result.status == 200
+    assert "must be JSON" in result.log and "keys not read; the known ones keep working" in result.log
+    for _ in range(2):
+        keys.put(hmac_secrets=[])
+    time.sleep(1.0)
+    assert outcome(one.invoke(by_secret(FIRST))) == (503, "keys_unavailable")
 
 
 def test_events_from_anybody_need_no_key(stack, function):
@@ -280,11 +333,16 @@ def test_the_token_of_the_stock_system_is_replaced_like_a_key(stack, function):
         assert one.starts == 1
 
 
-def test_which_key_vouched_is_a_metric_of_every_channel(stack):
+def test_which_key_vouched_is_a_metric_of_every_channel(stack, function):
     filters = stack.client("logs").describe_metric_filters()["metricFilters"]
     assert len(filters) == 8
-    for one in filters:
-        assert one["filterPattern"] == '{ $.key = "*" }'
-        transformation = one["metricTransformations"][0]
+    # What the filters count are lines with these fields, and only of events that were verified.
+    one, _ = function(Keys(stack, hmac_secrets=FIRST))
+    verified, forged = one.invoke(by_secret(FIRST)).line, one.invoke(by_secret("a secret of somebody else")).line
+    for given in filters:
+        assert given["filterPattern"] == '{ $.key = "*" }'
+        transformation = given["metricTransformations"][0]
         assert transformation["metricName"] == "Verified"
-        assert transformation["dimensions"] == {"channel": "$.channel", "key": "$.key"}
+        fields = {name: path.removeprefix("$.") for name, path in transformation["dimensions"].items()}
+        assert {name: verified[field] for name, field in fields.items()} == {"channel": PLACED, "key": "current/hmac_secrets/0"}
+    assert "key" not in forged

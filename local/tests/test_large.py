@@ -21,7 +21,7 @@ MEASURED = []
 @pytest.fixture(scope="module")
 def function(stack):
     stack.messages(stack.queue(SAVED))
-    with Function(SAVED, stack.queue(SAVED), LOG_LEVEL="info", HOOK_TIMEOUT_MS="20000") as running:
+    with Function(SAVED, stack.queue(SAVED), HOOK_TIMEOUT_MS="20000") as running:
         yield running
     figures.write("large", MEASURED)
 

@@ -458,20 +458,23 @@ mod tests {
             ("{}", "there is no key"),
             (
                 r#"{"hmac_secrets":"hush"}"#,
-                "hmac_secrets, number 1: the secret is shorter than 16 bytes",
+                "hmac_secrets/0: the secret is shorter than 16 bytes",
             ),
             (
                 r#"{"hmac_secrets":["0123456789abcdef",""]}"#,
-                "hmac_secrets, number 2: the secret is shorter than 16 bytes",
+                "hmac_secrets/1: the secret is shorter than 16 bytes",
             ),
+            (r#"{"public_keys":"hush"}"#, "public_keys/0: no PEM block"),
             (
-                r#"{"public_keys":"hush"}"#,
-                "public_keys, number 1: no PEM block",
+                r#"{"hmac_secrets":"0123456789abcdef","hush":"hush"}"#,
+                "holds something else",
             ),
-            (r#"{"hmac_secret":"hush hush hush hush"}"#, "must be JSON"),
             ("hush", "must be JSON"),
-            (r#"{"hmac_secrets":{"hush":1}}"#, "must be JSON"),
-            (r#"{"stock_token":12345}"#, "must be JSON"),
+            (r#"{"hmac_secrets":{"hush":1}}"#, "must be a string"),
+            (
+                r#"{"hmac_secrets":"0123456789abcdef","stock_token":12345}"#,
+                "stock_token: must be a string",
+            ),
             (
                 "{\"hmac_secrets\":\"0123456789abcdef\",\"stock_token\":\"hush\\n\"}",
                 "stock_token: must be one line of ASCII",

@@ -8,7 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     rc::Rc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use aws_sdk_secretsmanager::{
@@ -20,14 +20,14 @@ use aws_sdk_secretsmanager::{
     error::{ProvideErrorMetadata as _, SdkError},
     operation::get_secret_value::GetSecretValueOutput,
 };
-use serde::Deserialize;
+use serde_json::Value;
 use tracing::{debug, error};
 
 use crate::{
     aws::{Aws, classify},
     deadline::Deadline,
     error::Trouble,
-    signature::{HmacSecret, KEYS_MAX, KeyError, KeyList, KeyName, Keys, RsaKey, Version, named},
+    signature::{HmacSecret, KEYS_MAX, KeyError, KeyList, KeyName, Keys, RsaKey, Version},
 };
 
 /// A signature that fits no known key, and then no newer one either, has the keys read again at most this often, so that whoever
@@ -37,12 +37,15 @@ pub const FORGED_PAUSE: Duration = Duration::from_secs(10);
 /// When the keys could not be read, and older ones are known, they are tried again this much later.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
 
-/// When no key is known at all, nothing can be accepted, so they are tried again sooner.
-const EMPTY_PAUSE: Duration = Duration::from_secs(1);
+/// The same, when nothing can be accepted until then: no key is known at all, or perhaps the one that signed an event.
+const URGENT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest that one request waits for Secrets Manager. It also never takes more than a quarter of what is left, or half when
 /// no key is known and there is nothing else to do.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Share of that time which one version of the secret may take, so that the other has a chance, too.
+const VERSION_SHARE: f32 = 0.6;
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
@@ -114,91 +117,91 @@ impl Secret {
     pub fn read(json: &str, schemes: Schemes, version: Version) -> (Self, Vec<String>) {
         let mut secret = Self::empty(schemes);
         // The reader's own words could quote a secret.
-        let Ok(given) = serde_json::from_str::<Given>(json) else {
+        let Ok(Value::Object(mut given)) = serde_json::from_str(json) else {
             return (secret, vec![format!("must be JSON, as in {EXAMPLE}")]);
         };
         let mut problems = Vec::new();
-        if let (Schemes::Chosen { hmac, rsa }, Keys::Known { .. }) = (schemes, &secret.keys) {
-            let hmac = read_list(
-                KeyList::Hmac,
-                &given.hmac_secrets.0,
-                hmac,
+        let hmac = given.remove(HMAC_SECRETS);
+        let rsa = given.remove(PUBLIC_KEYS);
+        if let Schemes::Chosen {
+            hmac: by_hmac,
+            rsa: by_rsa,
+        } = schemes
+        {
+            let mut list = KeyReader {
                 version,
-                &mut problems,
-                |text| HmacSecret::new(text).map(|secret| vec![secret]),
-            );
-            let rsa = read_list(
-                KeyList::Rsa,
-                &given.public_keys.0,
-                rsa,
-                version,
-                &mut problems,
-                RsaKey::from_pem,
-            );
-            secret.keys = Keys::Known { hmac, rsa };
+                problems: &mut problems,
+            };
+            let one = |text: &str| HmacSecret::new(text).map(|secret| vec![secret]);
+            secret.keys = Keys::Known {
+                hmac: list.read(KeyList::Hmac, hmac.filter(|_| by_hmac), one),
+                rsa: list.read(KeyList::Rsa, rsa.filter(|_| by_rsa), RsaKey::from_pem),
+            };
         }
-        match given.stock_token.as_deref().map(Token::new) {
-            Some(Err(reason)) => problems.push(format!("stock_token: {reason}")),
-            token => secret.stock_token = token.and_then(Result::ok),
+        match given.remove(STOCK_TOKEN) {
+            None | Some(Value::Null) => {}
+            Some(token) => match token
+                .as_str()
+                .ok_or("must be a string")
+                .and_then(Token::new)
+            {
+                Ok(token) => secret.stock_token = Some(token),
+                Err(reason) => problems.push(format!("{STOCK_TOKEN}: {reason}")),
+            },
+        }
+        if !given.is_empty() {
+            problems.push(format!(
+                "holds something else than {HMAC_SECRETS}, {PUBLIC_KEYS} and {STOCK_TOKEN}"
+            ));
         }
         (secret, problems)
     }
 }
 
-/// The keys of one list of the secret, under the names of their places.
-fn read_list<K>(
-    list: KeyList,
-    given: &[String],
-    wanted: bool,
+/// Reads the lists of keys. A key is named by its place, which stays what it is when another entry cannot be used.
+struct KeyReader<'a> {
     version: Version,
-    problems: &mut Vec<String>,
-    read: impl Fn(&str) -> Result<Vec<K>, KeyError>,
-) -> Vec<(KeyName, K)> {
-    let mut keys = Vec::new();
-    for (index, text) in given.iter().enumerate().filter(|_| wanted) {
-        match read(text) {
-            Ok(found) => keys.extend(found),
-            Err(error) => problems.push(format!("{list}, number {}: {error}", index + 1)),
-        }
-    }
-    if keys.len() > KEYS_MAX {
-        problems.push(format!("{list}: more than {KEYS_MAX}"));
-        keys.truncate(KEYS_MAX);
-    }
-    named(version, list, keys)
+    problems: &'a mut Vec<String>,
 }
+
+impl KeyReader<'_> {
+    fn read<K>(
+        &mut self,
+        list: KeyList,
+        given: Option<Value>,
+        read: impl Fn(&str) -> Result<Vec<K>, KeyError>,
+    ) -> Vec<(KeyName, K)> {
+        let entries = match given {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(entries)) => entries,
+            // One alone, as Secrets Manager generates it.
+            Some(one) => vec![one],
+        };
+        let mut keys = Vec::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let name = KeyName::new(self.version, list, index);
+            match entry.as_str().map(&read) {
+                Some(Ok(found)) => keys.extend(found.into_iter().map(|key| (name, key))),
+                Some(Err(error)) => self.problems.push(format!("{list}/{index}: {error}")),
+                None => self
+                    .problems
+                    .push(format!("{list}/{index}: must be a string")),
+            }
+        }
+        if keys.len() > KEYS_MAX {
+            self.problems.push(format!("{list}: more than {KEYS_MAX}"));
+            keys.truncate(KEYS_MAX);
+        }
+        keys
+    }
+}
+
+const HMAC_SECRETS: &str = "hmac_secrets";
+const PUBLIC_KEYS: &str = "public_keys";
+const STOCK_TOKEN: &str = "stock_token";
 
 /// How the secret looks.
 pub const EXAMPLE: &str = r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Given {
-    hmac_secrets: OneOrMany,
-    public_keys: OneOrMany,
-    stock_token: Option<String>,
-}
-
-/// A list of strings, or one string alone, as Secrets Manager generates it.
-#[derive(Default, Deserialize)]
-#[serde(from = "Strings")]
-struct OneOrMany(Vec<String>);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Strings {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl From<Strings> for OneOrMany {
-    fn from(strings: Strings) -> Self {
-        Self(match strings {
-            Strings::One(string) => vec![string],
-            Strings::Many(strings) => strings,
-        })
-    }
-}
 
 /// Where the secret is.
 #[derive(Debug)]
@@ -267,15 +270,10 @@ impl Keyring {
 
     /// Reads the keys at cold start, within a limit.
     pub async fn warm_up(&self, limit: Duration) {
-        self.read(Why::Timer, limit).await;
-        if self.known().keys.is_empty() {
-            error!(
-                "no key is at hand: until the secret can be read, every event is answered with 503"
-            );
+        let read = self.read(Why::Timer, limit).await;
+        if let (Some(store), false) = (&self.store, read) {
             // It may have been but a hiccup, so the first event has a try of its own.
-            if let Some(store) = &self.store {
-                store.asked.tried.set(None);
-            }
+            store.asked.timer_from.set(None);
         }
     }
 
@@ -297,7 +295,7 @@ impl Keyring {
     /// A newer key vouched for an event, which nobody can forge: asking for it does not count against [`FORGED_PAUSE`].
     pub fn newer_was_right(&self) {
         if let Some(store) = &self.store {
-            store.asked.unknown.set(None);
+            store.asked.unknown_from.set(None);
         }
     }
 
@@ -305,80 +303,111 @@ impl Keyring {
         Rc::clone(&self.known.borrow())
     }
 
-    /// Reads the secret, if there is a reason and it is not too soon. True if it was read.
+    /// Reads the secret, if there is a reason and it is not too soon. True if something of it was read.
     async fn read(&self, why: Why, limit: Duration) -> bool {
         let Some(store) = &self.store else {
             return false;
         };
         let known = self.known();
-        let now = SystemTime::now();
-        if !store
-            .asked
-            .may_ask(why, known.keys.is_empty(), store.settings.refresh, now)
-        {
+        let (asked, refresh) = (&store.asked, store.settings.refresh);
+        let started = SystemTime::now();
+        if limit.is_zero() || !asked.may_ask(why, known.keys.is_empty(), refresh, started) {
             return false;
         }
-        store.asked.note(why, now);
-        let read = tokio::time::timeout(limit, store.read(&known, now)).await;
-        match read.unwrap_or(Err(Trouble::TimedOut)) {
-            Ok((secret, whole)) => {
+        let found = store.read(&known, limit, started).await;
+        let read = match &found {
+            Ok(found) if found.whole => Read::Whole,
+            Ok(_) => Read::Partly,
+            Err(_) => Read::Not,
+        };
+        match found {
+            Ok(Found { secret, .. }) => {
                 debug!(keys = ?secret.keys, "keys read");
-                store.asked.read.set(whole.then_some(now));
                 self.known.replace(Rc::new(secret));
-                true
             }
-            Err(trouble) => {
-                error!(
-                    store_error = trouble.name(),
-                    known = ?known.keys,
-                    "keys not read; the known ones keep working"
-                );
-                false
-            }
+            Err(trouble) if known.keys.is_empty() => error!(
+                store_error = trouble.name(),
+                "no key is at hand: until the secret can be read, every event is answered with 503"
+            ),
+            Err(trouble) => error!(
+                store_error = trouble.name(),
+                known = ?known.keys,
+                "keys not read; the known ones keep working"
+            ),
         }
+        asked.note(
+            why,
+            read,
+            self.known().keys.is_empty(),
+            refresh,
+            SystemTime::now(),
+        );
+        read != Read::Not
     }
 }
 
-/// When the store was asked. By the wall clock, which also counts the time for which Lambda freezes a function.
+/// How reading the secret went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Read {
+    Whole,
+    /// One of the two versions could not be read.
+    Partly,
+    Not,
+}
+
+/// When the store was asked, and from when it may be asked again. By the wall clock, which also counts the time for which Lambda
+/// freezes a function.
 #[derive(Debug, Default)]
 struct Asked {
-    /// When the keys that are known were read, if that went well.
+    /// When the keys that are known were read, whole.
     read: Cell<Option<SystemTime>>,
-    /// When they were last asked for.
-    tried: Cell<Option<SystemTime>>,
-    /// When that was because of a signature that fits none.
-    unknown: Cell<Option<SystemTime>>,
+    timer_from: Cell<Option<SystemTime>>,
+    unknown_from: Cell<Option<SystemTime>>,
 }
 
 impl Asked {
     fn may_ask(&self, why: Why, empty: bool, refresh: Duration, now: SystemTime) -> bool {
-        if why == Why::UnknownSignature {
-            return passed(self.unknown.get(), FORGED_PAUSE, now);
-        }
-        let fresh = self
-            .read
-            .get()
-            .is_some_and(|read| !passed(Some(read), refresh, now));
-        match (empty, fresh) {
-            (true, _) => passed(self.tried.get(), EMPTY_PAUSE, now),
-            (false, true) => false,
-            (false, false) => passed(self.tried.get(), RETRY_PAUSE.min(refresh), now),
+        match why {
+            Why::UnknownSignature => has_come(self.unknown_from.get(), now),
+            Why::Timer => {
+                let age = self.read.get().map(|read| now.duration_since(read));
+                let fresh = age.is_some_and(|age| age.is_ok_and(|age| age < refresh));
+                (empty || !fresh) && has_come(self.timer_from.get(), now)
+            }
         }
     }
 
-    fn note(&self, why: Why, now: SystemTime) {
-        self.tried.set(Some(now));
+    fn note(&self, why: Why, read: Read, empty: bool, refresh: Duration, now: SystemTime) {
+        if read == Read::Whole {
+            self.read.set(Some(now));
+        }
+        let pause = match read {
+            _ if empty => URGENT_PAUSE,
+            Read::Whole => Duration::ZERO,
+            Read::Partly | Read::Not => RETRY_PAUSE.min(refresh),
+        };
+        self.timer_from.set(Some(now + pause));
         if why == Why::UnknownSignature {
-            self.unknown.set(Some(now));
+            let pause = match read {
+                Read::Whole => FORGED_PAUSE,
+                Read::Partly | Read::Not => URGENT_PAUSE,
+            };
+            self.unknown_from.set(Some(now + pause));
         }
     }
 }
 
-/// Whether this long has passed since then. A clock that was set back says nothing, so then it has.
-fn passed(since: Option<SystemTime>, pause: Duration, now: SystemTime) -> bool {
-    since
-        .and_then(|since| now.duration_since(since).ok())
-        .is_none_or(|age| age >= pause)
+/// Whether a moment has come. One that is further away than any pause is of a clock that was set back, and says nothing.
+fn has_come(moment: Option<SystemTime>, now: SystemTime) -> bool {
+    let left = moment.and_then(|moment| moment.duration_since(now).ok());
+    left.is_none_or(|left| left.is_zero() || left > RETRY_PAUSE)
+}
+
+/// What the store had.
+struct Found {
+    secret: Secret,
+    /// Whether both versions could be read.
+    whole: bool,
 }
 
 /// One secret in Secrets Manager.
@@ -409,75 +438,111 @@ impl Store {
         }
     }
 
-    /// Reads the current version and, while it still counts, the previous one. Also says whether both could be read.
-    async fn read(&self, known: &Secret, now: SystemTime) -> Result<(Secret, bool), Trouble> {
-        let current = self.version(CURRENT).await?.ok_or(Trouble::Refused)?;
-        let mut secret = self.use_version(&current, Version::Current);
-        let came = current
-            .created_date()
-            .and_then(|date| SystemTime::try_from(*date).ok());
-        if came.is_some() && passed(came, self.settings.previous, now) {
-            return Ok((secret, true));
-        }
-        match self.version(PREVIOUS).await {
-            Ok(Some(previous)) => secret
-                .keys
-                .add(&self.use_version(&previous, Version::Previous).keys),
-            Ok(None) => {}
-            // The keys that are known may be of that version: they keep working until it can be read.
-            Err(trouble) => {
-                error!(
-                    store_error = trouble.name(),
-                    "previous keys not read; the known ones keep working"
-                );
-                secret.keys.add(&known.keys);
-                return Ok((secret, false));
+    /// Reads both versions, each within its share of the time. What could not be read is made up for with what is known.
+    async fn read(
+        &self,
+        known: &Secret,
+        limit: Duration,
+        now: SystemTime,
+    ) -> Result<Found, Trouble> {
+        let started = Instant::now();
+        let current = self.version(CURRENT, limit.mul_f32(VERSION_SHARE)).await;
+        let left = limit.saturating_sub(started.elapsed());
+        let previous = self.version(PREVIOUS, left).await;
+        let (Ok(current), Ok(previous)) = (&current, &previous) else {
+            return match current {
+                // No secret, or nobody to ask: the previous version alone says nothing of what the operator wants now.
+                Err(trouble) => Err(trouble),
+                Ok(current) => {
+                    let (mut secret, _) = self.use_version(current.as_ref(), Version::Current);
+                    secret
+                        .keys
+                        .add(&known.keys.clone().renamed(Version::Previous));
+                    Ok(Found {
+                        secret,
+                        whole: false,
+                    })
+                }
+            };
+        };
+        let created = [current, previous].map(|version| version.as_ref().and_then(created));
+        let (mut secret, flawed) = self.use_version(current.as_ref(), Version::Current);
+        // After a step back, the version that is current again is the older of the two.
+        if previous.is_some() && !is_older(created, self.settings.previous, now) {
+            let (previous, _) = self.use_version(previous.as_ref(), Version::Previous);
+            secret.keys.add(&previous.keys);
+            if flawed {
+                secret.stock_token = secret.stock_token.or(previous.stock_token);
             }
         }
-        Ok((secret, true))
+        if flawed && secret.keys.is_empty() {
+            return Err(Trouble::Refused);
+        }
+        Ok(Found {
+            secret,
+            whole: true,
+        })
     }
 
-    /// One version of the secret; `None` if there is none with this label.
-    async fn version(&self, stage: &str) -> Result<Option<GetSecretValueOutput>, Trouble> {
+    /// One version of the secret; `None` if there is no previous one. A broken connection is worth a second try.
+    async fn version(
+        &self,
+        stage: &str,
+        limit: Duration,
+    ) -> Result<Option<GetSecretValueOutput>, Trouble> {
+        let until = tokio::time::Instant::now() + limit;
         let ask = self.client.get_secret_value();
-        match ask
-            .secret_id(&self.settings.id)
-            .version_stage(stage)
-            .send()
-            .await
-        {
-            Ok(version) => Ok(Some(version)),
-            Err(SdkError::ServiceError(answer))
-                if stage == PREVIOUS && answer.err().is_resource_not_found_exception() =>
-            {
-                Ok(None)
+        let ask = ask.secret_id(&self.settings.id).version_stage(stage);
+        let mut again = true;
+        loop {
+            let (trouble, code) = match tokio::time::timeout_at(until, ask.clone().send()).await {
+                Ok(Ok(version)) => return Ok(Some(version)),
+                Ok(Err(SdkError::ServiceError(answer)))
+                    if stage == PREVIOUS && answer.err().is_resource_not_found_exception() =>
+                {
+                    return Ok(None);
+                }
+                Ok(Err(reason)) => (classify(&reason), reason.code().map(str::to_owned)),
+                Err(_) => (Trouble::TimedOut, None),
+            };
+            // The code is one of AWS's own words.
+            error!(store_error = trouble.name(), code, stage, "secret not read");
+            if !again || matches!(trouble, Trouble::Refused | Trouble::TimedOut) {
+                return Err(trouble);
             }
-            Err(reason) => {
-                let trouble = classify(&reason);
-                // The code is one of AWS's own words.
-                error!(
-                    store_error = trouble.name(),
-                    code = reason.code(),
-                    stage,
-                    "secret not read"
-                );
-                Err(trouble)
-            }
+            again = false;
         }
     }
 
-    /// What can be used of a version. One mistake in it costs no other key.
-    fn use_version(&self, version: &GetSecretValueOutput, name: Version) -> Secret {
-        let json = version.secret_string().unwrap_or_default();
+    /// What can be used of a version, and whether something is wrong with it. One mistake in it costs no other key.
+    fn use_version(&self, version: Option<&GetSecretValueOutput>, name: Version) -> (Secret, bool) {
+        let json = version.and_then(GetSecretValueOutput::secret_string);
+        let json = json.unwrap_or_default();
         let (secret, mut problems) = Secret::read(json, self.settings.schemes, name);
-        if problems.is_empty() && secret.keys.is_empty() {
+        let flawed = !problems.is_empty();
+        if !flawed && secret.keys.is_empty() {
             problems.push("holds no key for the signatures that count".to_owned());
         }
         for problem in problems {
             error!(version = %name, "secret: {problem}");
         }
-        secret
+        (secret, flawed)
     }
+}
+
+fn created(version: &GetSecretValueOutput) -> Option<SystemTime> {
+    SystemTime::try_from(*version.created_date()?).ok()
+}
+
+/// Whether the later of two moments is so long ago. One that is to come, by a clock that is fast, is not.
+fn is_older(moments: [Option<SystemTime>; 2], age: Duration, now: SystemTime) -> bool {
+    age.is_zero()
+        || moments
+            .into_iter()
+            .flatten()
+            .max()
+            .and_then(|latest| now.duration_since(latest).ok())
+            .is_some_and(|passed| passed >= age)
 }
 
 #[cfg(test)]
@@ -506,8 +571,8 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "hmac_secrets, number 1: the secret is shorter than 16 bytes",
-                "public_keys, number 1: no PEM block \"PUBLIC KEY\" can be read",
+                "hmac_secrets/0: the secret is shorter than 16 bytes",
+                "public_keys/0: no PEM block \"PUBLIC KEY\" can be read",
                 "stock_token: must be one line of ASCII",
             ]
         );
@@ -549,41 +614,101 @@ mod tests {
     const REFRESH: Duration = Duration::from_mins(5);
 
     #[test]
+    fn a_key_keeps_its_place_and_a_member_its_mistakes() {
+        let json = r#"{"comment":1,"public_keys":null,"stock_token":12345,"hmac_secrets":[7,"short","0123456789abcdef"]}"#;
+        let (secret, problems) = Secret::read(json, BOTH, Version::Current);
+        let Keys::Known { hmac, .. } = secret.keys else {
+            panic!("unsigned");
+        };
+        let names: Vec<_> = hmac.iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["current/hmac_secrets/2"]);
+        assert_eq!(
+            problems,
+            [
+                "hmac_secrets/0: must be a string",
+                "hmac_secrets/1: the secret is shorter than 16 bytes",
+                "stock_token: must be a string",
+                "holds something else than hmac_secrets, public_keys and stock_token",
+            ]
+        );
+        for json in ["[]", "7", "", "{\"hmac_secrets\":"] {
+            let (_, problems) = read(json, BOTH);
+            assert!(problems[0].starts_with("must be JSON"), "{json}");
+        }
+    }
+
+    const NOT_EMPTY: bool = false;
+
+    #[test]
     fn keys_are_read_again_when_they_are_old_and_sooner_when_that_failed() {
         let asked = Asked::default();
         let timer = |empty, now| asked.may_ask(Why::Timer, empty, REFRESH, at(now));
+        let note = |read, empty, now| asked.note(Why::Timer, read, empty, REFRESH, at(now));
         assert!(timer(true, 1000), "at cold start");
-        asked.note(Why::Timer, at(1000));
+        note(Read::Not, true, 1000);
         assert!(!timer(true, 1000) && timer(true, 1001), "it failed");
-        asked.note(Why::Timer, at(1001));
-        asked.read.set(Some(at(1001)));
-        assert!(timer(true, 1002), "there is no key in it");
-        assert!(!timer(false, 1300) && timer(false, 1301), "they are old");
-        asked.note(Why::Timer, at(1301));
-        assert!(!timer(false, 1315) && timer(false, 1316), "it failed");
-        assert!(timer(false, 900), "the clock was set back");
-        asked.read.set(None);
+        note(Read::Whole, true, 1001);
         assert!(
-            !timer(false, 1315) && timer(false, 1316),
-            "only a part could be read"
+            !timer(true, 1001) && timer(true, 1002),
+            "there is no key in it"
         );
+        note(Read::Whole, NOT_EMPTY, 1002);
+        assert!(!timer(NOT_EMPTY, 1301) && timer(NOT_EMPTY, 1302), "old");
+        note(Read::Not, NOT_EMPTY, 1302);
+        assert!(
+            !timer(NOT_EMPTY, 1316) && timer(NOT_EMPTY, 1317),
+            "it failed"
+        );
+        note(Read::Partly, NOT_EMPTY, 1317);
+        assert!(!timer(NOT_EMPTY, 1331) && timer(NOT_EMPTY, 1332), "partly");
+        note(Read::Whole, NOT_EMPTY, 1332);
+        assert!(timer(NOT_EMPTY, 900), "the clock was set back");
     }
 
     #[test]
     fn forged_events_cannot_drive_it() {
         let asked = Asked::default();
-        let unknown = |now| asked.may_ask(Why::UnknownSignature, false, REFRESH, at(now));
-        asked.note(Why::Timer, at(1000));
-        asked.read.set(Some(at(1000)));
-        assert!(unknown(1000), "the keys may have changed just now");
-        asked.note(Why::UnknownSignature, at(1000));
-        let allowed = (1001..1100).filter(|now| {
-            let may = unknown(*now);
-            if may {
-                asked.note(Why::UnknownSignature, at(*now));
-            }
-            may
-        });
-        assert_eq!(allowed.count(), 9);
+        let unknown = |now| asked.may_ask(Why::UnknownSignature, NOT_EMPTY, REFRESH, at(now));
+        let note = |read, now| asked.note(Why::UnknownSignature, read, NOT_EMPTY, REFRESH, at(now));
+        asked.note(Why::Timer, Read::Whole, NOT_EMPTY, REFRESH, at(1000));
+        let allowed = |read| {
+            let allowed = (1000..1100).filter(|now| {
+                let may = unknown(*now);
+                if may {
+                    note(read, *now);
+                }
+                may
+            });
+            allowed.count()
+        };
+        assert_eq!(
+            allowed(Read::Whole),
+            10,
+            "the keys may have changed just now"
+        );
+        asked.unknown_from.set(None);
+        assert_eq!(
+            allowed(Read::Not),
+            100,
+            "while the store fails, once a second"
+        );
+    }
+
+    #[test]
+    fn the_previous_version_counts_by_the_later_of_both() {
+        let day = Duration::from_hours(24);
+        let now = at(1_000_000);
+        let (old, new, to_come) = (Some(at(1000)), Some(at(999_000)), Some(at(1_000_009)));
+        for (current, previous, older) in [
+            (old, old, true),
+            (new, old, false),
+            (old, new, false), // a step back
+            (to_come, old, false),
+            (None, None, false),
+        ] {
+            assert_eq!(is_older([current, previous], day, now), older);
+        }
+        assert!(is_older([new, old], Duration::ZERO, now));
+        assert!(is_older([to_come, old], Duration::ZERO, now));
     }
 }

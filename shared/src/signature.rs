@@ -61,20 +61,24 @@ impl fmt::Display for KeyName {
     }
 }
 
+impl KeyName {
+    /// The key, or one of the keys, at this place of the list, from 0.
+    pub fn new(version: Version, list: KeyList, index: usize) -> Self {
+        Self {
+            version,
+            list,
+            index,
+        }
+    }
+}
+
 /// The keys of one list, each with its name.
 pub fn named<K>(
     version: Version,
     list: KeyList,
     keys: impl IntoIterator<Item = K>,
 ) -> Vec<(KeyName, K)> {
-    let name = |(index, key)| {
-        let name = KeyName {
-            version,
-            list,
-            index,
-        };
-        (name, key)
-    };
+    let name = |(index, key)| (KeyName::new(version, list, index), key);
     keys.into_iter().enumerate().map(name).collect()
 }
 
@@ -154,6 +158,16 @@ impl Keys {
     /// Whether no event could ever be verified.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Known { hmac, rsa } if hmac.is_empty() && rsa.is_empty())
+    }
+
+    /// The same keys as those of another version.
+    pub(crate) fn renamed(mut self, version: Version) -> Self {
+        if let Self::Known { hmac, rsa } = &mut self {
+            let names = hmac.iter_mut().map(|(name, _)| name);
+            let names = names.chain(rsa.iter_mut().map(|(name, _)| name));
+            names.for_each(|name| name.version = version);
+        }
+        self
     }
 
     /// Adds the keys of an older version that this one does not have, as far as there is room for two versions.
@@ -428,12 +442,7 @@ mod tests {
 
     /// The name of a key.
     fn key(list: KeyList, index: usize) -> KeyName {
-        let version = Version::Inline;
-        KeyName {
-            version,
-            list,
-            index,
-        }
+        KeyName::new(Version::Inline, list, index)
     }
 
     fn hmac(value: &str) -> Signatures<'_> {
