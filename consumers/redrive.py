@@ -2,11 +2,11 @@
 
     redrive.py QUEUE_URL [--dry-run] [--channel NAME] [--id EVENT_ID] [--max N]
 
-A message keeps its group, its deduplication id, its body and its attributes. It is deleted here only when it is there, so a
+A message keeps its group, its deduplication id, its body and its attributes, but for the reason why it was set aside. It is deleted here only when it is there, so a
 move that is cut off leaves it in both queues: its event id tells the consumer.
 
-Messages stay that were sent less than five minutes ago. So long SQS takes the same deduplication id for a repeat: it would say
-that it has the message, drop it, and the copy that is deleted here would have been the last one.
+Messages stay that were sent less than six minutes ago, by SQS's own clock. For five of them SQS takes the same deduplication id for a
+repeat: it would say that it has the message, drop it, and the copy that is deleted here would have been the last one.
 
 Credentials, region and endpoint come from AWS's usual environment variables. No body is ever shown.
 """
@@ -19,13 +19,15 @@ import sys
 import time
 import uuid
 import zlib
+from email.utils import parsedate_to_datetime
 
 import boto3
 import botocore.exceptions
 
 # How long the messages that are looked at are kept from others: longer than a look takes, and they are given back at its end.
 HELD_SECONDS = 600
-DEDUPLICATION_SECONDS = 300
+# SQS looks for repeats for five minutes, and a minute is for what its clocks may differ.
+DEDUPLICATION_SECONDS = 360
 UNPACKED_BYTES_MAX = 64 * 1024 * 1024
 COLUMNS = ("MESSAGE GROUP", "EVENT ID", "CHANNEL", "SENT (UTC)", "RECEIVED", "REASON", "")
 
@@ -50,6 +52,12 @@ def find_source(sqs, queue):
 
 def attribute(sqs, queue, name):
     return sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name]).get("Attributes", {}).get(name, "")
+
+
+def clock_offset(sqs, queue):
+    """How far SQS's clock is ahead of this machine's, to the second: by a fast one a message would seem older than it is."""
+    date = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return parsedate_to_datetime(date).timestamp() - time.time() if date else 0.0
 
 
 def receive(sqs, queue, held):
@@ -91,7 +99,7 @@ def move(sqs, message, source, queue):
         MessageBody=message["Body"],
         MessageGroupId=known["MessageGroupId"],
         MessageDeduplicationId=known["MessageDeduplicationId"],
-        MessageAttributes=message.get("MessageAttributes", {}),
+        MessageAttributes={name: value for name, value in message.get("MessageAttributes", {}).items() if name != "reason"},
         MessageSystemAttributes=trace,
     )
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
@@ -142,6 +150,7 @@ def redrive(sqs, queue, chosen):
     print(f"{queue}\n  holds about {attribute(sqs, queue, 'ApproximateNumberOfMessages')} messages, and takes those of\n{source}\n")
     show(COLUMNS)
     listed, moved, young, held = 0, 0, set(), {}
+    offset = clock_offset(sqs, queue)
     try:
         for message in receive(sqs, queue, held):
             group = message["Attributes"]["MessageGroupId"]
@@ -150,7 +159,7 @@ def redrive(sqs, queue, chosen):
             if chosen.id and chosen.id not in (event_id(message), message["Attributes"]["MessageDeduplicationId"]):
                 continue
             listed += 1
-            age = time.time() - int(message["Attributes"]["SentTimestamp"]) / 1000
+            age = max(0.0, time.time() + offset - int(message["Attributes"]["SentTimestamp"]) / 1000)
             if age < chosen.min_age:
                 young.add(group)
             if group in young:
@@ -175,18 +184,25 @@ def redrive(sqs, queue, chosen):
         print("SQS would drop what is too young as a repeat: try again when it has the age.")
 
 
+def count(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
 def parser():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("queue", help="URL of the dead-letter queue")
     parser.add_argument("--dry-run", action="store_true", help="only list; every message is visible to others again at once")
     parser.add_argument("--channel", help="only this channel's, as sales_order_place_after")
     parser.add_argument("--id", help="only the message with this event id")
-    parser.add_argument("--max", type=int, help="no more than this many")
+    parser.add_argument("--max", type=count, help="no more than this many, at least 1")
     parser.add_argument(
         "--min-age",
         type=int,
         default=DEDUPLICATION_SECONDS,
-        help="seconds since a message was sent (default %(default)s); less only for what its queue has not had for five minutes",
+        help="seconds since a message was sent (default %(default)s); less only for what its queue has not had for so long",
     )
     return parser
 

@@ -229,4 +229,3 @@ class RuntimeCall(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-

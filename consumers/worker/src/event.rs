@@ -278,16 +278,16 @@ mod tests {
     }
 
     proptest! {
-            #[test]
-            fn unpacking_gives_back_what_was_packed(text in "\\PC*") {
-    let packed = pack(text.as_bytes());
-                prop_assert_eq!(&*unpack(&packed, Some(GZIP_BASE64)).unwrap(), &*text);
-                prop_assert_eq!(&*unpack(&text, None).unwrap(), &*text);
-            }
-
-            #[test]
-            fn nothing_panics(body in "\\PC*", encoded in any::<bool>()) {
-                let _ = unpack(&body, encoded.then_some(GZIP_BASE64)).map(|json| Event::read(&json).is_ok());
-            }
+        #[test]
+        fn unpacking_gives_back_what_was_packed(text in "\\PC*") {
+            let packed = pack(text.as_bytes());
+            prop_assert_eq!(&*unpack(&packed, Some(GZIP_BASE64)).unwrap(), &*text);
+            prop_assert_eq!(&*unpack(&text, None).unwrap(), &*text);
         }
+
+        #[test]
+        fn nothing_panics(body in "\\PC*", encoded in any::<bool>()) {
+            let _ = unpack(&body, encoded.then_some(GZIP_BASE64)).map(|json| Event::read(&json).is_ok());
+        }
+    }
 }

@@ -152,7 +152,10 @@ fn judge(status: StatusCode) -> Result<(), Undone> {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
             Err(Undone::Later("erp_busy"))
         }
-        // Also 401 and 403, so that a token that has run out sets everything aside: `make redrive` brings it back.
+        // That is about us and not about the event: an old token, a wrong path. It must not set everything aside.
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+            Err(Undone::Later("erp_refuses_us"))
+        }
         status if status.is_client_error() => Err(Undone::Never),
         _ => Err(Undone::Later("erp_failed")),
     }
@@ -168,8 +171,11 @@ mod tests {
         for status in [200, 201, 202, 204] {
             assert_eq!(of(status), Ok(()), "{status}");
         }
-        for status in [400, 401, 403, 404, 409, 422] {
+        for status in [400, 409, 410, 422] {
             assert_eq!(of(status), Err(Undone::Never), "{status}");
+        }
+        for status in [401, 403, 404] {
+            assert_eq!(of(status), Err(Undone::Later("erp_refuses_us")), "{status}");
         }
         for status in [301, 307, 500, 502, 503] {
             assert_eq!(of(status), Err(Undone::Later("erp_failed")), "{status}");
