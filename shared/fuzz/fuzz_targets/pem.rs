@@ -30,7 +30,8 @@ fuzz_target!(|input: &[u8]| {
     let Ok(keys) = RsaKey::from_pem(&pem) else {
         return;
     };
-    assert!((1..=pem.matches(BEGIN).count()).contains(&keys.len()));
+    // The reader takes a first line with other blanks and dashes, too.
+    assert!((1..=pem.matches("BEGIN").count()).contains(&keys.len()));
     let twice = RsaKey::from_pem(&format!("{pem}\n{pem}"));
     assert_eq!(twice.map(|keys| keys.len()), Ok(keys.len() * 2));
 
