@@ -8,8 +8,9 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     deadline::ANSWER_MARGIN,
     error::Misconfiguration,
+    keyring::{Source, StoreSettings},
     queue::QueueSettings,
-    secrets::{EXAMPLE, Schemes, Secret, Source, StoreSettings},
+    secrets::{EXAMPLE, Schemes, Secret},
     signature::Version,
 };
 

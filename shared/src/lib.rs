@@ -10,6 +10,7 @@ pub mod config;
 pub mod deadline;
 pub mod error;
 pub mod event;
+pub mod keyring;
 pub mod message;
 pub mod model;
 pub mod operation;

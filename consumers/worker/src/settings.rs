@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::config::{Credentials, timeout::TimeoutConfig};
 use tracing::level_filters::LevelFilter;
 
-use crate::work::{Content, check_url};
+use crate::work::{Content, ErpSettings, check_url};
 
 /// How long one attempt of AWS's client may take, and all of them together.
 const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
@@ -39,15 +39,6 @@ pub(crate) struct Aws {
     /// Where the services are, if not at AWS.
     pub(crate) sqs: Option<String>,
     pub(crate) dynamodb: Option<String>,
-}
-
-/// Where events go.
-pub(crate) struct ErpSettings {
-    pub(crate) url: String,
-    /// A bearer token.
-    pub(crate) token: Option<String>,
-    pub(crate) timeout: Duration,
-    pub(crate) content: Content,
 }
 
 impl Aws {

@@ -18,7 +18,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::{event::Event, settings::ErpSettings};
+use crate::event::Event;
 
 /// An answer is read this far, so that its connection can be kept. Nothing in it matters.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -40,6 +40,15 @@ pub(crate) async fn work(erp: &Erp, event: &Event<'_>) -> Result<(), Undone> {
     let posted = tokio::time::timeout(erp.timeout, erp.post(event)).await;
     let status = posted.unwrap_or(Err(Undone::Later("erp_timed_out")))?;
     judge(status)
+}
+
+/// Where events go.
+pub(crate) struct ErpSettings {
+    pub(crate) url: String,
+    /// A bearer token.
+    pub(crate) token: Option<String>,
+    pub(crate) timeout: Duration,
+    pub(crate) content: Content,
 }
 
 /// What is posted of an event.
