@@ -511,7 +511,7 @@ def test_the_answer_leaves_in_time_however_slow_stock_and_queue_are(stack):
         with ThreadPoolExecutor(6) as pool:
             results = list(pool.map(lambda case: one(*case), cases))
     figures.write("stock", [
-        {"stock system": stock, "queues": ", ".join(QUEUES), "slowest answer, ms": round(max(
+        {"stock system": "answers" if stock == "CAP-77" else stock, "queues": ", ".join(QUEUES), "slowest answer, ms": round(max(
             max(spent) for case, (_, _, spent) in zip(cases, results) if case[0] == stock
         )), "may take, ms": HOOK_TIMEOUT_MS}
         for stock in STOCKS
