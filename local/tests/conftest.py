@@ -14,7 +14,7 @@ from audit import Audit  # noqa: E402
 
 @pytest.fixture(scope="session", autouse=True)
 def audit():
-    """Nothing leaks, in the whole suite: every request passes here, and in the end all logs and answers are searched."""
+    """Nothing leaks, in the whole suite: what is invoked or posted passes here, and in the end the logs and answers are searched."""
     seen = Audit()
 
     def watch(owner, name, see):

@@ -144,6 +144,19 @@ def test_the_operator_can_end_the_old_key_at_once(stack, function):
     assert outcome(leaked.invoke(by_secret(FIRST))) == (401, "signature_wrong")
 
 
+def test_where_the_old_key_ends_at_once_a_failing_store_brings_nothing_back(stack, function):
+    """The previous version is not even asked for, so that it cannot fail and let the keys of before count again."""
+    keys = Keys(stack, hmac_secrets=FIRST)
+    one, proxy = function(keys, KEYS_PREVIOUS_SECONDS="0")
+    assert one.invoke(by_secret(FIRST)).status == 200
+    asked = len(proxy.requests)
+    assert asked == 1
+    keys.put(hmac_secrets=SECOND)
+    proxy.fault = lambda _: "passes" if len(proxy.requests) == asked else "throttled"
+    assert outcome(one.invoke(by_secret(SECOND))) == (200, "current/hmac_secrets/0")
+    assert outcome(one.invoke(by_secret(FIRST))) == (401, "signature_wrong")
+
+
 def test_the_previous_keys_end_when_their_time_is_over(stack, function):
     keys = Keys(stack, hmac_secrets=FIRST)
     one, _ = function(keys, KEYS_PREVIOUS_SECONDS="3", KEYS_REFRESH_SECONDS="1")

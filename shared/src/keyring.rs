@@ -283,7 +283,8 @@ impl Store {
         }
     }
 
-    /// Reads both versions, each within its share of the time. What could not be read is made up for with what is known.
+    /// Reads both versions, each within its share of the time. A previous one that cannot be read is made up for with what is
+    /// known.
     async fn read(
         &self,
         known: &Secret,
@@ -291,33 +292,40 @@ impl Store {
         now: SystemTime,
     ) -> Result<Found, Trouble> {
         let started = Instant::now();
-        let current = self.version(CURRENT, limit.mul_f32(VERSION_SHARE)).await;
-        let left = limit.saturating_sub(started.elapsed());
-        let previous = self.version(PREVIOUS, left).await;
-        let (Ok(current), Ok(previous)) = (&current, &previous) else {
-            return match current {
-                // No secret, or nobody to ask: the previous version alone says nothing of what the operator wants now.
-                Err(trouble) => Err(trouble),
-                Ok(current) => {
-                    let (mut secret, _) = self.use_version(current.as_ref(), Version::Current);
-                    secret
-                        .keys
-                        .add(&known.keys.clone().renamed(Version::Previous));
-                    Ok(Found {
-                        secret,
-                        whole: false,
-                    })
-                }
-            };
+        let share = limit.mul_f32(VERSION_SHARE);
+        // Without it nothing tells what the operator wants now.
+        let current = self
+            .version(CURRENT, share)
+            .await?
+            .ok_or(Trouble::Refused)?;
+        let (mut secret, flawed) = self.use_version(&current, Version::Current);
+        let previous = if self.settings.previous.is_zero() {
+            Ok(None)
+        } else {
+            let left = limit.saturating_sub(started.elapsed());
+            self.version(PREVIOUS, left).await
         };
-        let created = [current, previous].map(|version| version.as_ref().and_then(created));
-        let (mut secret, flawed) = self.use_version(current.as_ref(), Version::Current);
-        // After a step back, the version that is current again is the older of the two.
-        if previous.is_some() && !is_older(created, self.settings.previous, now) {
-            let (previous, _) = self.use_version(previous.as_ref(), Version::Previous);
-            secret.keys.add(&previous.keys);
+        let older = match &previous {
+            // After a step back, the version that is current again is the older of the two.
+            Ok(Some(previous))
+                if !is_older(
+                    [created(&current), created(previous)],
+                    self.settings.previous,
+                    now,
+                ) =>
+            {
+                Some(self.use_version(previous, Version::Previous).0)
+            }
+            Ok(_) => None,
+            Err(_) => Some(Secret {
+                keys: known.keys.clone().renamed(Version::Previous),
+                stock_token: known.stock_token.clone(),
+            }),
+        };
+        if let Some(older) = older {
+            secret.keys.add(&older.keys);
             if flawed {
-                secret.stock_token = secret.stock_token.or(previous.stock_token);
+                secret.stock_token = secret.stock_token.or(older.stock_token);
             }
         }
         if flawed && secret.keys.is_empty() {
@@ -325,7 +333,7 @@ impl Store {
         }
         Ok(Found {
             secret,
-            whole: true,
+            whole: previous.is_ok(),
         })
     }
 
@@ -360,9 +368,8 @@ impl Store {
     }
 
     /// What can be used of a version, and whether something is wrong with it. One mistake in it costs no other key.
-    fn use_version(&self, version: Option<&GetSecretValueOutput>, name: Version) -> (Secret, bool) {
-        let json = version.and_then(GetSecretValueOutput::secret_string);
-        let json = json.unwrap_or_default();
+    fn use_version(&self, version: &GetSecretValueOutput, name: Version) -> (Secret, bool) {
+        let json = version.secret_string().unwrap_or_default();
         let (secret, mut problems) = Secret::read(json, self.settings.schemes, name);
         let flawed = !problems.is_empty();
         if !flawed && secret.keys.is_empty() {
@@ -381,13 +388,10 @@ fn created(version: &GetSecretValueOutput) -> Option<SystemTime> {
 
 /// Whether the later of two moments is so long ago. One that is to come, by a clock that is fast, is not.
 fn is_older(moments: [Option<SystemTime>; 2], age: Duration, now: SystemTime) -> bool {
-    age.is_zero()
-        || moments
-            .into_iter()
-            .flatten()
-            .max()
-            .and_then(|latest| now.duration_since(latest).ok())
-            .is_some_and(|passed| passed >= age)
+    let latest = moments.into_iter().flatten().max();
+    latest
+        .and_then(|latest| now.duration_since(latest).ok())
+        .is_some_and(|passed| passed >= age)
 }
 
 #[cfg(test)]
@@ -471,7 +475,5 @@ mod tests {
         ] {
             assert_eq!(is_older([current, previous], day, now), older);
         }
-        assert!(is_older([new, old], Duration::ZERO, now));
-        assert!(is_older([to_come, old], Duration::ZERO, now));
     }
 }
