@@ -145,24 +145,11 @@ class Stack:
         raise SystemExit(f"the emulator is not ready, see {STATE / 'emulator.log'}")
 
     def deploy(self):
-        bundle = template()
         s3 = self.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        for channel, name in channels().items():
+        for channel in channels():
             s3.put_object(Bucket=BUCKET, Key=channel, Body=package(channel))
-            function = bundle["Resources"][name]
-            function["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": channel}
-            function["Properties"]["Environment"]["Variables"]["RULES_FILE"] = str(rules(channel))
-            del function["Metadata"]
-        del bundle["Globals"]["Function"]["CodeUri"]
-        # The emulator starts functions as processes of this machine and mounts no layers.
-        del bundle["Globals"]["Function"]["Layers"], bundle["Resources"]["Rules"]
-        bundle["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = self.endpoint
-        # The samples are signed with keys that are known in advance.
-        secret = bundle["Resources"]["WebhookKeys"]["Properties"]
-        del secret["GenerateSecretString"]
-        secret["SecretString"] = self.keys
-
+        bundle = self.emulated(template())
         cloudformation = self.client("cloudformation")
         parameters = {"Architecture": machine(), **self.parameters}
         cloudformation.create_stack(
@@ -183,6 +170,29 @@ class Stack:
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self.add_routes()
 
+    def emulated(self, bundle):
+        """The template with what the emulator needs otherwise. All else is deployed as it stands."""
+        resources = bundle["Resources"]
+        for channel, name in channels().items():
+            function = resources[name]
+            function["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": channel}
+            function["Properties"]["Environment"]["Variables"]["RULES_FILE"] = str(rules(channel))
+            del function["Metadata"]
+        everywhere = bundle["Globals"]["Function"]
+        everywhere["Environment"]["Variables"]["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = self.endpoint
+        # The emulator starts functions as processes of this machine and mounts no layers.
+        del everywhere["CodeUri"], everywhere["Layers"], resources["Rules"]
+        # It has no alarms on metric math: on the first metric instead.
+        for alarm in resources.values():
+            if alarm["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in alarm["Properties"]:
+                first = next(one["MetricStat"] for one in alarm["Properties"].pop("Metrics") if "MetricStat" in one)
+                alarm["Properties"] |= {**first["Metric"], "Statistic": first["Stat"], "Period": first["Period"]}
+        # The samples are signed with keys that are known in advance.
+        secret = resources["WebhookKeys"]["Properties"]
+        del secret["GenerateSecretString"]
+        secret["SecretString"] = self.keys
+        return bundle
+
     def add_routes(self):
         """SAM writes an API's routes as OpenAPI, which the emulator does not read. Made here from the same template."""
         gateway = self.client("apigatewayv2")
@@ -192,7 +202,7 @@ class Stack:
                 integration = gateway.create_integration(
                     ApiId=self.api,
                     IntegrationType="AWS_PROXY",
-                    IntegrationUri=self.function(name),
+                    IntegrationUri=f"{self.function(name)}:live",
                     PayloadFormatVersion="2.0",
                 )
                 method, path = event["Properties"]["Method"], event["Properties"]["Path"]
