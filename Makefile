@@ -11,6 +11,7 @@ DENY := $(CURDIR)/target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ := $(CURDIR)/target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
+CHECKOV := $(CURDIR)/target/tools/checkov/bin/checkov
 
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -20,6 +21,7 @@ lint invoke: export AWS_DEFAULT_REGION ?= eu-west-1
 
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
+SAM_OPTIONS = $(if $(ENV),--config-env $(ENV)) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 .PHONY: help run test lint test-rust test-fuzz test-stack figures fuzz soak samples rules send logs invoke redrive bench build build-Rules \
@@ -34,12 +36,13 @@ run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample 
 
 test: lint test-rust test-fuzz test-stack ## Check everything
 
-lint: $(TOOLS) $(DENY) rules prerequisites-cxx ## Check style, template, rules, licences and sources, without an emulator
+lint: $(TOOLS) $(DENY) $(CHECKOV) rules prerequisites-cxx ## Check style, template, rules, licences and sources, without an emulator
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
 	sam validate --lint
 	sam validate --lint --template consumers/template.yaml
 	cfn-lint template.yaml consumers/template.yaml
+	$(CHECKOV) --framework cloudformation --quiet --compact --skip-download --file template.yaml consumers/template.yaml
 	$(DENY) --log-level error check bans licenses sources
 	@if git ls-remote -q https://github.com/RustSec/advisory-db HEAD > /dev/null 2>&1; \
 	then $(DENY) check advisories; \
@@ -91,15 +94,15 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 bench: prerequisites ## Measure what rules cost beside reading an event
 	cargo bench --quiet --locked -p shared
 
-build: $(TOOLS) ## Build all functions for AWS (PARAMETERS="Architecture=x86_64" for another processor than arm64)
-	sam build $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+build: $(TOOLS) ## Build all functions for AWS (ENV=prod; PARAMETERS="Architecture=x86_64" for another processor than arm64)
+	sam build $(SAM_OPTIONS)
 
 # sam build calls this, in a copy of functions/: the content of the layer.
 build-Rules:
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: rules build ## Deploy to AWS: make deploy PARAMETERS="HookTimeoutMs=3000 …"; shows what changes, then asks
-	sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+deploy: rules build ## Deploy to AWS as samconfig.toml says: make deploy (ENV=prod; PARAMETERS="…"); shows what changes, then asks
+	sam deploy $(SAM_OPTIONS)
 
 clean: ## Remove all that was built or installed here
 	rm -rf target .venv .aws-sam
@@ -132,6 +135,12 @@ $(DENY): | prerequisites
 	@echo "Building cargo-deny into target/tools, once …"
 	@cargo install --quiet --locked --no-default-features --root target/tools --target-dir target/tools/build cargo-deny@$(DENY_VERSION)
 	@rm -rf target/tools/build
+
+$(CHECKOV): local/checkov.txt $(TOOLS)
+	@echo "Installing checkov into target/tools …"
+	@python3 -m venv --clear target/tools/checkov
+	@target/tools/checkov/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 $(FUZZ): | prerequisites
 	@echo "Building cargo-fuzz into target/tools, once …"
