@@ -292,3 +292,24 @@ def test_widgets_of_the_dashboard_do_not_overlap():
             for y in range(widget["y"], widget["y"] + widget["height"]):
                 assert x < 24 and (x, y) not in taken, widget["properties"]["title"]
                 taken[x, y] = widget
+
+
+def test_the_runbook_says_what_to_do_about_every_alarm_and_about_no_other():
+    runbook = (ROOT / "RUNBOOK.md").read_text()
+    explained = set(re.findall(r"^### (.*Alarm.*)$", runbook, re.MULTILINE))
+    explained = {name for heading in explained for name in heading.split(", ")}
+    alarms = of_type(template()["Resources"], "AWS::CloudWatch::Alarm")
+    assert explained == set(alarms)
+    for name, alarm in alarms.items():
+        assert alarm["Properties"]["AlarmDescription"].endswith(f"See RUNBOOK.md, {name}."), name
+        listed = [line for line in runbook.splitlines() if line.startswith("| [") and name in line]
+        assert len(listed) == 1, f"{name}: one line in the list of all alarms"
+
+
+def test_the_readme_lists_every_parameter_with_its_default():
+    readme = (ROOT / "README.md").read_text()
+    for name, parameter in template()["Parameters"].items():
+        rows = [line for line in readme.splitlines() if line.startswith("|") and f"`{name}`" in line.split("|")[1]]
+        assert len(rows) == 1, f"{name}: one row of a table"
+        default = str(parameter["Default"])
+        assert (f"`{default}`" in rows[0] or f" {default} " in rows[0]) if default else rows[0].split("|")[2].strip() == "", name
