@@ -11,7 +11,7 @@ mod sentence;
 mod trial;
 
 #[cfg(feature = "schema")]
-pub(crate) use self::file::File;
+pub(crate) use self::{field::hook_fields, file::File};
 use self::{
     condition::Test,
     field::{Place, SentPlaces},
