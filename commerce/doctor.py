@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hooks import URL_VARIABLE
+from hooks import URL_VARIABLE, shown_url
 
 ROOT = Path(__file__).resolve().parent.parent
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -44,7 +44,7 @@ class Expected:
 def relevant(hooks, expected):
     """Those that are ours by their batch, or come to us by their URL."""
     batches = {hook.batch_name for hook in expected.hooks.values()}
-    return [hook for hook in hooks if hook.batch_name in batches or hook.route or (expected.url and hook.url.startswith(expected.url))]
+    return [hook for hook in hooks if hook.batch_name in batches or hook.route or (expected.url and hook.url.startswith(f"{expected.url}/"))]
 
 
 def examine(hooks, expected, supported=None):
@@ -92,11 +92,11 @@ def about_address(hook, expected):
     base = hook.url.removesuffix(wanted)
     if base == hook.url:
         why = "The event meets another channel, which refuses it, or no route at all."
-        yield Finding(ERROR, f"goes to {hook.url}, which does not end in {wanted}", why, "make apply")
+        yield Finding(ERROR, f"goes to {shown_url(hook.url)}, which does not end in {wanted}", why, "make apply")
     elif hook.url.startswith("http://") and urlsplit(hook.url).hostname not in ("127.0.0.1", "localhost"):
         yield Finding(ERROR, "goes over plain HTTP", "Anybody on the way can read orders and customers.", "Begin its URL with https://")
     elif expected.url and base not in (expected.url, URL_VARIABLE):
-        yield Finding(ERROR, f"goes to {base}, not to this bundle at {expected.url}", "Its events never come here.", "make apply")
+        yield Finding(ERROR, f"goes to {shown_url(base)}, not to this bundle at {expected.url}", "Its events never come here.", "make apply")
     if not hook.verifies_certificates:
         yield Finding(ERROR, "has sslVerification off", "Anybody on the way can pose as the bundle.", "Take sslVerification away.")
 

@@ -3,6 +3,7 @@
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 URL_VARIABLE = "{env:COMMERCE_WEBHOOKS_URL}"
 ROUTE = re.compile(r"/webhook/observer\.(\w+)$")
@@ -63,11 +64,11 @@ def from_rest(entries):
     hooks = []
     for entry in rows(entries):
         text = {name: str(entry[name]) for name in (*IDENTITY, "url", "fallback_error_message") if entry.get(name) is not None}
-        if missing := [name for name in IDENTITY if name not in text]:
-            raise BadHooks(f"a hook in the shop's list has no {missing[0]}")
+        if "webhook_method" not in text:
+            raise BadHooks("a hook in the shop's list has no webhook_method")
         numbers = {name: number(entry.get(name)) for name in ("timeout", "soft_timeout", "ttl", "priority", "batch_order")}
         hooks.append(Hook(
-            **text,
+            **dict.fromkeys(IDENTITY, "") | text,
             **numbers,
             method=str(entry.get("method") or "POST").upper(),
             required=flag(entry.get("required")),
@@ -139,7 +140,8 @@ def difference(old, new):
     changes = []
     for name in SCALARS:
         if getattr(old, name) != getattr(new, name):
-            changes.append((name, shown(getattr(old, name)), shown(getattr(new, name))))
+            show = shown_url if name == "url" else shown
+            changes.append((name, show(getattr(old, name)), show(getattr(new, name))))
     for name in (*LISTS, "developer_console_oauth"):
         before, after = getattr(old, name), getattr(new, name)
         if name == "fields" and not (before and after) and before != after:
@@ -154,7 +156,19 @@ def difference(old, new):
 def shown(value):
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if str(value) else "none"
+    return printable(str(value)) or "none"
+
+
+def shown_url(url):
+    """The URL without what could be a password in it."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return printable(parts._replace(netloc=host, query="•••" if parts.query else "", fragment="").geturl())
+
+
+def printable(text):
+    """The text without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def ordered(rows, wanted):
@@ -163,8 +177,8 @@ def ordered(rows, wanted):
 
 def row_shown(kind, row):
     if kind == "fields":
-        return row[0] if row[0] == row[1] else f"{row[0]} ← {row[1]}"
-    return " ".join(row) if kind == "rules" else row[0]
+        return printable(row[0] if row[0] == row[1] else f"{row[0]} ← {row[1]}")
+    return printable(" ".join(row) if kind == "rules" else row[0])
 
 
 def rows(value):

@@ -225,11 +225,11 @@ def secret_names():
     return {variable for variables in WAYS.values() for variable in variables} - PUBLIC
 
 
-def web_address(name, address):
+def web_address(name, address, example="https://shop.example/rest/all"):
     """An address that credentials may be sent to: over TLS, or on this machine."""
     parts = urlsplit(address or "")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ShopError(f"{name} must be a URL as https://shop.example/rest/all")
+        raise ShopError(f"{name} must be a URL as {example}")
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ShopError(f"{name} must begin with https://: nothing secret goes over plain HTTP")
     return address.rstrip("/")

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from doctor import ERROR, INFO, WARNING, Expected, examine, relevant
-from hooks import IDENTITY, ROUTE, URL_VARIABLE, BadHooks, Hook, difference, for_bundle, from_rest, from_xml, to_rest, with_timeouts
+from hooks import IDENTITY, ROUTE, URL_VARIABLE, BadHooks, Hook, difference, for_bundle, from_rest, from_xml, printable, to_rest, with_timeouts
 from rest import Shop, ShopError, web_address
 
 OWN_FILE = Path(__file__).resolve().parent / "webhooks.xml"
@@ -70,7 +70,9 @@ class Step:
     @property
     def name(self):
         """The channel; of a hook that should not be there, all that tells it from others."""
-        return self.new.channel if self.new else f"{self.old.channel} ({self.old.webhook_type}, {self.old.batch_name}/{self.old.hook_name})"
+        if self.new:
+            return self.new.channel
+        return printable(f"{self.old.channel} ({self.old.webhook_type}, {self.old.batch_name}/{self.old.hook_name})")
 
 
 def main(arguments=None):
@@ -132,7 +134,7 @@ def bundle_of(options):
     times = {"timeout": options.hook_timeout_ms, "soft_timeout": options.soft_timeout_ms}
     url = None
     if options.url:
-        url = web_address("URL", ROUTE.sub("", options.url.rstrip("/")))
+        url = web_address("URL", ROUTE.sub("", options.url.rstrip("/")), "https://….execute-api.eu-west-1.amazonaws.com")
     elif not options.xml or options.stack:
         url, said = ask_stack(options.stack or STACK)
         times = {name: given or said[name] for name, given in times.items()}
@@ -144,7 +146,7 @@ def ask_stack(name):
     import botocore.exceptions
 
     try:
-        [stack] = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        [stack] = boto3.Session().client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise ShopError(f"the stack {name} cannot be read: {error}. Name another with STACK=…, or give URL=… and HOOK_TIMEOUT_MS=…") from None
     outputs = [output["OutputValue"] for output in stack.get("Outputs", [])]
@@ -383,7 +385,7 @@ def show_findings(hooks, bundle, supported, renew):
     for channel, findings in found.items():
         levels = {finding.level for finding in findings}
         mark = paint("✗", 31) if ERROR in levels else paint("!", 33) if WARNING in levels else paint("✓", 32)
-        print(f"{mark} {channel}")
+        print(f"{mark} {printable(channel)}")
         for finding in sorted(findings, key=lambda one: (ERROR, WARNING, INFO).index(one.level)):
             level = paint(f"{finding.level:7}", {ERROR: 31, WARNING: 33, INFO: 2}[finding.level])
             print(wrapped(f"    {level}  ", finding.what, " " * 13))
@@ -410,7 +412,7 @@ def wrapped(start, text, indent):
     """The text in lines that fit the terminal. What colours `start` takes no room."""
     width = min(shutil.get_terminal_size((120, 24)).columns, 120)
     plain = len(start) - (9 if "\033" in start else 0)
-    lines = textwrap.wrap(text, max(width - len(indent) - 2, 30), initial_indent=" " * max(plain - len(indent), 0), break_on_hyphens=False, break_long_words=False)
+    lines = textwrap.wrap(printable(text), max(width - len(indent) - 2, 30), initial_indent=" " * max(plain - len(indent), 0), break_on_hyphens=False, break_long_words=False)
     lines = [line.rstrip() for line in lines] or [""]
     return "\n".join([start + lines[0].lstrip(), *(indent + line for line in lines[1:])])
 

@@ -118,7 +118,8 @@ fn with_fields<C: Channel>(hooks: &str) -> String {
     let lines = hook_fields::<C>()
         .iter()
         .map(|field| format!("                        <field name=\"{field}\" />\n"))
-        .collect::<String>();
+        .collect::<Vec<_>>()
+        .concat();
     let method = format!("<method name=\"observer.{}\"", C::NAME);
     let (before, method_on) = hooks.split_once(&method).unwrap_or_default();
     let (hook, after) = method_on.split_once("</method>").unwrap_or_default();
@@ -126,9 +127,14 @@ fn with_fields<C: Channel>(hooks: &str) -> String {
         .split_once("<fields>\n")
         .and_then(|(start, rest)| Some((start, rest.split_once("                    </fields>")?)))
     else {
-        panic!("commerce/webhooks.xml: the hook of {} has no <fields>", C::NAME);
+        panic!(
+            "commerce/webhooks.xml: the hook of {} has no <fields>",
+            C::NAME
+        );
     };
-    format!("{before}{method}{start}<fields>\n{lines}                    </fields>{end}</method>{after}")
+    format!(
+        "{before}{method}{start}<fields>\n{lines}                    </fields>{end}</method>{after}"
+    )
 }
 
 fn read(name: &str) -> String {
