@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,9 +50,13 @@ def relevant(hooks, expected):
 def examine(hooks, expected, supported=None):
     """Findings by channel; what belongs to none stands under its event's name."""
     ours = relevant(hooks, expected)
+    batches = {hook.batch_name for hook in expected.hooks.values()}
     found = {channel: [] for channel in expected.hooks}
     for hook in ours:
         of_hook = list(findings(hook, expected))
+        if hook.batch_name not in batches:
+            by_hand = "Change it in the shop: only the batch of commerce/webhooks.xml is ours to change."
+            of_hook = [replace(one, remedy=by_hand) if "make apply" in one.remedy else one for one in of_hook]
         if sum(other.channel == hook.channel for other in ours) > 1:
             of_hook = [Finding(one.level, f"{hook.batch_name}/{hook.hook_name}: {one.what}", one.why, one.remedy) for one in of_hook]
         found.setdefault(hook.channel if hook.channel in found else hook.webhook_method, []).extend(of_hook)
@@ -74,7 +78,7 @@ def examine(hooks, expected, supported=None):
 def findings(hook, expected):
     if hook.channel not in expected.hooks:
         why = "The bundle has no channel for this event, so every post gets 404."
-        yield Finding(ERROR, f"{hook.batch_name}/{hook.hook_name} is for an event that the bundle does not take", why, "Remove it in the shop.")
+        yield Finding(ERROR, f"{hook.batch_name}/{hook.hook_name} is for an event that the bundle does not take", why, "make apply: it removes it.")
         return
     yield from about_address(hook, expected)
     yield from about_time(hook, expected)
@@ -85,16 +89,16 @@ def findings(hook, expected):
 def about_address(hook, expected):
     if hook.webhook_type != "after":
         why = "It fires before the shop has done what the event tells of."
-        yield Finding(ERROR, f"has the type {hook.webhook_type}, not after", why, "Subscribe it with the type after.")
+        yield Finding(ERROR, f"has the type {hook.webhook_type}, not after", why, "make apply")
     if hook.method != "POST":
-        yield Finding(ERROR, f"uses {hook.method}, not POST", "The bundle has routes for POST alone.", 'method="POST"')
+        yield Finding(ERROR, f"uses {hook.method}, not POST", "The bundle has routes for POST alone.", "make apply")
     wanted = f"/webhook/observer.{hook.channel}"
     base = hook.url.removesuffix(wanted)
     if base == hook.url:
         why = "The event meets another channel, which refuses it, or no route at all."
         yield Finding(ERROR, f"goes to {shown_url(hook.url)}, which does not end in {wanted}", why, "make apply")
     elif hook.url.startswith("http://") and urlsplit(hook.url).hostname not in ("127.0.0.1", "localhost"):
-        yield Finding(ERROR, "goes over plain HTTP", "Anybody on the way can read orders and customers.", "Begin its URL with https://")
+        yield Finding(ERROR, "goes over plain HTTP", "Anybody on the way can read orders and customers.", "make apply")
     elif expected.url and base not in (expected.url, URL_VARIABLE):
         yield Finding(ERROR, f"goes to {shown_url(base)}, not to this bundle at {expected.url}", "Its events never come here.", "make apply")
     if not hook.verifies_certificates:
@@ -105,39 +109,39 @@ def about_time(hook, expected):
     budget = expected.timeout
     if hook.timeout == 0:
         why = "There is no limit: a shopper waits as long as a connection hangs."
-        yield Finding(ERROR, "has no timeout", why, f"Set it to {budget}, as HookTimeoutMs is.")
+        yield Finding(ERROR, "has no timeout", why, f"make apply: it sets {budget}, as HookTimeoutMs is.")
     elif not isinstance(hook.timeout, int) or hook.timeout < budget:
         why = f"The bundle takes up to {budget} ms (HookTimeoutMs), so the shop hangs up before some answers and takes them for failures."
-        yield Finding(ERROR, f"has a timeout of {hook.timeout} ms", why, f"Set it to {budget}, or deploy with HookTimeoutMs={hook.timeout}.")
+        yield Finding(ERROR, f"has a timeout of {hook.timeout} ms", why, f"make apply: it sets {budget}. Or deploy with HookTimeoutMs={hook.timeout}.")
     elif hook.timeout > budget:
         why = f"The bundle gives up after {budget} ms (HookTimeoutMs), though the shop would wait longer."
         yield Finding(INFO, f"has a timeout of {hook.timeout} ms", why, "Use one figure for both.")
     if hook.soft_timeout == 0:
-        yield Finding(WARNING, "has no soft timeout", "The shop logs no slow answers.", f"Set it to {expected.soft_timeout}.")
+        yield Finding(WARNING, "has no soft timeout", "The shop logs no slow answers.", f"make apply: it sets {expected.soft_timeout}.")
     elif isinstance(hook.timeout, int) and isinstance(hook.soft_timeout, int) and 0 < hook.timeout <= hook.soft_timeout:
         why = "It is not below the timeout, so it never counts."
-        yield Finding(WARNING, f"has a soft timeout of {hook.soft_timeout} ms", why, f"Set it to {expected.soft_timeout}.")
+        yield Finding(WARNING, f"has a soft timeout of {hook.soft_timeout} ms", why, f"make apply: it sets {expected.soft_timeout}.")
     elif hook.soft_timeout != expected.soft_timeout:
         why = f"The bundle goes by {expected.soft_timeout} ms (SoftTimeoutMs)."
         yield Finding(INFO, f"has a soft timeout of {hook.soft_timeout} ms", why, "Use one figure for both.")
     if hook.ttl != 0:
         why = "The shop answers from its cache when a body repeats itself, and then the event is not sent at all."
-        yield Finding(ERROR, f"has a ttl of {hook.ttl} s", why, "Set it to 0.")
+        yield Finding(ERROR, f"has a ttl of {hook.ttl} s", why, "make apply: it sets 0.")
 
 
 def about_outcome(hook):
     if hook.channel == UNIMPORTANT and hook.required:
         why = "When the bundle cannot queue the event, the shopper cannot put the product into the cart."
-        yield Finding(WARNING, "is required", why, 'required="false", unless the stock check must never be passed over.')
+        yield Finding(WARNING, "is required", why, 'make apply: it sets required to false. If the stock check must never be passed over, change that in commerce/webhooks.xml.')
     if hook.channel != UNIMPORTANT and not hook.required:
         why = "When the bundle cannot queue an event, the shop goes on, and the event is lost."
-        yield Finding(INFO, "is not required", why, 'required="true", if losing an event is worse than stopping the shop.')
+        yield Finding(INFO, "is not required", why, 'make apply: it sets required to true, unless commerce/webhooks.xml says otherwise.')
     if not hook.fallback_error_message:
         why = "When it fails, people read a general sentence of the shop's."
-        yield Finding(INFO, "has no fallback message", why, "Set fallbackErrorMessage.")
+        yield Finding(INFO, "has no fallback message", why, "make apply")
     for field, operator, _ in hook.rules:
         why = "The shop holds back every event for which it does not hold. Nobody here knows of them."
-        yield Finding(INFO, f"has the condition {field} {operator}", why, "Take it away if all events shall come.")
+        yield Finding(INFO, f"has the condition {field} {operator}", why, "make apply: it takes the condition away.")
 
 
 def about_fields(hook, expected):
@@ -151,18 +155,18 @@ def about_fields(hook, expected):
             (required if needed else optional).extend(sent.lacking(path, expected.hooks[hook.channel]))
     if required:
         why = "The bundle cannot do without and answers 422, so that the shop takes every event for failed."
-        yield Finding(ERROR, f"does not send {listed(required)}", why, "make apply, or add the fields of commerce/webhooks.xml.")
+        yield Finding(ERROR, f"does not send {listed(required)}", why, "make apply")
     if "updated_at" in optional:
         why = "Two saves that are alike otherwise are told apart by the shop's request id, which no signature covers."
-        yield Finding(WARNING, "does not send updated_at", why, "Add the field.")
+        yield Finding(WARNING, "does not send updated_at", why, "make apply")
         optional.remove("updated_at")
     if optional:
         why = "They are absent from the messages, and so is what is made of them."
-        yield Finding(WARNING, f"does not send {listed(optional)}", why, "Add the fields, if somebody needs them.")
+        yield Finding(WARNING, f"does not send {listed(optional)}", why, "make apply")
     for name, source in hook.fields:
         if name != source and "[]" in name + source:
             why = "Nothing documents that a field inside a list can come from another place than its name says."
-            yield Finding(WARNING, f"takes {name} from {source}", why, "Give both the same path.")
+            yield Finding(WARNING, f"takes {name} from {source}", why, "make apply, or give both the same path.")
         elif name != source and bare(name) != bare(source):
             yield Finding(INFO, f"takes {name} from {source}", "The message holds one field under another's name.", "See that it is meant so.")
     for rule, field in rules_look_at(hook.channel):

@@ -182,6 +182,7 @@ def apply(shop, bundle, options):
     if any(step.sign == "~" for step in wanted):
         print("\nThe shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent.")
     if not options.yes and not agreed():
+        print("Nothing was changed.")
         return FAILED
     print()
     good = True
@@ -204,13 +205,13 @@ def apply(shop, bundle, options):
 
 
 def steps_for(shop, bundle):
-    """What becomes of each hook of ours, those that go last, so that no event goes nowhere; and how many hooks are others'."""
+    """What becomes of each hook of ours, those that go last, so that no event goes nowhere; and the hooks of others."""
     wanted = bundle.hooks().values()
     batches = {hook.batch_name for hook in wanted}
     live = from_rest(shop.hooks())
     ours = {hook.identity: hook for hook in live if hook.batch_name in batches}
     steps = [Step(ours.pop(hook.identity, None), hook) for hook in wanted]
-    return steps + [Step(hook, None) for hook in ours.values()], sum(hook.batch_name not in batches for hook in live)
+    return steps + [Step(hook, None) for hook in ours.values()], [hook for hook in live if hook.batch_name not in batches]
 
 
 def todo(steps):
@@ -246,7 +247,7 @@ def change(shop, old, new):
         add(shop, new)
     except ShopError as error:
         return put_back(shop, old, error, in_doubt), None
-    return None, f"changed; for {(time.monotonic() - started) * 1000:.0f} ms its events were not sent"
+    return None, f"changed, out and in again within {(time.monotonic() - started) * 1000:.0f} ms"
 
 
 def put_back(shop, old, error, in_doubt):
@@ -350,7 +351,11 @@ def show_plan(shop, bundle, steps, others):
             show_change(name, old, new)
     counts = {sign: sum(step.sign == sign for step in steps) for sign in "+~-="}
     done = ", ".join(f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign])
-    print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {others}.")
+    print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {len(others)}.")
+    for hook in others:
+        if hook.url.startswith(f"{bundle.url}/"):
+            text = f"{hook.batch_name}/{hook.hook_name}, of another batch, sends {hook.webhook_method} here, too, so its events come twice. Remove it in the shop."
+            print(wrapped(paint("! ", 33), text, "  "))
 
 
 def show_change(name, old, new):

@@ -611,6 +611,8 @@ def test_the_doctor_finds_hooks_that_are_not_there_twice_there_or_too_early(run)
     hooks = wanted(customer_delete_after=None, catalog_product_save_after={"webhook_type": "before"}, checkout_cart_product_add_after={"required": True})
     with running(hooks + [twice, FOREIGN, {**FOREIGN, "webhook_method": "observer.x", "batch_name": BATCH}]) as shop:
         code, said = run("doctor", shop)
+        planned = flat(run("plan", shop)[1])
+    assert "! by_hand/orders, of another batch, sends observer.sales_order_place_after here, too" in planned
     said = flat(said)
     assert code == 1
     assert f"is subscribed 2 times: {BATCH}/sales_order_place_after, by_hand/orders" in said
@@ -619,6 +621,13 @@ def test_the_doctor_finds_hooks_that_are_not_there_twice_there_or_too_early(run)
     assert "warning is required" in said
     assert f"observer.x error {BATCH}/check is for an event that the bundle does not take" in said
     assert "Hooks of others, not looked at: 1." in said
+
+
+def test_the_doctor_does_not_promise_to_change_what_is_not_ours(run):
+    hooks = wanted(sales_order_place_after={"batch_name": "by_hand", "ttl": 60})
+    with running(hooks) as shop:
+        code, said = run("doctor", shop)
+    assert code == 1 and "Change it in the shop" in said and "make apply" not in said
 
 
 def test_the_doctor_asks_which_events_the_shop_supports(run):
