@@ -112,28 +112,32 @@ pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
     assert_file_is(hooks, &with_fields::<C>(&read(hooks)));
 }
 
-/// The text of webhooks.xml with the fields of the channel's hook as they should be.
+/// The text of webhooks.xml with the fields of the channel's hook as they should be. What stands below a comment among them is
+/// the merchant's own; and a hook without fields sends everything.
 #[expect(clippy::panic, reason = "for tests only")]
 fn with_fields<C: Channel>(hooks: &str) -> String {
+    let method = format!("<method name=\"observer.{}\"", C::NAME);
+    let (before, method_on) = hooks.split_once(&method).unwrap_or_default();
+    let (hook, after) = method_on.split_once("</method>").unwrap_or_else(|| {
+        panic!("commerce/webhooks.xml: there is no hook for {}", C::NAME);
+    });
+    let Some((start, fields_on)) = hook.split_once("<fields>\n") else {
+        return hooks.to_owned();
+    };
+    let (old, end) = fields_on
+        .split_once("                    </fields>")
+        .unwrap_or_else(|| panic!("commerce/webhooks.xml: {} has no </fields>", C::NAME));
     let lines = hook_fields::<C>()
         .iter()
         .map(|field| format!("                        <field name=\"{field}\" />\n"))
         .collect::<Vec<_>>()
         .concat();
-    let method = format!("<method name=\"observer.{}\"", C::NAME);
-    let (before, method_on) = hooks.split_once(&method).unwrap_or_default();
-    let (hook, after) = method_on.split_once("</method>").unwrap_or_default();
-    let Some((start, (_, end))) = hook
-        .split_once("<fields>\n")
-        .and_then(|(start, rest)| Some((start, rest.split_once("                    </fields>")?)))
-    else {
-        panic!(
-            "commerce/webhooks.xml: the hook of {} has no <fields>",
-            C::NAME
-        );
-    };
+    let own = old
+        .split_once("                        <!--")
+        .map(|(_, own)| format!("                        <!--{own}"))
+        .unwrap_or_default();
     format!(
-        "{before}{method}{start}<fields>\n{lines}                    </fields>{end}</method>{after}"
+        "{before}{method}{start}<fields>\n{lines}{own}                    </fields>{end}</method>{after}"
     )
 }
 
@@ -151,5 +155,49 @@ fn assert_file_is(name: &str, text: &str) {
             "{} is not what the types and the rules say; renew it with `make samples`",
             path.display()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Invoice;
+
+    struct InvoicePaid;
+
+    impl Channel for InvoicePaid {
+        const NAME: &str = "sales_order_invoice_pay";
+        const REQUIRED: &[&str] = &[];
+        type Entity = Invoice;
+    }
+
+    fn hook(fields: &str) -> String {
+        format!("<method name=\"observer.sales_order_invoice_pay\">{fields}</method><method />")
+    }
+
+    #[test]
+    fn fields_are_renewed_and_what_is_below_a_comment_is_kept() {
+        let own = "                        <!-- for the ERP -->\n                        <field name=\"data.invoice.extra\" />\n";
+        let old = format!(
+            "<fields>\n                        <field name=\"data.old\" />\n{own}                    </fields>"
+        );
+        let new = with_fields::<InvoicePaid>(&hook(&old));
+        assert!(!new.contains("data.old"));
+        assert!(new.contains("<field name=\"data.invoice.grand_total\" />\n"));
+        assert!(new.contains(&format!(
+            "{own}                    </fields></method><method />"
+        )));
+        assert_eq!(with_fields::<InvoicePaid>(&new), new);
+    }
+
+    #[test]
+    fn a_hook_that_sends_everything_stays_so() {
+        assert_eq!(with_fields::<InvoicePaid>(&hook("")), hook(""));
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no hook for sales_order_invoice_pay")]
+    fn a_hook_that_is_not_there_is_named() {
+        with_fields::<InvoicePaid>("<config />");
     }
 }
