@@ -50,6 +50,8 @@ class Shop:
     """The endpoints of one shop, as SHOP names it: https://shop.example/rest/all or https://na1.api.commerce.adobe.com/<tenant>."""
 
     def __init__(self, base, environment=os.environ):
+        if not base:
+            raise ShopError("which shop? Add SHOP=… as https://shop.example/rest/all or https://na1.api.commerce.adobe.com/<tenant>")
         self.base = web_address("SHOP", base).removesuffix("/V1")
         self.host = urlsplit(self.base).hostname
         self.way, self._given = way(environment)

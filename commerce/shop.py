@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -110,8 +111,6 @@ def read_options(arguments):
     options = parser.parse_args(arguments)
     if options.stack and options.url:
         parser.error("--stack and --url: one of them says where the bundle is")
-    if not options.shop and options.command != "xml" and not options.xml:
-        parser.error("which shop? Add SHOP=… as https://shop.example/rest/all")
     return options
 
 
@@ -234,30 +233,36 @@ def carry_out(shop, step):
 
 
 def change(shop, old, new):
+    """Takes the old hook out and puts the new one in; if that fails, the old one again. Then the list says what came of it."""
     started = time.monotonic()
-    in_doubt = False
     try:
         remove(shop, old)
     except ShopError as error:
         if not error.unknown:
-            return f"{error} The old hook is still there, unchanged.", None
+            return f"{error} The old hook is in place.", None
         # It may be gone, and then the new one must come. If it is not, the shop does not take a second one of its name.
-        in_doubt = True
     try:
         add(shop, new)
     except ShopError as error:
-        return put_back(shop, old, error, in_doubt), None
+        return put_back(shop, old, new, error)
     return None, f"changed, out and in again within {(time.monotonic() - started) * 1000:.0f} ms"
 
 
-def put_back(shop, old, error, in_doubt):
+def put_back(shop, old, new, error):
+    reason = str(error)
     try:
         add(shop, old)
     except ShopError as second:
-        if in_doubt or error.unknown or second.unknown:
-            return f"{error} To put the old hook back: {second} NOBODY KNOWS WHETHER THE HOOK IS THERE. Run `make plan`."
-        return f"{error} The old hook could not be put back either: {second} THE HOOK IS GONE, and its events are lost until `make apply` succeeds."
-    return f"{error} The old hook was put back."
+        reason = f"{reason} Nor could the old hook be put back: {second}"
+    try:
+        live = live_hooks(shop).get(old.identity)
+    except (ShopError, BadHooks):
+        return f"{reason} NOBODY KNOWS WHETHER THE HOOK IS THERE: run `make plan`.", None
+    if live is None:
+        return f"{reason} THE HOOK IS GONE, and its events are lost until `make apply` succeeds.", None
+    if not difference(live, new):
+        return None, "changed, though the shop did not say so"
+    return f"{reason} The old hook is in place." if not difference(live, old) else f"{reason} The hook is there, but altered.", None
 
 
 def add(shop, hook):
@@ -277,11 +282,15 @@ def settled(shop, deed, body, done):
         if not error.unknown:
             raise
         try:
-            live = {hook.identity: hook for hook in from_rest(shop.hooks())}
+            live = live_hooks(shop)
         except (ShopError, BadHooks):
             raise error from None
         if not done(live.get(tuple(body[name] for name in IDENTITY))):
             raise ShopError(str(error)) from None
+
+
+def live_hooks(shop):
+    return {hook.identity: hook for hook in from_rest(shop.hooks())}
 
 
 @contextlib.contextmanager
@@ -416,9 +425,10 @@ def some(rows):
 def wrapped(start, text, indent):
     """The text in lines that fit the terminal. What colours `start` takes no room."""
     width = min(shutil.get_terminal_size((120, 24)).columns, 120)
-    plain = len(start) - (9 if "\033" in start else 0)
-    lines = textwrap.wrap(printable(text), max(width - len(indent) - 2, 30), initial_indent=" " * max(plain - len(indent), 0), break_on_hyphens=False, break_long_words=False)
-    lines = [line.rstrip() for line in lines] or [""]
+    plain = len(re.sub(r"\033\[\d+m", "", start))
+    first = " " * max(plain - len(indent), 0)
+    whole = {"break_on_hyphens": False, "break_long_words": False}
+    lines = textwrap.wrap(printable(text), max(width - len(indent) - 2, 30), initial_indent=first, **whole) or [""]
     return "\n".join([start + lines[0].lstrip(), *(indent + line for line in lines[1:])])
 
 

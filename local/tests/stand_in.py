@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         elif isinstance(what, int):
             self.answer(what, json.dumps({"message": "Service said %1", "parameters": [what]}).encode(), {"Retry-After": "0"})
         elif callable(what):
-            what(self.server)
+            what(self)
             return False
         else:
             self.answer(400, json.dumps({"message": what}).encode())
