@@ -44,7 +44,11 @@ class Expected:
 def relevant(hooks, expected):
     """Those that are ours by their batch, or come to us by their URL."""
     batches = {hook.batch_name for hook in expected.hooks.values()}
-    return [hook for hook in hooks if hook.batch_name in batches or hook.route or (expected.url and hook.url.startswith(f"{expected.url}/"))]
+    return [
+        hook
+        for hook in hooks
+        if hook.batch_name in batches or hook.route or (expected.url and hook.url.startswith(f"{expected.url}/"))
+    ]
 
 
 def examine(hooks, expected, supported=None):
@@ -58,7 +62,9 @@ def examine(hooks, expected, supported=None):
             by_hand = "Change it in the shop: only the batch of commerce/webhooks.xml is ours to change."
             of_hook = [replace(one, remedy=by_hand) if "make apply" in one.remedy else one for one in of_hook]
         if sum(other.channel == hook.channel for other in ours) > 1:
-            of_hook = [Finding(one.level, f"{hook.batch_name}/{hook.hook_name}: {one.what}", one.why, one.remedy) for one in of_hook]
+            of_hook = [
+                Finding(one.level, f"{hook.batch_name}/{hook.hook_name}: {one.what}", one.why, one.remedy) for one in of_hook
+            ]
         found.setdefault(hook.channel if hook.channel in found else hook.webhook_method, []).extend(of_hook)
     for channel in expected.hooks:
         mine = [hook for hook in ours if hook.channel == channel]
@@ -66,8 +72,12 @@ def examine(hooks, expected, supported=None):
             found[channel].append(Finding(ERROR, "is not subscribed", "Its events never come here, and are lost.", "make apply"))
         if len(mine) > 1:
             names = ", ".join(f"{hook.batch_name}/{hook.hook_name}" for hook in mine)
-            why = "Every event is posted more than once: twice the waiting for the shopper, and two messages where the bodies differ."
-            found[channel].append(Finding(ERROR, f"is subscribed {len(mine)} times: {names}", why, "Remove all but one in the shop."))
+            why = (
+                "Every event is posted more than once: twice the waiting for the shopper, and two messages where the bodies differ."
+            )
+            found[channel].append(
+                Finding(ERROR, f"is subscribed {len(mine)} times: {names}", why, "Remove all but one in the shop.")
+            )
         if supported is not None and f"observer.{channel}" not in supported:
             why = "The shop's list of supported events does not have it."
             remedy = "Ask Adobe's support for the event, or take its hook out of commerce/webhooks.xml."
@@ -78,7 +88,12 @@ def examine(hooks, expected, supported=None):
 def findings(hook, expected):
     if hook.channel not in expected.hooks:
         why = "The bundle has no channel for this event, so every post gets 404."
-        yield Finding(ERROR, f"{hook.batch_name}/{hook.hook_name} is for an event that the bundle does not take", why, "make apply: it removes it.")
+        yield Finding(
+            ERROR,
+            f"{hook.batch_name}/{hook.hook_name} is for an event that the bundle does not take",
+            why,
+            "make apply: it removes it.",
+        )
         return
     yield from about_address(hook, expected)
     yield from about_time(hook, expected)
@@ -100,7 +115,9 @@ def about_address(hook, expected):
     elif hook.url.startswith("http://") and urlsplit(hook.url).hostname not in ("127.0.0.1", "localhost"):
         yield Finding(ERROR, "goes over plain HTTP", "Anybody on the way can read orders and customers.", "make apply")
     elif expected.url and base not in (expected.url, URL_VARIABLE):
-        yield Finding(ERROR, f"goes to {shown_url(base)}, not to this bundle at {expected.url}", "Its events never come here.", "make apply")
+        yield Finding(
+            ERROR, f"goes to {shown_url(base)}, not to this bundle at {expected.url}", "Its events never come here.", "make apply"
+        )
     if not hook.verifies_certificates:
         yield Finding(ERROR, "has sslVerification off", "Anybody on the way can pose as the bundle.", "Take sslVerification away.")
 
@@ -112,15 +129,24 @@ def about_time(hook, expected):
         yield Finding(ERROR, "has no timeout", why, f"make apply: it sets {budget}, as HookTimeoutMs is.")
     elif not isinstance(hook.timeout, int) or hook.timeout < budget:
         why = f"The bundle takes up to {budget} ms (HookTimeoutMs), so the shop hangs up before some answers and takes them for failures."
-        yield Finding(ERROR, f"has a timeout of {hook.timeout} ms", why, f"make apply: it sets {budget}. Or deploy with HookTimeoutMs={hook.timeout}.")
+        yield Finding(
+            ERROR,
+            f"has a timeout of {hook.timeout} ms",
+            why,
+            f"make apply: it sets {budget}. Or deploy with HookTimeoutMs={hook.timeout}.",
+        )
     elif hook.timeout > budget:
         why = f"The bundle gives up after {budget} ms (HookTimeoutMs), though the shop would wait longer."
         yield Finding(INFO, f"has a timeout of {hook.timeout} ms", why, "Use one figure for both.")
     if hook.soft_timeout == 0:
-        yield Finding(WARNING, "has no soft timeout", "The shop logs no slow answers.", f"make apply: it sets {expected.soft_timeout}.")
+        yield Finding(
+            WARNING, "has no soft timeout", "The shop logs no slow answers.", f"make apply: it sets {expected.soft_timeout}."
+        )
     elif isinstance(hook.timeout, int) and isinstance(hook.soft_timeout, int) and 0 < hook.timeout <= hook.soft_timeout:
         why = "It is not below the timeout, so it never counts."
-        yield Finding(WARNING, f"has a soft timeout of {hook.soft_timeout} ms", why, f"make apply: it sets {expected.soft_timeout}.")
+        yield Finding(
+            WARNING, f"has a soft timeout of {hook.soft_timeout} ms", why, f"make apply: it sets {expected.soft_timeout}."
+        )
     elif hook.soft_timeout != expected.soft_timeout:
         why = f"The bundle goes by {expected.soft_timeout} ms (SoftTimeoutMs)."
         yield Finding(INFO, f"has a soft timeout of {hook.soft_timeout} ms", why, "Use one figure for both.")
@@ -132,10 +158,17 @@ def about_time(hook, expected):
 def about_outcome(hook):
     if hook.channel == UNIMPORTANT and hook.required:
         why = "When the bundle cannot queue the event, the shopper cannot put the product into the cart."
-        yield Finding(WARNING, "is required", why, 'make apply: it sets required to false. If the stock check must never be passed over, change that in commerce/webhooks.xml.')
+        yield Finding(
+            WARNING,
+            "is required",
+            why,
+            "make apply: it sets required to false. If the stock check must never be passed over, change that in commerce/webhooks.xml.",
+        )
     if hook.channel != UNIMPORTANT and not hook.required:
         why = "When the bundle cannot queue an event, the shop goes on, and the event is lost."
-        yield Finding(INFO, "is not required", why, 'make apply: it sets required to true, unless commerce/webhooks.xml says otherwise.')
+        yield Finding(
+            INFO, "is not required", why, "make apply: it sets required to true, unless commerce/webhooks.xml says otherwise."
+        )
     if not hook.fallback_error_message:
         why = "When it fails, people read a general sentence of the shop's."
         yield Finding(INFO, "has no fallback message", why, "make apply")
@@ -163,12 +196,17 @@ def about_fields(hook, expected):
     if optional:
         why = "They are absent from the messages, and so is what is made of them."
         yield Finding(WARNING, f"does not send {listed(optional)}", why, "make apply")
+    if not sent.has_argument("eventName"):
+        why = "A signed body that does not name its event could be posted again to the route of another."
+        yield Finding(WARNING, "does not send eventName", why, "make apply")
     for name, source in hook.fields:
         if name != source and "[]" in name + source:
             why = "Nothing documents that a field inside a list can come from another place than its name says."
             yield Finding(WARNING, f"takes {name} from {source}", why, "make apply, or give both the same path.")
         elif name != source and bare(name) != bare(source):
-            yield Finding(INFO, f"takes {name} from {source}", "The message holds one field under another's name.", "See that it is meant so.")
+            yield Finding(
+                INFO, f"takes {name} from {source}", "The message holds one field under another's name.", "See that it is meant so."
+            )
     for rule, field in rules_look_at(hook.channel):
         if not sent.has_argument(field):
             why = "To a rule, what does not come is absent, so this one decides by what is not there."

@@ -67,16 +67,24 @@ def from_rest(entries):
         if "webhook_method" not in text:
             raise BadHooks("a hook in the shop's list has no webhook_method")
         numbers = {name: number(entry.get(name)) for name in ("timeout", "soft_timeout", "ttl", "priority", "batch_order")}
-        hooks.append(Hook(
-            **dict.fromkeys(IDENTITY, "") | text,
-            **numbers,
-            method=str(entry.get("method") or "POST").upper(),
-            required=flag(entry.get("required")),
-            fields=tuple((str(row["name"]), str(row.get("source") or row["name"])) for row in rows(entry.get("fields")) if row.get("name")),
-            rules=tuple(tuple(str(row.get(part) or "") for part in LISTS["rules"]) for row in rows(entry.get("rules"))),
-            headers=tuple((str(row["name"]), str(row.get("value") or "")) for row in rows(entry.get("headers")) if row.get("name")),
-            developer_console_oauth=credentials(entry.get("developer_console_oauth")),
-        ))
+        hooks.append(
+            Hook(
+                **dict.fromkeys(IDENTITY, "") | text,
+                **numbers,
+                method=str(entry.get("method") or "POST").upper(),
+                required=flag(entry.get("required")),
+                fields=tuple(
+                    (str(row["name"]), str(row.get("source") or row["name"]))
+                    for row in rows(entry.get("fields"))
+                    if row.get("name")
+                ),
+                rules=tuple(tuple(str(row.get(part) or "") for part in LISTS["rules"]) for row in rows(entry.get("rules"))),
+                headers=tuple(
+                    (str(row["name"]), str(row.get("value") or "")) for row in rows(entry.get("headers")) if row.get("name")
+                ),
+                developer_console_oauth=credentials(entry.get("developer_console_oauth")),
+            )
+        )
     return hooks
 
 
@@ -101,25 +109,31 @@ def from_xml(text):
     for method in root.iter("method"):
         for batch in method.iter("batch"):
             for hook in kept(batch.iter("hook")):
-                hooks.append(Hook(
-                    webhook_method=method.get("name", ""),
-                    webhook_type=method.get("type", ""),
-                    batch_name=batch.get("name", ""),
-                    batch_order=number(batch.get("order")),
-                    hook_name=hook.get("name", ""),
-                    url=hook.get("url", ""),
-                    method=(hook.get("method") or "POST").upper(),
-                    timeout=number(hook.get("timeout")),
-                    soft_timeout=number(hook.get("softTimeout")),
-                    ttl=number(hook.get("ttl")),
-                    required=flag(hook.get("required")),
-                    fallback_error_message=hook.get("fallbackErrorMessage", ""),
-                    priority=number(hook.get("priority")),
-                    fields=tuple((one.get("name", ""), one.get("source") or one.get("name", "")) for one in kept(hook.iter("field"))),
-                    rules=tuple(tuple(one.get(part, "") for part in LISTS["rules"]) for one in kept(hook.iter("rule"))),
-                    headers=tuple((one.get("name", ""), (one.text or "").strip()) for one in kept(hook.iter("header")) if one.get("name")),
-                    verifies_certificates=flag(hook.get("sslVerification")),
-                ))
+                hooks.append(
+                    Hook(
+                        webhook_method=method.get("name", ""),
+                        webhook_type=method.get("type", ""),
+                        batch_name=batch.get("name", ""),
+                        batch_order=number(batch.get("order")),
+                        hook_name=hook.get("name", ""),
+                        url=hook.get("url", ""),
+                        method=(hook.get("method") or "POST").upper(),
+                        timeout=number(hook.get("timeout")),
+                        soft_timeout=number(hook.get("softTimeout")),
+                        ttl=number(hook.get("ttl")),
+                        required=flag(hook.get("required")),
+                        fallback_error_message=hook.get("fallbackErrorMessage", ""),
+                        priority=number(hook.get("priority")),
+                        fields=tuple(
+                            (one.get("name", ""), one.get("source") or one.get("name", "")) for one in kept(hook.iter("field"))
+                        ),
+                        rules=tuple(tuple(one.get(part, "") for part in LISTS["rules"]) for one in kept(hook.iter("rule"))),
+                        headers=tuple(
+                            (one.get("name", ""), (one.text or "").strip()) for one in kept(hook.iter("header")) if one.get("name")
+                        ),
+                        verifies_certificates=flag(hook.get("sslVerification")),
+                    )
+                )
     return hooks
 
 

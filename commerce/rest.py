@@ -51,7 +51,9 @@ class Shop:
 
     def __init__(self, base, environment=os.environ):
         if not base:
-            raise ShopError("which shop? Add SHOP=… as https://shop.example/rest/all or https://na1.api.commerce.adobe.com/<tenant>")
+            raise ShopError(
+                "which shop? Add SHOP=… as https://shop.example/rest/all or https://na1.api.commerce.adobe.com/<tenant>"
+            )
         self.base = web_address("SHOP", base).removesuffix("/V1")
         self.host = urlsplit(self.base).hostname
         self.way, self._given = way(environment)
@@ -109,9 +111,7 @@ class Shop:
         while True:
             answer = None
             try:
-                with self._session.request(
-                    verb, url, timeout=(CONNECT, READ), allow_redirects=False, stream=True, **how
-                ) as answer:
+                with self._session.request(verb, url, timeout=(CONNECT, READ), allow_redirects=False, stream=True, **how) as answer:
                     content = limited(answer, host)
                 if answer.status_code not in repeated.status_forcelist:
                     return redirected(answer, host) or (answer.status_code, content)
@@ -164,7 +164,13 @@ class Shop:
         if status in (401, 403):
             # Adobe documents the resource for listing only; for the rest, the shop's own answer names it.
             named = re.search(r"Magento_\w+::\w+", said)
-            named = named.group() if named else "Magento_AdobeCommerceWebhooks::webhooks_list" if path.endswith("ist") else "for webhooks"
+            named = (
+                named.group()
+                if named
+                else "Magento_AdobeCommerceWebhooks::webhooks_list"
+                if path.endswith("ist")
+                else "for webhooks"
+            )
             reason = f"Either the role or integration lacks the resource {named}, or {self._wrong_way()}."
             return ShopError(f"the shop does not let us {deed(path)} (status {status}). {reason}{quoted}", status=status)
         if status == 404:
@@ -252,7 +258,9 @@ def limited(answer, host):
 def redirected(answer, host):
     if 300 <= answer.status_code < 400:
         target = urlsplit(answer.headers.get("Location", "")).hostname or host
-        raise ShopError(f"{host} sends us on to {target} (status {answer.status_code}), where no credentials go. Give SHOP as it is in the end.")
+        raise ShopError(
+            f"{host} sends us on to {target} (status {answer.status_code}), where no credentials go. Give SHOP as it is in the end."
+        )
 
 
 def message_of(content):
@@ -274,7 +282,9 @@ def message_of(content):
 
 
 def deed(path):
-    return {"webhooks/list": "list its hooks", "webhooks/supportedList": "list what it supports"}.get(path, path.removeprefix("webhooks/"))
+    return {"webhooks/list": "list its hooks", "webhooks/supportedList": "list what it supports"}.get(
+        path, path.removeprefix("webhooks/")
+    )
 
 
 def root_of(error):

@@ -24,7 +24,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from doctor import ERROR, INFO, WARNING, Expected, examine, relevant
-from hooks import IDENTITY, ROUTE, URL_VARIABLE, BadHooks, Hook, difference, for_bundle, from_rest, from_xml, printable, to_rest, with_timeouts
+from hooks import (
+    IDENTITY,
+    ROUTE,
+    URL_VARIABLE,
+    BadHooks,
+    Hook,
+    difference,
+    for_bundle,
+    from_rest,
+    from_xml,
+    printable,
+    to_rest,
+    with_timeouts,
+)
 from rest import Shop, ShopError, web_address
 
 OWN_FILE = Path(__file__).resolve().parent / "webhooks.xml"
@@ -100,7 +113,9 @@ def main(arguments=None):
 def read_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["plan", "apply", "doctor", "xml"])
-    parser.add_argument("--shop", help="base of the shop's REST: https://shop.example/rest/all, https://na1.api.commerce.adobe.com/<tenant>")
+    parser.add_argument(
+        "--shop", help="base of the shop's REST: https://shop.example/rest/all, https://na1.api.commerce.adobe.com/<tenant>"
+    )
     parser.add_argument("--stack", help=f"the bundle's stack in CloudFormation (default {STACK})")
     parser.add_argument("--url", help="the bundle's API endpoint, instead of a stack")
     parser.add_argument("--hook-timeout-ms", type=int, help="HookTimeoutMs of the bundle, with --url")
@@ -147,7 +162,9 @@ def ask_stack(name):
     try:
         [stack] = boto3.Session().client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        raise ShopError(f"the stack {name} cannot be read: {error}. Name another with STACK=…, or give URL=… and HOOK_TIMEOUT_MS=…") from None
+        raise ShopError(
+            f"the stack {name} cannot be read: {error}. Name another with STACK=…, or give URL=… and HOOK_TIMEOUT_MS=…"
+        ) from None
     outputs = [output["OutputValue"] for output in stack.get("Outputs", [])]
     urls = {ROUTE.sub("", value) for value in outputs if ROUTE.search(value)}
     if len(urls) != 1:
@@ -179,7 +196,9 @@ def apply(shop, bundle, options):
         show_requests(shop, wanted)
         return CHANGES
     if any(step.sign == "~" for step in wanted):
-        print("\nThe shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent.")
+        print(
+            "\nThe shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
+        )
     if not options.yes and not agreed():
         print("Nothing was changed.")
         return FAILED
@@ -195,7 +214,8 @@ def apply(shop, bundle, options):
     for step in left:
         known = any(step.name == one.name for one in wanted)
         if good and known:
-            print(f"{paint('✗', 31)} {step.name}: the shop said yes, but its list says otherwise. Is the hook set up by a webhooks.xml of the shop?")
+            text = "the shop said yes, but its list says otherwise. Is the hook set up by a webhooks.xml of the shop?"
+            print(wrapped(f"{paint('✗', 31)} {step.name}: ", text, "  "))
     if left or not good:
         print("\nNot everything is as it should be. `make plan` says what is left; `make apply` can be repeated.")
         return FAILED
@@ -359,12 +379,14 @@ def show_plan(shop, bundle, steps, others):
         for name, old, new in step.changes:
             show_change(name, old, new)
     counts = {sign: sum(step.sign == sign for step in steps) for sign in "+~-="}
-    done = ", ".join(f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign])
+    done = ", ".join(
+        f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign]
+    )
     print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {len(others)}.")
     for hook in others:
         if hook.url.startswith(f"{bundle.url}/"):
-            text = f"{hook.batch_name}/{hook.hook_name}, of another batch, sends {hook.webhook_method} here, too, so its events come twice. Remove it in the shop."
-            print(wrapped(paint("! ", 33), text, "  "))
+            text = f"{hook.batch_name}/{hook.hook_name}, of another batch, sends {hook.webhook_method} here, too, so its events come twice."
+            print(wrapped(paint("! ", 33), f"{text} Remove it in the shop.", "  "))
 
 
 def show_change(name, old, new):
@@ -405,7 +427,9 @@ def show_findings(hooks, bundle, supported, renew):
             print(wrapped(f"    {level}  ", finding.what, " " * 13))
             print(wrapped(" " * 13, finding.why, " " * 13))
             print(wrapped(" " * 13 + "→ ", finding.remedy.replace("make apply", renew), " " * 15))
-    counts = [(level, sum(one.level == level for findings in found.values() for one in findings)) for level in (ERROR, WARNING, INFO)]
+    counts = [
+        (level, sum(one.level == level for findings in found.values() for one in findings)) for level in (ERROR, WARNING, INFO)
+    ]
     words = ", ".join(f"{count} {level}{'s' if level != INFO and count != 1 else ''}" for level, count in counts if count)
     others = len(hooks) - len(relevant(hooks, expected))
     print(f"\n{words or 'Nothing is wrong'}. Hooks of others, not looked at: {others}.")

@@ -22,7 +22,11 @@ INTEGRATION = {
     "COMMERCE_ACCESS_TOKEN": "access-token-0123456789",
     "COMMERCE_ACCESS_TOKEN_SECRET": "access-token-secret-/=",
 }
-IMS = {"COMMERCE_CLIENT_ID": "client-0123456789", "COMMERCE_CLIENT_SECRET": "p8e-client-secret", "COMMERCE_ORG_ID": "12345@AdobeOrg"}
+IMS = {
+    "COMMERCE_CLIENT_ID": "client-0123456789",
+    "COMMERCE_CLIENT_SECRET": "p8e-client-secret",
+    "COMMERCE_ORG_ID": "12345@AdobeOrg",
+}
 IMS_TOKEN = "ims-token-that-nobody-may-see"
 SECRETS = {TOKEN, IMS_TOKEN, *INTEGRATION.values(), IMS["COMMERCE_CLIENT_SECRET"]}
 
@@ -161,7 +165,10 @@ class Handler(BaseHTTPRequestHandler):
         if given.startswith("OAuth "):
             return self.signed(given)
         if given == f"Bearer {IMS_TOKEN}":
-            return self.headers.get("x-api-key") == IMS["COMMERCE_CLIENT_ID"] and self.headers.get("x-gw-ims-org-id") == IMS["COMMERCE_ORG_ID"]
+            return (
+                self.headers.get("x-api-key") == IMS["COMMERCE_CLIENT_ID"]
+                and self.headers.get("x-gw-ims-org-id") == IMS["COMMERCE_ORG_ID"]
+            )
         return given == f"Bearer {TOKEN}"
 
     def signed(self, header):
@@ -183,7 +190,9 @@ class Handler(BaseHTTPRequestHandler):
     def sign_in(self, content):
         form = {name: values[0] for name, values in urllib.parse.parse_qs(content.decode()).items()}
         if (form.get("client_id"), form.get("client_secret")) != (IMS["COMMERCE_CLIENT_ID"], IMS["COMMERCE_CLIENT_SECRET"]):
-            return 400, json.dumps({"error": "invalid_client", "error_description": f"no such client: {form.get('client_secret')}"}).encode()
+            return 400, json.dumps(
+                {"error": "invalid_client", "error_description": f"no such client: {form.get('client_secret')}"}
+            ).encode()
         if form.get("grant_type") != "client_credentials" or "commerce.accs" not in form.get("scope", "").split(","):
             return 400, b'{"error":"invalid_scope"}'
         return 200, json.dumps({"access_token": IMS_TOKEN, "token_type": "bearer", "expires_in": 86399}).encode()

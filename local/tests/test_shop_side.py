@@ -30,7 +30,13 @@ BUNDLE = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com"
 CHANNELS = sorted(channels())
 OWN = commerce_hooks.from_xml((ROOT / "commerce" / "webhooks.xml").read_text())
 BATCH = OWN[0].batch_name
-FOREIGN = {"webhook_method": "observer.sales_order_place_after", "webhook_type": "before", "batch_name": "tax", "hook_name": "check", "url": "https://x.example/"}
+FOREIGN = {
+    "webhook_method": "observer.sales_order_place_after",
+    "webhook_type": "before",
+    "batch_name": "tax",
+    "hook_name": "check",
+    "url": "https://x.example/",
+}
 
 
 def flat(said):
@@ -119,7 +125,9 @@ def fields_of(channel):
 
 @pytest.mark.parametrize("missing", ["null", "absent"])
 @pytest.mark.parametrize("keyed", ["kept", "listed"])
-@pytest.mark.parametrize(("channel", "case"), [*((channel, "default") for channel in CHANNELS), ("sales_order_place_after", "loaded")])
+@pytest.mark.parametrize(
+    ("channel", "case"), [*((channel, "default") for channel in CHANNELS), ("sales_order_place_after", "loaded")]
+)
 def test_what_the_hook_sends_gives_the_same_entity_as_everything(stack, channel, case, keyed, missing):
     body = json.loads((EVENTS / channel / f"{case}.body.json").read_text())
     less = filtered(body, fields_of(channel), keyed, missing)
@@ -139,6 +147,13 @@ def test_a_hook_without_a_field_that_is_required_is_refused(stack):
     fields = [field for field in fields_of(channel) if not field[0].endswith("items[].sku")]
     answer, message = replay(stack, channel, request(channel, filtered(body, fields)))
     assert (answer["statusCode"], message) == (422, None)
+
+
+def test_what_the_hook_sends_is_of_no_use_at_another_route(stack):
+    body = json.loads((EVENTS / "sales_order_place_after" / "default.body.json").read_text())
+    sent = filtered(body, fields_of("sales_order_place_after"))
+    answer, message = replay(stack, "sales_order_save_after", request("sales_order_save_after", sent))
+    assert (answer["statusCode"], message) == (400, None)
 
 
 def test_what_the_rules_that_ship_look_at_is_sent():
@@ -181,13 +196,22 @@ def test_a_plan_names_what_changes_and_hides_what_may_be_secret(run):
 def test_a_hook_that_sends_everything_is_told_apart(run):
     with running(wanted(sales_order_save_after={"fields": []})) as shop:
         code, said = run("plan", shop)
-    assert code == 2 and "everything → these 41 alone" in said
+    assert code == 2 and "everything → these 42 alone" in said
 
 
 def as_php(hook):
     """The same hook as PHP may write it."""
-    written = {name: str(value) if isinstance(value, int) and not isinstance(value, bool) else value for name, value in hook.items()}
-    written |= {"method": "", "rules": {}, "headers": None, "priority": None, "batch_order": None, "required": "1" if hook["required"] else "0"}
+    written = {
+        name: str(value) if isinstance(value, int) and not isinstance(value, bool) else value for name, value in hook.items()
+    }
+    written |= {
+        "method": "",
+        "rules": {},
+        "headers": None,
+        "priority": None,
+        "batch_order": None,
+        "required": "1" if hook["required"] else "0",
+    }
     written["fields"] = {str(at): {"name": one["name"], "source": None} for at, one in enumerate(reversed(hook["fields"]))}
     return written | {"id": 5, "active": True, "developer_console_oauth": None}
 
@@ -264,10 +288,10 @@ def test_a_dry_run_shows_the_requests_and_sends_none(run):
         shown = [line.rpartition("/")[2] for line in said.splitlines() if line.startswith("POST ")]
         assert shown == ["unsubscribe", "subscribe", "subscribe"]
         bodies = said.partition("\nPOST ")[2]
-        first, second, third = (json.loads(part[part.index("{"):]) for part in bodies.split("\nPOST "))
+        first, second, third = (json.loads(part[part.index("{") :]) for part in bodies.split("\nPOST "))
         assert set(first["webhook"]) == set(stand_in.IDENTITY)
         assert second["webhook"]["timeout"] == 5000
-        assert third["webhook"]["fields"][0] == {"name": "data.customer.entity_id", "source": "data.customer.entity_id"}
+        assert third["webhook"]["fields"][1] == {"name": "data.customer.entity_id", "source": "data.customer.entity_id"}
 
 
 CHANGED = {"sales_order_place_after": {"timeout": 1}, "sales_order_save_after": {"timeout": 2}}
@@ -281,7 +305,9 @@ def test_a_change_that_fails_is_rolled_back_and_hides_no_other(run):
         assert "The URL is not allowed" in flat(said) and "The old hook is in place." in flat(said)
         assert "sales_order_save_after: changed" in said
         live = {one[3]: hook for one, hook in shop.live.items()}
-        assert live["sales_order_place_after"] == next(hook for hook in wanted(**CHANGED) if hook["hook_name"] == "sales_order_place_after")
+        assert live["sales_order_place_after"] == next(
+            hook for hook in wanted(**CHANGED) if hook["hook_name"] == "sales_order_place_after"
+        )
         assert live["sales_order_save_after"]["timeout"] == 5000
         assert run("apply", shop, "--yes")[0] == 0, "the next time it converges"
         assert run("plan", shop)[0] == 0
@@ -349,7 +375,10 @@ def test_after_an_unknown_outcome_the_list_is_read_again(run, deed, fault):
         assert run("plan", shop)[0] == 0
 
 
-@pytest.mark.parametrize(("deed", "fault"), [("subscribe", "break"), ("subscribe", "do and break"), ("unsubscribe", "break"), ("unsubscribe", "do and break")])
+@pytest.mark.parametrize(
+    ("deed", "fault"),
+    [("subscribe", "break"), ("subscribe", "do and break"), ("unsubscribe", "break"), ("unsubscribe", "do and break")],
+)
 def test_when_the_list_cannot_be_read_again_either_no_hook_is_lost(run, monkeypatch, deed, fault):
     original, calls = rest.Shop.hooks, []
 
@@ -537,7 +566,9 @@ def test_a_wrong_base_and_an_old_shop_are_told_apart(run, monkeypatch):
         assert shop.seen[-1] == ("GET", "/rest/all/V1/webhooks/list")
 
 
-@pytest.mark.parametrize("base", ["http://shop.example/rest/all", "shop.example", "https://user@shop.example/rest", "ftp://shop.example", ""])
+@pytest.mark.parametrize(
+    "base", ["http://shop.example/rest/all", "shop.example", "https://user@shop.example/rest", "ftp://shop.example", ""]
+)
 def test_no_credentials_go_where_they_could_be_read(run, base):
     code, said = run("plan", None, "--shop", base)
     assert code in (1, 2) and "SHOP" in said
@@ -601,7 +632,11 @@ def test_the_program_itself_prints_no_token_at_all():
         ({"method": "PUT"}, "error", "uses PUT, not POST"),
         ({"required": False}, "info", "is not required"),
         ({"fallback_error_message": None}, "info", "has no fallback message"),
-        ({"rules": [{"field": "data.order.grand_total", "operator": "greaterThan", "value": "10"}]}, "info", "has the condition data.order.grand_total greaterThan"),
+        (
+            {"rules": [{"field": "data.order.grand_total", "operator": "greaterThan", "value": "10"}]},
+            "info",
+            "has the condition data.order.grand_total greaterThan",
+        ),
     ],
 )
 def test_the_doctor_finds(run, change, level, expected):
@@ -615,27 +650,57 @@ def test_the_doctor_finds(run, change, level, expected):
 
 def fields_without(channel, *endings, **more):
     kept = [field for field in fields_of(channel) if not field[0].endswith(endings)]
-    return {"fields": [{"name": name, "source": source} for name, source in kept] + [{"name": name, "source": source} for name, source in more.items()]}
+    return {
+        "fields": [{"name": name, "source": source} for name, source in kept]
+        + [{"name": name, "source": source} for name, source in more.items()]
+    }
 
 
 @pytest.mark.parametrize(
     ("channel", "change", "findings"),
     [
-        ("sales_order_place_after", fields_without("sales_order_place_after", ".increment_id", "items[].sku"), {"error": "does not send increment_id, items[].sku"}),
-        ("sales_order_save_after", fields_without("sales_order_save_after", ".updated_at"), {"warning": "does not send updated_at"}),
-        ("sales_order_save_after", fields_without("sales_order_save_after", ".subtotal"), {"warning": "does not send subtotal"}),
-        ("sales_order_save_after", fields_without("sales_order_save_after", "[].address_type"), {"warning": "does not send addresses[].address_type"}),
-        ("customer_save_after_data_object", fields_without("customer_save_after_data_object", "object.id"), {"error": "does not send id"}),
-        ("customer_delete_after", fields_without("customer_delete_after", "entity_id", **{"data.customer.id": "data.customer.entity_id"}), {"info": "takes data.customer.id from"}),
-        ("sales_order_place_after", {"fields": [{"name": "order", "source": "data.order"}]}, {}),
-        ("sales_order_place_after", {"fields": [{"name": "data.order"}]}, {}),
-        ("sales_order_place_after", {"fields": [{"name": "data"}]}, {}),
-        ("sales_order_save_after", {"fields": [{"name": "data.data_object", "source": None}]}, {}),
-        ("sales_order_place_after", {"fields": []}, {}),
-        ("sales_order_place_after", {"fields": [{"name": "body", "source": "data.order"}]}, {"error": "does not send", "warning": "does not send"}),
         (
             "sales_order_place_after",
-            fields_without("sales_order_place_after", "items[].sku", **{"data.order.items[].sku": "data.order.items[].product_sku"}),
+            fields_without("sales_order_place_after", ".increment_id", "items[].sku"),
+            {"error": "does not send increment_id, items[].sku"},
+        ),
+        (
+            "sales_order_save_after",
+            fields_without("sales_order_save_after", ".updated_at"),
+            {"warning": "does not send updated_at"},
+        ),
+        ("sales_order_save_after", fields_without("sales_order_save_after", ".subtotal"), {"warning": "does not send subtotal"}),
+        (
+            "sales_order_save_after",
+            fields_without("sales_order_save_after", "[].address_type"),
+            {"warning": "does not send addresses[].address_type"},
+        ),
+        (
+            "customer_save_after_data_object",
+            fields_without("customer_save_after_data_object", "object.id"),
+            {"error": "does not send id"},
+        ),
+        (
+            "customer_delete_after",
+            fields_without("customer_delete_after", "entity_id", **{"data.customer.id": "data.customer.entity_id"}),
+            {"info": "takes data.customer.id from"},
+        ),
+        ("sales_order_place_after", {"fields": [{"name": "eventName"}, {"name": "order", "source": "data.order"}]}, {}),
+        ("sales_order_place_after", {"fields": [{"name": "eventName"}, {"name": "data.order"}]}, {}),
+        ("sales_order_place_after", {"fields": [{"name": "eventName"}, {"name": "data"}]}, {}),
+        ("sales_order_save_after", {"fields": [{"name": "eventName"}, {"name": "data.data_object", "source": None}]}, {}),
+        ("sales_order_place_after", {"fields": []}, {}),
+        ("sales_order_place_after", {"fields": [{"name": "data.order"}]}, {"warning": "does not send eventName"}),
+        (
+            "sales_order_place_after",
+            {"fields": [{"name": "eventName"}, {"name": "body", "source": "data.order"}]},
+            {"error": "does not send", "warning": "does not send"},
+        ),
+        (
+            "sales_order_place_after",
+            fields_without(
+                "sales_order_place_after", "items[].sku", **{"data.order.items[].sku": "data.order.items[].product_sku"}
+            ),
             {"warning": "takes data.order.items[].sku from"},
         ),
     ],
@@ -651,7 +716,11 @@ def test_the_doctor_knows_which_fields_the_model_needs(run, channel, change, fin
 
 def test_the_doctor_finds_hooks_that_are_not_there_twice_there_or_too_early(run):
     twice = {**wanted()[0], "batch_name": "by_hand", "hook_name": "orders"}
-    hooks = wanted(customer_delete_after=None, catalog_product_save_after={"webhook_type": "before"}, checkout_cart_product_add_after={"required": True})
+    hooks = wanted(
+        customer_delete_after=None,
+        catalog_product_save_after={"webhook_type": "before"},
+        checkout_cart_product_add_after={"required": True},
+    )
     with running(hooks + [twice, FOREIGN, {**FOREIGN, "webhook_method": "observer.x", "batch_name": BATCH}]) as shop:
         code, said = run("doctor", shop)
         planned = flat(run("plan", shop)[1])
@@ -689,8 +758,13 @@ def test_the_doctor_looks_at_the_rules_of_the_bundle(run, monkeypatch, tmp_path)
     written = json.loads(rules("sales_order_place_after").read_text())
     for rule in written["rules"]:
         rule.pop("enabled", None)
-    written["rules"][0]["when"] += [{"field": "order.coupon_code", "operator": "notEmpty"}, {"field": "data.quote.id", "operator": "notEmpty"}]
-    written["rules"].append({"name": "off", "enabled": False, "when": [{"field": "order.off", "operator": "isEmpty"}], "then": {"op": "exception"}})
+    written["rules"][0]["when"] += [
+        {"field": "order.coupon_code", "operator": "notEmpty"},
+        {"field": "data.quote.id", "operator": "notEmpty"},
+    ]
+    written["rules"].append(
+        {"name": "off", "enabled": False, "when": [{"field": "order.off", "operator": "isEmpty"}], "then": {"op": "exception"}}
+    )
     written["rules"][1]["then"] = {"op": "exception", "message": "Not {order.state} nor {order.mood}"}
     for folder in ("functions", "shared"):
         (tmp_path / folder).mkdir()
@@ -722,7 +796,13 @@ def test_the_doctor_looks_at_a_file(run, tmp_path):
     (tmp_path / "webhooks.xml").write_text(text)
     code, said = run("doctor", None, "--xml", str(tmp_path / "webhooks.xml"))
     assert code == 1
-    for expected in ("has a timeout of 100 ms", "has a ttl of 5 s", "has sslVerification off", "does not send increment_id", "make webhooks-xml"):
+    for expected in (
+        "has a timeout of 100 ms",
+        "has a ttl of 5 s",
+        "has sslVerification off",
+        "does not send increment_id",
+        "make webhooks-xml",
+    ):
         assert expected in said
     assert "4 errors" in said
 
@@ -749,7 +829,10 @@ def test_the_readme_shows_what_is_printed(run):
     invoice = {"timeout": 2000, "ttl": 60} | fields_without("sales_order_invoice_pay", ".state", ".created_at")
     others = [{**FOREIGN, "hook_name": name} for name in "abc"]
     bundle = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
-    hooks = [hook | {"url": hook["url"].replace(BUNDLE, bundle)} for hook in wanted(sales_order_invoice_pay=invoice, customer_delete_after=None)]
+    hooks = [
+        hook | {"url": hook["url"].replace(BUNDLE, bundle)}
+        for hook in wanted(sales_order_invoice_pay=invoice, customer_delete_after=None)
+    ]
 
     def told(text):
         return re.sub(r"127\.0\.0\.1:\d+|within \d+ ms", "", text)
@@ -765,7 +848,12 @@ def test_the_readme_shows_what_is_printed(run):
 
 
 def test_where_the_bundle_is_comes_from_its_stack(run, stack, monkeypatch):
-    for name, value in {"AWS_ENDPOINT_URL": stack.endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}.items():
+    for name, value in {
+        "AWS_ENDPOINT_URL": stack.endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
         monkeypatch.setenv(name, value)
     with running() as shop:
         code, said = run("apply", shop, "--yes", "--stack", "commerce-webhooks")

@@ -80,7 +80,8 @@ pub fn rules() -> Value {
     generator.into_root_schema_for::<File>().to_value()
 }
 
-/// What a hook must send for the channel: the fields of the contract as a shop names them, and what the channel's rules look at.
+/// What a hook must send for the channel: the event's name, so that a signed body belongs to one route; the fields of the contract
+/// as a shop names them; and what the channel's rules look at.
 pub fn hook_fields<C: Channel>() -> Vec<String> {
     let sample = read(&format!("../events/{}/default.body.json", C::NAME));
     let sample: Value = serde_json::from_str(&sample).unwrap_or_default();
@@ -88,7 +89,7 @@ pub fn hook_fields<C: Channel>() -> Vec<String> {
     let (place, entity) = keys
         .find_map(|key| Some((format!("data.{key}"), sample.get("data")?.get(key)?)))
         .unwrap_or_default();
-    let mut fields = Vec::new();
+    let mut fields = vec!["eventName".to_owned()];
     C::Entity::hook_fields(entity, &place, &mut fields);
     let rules = read(&format!("../functions/{}/rules.json", C::NAME));
     let rules: Option<File> = serde_json::from_str(&rules).ok();
