@@ -218,6 +218,7 @@ def as_php(hook):
 
 def test_however_php_writes_the_list_it_is_in_step(run):
     with running(wanted()) as shop:
+        assert "could not be asked" not in run("doctor", shop)[1], "only SaaS says what it supports"
         assert run("plan", shop)[0] == 0
         shop.written = as_php
         assert run("plan", shop)[0] == 0
@@ -292,6 +293,19 @@ def test_a_dry_run_shows_the_requests_and_sends_none(run):
         assert set(first["webhook"]) == set(stand_in.IDENTITY)
         assert second["webhook"]["timeout"] == 5000
         assert third["webhook"]["fields"][1] == {"name": "data.customer.entity_id", "source": "data.customer.entity_id"}
+
+
+def test_a_header_of_our_file_is_sent_and_its_value_never_shown(run, monkeypatch, tmp_path):
+    text = (ROOT / "commerce" / "webhooks.xml").read_text()
+    header = '<headers><header name="x-tenant">of-this-tenant</header></headers>'
+    (tmp_path / "webhooks.xml").write_text(text.replace("<fields>", f"{header}<fields>", 1))
+    monkeypatch.setattr(program, "OWN_FILE", tmp_path / "webhooks.xml")
+    with running(wanted()) as shop:
+        said = "".join(run("apply", shop, how)[1] for how in ("--dry-run", "--yes"))
+        assert "x-tenant" in said and "of-this-tenant" not in said
+        sent = [hook.get("headers") for hook in shop.live.values() if hook["hook_name"] == "sales_order_place_after"]
+        assert sent == [[{"name": "x-tenant", "value": "of-this-tenant"}]]
+        assert run("plan", shop)[0] == 0
 
 
 CHANGED = {"sales_order_place_after": {"timeout": 1}, "sales_order_save_after": {"timeout": 2}}
