@@ -117,7 +117,8 @@ class Shop:
                     return redirected(answer, host) or (answer.status_code, content)
                 fault, reason = None, None
             except requests.exceptions.SSLError as error:
-                raise ShopError(self.clean(f"no safe connection to {host}: {innermost(error)}")) from None
+                reason = self.clean(f"no safe connection to {host}: {innermost(error)}")
+                raise ShopError(reason, unknown=kind == "POST") from None
             except requests.exceptions.RequestException as error:
                 never_there = isinstance(root_of(error), urllib3.exceptions.ConnectTimeoutError)
                 fault = (urllib3.exceptions.ConnectTimeoutError if never_there else urllib3.exceptions.ProtocolError)("")

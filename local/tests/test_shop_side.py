@@ -356,7 +356,7 @@ def test_when_the_list_stays_away_nobody_claims_to_know(run, monkeypatch):
 def test_a_shop_that_goes_away_before_a_change_has_changed_nothing(run):
     def go_away(handler):
         handler.close_connection = True
-        handler.server.socket.close()
+        handler.server.socket.shutdown(socket.SHUT_RDWR)
 
     with running(wanted(customer_delete_after=None)) as shop:
         shop.faults = [("GET list", go_away)]
