@@ -225,8 +225,10 @@ def way(environment):
     if missing:
         raise ShopError(f"the credentials of {name} are not complete: {', '.join(missing)} is missing in the environment.")
     values = tuple(environment[variable] for variable in WAYS[name])
-    if not all(value.isprintable() and value == value.strip() for value in values):
-        raise ShopError(f"the credentials of {name} have spaces or line breaks around them.")
+    if not all(value.isascii() and value.isprintable() and value == value.strip() for value in values):
+        raise ShopError(
+            f"the credentials of {name} hold what none does: spaces or line breaks around them, or letters beyond ASCII."
+        )
     return name, values
 
 

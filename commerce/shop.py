@@ -383,6 +383,11 @@ def show_plan(shop, bundle, steps, others):
         f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign]
     )
     print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {len(others)}.")
+    if any(step.old and URL_VARIABLE in step.old.url for step in steps):
+        text = (
+            "Hooks with {env:…} in their URL come from a webhooks.xml of the shop, and REST does not change those: change the file."
+        )
+        print(wrapped(paint("! ", 33), text, "  "))
     for hook in others:
         if hook.url.startswith(f"{bundle.url}/"):
             text = f"{hook.batch_name}/{hook.hook_name}, of another batch, sends {hook.webhook_method} here, too, so its events come twice."

@@ -414,7 +414,10 @@ def test_when_the_list_cannot_be_read_again_either_no_hook_is_lost(run, monkeypa
 
 
 def test_a_hook_from_a_file_of_the_shop_is_named_as_such(run):
-    with running(wanted(sales_order_place_after={"timeout": 1})) as shop:
+    from_file = {"url": f"{commerce_hooks.URL_VARIABLE}/webhook/observer.sales_order_place_after"}
+    with running(wanted(sales_order_place_after=from_file)) as shop:
+        assert "come from a webhooks.xml of the shop" in run("plan", shop)[1]
+        assert run("doctor", shop)[0] == 0
         shop.in_files = set(shop.live)
         code, said = run("apply", shop, "--yes")
     assert code == 1 and "already exists" in said
@@ -463,6 +466,7 @@ def test_each_way_to_sign_in_is_taken(run, monkeypatch, credentials):
         ({"COMMERCE_TOKEN": None, "COMMERCE_CONSUMER_KEY": "x"}, "COMMERCE_CONSUMER_SECRET, COMMERCE_ACCESS_TOKEN"),
         ({"COMMERCE_TOKEN": None, **IMS, "COMMERCE_ORG_ID": None}, "COMMERCE_ORG_ID is missing"),
         ({"COMMERCE_TOKEN": f"{TOKEN}\n"}, "line breaks"),
+        ({"COMMERCE_TOKEN": f"{TOKEN}€"}, "beyond ASCII"),
         ({"COMMERCE_IMS_URL": "http://ims.example/"}, "COMMERCE_IMS_URL must begin with https://"),
     ],
 )
