@@ -149,6 +149,15 @@ def test_a_hook_without_a_field_that_is_required_is_refused(stack):
     assert (answer["statusCode"], message) == (422, None)
 
 
+def test_should_a_shop_leave_keyed_lines_out_a_saved_order_comes_without_them(stack):
+    body = json.loads((EVENTS / "sales_order_save_after" / "default.body.json").read_text())
+    sent = filtered(body, fields_of("sales_order_save_after"))
+    sent["data"]["order"] |= {"items": None, "addresses": None}
+    answer, message = replay(stack, "sales_order_save_after", request("sales_order_save_after", sent))
+    assert answer["statusCode"] == 200
+    assert not message["MessageBody"]["data"]["order"].keys() & {"items", "billing_address", "shipping_address"}
+
+
 def test_what_the_hook_sends_is_of_no_use_at_another_route(stack):
     body = json.loads((EVENTS / "sales_order_place_after" / "default.body.json").read_text())
     sent = filtered(body, fields_of("sales_order_place_after"))
