@@ -22,13 +22,16 @@ lint invoke: export AWS_DEFAULT_REGION ?= eu-west-1
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 SAM_OPTIONS = $(if $(ENV),--config-env $(ENV)) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+# Where the shop and the bundle are. The program's 2 says that there are changes, which is no failure of make's.
+shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)") \
+  $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 .PHONY: help run test lint test-rust test-fuzz test-stack figures fuzz soak samples rules send logs invoke redrive bench build build-Rules \
-  deploy clean prerequisites prerequisites-cxx binaries worker
+  deploy plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
@@ -103,6 +106,18 @@ build-Rules:
 
 deploy: rules build ## Deploy to AWS as samconfig.toml says: make deploy (ENV=prod; PARAMETERS="…"); shows what changes, then asks
 	sam deploy $(SAM_OPTIONS)
+
+plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (STACK=… or URL=… says where the bundle is)
+	@$(call shop,plan) || test $$? = 2
+
+apply: $(TOOLS) ## Subscribe the hooks in the shop, or change them; asks (YES=1 does not, DRY_RUN=1 only shows the requests)
+	@$(call shop,apply) $(if $(YES),--yes) $(if $(DRY_RUN),--dry-run) || test $$? = 2
+
+doctor: $(TOOLS) ## Say what is wrong with the shop's hooks (XML=FILE: with a webhooks.xml)
+	@$(call shop,doctor) $(if $(XML),--xml "$(XML)")
+
+webhooks-xml: $(TOOLS) ## Print commerce/webhooks.xml with the timeouts of the stack, for a shop that is set up by files
+	@$(call shop,xml)
 
 clean: ## Remove all that was built or installed here
 	rm -rf target .venv .aws-sam

@@ -52,8 +52,16 @@ def test_a_hook_fits_the_template(channel):
     hook = hooks[0]
     assert hook.get("url") == f"{{env:COMMERCE_WEBHOOKS_URL}}/webhook/observer.{channel}"
     assert hook.get("timeout") == str(template()["Parameters"]["HookTimeoutMs"]["Default"])
+    # Until the template has the parameter, its default is what it will have.
+    soft = template()["Parameters"].get("SoftTimeoutMs", {"Default": 1000})
+    assert hook.get("softTimeout") == str(soft["Default"])
     assert hook.get("ttl") == "0", "a cached answer forwards nothing"
     assert hook.get("method") == "POST"
+    assert method.get("type") == "after"
+    assert hook.get("required") == ("false" if channel == "checkout_cart_product_add_after" else "true")
+    assert hook.get("fallbackErrorMessage")
+    assert [batch.get("name") for batch in method.iter("batch")] == ["aws_commerce_webhooks"]
+    assert list(hook.iter("field")), "which ones, schema_is_in_step of each function holds in step"
 
 
 @pytest.mark.parametrize("channel", sorted(FUNCTIONS))

@@ -1,5 +1,5 @@
-//! JSON Schemas, made of the types: of the messages, under `shared/schema/` for the consumers of the queues, and of the rules
-//! files, as `shared/rules.schema.json` for the editors of merchants.
+//! What the types say, in files: JSON Schemas of the messages, under `shared/schema/` for the consumers of the queues, and of the
+//! rules files, as `shared/rules.schema.json` for the editors of merchants; and the fields of the hooks in `commerce/webhooks.xml`.
 
 use std::{env, fs, path::Path};
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     channel::Channel,
-    model::{Entity, decode::IN_EACH},
+    model::{Decode as _, Entity, decode::IN_EACH},
     rules::File,
 };
 
@@ -80,23 +80,125 @@ pub fn rules() -> Value {
     generator.into_root_schema_for::<File>().to_value()
 }
 
-/// Fails when a schema file is not what the types say; with `UPDATE_SCHEMAS=1` in the environment it writes the file.
-pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
-    let channel = format!("schema/{}.json", C::NAME);
-    for (name, schema) in [(&*channel, message::<C>()), ("rules.schema.json", rules())] {
-        assert_file_is(&Path::new(env!("CARGO_MANIFEST_DIR")).join(name), &schema);
+/// What a hook must send for the channel: the event's name, so that a signed body belongs to one route; the fields of the contract
+/// as a shop names them; and what the channel's rules look at.
+pub fn hook_fields<C: Channel>() -> Vec<String> {
+    let sample = read(&format!("../events/{}/default.body.json", C::NAME));
+    let sample: Value = serde_json::from_str(&sample).unwrap_or_default();
+    let mut keys = C::Entity::KEYS.iter();
+    let (place, entity) = keys
+        .find_map(|key| Some((format!("data.{key}"), sample.get("data")?.get(key)?)))
+        .unwrap_or_default();
+    let mut fields = vec!["eventName".to_owned()];
+    C::Entity::hook_fields(entity, &place, &mut fields);
+    let rules = read(&format!("../functions/{}/rules.json", C::NAME));
+    let rules: Option<File> = serde_json::from_str(&rules).ok();
+    for field in rules
+        .iter()
+        .flat_map(|file| crate::rules::hook_fields::<C::Entity>(file, &place))
+    {
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
     }
+    fields
+}
+
+/// Fails when a file is not what the types say; with `UPDATE_SCHEMAS=1` in the environment it writes the file.
+pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
+    let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
+    assert_file_is(&format!("schema/{}.json", C::NAME), &pretty(message::<C>()));
+    assert_file_is("rules.schema.json", &pretty(rules()));
+    let hooks = "../commerce/webhooks.xml";
+    assert_file_is(hooks, &with_fields::<C>(&read(hooks)));
+}
+
+/// The text of webhooks.xml with the fields of the channel's hook as they should be. What stands below a comment among them is
+/// the merchant's own; and a hook without fields sends everything.
+#[expect(clippy::panic, reason = "for tests only")]
+fn with_fields<C: Channel>(hooks: &str) -> String {
+    let method = format!("<method name=\"observer.{}\"", C::NAME);
+    let (before, method_on) = hooks.split_once(&method).unwrap_or_default();
+    let (hook, after) = method_on.split_once("</method>").unwrap_or_else(|| {
+        panic!("commerce/webhooks.xml: there is no hook for {}", C::NAME);
+    });
+    let Some((start, fields_on)) = hook.split_once("<fields>\n") else {
+        return hooks.to_owned();
+    };
+    let (old, end) = fields_on
+        .split_once("                    </fields>")
+        .unwrap_or_else(|| panic!("commerce/webhooks.xml: {} has no </fields>", C::NAME));
+    let lines = hook_fields::<C>()
+        .iter()
+        .map(|field| format!("                        <field name=\"{field}\" />\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    let own = old
+        .split_once("                        <!--")
+        .map(|(_, own)| format!("                        <!--{own}"))
+        .unwrap_or_default();
+    format!(
+        "{before}{method}{start}<fields>\n{lines}{own}                    </fields>{end}</method>{after}"
+    )
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_default()
 }
 
 #[expect(clippy::panic, reason = "for tests only")]
-fn assert_file_is(path: &Path, schema: &Value) {
-    let text = serde_json::to_string_pretty(schema).unwrap_or_default() + "\n";
+fn assert_file_is(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if env::var_os("UPDATE_SCHEMAS").is_some() {
-        fs::write(path, text).unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
-    } else if fs::read_to_string(path).unwrap_or_default() != text {
+        fs::write(&path, text).unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
+    } else if read(name) != text {
         panic!(
-            "{} is not what the types say; renew it with `make samples`",
+            "{} is not what the types and the rules say; renew it with `make samples`",
             path.display()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Invoice;
+
+    struct InvoicePaid;
+
+    impl Channel for InvoicePaid {
+        const NAME: &str = "sales_order_invoice_pay";
+        const REQUIRED: &[&str] = &[];
+        type Entity = Invoice;
+    }
+
+    fn hook(fields: &str) -> String {
+        format!("<method name=\"observer.sales_order_invoice_pay\">{fields}</method><method />")
+    }
+
+    #[test]
+    fn fields_are_renewed_and_what_is_below_a_comment_is_kept() {
+        let own = "                        <!-- for the ERP -->\n                        <field name=\"data.invoice.extra\" />\n";
+        let old = format!(
+            "<fields>\n                        <field name=\"data.old\" />\n{own}                    </fields>"
+        );
+        let new = with_fields::<InvoicePaid>(&hook(&old));
+        assert!(!new.contains("data.old"));
+        assert!(new.contains("<field name=\"data.invoice.grand_total\" />\n"));
+        assert!(new.contains(&format!(
+            "{own}                    </fields></method><method />"
+        )));
+        assert_eq!(with_fields::<InvoicePaid>(&new), new);
+    }
+
+    #[test]
+    fn a_hook_that_sends_everything_stays_so() {
+        assert_eq!(with_fields::<InvoicePaid>(&hook("")), hook(""));
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no hook for sales_order_invoice_pay")]
+    fn a_hook_that_is_not_there_is_named() {
+        with_fields::<InvoicePaid>("<config />");
     }
 }

@@ -27,7 +27,7 @@ entity! {
         updated_at: Timestamp,
     }
     reads {
-        id: Id,
+        id: Id as entity_id,
     }
     settle settle_id
 }

@@ -161,6 +161,13 @@ pub trait Decode: Sized {
     fn lacks(&self, _field: &str) -> bool {
         true
     }
+
+    /// Notes which fields of a shop's event are read here, as a hook in the shop names them. `path` leads here, and `sample` is
+    /// what a shop sends here by default, where the spec and the shop have two names for one thing.
+    #[cfg(feature = "schema")]
+    fn hook_fields(_sample: &serde_json::Value, path: &str, fields: &mut Vec<String>) {
+        fields.push(path.trim_end_matches("[]").to_owned());
+    }
 }
 
 /// Lets a [`Decode`] be read where serde asks for a seed.
@@ -218,6 +225,17 @@ impl<T: Decode> Decode for Vec<T> {
         violations: &mut Violations,
     ) -> Result<Option<Self>, D::Error> {
         from.deserialize_any(ListVisitor(violations, PhantomData))
+    }
+
+    #[cfg(feature = "schema")]
+    fn hook_fields(sample: &serde_json::Value, path: &str, fields: &mut Vec<String>) {
+        let first = match sample {
+            serde_json::Value::Array(list) => list.first(),
+            serde_json::Value::Object(map) => map.values().next(),
+            _ => None,
+        };
+        let first = first.unwrap_or(&serde_json::Value::Null);
+        T::hook_fields(first, &format!("{path}[]"), fields);
     }
 }
 
@@ -318,14 +336,14 @@ impl<'de> serde::Deserialize<'de> for MapKey {
 /// what must be there is a matter of the channel.
 ///
 /// `reads { … }` names what a shop sends and the spec does not have; it is read and never written. `settle` moves it to where
-/// the spec wants it.
+/// the spec wants it, which stands behind `as`.
 macro_rules! entity {
     (
         $(#[doc = $about:literal])*
         $vis:vis struct $Entity:ident {
             $($(#[doc = $doc:literal])* $field:ident: $Type:ty,)*
         }
-        $(reads { $($extra:ident: $Extra:ty,)* })?
+        $(reads { $($extra:ident: $Extra:ty $(as $($spec:ident)|+)?,)* })?
         $(settle $settle:ident)?
         $(elsewhere $elsewhere:literal)?
         $(computes { $($computed:ident: $Computed:ty = $compute:path,)* })?
@@ -442,6 +460,22 @@ macro_rules! entity {
                     $(stringify!($field) => self.$field.is_none(),)*
                     _ => true,
                 }
+            }
+
+            #[cfg(feature = "schema")]
+            fn hook_fields(sample: &serde_json::Value, path: &str, fields: &mut Vec<String>) {
+                let sent = |name| sample.get(name).unwrap_or(&serde_json::Value::Null);
+                #[allow(unused_mut, clippy::allow_attributes, reason = "only an entity that reads more changes it")]
+                let mut otherwise_sent: Vec<&str> = Vec::new();
+                $($(if sample.get(stringify!($extra)).is_some() {
+                    otherwise_sent.extend::<&[&str]>(&[$($(stringify!($spec)),+)?]);
+                    let path = format!("{path}.{}", stringify!($extra));
+                    <$Extra>::hook_fields(sent(stringify!($extra)), &path, fields);
+                })*)?
+                $(if !otherwise_sent.contains(&stringify!($field)) {
+                    let path = format!("{path}.{}", stringify!($field));
+                    <$Type>::hook_fields(sent(stringify!($field)), &path, fields);
+                })*
             }
         }
 

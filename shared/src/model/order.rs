@@ -56,7 +56,7 @@ entity! {
         payment: Payment,
     }
     reads {
-        addresses: Vec<Address>,
+        addresses: Vec<Address> as billing_address | shipping_address,
     }
     settle settle_addresses
     computes {

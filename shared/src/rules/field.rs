@@ -95,6 +95,33 @@ impl Place {
     }
 }
 
+/// What the rules of a file look at that is not in the contract, whether they are enabled or not: as a hook names it in a shop
+/// that sends the entity at `place`.
+#[cfg(feature = "schema")]
+pub(crate) fn hook_fields<E: Entity>(
+    file: &super::File,
+    place: &str,
+) -> std::collections::BTreeSet<String> {
+    let conditions = file.rules.iter().flat_map(|rule| &rule.when);
+    let places = conditions.filter_map(|condition| Place::find::<E>(&condition.field).ok());
+    let fields = places.filter_map(|found| match found {
+        Place::Contract(..) => None,
+        Place::Sent(Root::Entity, path) => Some(name(place, &path)),
+        Place::Sent(Root::Argument(argument), path) => {
+            Some(name(&format!("data.{argument}"), &path))
+        }
+    });
+    fields.collect()
+}
+
+#[cfg(feature = "schema")]
+fn name(root: &str, path: &[Step]) -> String {
+    path.iter().fold(root.to_owned(), |name, step| match step {
+        Step::Name(next) => format!("{name}.{next}"),
+        Step::Each => format!("{name}[]"),
+    })
+}
+
 impl Root {
     fn raw<'a, E>(&self, event: &Event<'a, E>) -> Option<&'a RawValue> {
         match self {

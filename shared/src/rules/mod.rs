@@ -10,14 +10,14 @@ mod read;
 mod sentence;
 mod trial;
 
-#[cfg(feature = "schema")]
-pub(crate) use self::file::File;
 use self::{
     condition::Test,
     field::{Place, SentPlaces},
     sentence::Sentence,
     trial::Trial,
 };
+#[cfg(feature = "schema")]
+pub(crate) use self::{field::hook_fields, file::File};
 pub use self::{file::Mode, read::Problem};
 use crate::{
     channel::{Decision, Refusal},

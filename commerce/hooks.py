@@ -1,0 +1,226 @@
+"""A hook: as webhooks.xml writes it, as the shop's REST endpoints give and take it, and how two of them differ."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+URL_VARIABLE = "{env:COMMERCE_WEBHOOKS_URL}"
+ROUTE = re.compile(r"/webhook/observer\.(\w+)$")
+IDENTITY = ("webhook_method", "webhook_type", "batch_name", "hook_name")
+# What a hook says, beside who it is, in the order in which it is shown.
+SCALARS = ("url", "method", "timeout", "soft_timeout", "ttl", "required", "fallback_error_message", "priority", "batch_order")
+LISTS = {"fields": ("name", "source"), "rules": ("field", "operator", "value"), "headers": ("name", "value")}
+
+
+class BadHooks(Exception):
+    """What is wrong with a list of hooks, in words for a person."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """What is not given is what the shop takes then."""
+
+    webhook_method: str
+    webhook_type: str
+    batch_name: str
+    hook_name: str
+    url: str = ""
+    method: str = "POST"
+    timeout: int = 0
+    soft_timeout: int = 0
+    ttl: int = 0
+    required: bool = True
+    fallback_error_message: str = ""
+    priority: int = 0
+    batch_order: int = 0
+    fields: tuple = ()
+    rules: tuple = ()
+    headers: tuple = ()
+    # Credentials with which the shop signs in at Adobe for the hook; and XML alone can switch certificates off.
+    developer_console_oauth: tuple = ()
+    verifies_certificates: bool = True
+
+    @property
+    def identity(self):
+        return tuple(getattr(self, name) for name in IDENTITY)
+
+    @property
+    def channel(self):
+        """The event's name without `observer.`"""
+        return self.webhook_method.removeprefix("observer.")
+
+    @property
+    def route(self):
+        """The channel whose route the URL ends with, or None."""
+        found = ROUTE.search(self.url)
+        return found and found.group(1)
+
+
+def from_rest(entries):
+    """The hooks of the shop's own list. It may leave out anything, write numbers as text, and know more than we do."""
+    if not isinstance(entries, (list, dict)):
+        raise BadHooks("the shop's list of hooks is no list")
+    hooks = []
+    for entry in rows(entries):
+        text = {name: str(entry[name]) for name in (*IDENTITY, "url", "fallback_error_message") if entry.get(name) is not None}
+        if "webhook_method" not in text:
+            raise BadHooks("a hook in the shop's list has no webhook_method")
+        numbers = {name: number(entry.get(name)) for name in ("timeout", "soft_timeout", "ttl", "priority", "batch_order")}
+        hooks.append(
+            Hook(
+                **dict.fromkeys(IDENTITY, "") | text,
+                **numbers,
+                method=str(entry.get("method") or "POST").upper(),
+                required=flag(entry.get("required")),
+                fields=tuple(
+                    (str(row["name"]), str(row.get("source") or row["name"]))
+                    for row in rows(entry.get("fields"))
+                    if row.get("name")
+                ),
+                rules=tuple(tuple(str(row.get(part) or "") for part in LISTS["rules"]) for row in rows(entry.get("rules"))),
+                headers=tuple(
+                    (str(row["name"]), str(row.get("value") or "")) for row in rows(entry.get("headers")) if row.get("name")
+                ),
+                developer_console_oauth=credentials(entry.get("developer_console_oauth")),
+            )
+        )
+    return hooks
+
+
+def to_rest(hook):
+    """The hook as `subscribe` takes it."""
+    body = {name: getattr(hook, name) for name in (*IDENTITY, *SCALARS)}
+    for name, parts in LISTS.items():
+        if getattr(hook, name):
+            body[name] = [dict(zip(parts, row)) for row in getattr(hook, name)]
+    if hook.developer_console_oauth:
+        body["developer_console_oauth"] = dict(hook.developer_console_oauth)
+    return body
+
+
+def from_xml(text):
+    """The hooks of a webhooks.xml."""
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise BadHooks(f"is not XML: {error}") from None
+    hooks = []
+    for method in root.iter("method"):
+        for batch in method.iter("batch"):
+            for hook in kept(batch.iter("hook")):
+                hooks.append(
+                    Hook(
+                        webhook_method=method.get("name", ""),
+                        webhook_type=method.get("type", ""),
+                        batch_name=batch.get("name", ""),
+                        batch_order=number(batch.get("order")),
+                        hook_name=hook.get("name", ""),
+                        url=hook.get("url", ""),
+                        method=(hook.get("method") or "POST").upper(),
+                        timeout=number(hook.get("timeout")),
+                        soft_timeout=number(hook.get("softTimeout")),
+                        ttl=number(hook.get("ttl")),
+                        required=flag(hook.get("required")),
+                        fallback_error_message=hook.get("fallbackErrorMessage", ""),
+                        priority=number(hook.get("priority")),
+                        fields=tuple(
+                            (one.get("name", ""), one.get("source") or one.get("name", "")) for one in kept(hook.iter("field"))
+                        ),
+                        rules=tuple(tuple(one.get(part, "") for part in LISTS["rules"]) for one in kept(hook.iter("rule"))),
+                        headers=tuple(
+                            (one.get("name", ""), (one.text or "").strip()) for one in kept(hook.iter("header")) if one.get("name")
+                        ),
+                        verifies_certificates=flag(hook.get("sslVerification")),
+                    )
+                )
+    return hooks
+
+
+def with_timeouts(text, timeout, soft_timeout):
+    """The text of a webhooks.xml with other timeouts."""
+    text = re.sub(r'(\stimeout=)"\d*"', rf'\1"{timeout}"', text)
+    return re.sub(r'(\ssoftTimeout=)"\d*"', rf'\1"{soft_timeout}"', text)
+
+
+def for_bundle(hook, url, timeout, soft_timeout):
+    """A hook of our webhooks.xml as one bundle wants it."""
+    return replace(hook, url=hook.url.replace(URL_VARIABLE, url), timeout=timeout, soft_timeout=soft_timeout)
+
+
+def difference(old, new):
+    """What changes from one hook to another: attribute, what there was, what there will be. Of lists, only what goes and what comes;
+    of headers and credentials, which may be secret, only the names."""
+    changes = []
+    for name in SCALARS:
+        if getattr(old, name) != getattr(new, name):
+            show = shown_url if name == "url" else shown
+            changes.append((name, show(getattr(old, name)), show(getattr(new, name))))
+    for name in (*LISTS, "developer_console_oauth"):
+        before, after = getattr(old, name), getattr(new, name)
+        if name == "fields" and not (before and after) and before != after:
+            changes.append((name, *(f"these {len(rows)} alone" if rows else "everything" for rows in (before, after))))
+            continue
+        gone, come = ordered(before, set(before) - set(after)), ordered(after, set(after) - set(before))
+        if gone or come:
+            changes.append((name, [row_shown(name, row) for row in gone], [row_shown(name, row) for row in come]))
+    return changes
+
+
+def shown(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    return printable(str(value)) or "none"
+
+
+def shown_url(url):
+    """The URL without what could be a password in it."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return printable(parts._replace(netloc=host, query="•••" if parts.query else "", fragment="").geturl())
+
+
+def printable(text):
+    """The text without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def ordered(rows, wanted):
+    return [row for row in dict.fromkeys(rows) if row in wanted]
+
+
+def row_shown(kind, row):
+    if kind == "fields":
+        return printable(row[0] if row[0] == row[1] else f"{row[0]} ← {row[1]}")
+    return printable(" ".join(row) if kind == "rules" else row[0])
+
+
+def rows(value):
+    """PHP writes an empty list as one or as an object, and a list with holes as an object."""
+    value = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [row for row in value if isinstance(row, dict)]
+
+
+def kept(elements):
+    return [element for element in elements if not flag(element.get("remove"), default=False)]
+
+
+def number(value):
+    """What cannot be read stays as it is, so that it is seen."""
+    if value is None or value == "":
+        return 0
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return str(value)
+
+
+def flag(value, default=True):
+    if value is None or value == "":
+        return default
+    return str(value).lower() not in ("false", "0", "no")
+
+
+def credentials(value):
+    given = value if isinstance(value, dict) else {}
+    return tuple(sorted((str(name), str(part)) for name, part in given.items() if part))

@@ -1,0 +1,212 @@
+"""A stand-in for the webhook endpoints of a shop, and for Adobe IMS: as Adobe documents them, on loopback, and misbehaving on demand.
+
+Subscribing a hook that is there does not change it: the shop refuses. Errors have Magento's form. Every OAuth 1.0a signature is
+verified, and no nonce counts twice.
+"""
+
+import json
+import re
+import threading
+import urllib.parse
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256, Client
+
+IDENTITY = ("webhook_method", "webhook_type", "batch_name", "hook_name")
+BASE = "/rest/all"
+TOKEN = "token-that-nobody-may-see"
+INTEGRATION = {
+    "COMMERCE_CONSUMER_KEY": "consumer-key-0123456789",
+    "COMMERCE_CONSUMER_SECRET": "consumer-secret-&%+",
+    "COMMERCE_ACCESS_TOKEN": "access-token-0123456789",
+    "COMMERCE_ACCESS_TOKEN_SECRET": "access-token-secret-/=",
+}
+IMS = {
+    "COMMERCE_CLIENT_ID": "client-0123456789",
+    "COMMERCE_CLIENT_SECRET": "p8e-client-secret",
+    "COMMERCE_ORG_ID": "12345@AdobeOrg",
+}
+IMS_TOKEN = "ims-token-that-nobody-may-see"
+SECRETS = {TOKEN, IMS_TOKEN, *INTEGRATION.values(), IMS["COMMERCE_CLIENT_SECRET"]}
+
+
+class ShopStandIn(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, hooks=(), supported=None, denied=()):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.live = {identity(hook): dict(hook) for hook in hooks}
+        self.supported, self.denied = supported, denied
+        # What happens to the next request of a kind, once each: ("POST subscribe", what), see Handler.misbehave.
+        self.faults = []
+        self.seen, self.nonces = [], set()
+        # How a list comes out of PHP.
+        self.written = lambda hook: hook
+        # What an `unsubscribe` does to a hook that stands in a file of the shop: nothing.
+        self.in_files = set()
+
+    def handle_error(self, *_):
+        """Clients that hang up are part of the tests."""
+
+    @property
+    def origin(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def url(self):
+        return self.origin + BASE
+
+    def changes(self):
+        """What was asked of the shop that changes it."""
+        return [path.rpartition("/")[2] for verb, path in self.seen if verb == "POST" and "/V1/" in path]
+
+
+@contextmanager
+def running(*arguments, **more):
+    with ShopStandIn(*arguments, **more) as shop:
+        threading.Thread(target=shop.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield shop
+        shop.shutdown()
+
+
+def identity(hook):
+    return tuple(hook.get(name) for name in IDENTITY)
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet an answer
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.serve("GET")
+
+    def do_POST(self):
+        self.serve("POST")
+
+    def serve(self, verb):
+        shop = self.server
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        shop.seen.append((verb, self.path))
+        kind = f"{verb} {self.path.rpartition('/')[2]}"
+        fault = next((one for one in shop.faults if one[0] == kind), None)
+        if fault:
+            shop.faults.remove(fault)
+            if self.misbehave(fault[1], content):
+                return
+        self.answer(*self.respond(kind, content))
+
+    def misbehave(self, what, content):
+        """Whether that was all."""
+        if what == "break":
+            self.close_connection = True
+        elif what == "do and break":
+            self.respond(f"{self.command} {self.path.rpartition('/')[2]}", content)
+            self.close_connection = True
+        elif what == "page":
+            self.answer(200, b"<html><title>Log in</title></html>", {"Content-Type": "text/html"})
+        elif what == "huge":
+            self.answer(200, b"[" + b" " * 9 * 1024 * 1024 + b"]")
+        elif what == "redirect":
+            self.answer(302, b"", {"Location": "https://elsewhere.example/rest?token=x"})
+        elif isinstance(what, int):
+            self.answer(what, json.dumps({"message": "Service said %1", "parameters": [what]}).encode(), {"Retry-After": "0"})
+        elif callable(what):
+            what(self)
+            return False
+        else:
+            self.answer(400, json.dumps({"message": what}).encode())
+        return True
+
+    def respond(self, kind, content):
+        if kind == "POST v3":
+            return self.sign_in(content)
+        if self.path.startswith("/plain/"):
+            return 404, b"<html>404 Not Found</html>"
+        resource = {"list": "webhooks_list", "supportedList": "webhooks_list"}.get(kind.split()[1], "webhooks")
+        resource = f"Magento_AdobeCommerceWebhooks::{resource}"
+        if not self.known() or resource in self.server.denied:
+            return problem(401, "The consumer isn't authorized to access %resources.", resources=resource)
+        if kind == "GET list":
+            return 200, json.dumps([self.server.written(hook) for hook in self.server.live.values()]).encode()
+        if kind == "GET supportedList" and self.server.supported is not None:
+            return 200, json.dumps([{"name": name} for name in self.server.supported]).encode()
+        if kind in ("POST subscribe", "POST unsubscribe"):
+            return self.change(kind, json.loads(content).get("webhook", {}))
+        return problem(404, "Request does not match any route.")
+
+    def change(self, kind, hook):
+        live = self.server.live
+        for name in IDENTITY:
+            if not hook.get(name):
+                return problem(400, '"%fieldName" is required. Enter and try again.', fieldName=name)
+        for name in ("batch_name", "hook_name"):
+            if not re.fullmatch(r"[A-Za-z0-9_]+", hook[name]):
+                return problem(400, "The %1 must contain English alphanumeric characters and underscores only", name)
+        if kind == "POST unsubscribe":
+            if identity(hook) not in self.server.in_files and live.pop(identity(hook), None) is None:
+                return problem(400, "The webhook does not exist")
+            return 200, b"[]"
+        for name in ("timeout", "soft_timeout", "ttl"):
+            if not isinstance(hook.get(name, 0), int) or hook.get(name, 0) < 0:
+                return problem(400, "%1 must be a non-negative integer", name)
+        if not hook.get("url") or any(not field.get("name") for field in hook.get("fields", [])):
+            return problem(400, "The webhook is not valid")
+        if identity(hook) in live:
+            return problem(400, "The webhook already exists")
+        live[identity(hook)] = hook
+        return 200, b"[]"
+
+    def known(self):
+        given = self.headers.get("Authorization", "")
+        if given.startswith("OAuth "):
+            return self.signed(given)
+        if given == f"Bearer {IMS_TOKEN}":
+            return (
+                self.headers.get("x-api-key") == IMS["COMMERCE_CLIENT_ID"]
+                and self.headers.get("x-gw-ims-org-id") == IMS["COMMERCE_ORG_ID"]
+            )
+        return given == f"Bearer {TOKEN}"
+
+    def signed(self, header):
+        """Signs the same request once more, with the nonce and the time that were used, and compares."""
+        parts = {name: urllib.parse.unquote(value) for name, value in re.findall(r'(\w+)="([^"]*)"', header)}
+        if parts.get("oauth_signature_method") != SIGNATURE_HMAC_SHA256 or parts["oauth_nonce"] in self.server.nonces:
+            return False
+        self.server.nonces.add(parts["oauth_nonce"])
+        client = Client(
+            *INTEGRATION.values(),
+            signature_method=SIGNATURE_HMAC_SHA256,
+            nonce=parts["oauth_nonce"],
+            timestamp=parts["oauth_timestamp"],
+        )
+        _, headers, _ = client.sign(self.server.origin + self.path, self.command)
+        right = re.search(r'oauth_signature="([^"]*)"', headers["Authorization"]).group(1)
+        return urllib.parse.unquote(right) == parts["oauth_signature"]
+
+    def sign_in(self, content):
+        form = {name: values[0] for name, values in urllib.parse.parse_qs(content.decode()).items()}
+        if (form.get("client_id"), form.get("client_secret")) != (IMS["COMMERCE_CLIENT_ID"], IMS["COMMERCE_CLIENT_SECRET"]):
+            return 400, json.dumps(
+                {"error": "invalid_client", "error_description": f"no such client: {form.get('client_secret')}"}
+            ).encode()
+        if form.get("grant_type") != "client_credentials" or "commerce.accs" not in form.get("scope", "").split(","):
+            return 400, b'{"error":"invalid_scope"}'
+        return 200, json.dumps({"access_token": IMS_TOKEN, "token_type": "bearer", "expires_in": 86399}).encode()
+
+    def answer(self, status, content, headers=None):
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def problem(status, message, *numbered, **named):
+    return status, json.dumps({"message": message, "parameters": list(numbered) or named}).encode()
