@@ -53,8 +53,7 @@ def test_a_hook_fits_the_template(channel):
     assert hook.get("url") == f"{{env:COMMERCE_WEBHOOKS_URL}}/webhook/observer.{channel}"
     assert hook.get("timeout") == str(template()["Parameters"]["HookTimeoutMs"]["Default"])
     # Until the template has the parameter, its default is what it will have.
-    soft = template()["Parameters"].get("SoftTimeoutMs", {"Default": 1000})
-    assert hook.get("softTimeout") == str(soft["Default"])
+    assert hook.get("softTimeout") == str(template()["Parameters"]["SoftTimeoutMs"]["Default"])
     assert hook.get("ttl") == "0", "a cached answer forwards nothing"
     assert hook.get("method") == "POST"
     assert method.get("type") == "after"
