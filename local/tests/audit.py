@@ -55,7 +55,8 @@ METRICS = {
 METRICS_FIELDS = {"channel": FIELDS["channel"], "key": FIELDS["key"], "request_id": ID, **METRICS}
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
-FORMAL = {"timestamp", "request_id", "trace_id", "shop_request_id", "event_id", "message_id", *(name for name, form in FIELDS.items() if form == NUMBER)}
+FORMAL = {"timestamp", "request_id", "trace_id", "shop_request_id", "event_id", "message_id"}
+FORMAL |= {name for name, form in FIELDS.items() if form == NUMBER}
 # Of one body, at most so many values are looked for: the hostile ones have a hundred thousand of a kind.
 VALUES_MAX = 2000
 # What stands in the code is our own word, though a payload may say it, too.

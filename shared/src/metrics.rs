@@ -1,5 +1,5 @@
-//! Metrics: one JSON line for each request in CloudWatch's embedded metric format, of which CloudWatch Logs makes metrics. No line
-//! ever holds a value out of an event.
+//! Metrics: one JSON line for each request, in the embedded metric format, of which CloudWatch Logs makes metrics. No line ever holds
+//! a value out of an event.
 
 use std::{
     io::{self, Write as _},
