@@ -16,7 +16,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from stack import CREDENTIALS, REGION, ROOT, rules, sample_keys
+from stack import CREDENTIALS, REGION, ROOT, STACK_NAME, is_metrics, rules, sample_keys
 
 BINARIES = ROOT / "target" / "debug"
 STATE = ROOT / "target" / "functions"
@@ -25,8 +25,8 @@ PREFIX = "/2018-06-01/runtime"
 
 @dataclass
 class Invocation:
-    """What came of one request: what API Gateway would get (None if the function died), what was logged meanwhile, and how long
-    the answer took."""
+    """What came of one request: what API Gateway would get (None if the function died), what was logged meanwhile, its metrics
+    included, and how long the answer took."""
 
     answer: object
     log: str
@@ -44,8 +44,14 @@ class Invocation:
     @property
     def line(self):
         """The log line of the request."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{") and not is_metrics(line)]
         return [line for line in lines if line["message"] == "answered"][-1]
+
+    @property
+    def metrics(self):
+        """The metrics of the request, as they were written: one line."""
+        (line,) = filter(is_metrics, self.log.splitlines())
+        return line
 
 
 class Function:
@@ -60,6 +66,7 @@ class Function:
             "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
             "HOOK_TIMEOUT_MS": "5000",
             "LOG_LEVEL": "trace",
+            "METRICS_NAMESPACE": f"CommerceWebhooks/{STACK_NAME}",
             "QUEUE_URL": queue_url,
             "RULES_FILE": str(rules(channel)),
             "WEBHOOK_KEYS": sample_keys(),

@@ -2,7 +2,7 @@
 
     stack.py up        bring it up and keep it up
     stack.py demo      bring it up, send a signed sample of every channel, show answers and messages
-    stack.py logs      show what the functions of a stack that is up have logged
+    stack.py logs      show what the functions of a stack that is up have logged, without the metrics
     stack.py samples   replay every request under events/ and write down its answer and message
     stack.py invoke    run one sample through `sam local invoke`, with a queue behind it (needs Docker); what else
                        is given goes to sam, as --skip-pull-image
@@ -266,7 +266,7 @@ class Stack:
             if '"message":"answered"' in log:
                 break
             late = self.invoke_once(arn, {})[1].splitlines()
-            log = "\n".join([log, *(text for text in late if '"outcome":"not_a_request"' not in text)])
+            log = "\n".join([log, *(text for text in late if '"outcome":"not_a_request"' not in text and not is_metrics(text))])
         return answer, log
 
     def invoke_once(self, arn, request):
@@ -275,7 +275,7 @@ class Stack:
         return json.loads(result["Payload"].read()), base64.b64decode(result.get("LogResult", "")).decode()
 
     def logs(self):
-        """What the functions have logged so far, oldest first."""
+        """What the functions have logged so far, oldest first, with the metrics."""
         return logs_of(self.client("logs"))
 
     def queue(self, channel):
@@ -473,10 +473,11 @@ Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credenti
 
 
 def show_logs(port):
-    """What the functions of a stack that is up have logged so far, oldest first."""
+    """What the functions of a stack that is up have logged so far, oldest first. Metrics are for CloudWatch, not for reading."""
     try:
         for line in logs_of(boto3.client("logs", endpoint_url=f"http://127.0.0.1:{port}", **CREDENTIALS)):
-            print(line)
+            if not is_metrics(line):
+                print(line)
     except botocore.exceptions.EndpointConnectionError:
         raise SystemExit(f"nothing is up at port {port}; start it with make run STAY=1") from None
 
@@ -490,6 +491,11 @@ def logs_of(logs):
     events.sort(key=lambda event: event["timestamp"])
     # The others are Lambda's, about the beginning and the end of an invocation.
     return [event["message"].strip() for event in events if not event["message"].startswith(("INIT_", "START ", "END ", "REPORT "))]
+
+
+def is_metrics(line):
+    """Whether a line out of a log holds metrics for CloudWatch. Each request has one beside its line."""
+    return line.startswith('{"_aws":')
 
 
 def stay_up():

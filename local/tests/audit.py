@@ -1,7 +1,7 @@
 """Watches every request of the whole suite, and in the end looks for whatever of it should not be in a log, a metric or an answer.
 
-Two ways that do not trust each other: every log line has only fields that we know, of a form that holds no payload; and no value of
-any payload, no secret and no signature stands in any of them. (Metrics are made of these fields by filters of the template.)
+Two ways that do not trust each other: every log line and every line of metrics has only members that we know, of a form that holds no
+payload; and no value of any payload, no secret and no signature stands in any of them.
 """
 
 import base64
@@ -9,7 +9,7 @@ import json
 import re
 
 from shop import values
-from stack import EVENTS, ROOT
+from stack import EVENTS, ROOT, STACK_NAME, is_metrics
 
 ID = r"[A-Za-z0-9_.:=-]{1,128}"
 NUMBER = r"\d+"
@@ -21,6 +21,7 @@ FIELDS = {
     "status": NUMBER,
     "forwarded": r"yes|no|unknown",
     "request_id": ID,
+    "trace_id": r"1-[0-9a-f]{8}-[0-9a-f]{24}",
     "shop_request_id": ID,
     "event_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "key": r"(inline|current|previous)/(hmac_secrets|public_keys)/\d{1,2}",
@@ -45,8 +46,17 @@ FIELDS = {
     "reason": r"[a-z_]+",
     "step": r"[a-z_ ]+",
 }
+ONE, MILLISECONDS = r"1\.0", r"\d+\.\d{1,3}"
+# The metrics and what of them is not one.
+METRICS = {
+    **dict.fromkeys(["Accepted", "Refused", "Unverified", "Invalid", "Failed", "ColdStart", "Verified"], ONE),
+    **dict.fromkeys(["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"], MILLISECONDS),
+}
+METRICS_FIELDS = {"channel": FIELDS["channel"], "key": FIELDS["key"], "request_id": ID, **METRICS}
+NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
-FORMAL = {"timestamp", "request_id", "shop_request_id", "event_id", "message_id", *(name for name, form in FIELDS.items() if form == NUMBER)}
+FORMAL = {"timestamp", "request_id", "trace_id", "shop_request_id", "event_id", "message_id"}
+FORMAL |= {name for name, form in FIELDS.items() if form == NUMBER}
 # Of one body, at most so many values are looked for: the hostile ones have a hundred thousand of a kind.
 VALUES_MAX = 2000
 # What stands in the code is our own word, though a payload may say it, too.
@@ -97,6 +107,8 @@ class Audit:
         """What of a log line could hold something of a payload."""
         if not line.startswith("{"):
             return line
+        if is_metrics(line):
+            return self.text_of_metrics(line)
         free = []
         for name, value in json.loads(line).items():
             if name != "message":
@@ -107,6 +119,17 @@ class Audit:
                 free.append(str(value))
         return "\t".join(free)
 
+    def text_of_metrics(self, line):
+        """As `text_of`. What CloudWatch shall make of the members must be what they are, to the letter."""
+        members = json.loads(line, parse_float=str)
+        told = members.pop("_aws")
+        known = all(re.fullmatch(METRICS_FIELDS.get(name, ""), str(value)) for name, value in members.items())
+        if not known or told != {"Timestamp": told.get("Timestamp"), "CloudWatchMetrics": directives(members)}:
+            self.strangers.append(line)
+        if not isinstance(told.get("Timestamp"), int):
+            self.strangers.append(line)
+        return "\t".join([str(told), *(f"{name} {value}" for name, value in members.items() if name not in FORMAL | set(METRICS))])
+
     def leaks(self):
         """Every value that stands where it should not, with a line that holds it."""
         # Lines that differ in their ids only are one.
@@ -114,3 +137,14 @@ class Audit:
         everything = "\n".join(texts)
         found = [value for value in sorted(self.values | self.secrets) if value in everything and value not in OURS]
         return [(value, next(text for text in texts if value in text)[:300]) for value in found]
+
+
+def directives(members):
+    """What a line of metrics with these members has to tell CloudWatch."""
+
+    def directive(dimensions, names):
+        metrics = [{"Name": name, "Unit": "Count" if METRICS[name] == ONE else "Milliseconds"} for name in names]
+        return {"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}
+
+    made = [directive([["channel"], []], [name for name in members if name in METRICS and name != "Verified"])]
+    return made + [directive([["channel", "key"]], ["Verified"])] * ("key" in members)

@@ -33,8 +33,10 @@ def audit():
     yield seen
     leaks = seen.leaks()
     assert not leaks, leaks
-    assert not seen.strangers, ("log lines with fields that are not known, or not of their form", seen.strangers[:5])
-    counts = {"requests": seen.requests, "log lines": len(seen.lines), "values and secrets looked for": len(seen.values | seen.secrets)}
+    assert not seen.strangers, ("lines with members that are not known, or not of their form", seen.strangers[:5])
+    metrics = sum(map(stacks.is_metrics, seen.lines))
+    counts = {"requests": seen.requests, "log lines": len(seen.lines) - metrics, "lines of metrics": metrics,
+              "values and secrets looked for": len(seen.values | seen.secrets)}  # fmt: skip
     figures.write("audit", [{"what": what, "count": count} for what, count in {**counts, "leaks": len(leaks)}.items()])
 
 

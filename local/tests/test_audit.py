@@ -10,9 +10,18 @@ MADE = request("customer_delete_after", {"customer": {"id": 57, "email": "zoe@sh
 PROBLEM = {"content-type": "application/problem+json"}
 
 
-def leaks(answer="{}", headers=PROBLEM, **more):
+METRICS = json.loads("""{"_aws": {"Timestamp": 1781814431123, "CloudWatchMetrics": [
+  {"Namespace": "CommerceWebhooks/commerce-webhooks", "Dimensions": [["channel"], []], "Metrics": [
+    {"Name": "Accepted", "Unit": "Count"}, {"Name": "VerifyTime", "Unit": "Milliseconds"}]},
+  {"Namespace": "CommerceWebhooks/commerce-webhooks", "Dimensions": [["channel", "key"]], "Metrics": [
+    {"Name": "Verified", "Unit": "Count"}]}]},
+  "channel": "customer_delete_after", "key": "current/hmac_secrets/0", "request_id": "a-1",
+  "Accepted": 1.0, "VerifyTime": 0.084, "Verified": 1.0}""")
+
+
+def leaks(answer="{}", headers=PROBLEM, line=LINE, **more):
     audit = Audit()
-    audit.saw(MADE, {"headers": headers, "body": answer}, json.dumps(LINE | more) + "\n")
+    audit.saw(MADE, {"headers": headers, "body": answer}, json.dumps(line | more) + "\n")
     return len(audit.leaks()), len(audit.strangers)
 
 
@@ -38,3 +47,32 @@ def test_what_is_no_json_is_searched_too():
     audit = Audit()
     audit.saw(MADE, None, "thread 'main' panicked at zoe@shop.example\n")
     assert len(audit.leaks()) == 1
+
+
+def test_ordinary_metrics_are_fine():
+    assert leaks(line=METRICS) == (0, 0)
+    assert leaks(line={name: value for name, value in METRICS.items() if name != "VerifyTime"}) == (0, 1), "named, but not there"
+
+
+def test_metrics_that_are_not_known_or_not_of_their_form_are_found():
+    assert leaks(line=METRICS, customer=57.0) == (0, 1)
+    assert leaks(line=METRICS, Accepted=57.0) == (0, 1)
+    assert leaks(line=METRICS, VerifyTime="0.084 s") == (0, 1)
+    assert leaks(line=METRICS, TimeLeft=4680.25) == (0, 1), "there, but not named"
+    assert leaks(line=METRICS, key="zoe") == (0, 1)
+
+
+def test_a_value_in_metrics_is_found():
+    assert leaks(line=METRICS, channel="zoe@shop.example") == (1, 1)
+    for leaked in ("zoe@shop.example", SECRET):
+        for place in ("Namespace", "Unit"):
+            told = json.dumps(METRICS["_aws"])
+            changed = told.replace('"Unit": "Count"', f'"Unit": "{leaked}"') if place == "Unit" else told.replace("CommerceWebhooks", leaked)
+            assert leaks(line=METRICS, _aws=json.loads(changed)) == (1, 1)
+        assert leaks(line=METRICS, _aws=METRICS["_aws"] | {leaked: 1}) == (1, 1)
+
+
+def test_a_dimension_that_nobody_chose_is_found():
+    """Each value of a dimension is a metric of its own, which costs money."""
+    told = json.dumps(METRICS["_aws"]).replace('["channel"]', '["channel", "request_id"]')
+    assert leaks(line=METRICS, _aws=json.loads(told)) == (0, 1)

@@ -14,7 +14,7 @@ import pytest
 from faults import Proxy
 from function import Function
 from shop import request
-from stack import REGION, channels
+from stack import REGION
 from test_decisions import CART, added, settings, stock_system
 
 PLACED = "sales_order_place_after"
@@ -346,16 +346,20 @@ def test_the_token_of_the_stock_system_is_replaced_like_a_key(stack, function):
         assert one.starts == 1
 
 
-def test_which_key_vouched_is_a_metric_of_every_channel(stack, function):
-    filters = stack.client("logs").describe_metric_filters()["metricFilters"]
-    assert len(filters) == len(channels())
-    # What the filters count are lines with these fields, and only of events that were verified.
-    one, _ = function(Keys(stack, hmac_secrets=FIRST))
-    verified, forged = one.invoke(by_secret(FIRST)).line, one.invoke(by_secret("a secret of somebody else")).line
-    for given in filters:
-        assert given["filterPattern"] == '{ $.key = "*" }'
-        transformation = given["metricTransformations"][0]
-        assert transformation["metricName"] == "Verified"
-        fields = {name: path.removeprefix("$.") for name, path in transformation["dimensions"].items()}
-        assert {name: verified[field] for name, field in fields.items()} == {"channel": PLACED, "key": "current/hmac_secrets/0"}
-    assert "key" not in forged
+def test_which_key_vouched_is_a_metric(stack, function):
+    keys = Keys(stack, hmac_secrets=FIRST)
+    one, _ = function(keys)
+    assert verified(one.invoke(by_secret(FIRST))) == [(PLACED, "current/hmac_secrets/0", 1)]
+    keys.put(hmac_secrets=["a-secret-in-between", SECOND])
+    assert verified(one.invoke(by_secret(SECOND))) == [(PLACED, "current/hmac_secrets/1", 1)]
+    assert verified(one.invoke(by_secret(FIRST))) == [(PLACED, "previous/hmac_secrets/0", 1)]
+    assert verified(one.invoke(by_secret("a secret of somebody else"))) == []
+
+
+def verified(result):
+    """Channel, key and value of the metric `Verified`, where it is named as one."""
+    root = json.loads(result.metrics)
+    directives = [one for one in root["_aws"]["CloudWatchMetrics"] if {"Name": "Verified", "Unit": "Count"} in one["Metrics"]]
+    assert all(one["Dimensions"] == [["channel", "key"]] for one in directives)
+    assert bool(directives) == ("key" in root) == ("key" in result.line)
+    return [(root["channel"], root["key"], root["Verified"]) for _ in directives]

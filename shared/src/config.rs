@@ -36,6 +36,8 @@ pub struct Settings {
     pub forward_original: bool,
     /// How talkative the logs are.
     pub log_level: LevelFilter,
+    /// CloudWatch's namespace for the metrics; without it there are none.
+    pub metrics_namespace: Option<String>,
     /// Where the channel's rules stand.
     pub rules_file: PathBuf,
     /// Where messages go.
@@ -76,6 +78,7 @@ impl Settings {
                     ("trace", LevelFilter::TRACE),
                 ],
             ),
+            metrics_namespace: reader.metrics_namespace(),
             rules_file: reader
                 .required(RULES_FILE, "the path of the channel's rules is missing")
                 .into(),
@@ -171,6 +174,19 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             self.problem("EVENT_SOURCE", "must be a URI or a part of one");
         }
         Some(source)
+    }
+
+    /// CloudWatch drops metrics of a namespace that it does not like, and says so nowhere near.
+    fn metrics_namespace(&mut self) -> Option<String> {
+        const NAME: &str = "METRICS_NAMESPACE";
+        let namespace = self.optional(NAME)?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
+        if namespace.len() > 255 || !namespace.bytes().all(allowed) {
+            self.problem(NAME, "must be at most 255 letters, digits, and . - _ / # :");
+        } else if namespace.starts_with(':') || namespace.starts_with("AWS/") {
+            self.problem(NAME, "must not begin with a colon, nor with AWS/");
+        }
+        Some(namespace)
     }
 
     /// Where the queue is asked: where its URL points, unless AWS's own variables say otherwise. An emulator's queue is then
@@ -324,6 +340,7 @@ mod tests {
         assert_eq!(settings.queue.budget, Duration::from_millis(4_700));
         assert_eq!((settings.source, settings.forward_original), (None, true));
         assert_eq!(settings.log_level, LevelFilter::INFO);
+        assert_eq!(settings.metrics_namespace, None);
         assert_eq!(
             settings.queue.endpoint,
             "https://sqs.eu-west-1.amazonaws.com"
@@ -336,6 +353,7 @@ mod tests {
             ("EVENT_SOURCE", "https://shop.example"),
             ("FORWARD_ORIGINAL", "false"),
             ("LOG_LEVEL", "DEBUG"),
+            ("METRICS_NAMESPACE", "CommerceWebhooks/my-stack"),
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
         ])
         .unwrap();
@@ -344,6 +362,10 @@ mod tests {
             (Some("https://shop.example"), false)
         );
         assert_eq!(settings.log_level, LevelFilter::DEBUG);
+        assert_eq!(
+            settings.metrics_namespace.as_deref(),
+            Some("CommerceWebhooks/my-stack")
+        );
         assert_eq!(settings.queue.endpoint, "http://127.0.0.1:4566");
     }
 
@@ -519,6 +541,12 @@ mod tests {
             ("HOOK_TIMEOUT_MS", "30001"),
             ("LOG_LEVEL", "loud"),
             ("FORWARD_ORIGINAL", "1"),
+            ("METRICS_NAMESPACE", "Commerce Webhooks"),
+            ("METRICS_NAMESPACE", "Caf\u{e9}"),
+            ("METRICS_NAMESPACE", "a\"b"),
+            ("METRICS_NAMESPACE", ":CommerceWebhooks"),
+            ("METRICS_NAMESPACE", "AWS/Lambda"),
+            ("METRICS_NAMESPACE", &"n".repeat(256)),
         ] {
             let problems = read(&[(name, value)]).unwrap_err();
             assert!(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{model::Violation, signature::Untrusted, telemetry::Loudness};
+use crate::{metrics::Metric, model::Violation, signature::Untrusted, telemetry::Loudness};
 
 /// Why an event was neither accepted nor refused by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +163,20 @@ impl Failure {
             Self::Queue(Trouble::TimedOut) => "queue_timed_out",
             Self::OutOfTime => "out_of_time",
             Self::Internal => "internal",
+        }
+    }
+
+    /// What it counts as.
+    pub fn metric(&self) -> Metric {
+        match self {
+            Self::Untrusted(_) => Metric::Unverified,
+            Self::NotARequest
+            | Self::NotApplicationJson
+            | Self::TooLarge
+            | Self::NotJson
+            | Self::WrongEvent
+            | Self::Invalid { .. } => Metric::Invalid,
+            Self::NoKeys | Self::Queue(_) | Self::OutOfTime | Self::Internal => Metric::Failed,
         }
     }
 

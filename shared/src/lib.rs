@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod keyring;
 pub mod message;
+pub mod metrics;
 pub mod model;
 pub mod operation;
 pub mod pipeline;

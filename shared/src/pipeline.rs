@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -22,13 +22,14 @@ use crate::{
     event::Event,
     keyring::Keyring,
     message::{Message, Origin},
+    metrics::{Metric, Metrics, Stage, Stages},
     operation::{self, Operation},
     queue::{Queue, Trace},
     request::Request,
     rules::{Mode, Rules},
     secrets::Secret,
     signature::{KeyName, Signatures, Untrusted},
-    telemetry::{Line, Loudness, plain_id},
+    telemetry::{Line, Loudness, plain_id, trace_id},
 };
 
 /// One of the eight functions, ready for requests.
@@ -37,6 +38,7 @@ pub struct Function<C> {
     rules: Rules,
     keyring: Keyring,
     queue: Queue,
+    metrics: Option<Metrics>,
     hook_timeout: Duration,
     source: Option<String>,
     forward_original: bool,
@@ -52,6 +54,7 @@ impl<C: Channel> Function<C> {
             rules,
             keyring: Keyring::new(settings.secret, &aws),
             queue: Queue::new(settings.queue, &aws),
+            metrics: settings.metrics_namespace.map(Metrics::new),
             hook_timeout: settings.hook_timeout,
             source: settings.source,
             forward_original: settings.forward_original,
@@ -73,10 +76,13 @@ impl<C: Channel> Function<C> {
         xray: Option<&str>,
         notes: &mut Notes<'a>,
     ) -> Result<Outcome, Failure> {
+        let body = request.body()?;
+        notes.stages.enter(Stage::Verify);
         let (body, secret) = self
-            .verify(request.body()?, request.headers.signatures(), deadline)
+            .verify(body, request.headers.signatures(), deadline)
             .await?;
         notes.key = body.vouched_by();
+        notes.stages.enter(Stage::Read);
         let event = Event::read::<C>(
             &body,
             request
@@ -87,6 +93,7 @@ impl<C: Channel> Function<C> {
         )?;
         notes.event_id = Some(event.id);
 
+        notes.stages.enter(Stage::Decide);
         let mut operations = match self.rule(&event, deadline, notes)? {
             Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal.into())),
             Decision::Accept(operations) => operations,
@@ -102,6 +109,7 @@ impl<C: Channel> Function<C> {
             Decision::Accept(more) => operations.extend(more),
         }
 
+        notes.stages.enter(Stage::Write);
         let message = Message::new::<C>(
             &event,
             Origin {
@@ -118,6 +126,7 @@ impl<C: Channel> Function<C> {
             traceparent: request.headers.traceparent(),
             xray,
         };
+        notes.stages.enter(Stage::Enqueue);
         self.queue.send(C::NAME, message, trace, deadline).await?;
         Ok(Outcome::Accepted(operations))
     }
@@ -178,7 +187,7 @@ impl<C: Channel> Function<C> {
         Ok(Decision::default())
     }
 
-    /// Answers one invocation, whatever it brings, and logs it.
+    /// Answers one invocation, whatever it brings.
     pub async fn answer(
         &self,
         invocation: LambdaEvent<Box<RawValue>>,
@@ -192,38 +201,50 @@ impl<C: Channel> Function<C> {
         let deadline = Deadline::new(self.hook_timeout, accepted_ms, context.deadline);
 
         let mut notes = Notes::default();
+        let xray = context.xray_trace_id.as_deref();
         let result = match &request {
-            Ok(request) => {
-                self.process(
-                    request,
-                    deadline,
-                    context.xray_trace_id.as_deref(),
-                    &mut notes,
-                )
-                .await
-            }
+            Ok(request) => self.process(request, deadline, xray, &mut notes).await,
             Err(_) => Err(Failure::NotARequest),
         };
+        notes.stages.end();
+        notes.spent = started.elapsed();
+        notes.left = deadline.remaining();
 
         let request = request.as_ref().ok();
-        let request_id = request
-            .map(|request| &*request.request_context.request_id)
-            .and_then(plain_id);
+        self.report(request, &context, &result, &notes);
+        Ok(match result {
+            Ok(outcome) => Response::new(200, "application/json", outcome.body()),
+            Err(failure) => Response::new(
+                failure.status(),
+                "application/problem+json",
+                failure.problem(request.and_then(Request::id).unwrap_or_default()),
+            ),
+        })
+    }
+
+    /// Logs and counts what became of a request.
+    fn report(
+        &self,
+        request: Option<&Request<'_>>,
+        context: &Context,
+        result: &Result<Outcome, Failure>,
+        notes: &Notes<'_>,
+    ) {
+        let result = result.as_ref();
         let event_id = notes.event_id.map(|id| id.to_string());
         let key = notes.key.map(|key| key.to_string());
         let rules = (!notes.rules.is_empty()).then(|| notes.rules.join(","));
-        Line {
-            loudness: result
-                .as_ref()
-                .map_or_else(Failure::loudness, |_| Loudness::Info),
+        let line = Line {
+            loudness: result.map_or_else(Failure::loudness, |_| Loudness::Info),
+            metric: result.map_or_else(Failure::metric, Outcome::metric),
             channel: C::NAME,
-            outcome: result.as_ref().map_or_else(Failure::name, Outcome::name),
-            status: result.as_ref().map_or_else(Failure::status, |_| 200),
+            outcome: result.map_or_else(Failure::name, Outcome::name),
+            status: result.map_or_else(Failure::status, |_| 200),
             forwarded: result
-                .as_ref()
                 .map_or_else(Failure::forwarded, Outcome::forwarded)
                 .name(),
-            request_id: request_id.unwrap_or(&context.request_id),
+            request_id: request.and_then(Request::id).unwrap_or(&context.request_id),
+            trace_id: context.xray_trace_id.as_deref().and_then(trace_id),
             shop_request_id: request
                 .and_then(|request| request.headers.shop_request_id.as_deref())
                 .and_then(plain_id),
@@ -232,28 +253,20 @@ impl<C: Channel> Function<C> {
             rules: rules.as_deref(),
             observed: notes.observed,
             finding: notes.finding,
-            violations: result.as_ref().err().map_or(0, Failure::violations),
-            spent_ms: millis(started.elapsed()),
-            left_ms: millis(deadline.remaining()),
+            violations: result.err().map_or(0, Failure::violations),
+            stages: &notes.stages,
+            spent: notes.spent,
+            left: notes.left,
             cold_start: self.cold.replace(false),
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.write(&line);
         }
-        .write();
-        Ok(match result {
-            Ok(outcome) => Response::new(200, "application/json", outcome.body()),
-            Err(failure) => Response::new(
-                failure.status(),
-                "application/problem+json",
-                failure.problem(request_id.unwrap_or_default()),
-            ),
-        })
+        line.write();
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
-}
-
-/// What the log shall know of a request, however it ends.
+/// What the log and the metrics shall know of a request, however it ends.
 #[derive(Default)]
 struct Notes<'a> {
     event_id: Option<Uuid>,
@@ -264,6 +277,10 @@ struct Notes<'a> {
     /// What they would have done, had they not only been observed.
     observed: Option<&'static str>,
     finding: Option<&'static str>,
+    stages: Stages,
+    /// How long it took, and what was left of the budget.
+    spent: Duration,
+    left: Duration,
 }
 
 /// What became of an event that nothing was wrong with.
@@ -278,6 +295,13 @@ impl Outcome {
         match self {
             Self::Accepted(_) => "accepted",
             Self::Refused(_) => "refused",
+        }
+    }
+
+    fn metric(&self) -> Metric {
+        match self {
+            Self::Accepted(_) => Metric::Accepted,
+            Self::Refused(_) => Metric::Refused,
         }
     }
 
@@ -325,7 +349,6 @@ impl Response {
 
 #[cfg(test)]
 mod tests {
-    use lambda_runtime::Context;
     use serde_json::{Value, json};
 
     use super::*;

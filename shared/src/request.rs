@@ -11,6 +11,7 @@ use crate::{
     body::Unverified,
     error::Failure,
     signature::{HMAC_HEADER, RSA_HEADER, Signatures},
+    telemetry::plain_id,
 };
 
 /// A request as API Gateway's HTTP API and Lambda's function URLs write it.
@@ -42,6 +43,11 @@ pub struct RequestContext<'a> {
 }
 
 impl Request<'_> {
+    /// The gateway's id of the request, if it looks like one.
+    pub fn id(&self) -> Option<&str> {
+        plain_id(&self.request_context.request_id)
+    }
+
     /// The raw bytes that the shop sent, if they claim to be JSON.
     pub fn body(&self) -> Result<Unverified<'_>, Failure> {
         if !self.headers.says_json() {

@@ -1,9 +1,13 @@
 //! Logs: one JSON line for each request, for CloudWatch Logs Insights. No line ever holds a value out of an event.
 
+use std::time::Duration;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
     filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
+
+use crate::metrics::{Metric, Stages};
 
 /// Starts the logs at this level.
 ///
@@ -24,15 +28,17 @@ pub fn start(level: LevelFilter) {
         .try_init();
 }
 
-/// What the log says of one request.
+/// What the log and the metrics say of one request.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) loudness: Loudness,
+    pub(crate) metric: Metric,
     pub(crate) channel: &'static str,
     pub(crate) outcome: &'static str,
     pub(crate) status: u16,
     pub(crate) forwarded: &'static str,
     pub(crate) request_id: &'a str,
+    pub(crate) trace_id: Option<&'a str>,
     pub(crate) shop_request_id: Option<&'a str>,
     pub(crate) event_id: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
@@ -40,8 +46,9 @@ pub(crate) struct Line<'a> {
     pub(crate) observed: Option<&'static str>,
     pub(crate) finding: Option<&'static str>,
     pub(crate) violations: usize,
-    pub(crate) spent_ms: u64,
-    pub(crate) left_ms: u64,
+    pub(crate) stages: &'a Stages,
+    pub(crate) spent: Duration,
+    pub(crate) left: Duration,
     pub(crate) cold_start: bool,
 }
 
@@ -65,6 +72,7 @@ macro_rules! write_at {
                 status = $line.status,
                 forwarded = $line.forwarded,
                 request_id = $line.request_id,
+                trace_id = $line.trace_id,
                 shop_request_id = $line.shop_request_id,
                 event_id = $line.event_id,
                 key = $line.key,
@@ -72,8 +80,8 @@ macro_rules! write_at {
                 observed = $line.observed,
                 finding = $line.finding,
                 violations = $line.violations,
-                spent_ms = $line.spent_ms,
-                left_ms = $line.left_ms,
+                spent_ms = millis($line.spent),
+                left_ms = millis($line.left),
                 cold_start = $line.cold_start,
                 "answered"
             ),)*
@@ -87,8 +95,55 @@ impl Line<'_> {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
 /// An id that came from outside, if it looks like one. Anything else could be a value in disguise.
 pub(crate) fn plain_id(id: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)
+}
+
+/// The trace that X-Ray's header names (`Root=1-…;Parent=…;Sampled=1`), if it looks like one.
+pub(crate) fn trace_id(header: &str) -> Option<&str> {
+    let root = header
+        .split(';')
+        .find_map(|part| part.strip_prefix("Root="))?;
+    let (began, rest) = root.strip_prefix("1-")?.split_once('-')?;
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    (hex(began, 8) && hex(rest, 24)).then_some(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trace_is_taken_out_of_the_header_of_x_ray_if_it_is_one() {
+        const ROOT: &str = "1-5759e988-bd862e3fe1be46a994272793";
+        for header in [
+            format!("Root={ROOT}"),
+            format!("Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1"),
+            format!("Self=1-67891234-12456789abcdef012345678;Root={ROOT}"),
+        ] {
+            assert_eq!(trace_id(&header), Some(ROOT), "{header}");
+        }
+        for header in [
+            "",
+            ROOT,
+            "Parent=53995c3f42cd8ad8",
+            "Root=",
+            "Root=1-5759e988",
+            "Root=2-5759e988-bd862e3fe1be46a994272793",
+            "Root=1-5759e988-bd862e3fe1be46a99427279",
+            "Root=1-5759e988-bd862e3fe1be46a994272793a",
+            "Root=1-5759e988-zoe@shop.example.with.it",
+            "Root=1-5759e98\u{e9}-bd862e3fe1be46a994272793",
+        ] {
+            assert_eq!(trace_id(header), None, "{header}");
+        }
+    }
 }

@@ -1,0 +1,320 @@
+"""What the functions count and time: lines in CloudWatch's embedded metric format, as they come out of the real binaries.
+
+No emulator makes metrics of them, so the rules of the format's specification are written down here.
+"""
+
+import collections
+import contextlib
+import json
+import socket
+import time
+import uuid
+
+import jsonschema
+import pytest
+from faults import Proxy
+from function import Function
+from shop import request, with_body
+from stack import REGION, STACK_NAME, channels, is_metrics, show_logs
+from test_decisions import CART, added, rules_file, settings, stock_system
+
+PLACED = "sales_order_place_after"
+HOOK_TIMEOUT_MS = 1500
+NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
+TRACE = "1-5759e988-bd862e3fe1be46a994272793"
+OUTCOMES = {"Accepted", "Refused", "Unverified", "Invalid", "Failed"}
+REFUSING = [{
+    "name": "too-much", "enabled": True, "when": [{"field": "order.grand_total", "operator": "greaterThan", "value": 1000}],
+    "then": {"op": "exception", "message": "Too much"},
+}]  # fmt: skip
+
+# The specification's rules, and CloudWatch's own for names and dimensions.
+NAME = {"type": "string", "minLength": 1, "maxLength": 255}
+METADATA = {
+    "type": "object",
+    "required": ["Timestamp", "CloudWatchMetrics"],
+    "additionalProperties": False,
+    "properties": {
+        "Timestamp": {"type": "integer", "minimum": 0},
+        "CloudWatchMetrics": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["Namespace", "Dimensions", "Metrics"],
+                "additionalProperties": False,
+                "properties": {
+                    "Namespace": NAME | {"pattern": r"^[A-Za-z0-9.\-_/#:]+$"},
+                    "Dimensions": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": "array", "maxItems": 30, "uniqueItems": True, "items": NAME | {"maxLength": 250}},
+                    },
+                    "Metrics": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": 100,
+                        "items": {
+                            "type": "object",
+                            "required": ["Name"],
+                            "additionalProperties": False,
+                            "properties": {"Name": NAME, "Unit": {"enum": ["Count", "Milliseconds"]}},
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+def read(line):
+    """The members of a line of metrics that keeps all rules of the format."""
+    assert len(line.encode()) < 256 * 1024 and "\n" not in line
+
+    def unique(pairs):
+        assert len({name for name, _ in pairs}) == len(pairs), "a member that is there twice"
+        return dict(pairs)
+
+    root = json.loads(line, object_pairs_hook=unique)
+    jsonschema.Draft202012Validator(METADATA).validate(root["_aws"])
+    for directive in root["_aws"]["CloudWatchMetrics"]:
+        for metric in directive["Metrics"]:
+            value = root[metric["Name"]]
+            assert isinstance(value, (int, float)) and not isinstance(value, bool), "a metric is a number"
+        for dimension in (name for dimensions in directive["Dimensions"] for name in dimensions):
+            value = root[dimension]
+            assert isinstance(value, str) and value.isascii() and value.strip() and len(value) <= 1024, "a dimension is a text"
+    # CloudWatch takes no metric that is older than two weeks or from more than two hours ahead. These are of now.
+    assert abs(root["_aws"]["Timestamp"] / 1000 - time.time()) < 60
+    return root
+
+
+def published(root):
+    """What CloudWatch would make of a line: dimensions and name of each metric -> value."""
+    return {
+        (tuple((name, root[name]) for name in dimensions), metric["Name"]): root[metric["Name"]]
+        for directive in root["_aws"]["CloudWatchMetrics"]
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+
+
+def order(total=1, **headers):
+    """A request with an order that never was before, dated now."""
+    made = request(PLACED, {"order": {"increment_id": uuid.uuid4().hex, "grand_total": total, "order_currency_code": "EUR",
+                                      "items": [{"sku": "x", "qty_ordered": 1}]}}, **headers)  # fmt: skip
+    made["requestContext"]["timeEpoch"] = int(time.time() * 1000)
+    return made
+
+
+@pytest.fixture
+def start(stack, tmp_path):
+    """Starts functions whose queue is asked through a proxy: the function and the proxy."""
+    with contextlib.ExitStack() as opened:
+
+        def make(**environment):
+            proxy = opened.enter_context(Proxy(stack.port))
+            given = {"HOOK_TIMEOUT_MS": str(HOOK_TIMEOUT_MS), "RULES_FILE": rules_file(tmp_path, REFUSING)}
+            made = Function(PLACED, stack.queue(PLACED), AWS_ENDPOINT_URL_SQS=proxy.endpoint, **given | environment)
+            return opened.enter_context(made), proxy
+
+        yield make
+    stack.messages(stack.queue(PLACED))
+
+
+def without(made, *names):
+    return made | {"headers": {name: value for name, value in made["headers"].items() if name not in names}}
+
+
+def with_headers(made, **headers):
+    return made | {"headers": made["headers"] | {name.replace("_", "-"): value for name, value in headers.items()}}
+
+
+# What is sent, the fault of the queue meanwhile, the status, the metric, and the stages that are reached.
+ALL, NONE = ("VerifyTime", "DecideTime", "EnqueueTime"), ()
+MIX = [
+    ("accepted", order, "passes", 200, "Accepted", ALL),
+    ("refused by a rule", lambda: order(5000), "passes", 200, "Refused", ALL[:2]),
+    ("without a signature", lambda: without(order(), "x-adobe-signature"), "passes", 401, "Unverified", ALL[:1]),
+    ("forged", lambda: with_headers(order(), x_adobe_signature="0" * 64), "passes", 401, "Unverified", ALL[:1]),
+    ("not JSON", lambda: request(PLACED, b"order"), "passes", 400, "Invalid", ALL[:1]),
+    ("another event", lambda: request(PLACED, {"event": "observer.customer_delete_after"}), "passes", 400, "Invalid", ALL[:1]),
+    ("not a request", lambda: {"Records": []}, "passes", 400, "Invalid", NONE),
+    ("not said to be JSON", lambda: with_headers(order(), content_type="text/plain"), "passes", 415, "Invalid", NONE),
+    ("too large", lambda: with_body(order(), b"x" * 6_300_000), "passes", 413, "Invalid", NONE),
+    ("invalid", lambda: request(PLACED, {"order": {"grand_total": []}}), "passes", 422, "Invalid", ALL[:1]),
+    ("the queue refuses", order, "denied", 503, "Failed", ALL),
+    ("the queue is silent", order, "hangs", 504, "Failed", ALL),
+]
+
+
+def test_a_mix_of_all_outcomes(start):
+    sums = collections.Counter()
+    results = []
+    for times in (2, 1):
+        function, proxy = start()
+        for what, made, fault, status, metric, stages in MIX:
+            for _ in range(times if status < 503 else 1):
+                proxy.fault = fault
+                result = function.invoke(made())
+                assert result.status == status, (what, result.log)
+                root = read(result.metrics)
+                assert {name for name in root if name in OUTCOMES} == {metric}, what
+                assert tuple(name for name in root if name.endswith("Time")) == stages, what
+                assert root["request_id"] == result.line["request_id"]
+                assert root["channel"] == result.line["channel"] == PLACED
+                assert_times(root, result.line)
+                sums.update(published(root))
+                results.append((metric, result, root))
+
+    told = collections.Counter(metric for metric, _, _ in results)
+    assert set(told) == OUTCOMES
+    for metric, count in told.items():
+        assert sums[((("channel", PLACED),), metric)] == count == sums[((), metric)]
+    assert all(("ColdStart" in root) == result.line["cold_start"] for _, result, root in results)
+    assert sums[((), "ColdStart")] == 2, "once for each process"
+    vouched = collections.Counter(result.line["key"] for _, result, _ in results if "key" in result.line)
+    assert {name: value for name, value in sums.items() if name[1] == "Verified"} == {
+        ((("channel", PLACED), ("key", key)), "Verified"): count for key, count in vouched.items()
+    }
+    assert vouched.keys() == {"inline/hmac_secrets/0"}
+
+
+def assert_times(root, line):
+    """The stages took no longer than the whole, and what was left is what the log says."""
+    times = [value for name, value in root.items() if name.endswith("Time")]
+    assert all(value >= 0 for value in times) and sum(times) < line["spent_ms"] + 1
+    assert line["left_ms"] <= root["TimeLeft"] < line["left_ms"] + 1
+
+
+def test_the_time_of_the_queue_is_measured_also_when_it_fails(start):
+    function, proxy = start()
+    assert read(function.invoke(order()).metrics)["EnqueueTime"] < 500
+    proxy.fault = "hangs"
+    root = read(function.invoke(order()).metrics)
+    assert root["EnqueueTime"] > 1000 and root["TimeLeft"] < 100, root
+
+
+def test_the_stock_check_counts_as_a_decision(stack):
+    with stock_system() as server, Function(CART, stack.queue(CART), **settings(server)) as function:
+        out, silent = (read(function.invoke(added(sku)).metrics) for sku in ("out", "silent"))
+    assert (out["Refused"], "EnqueueTime" in out) == (1, False)
+    assert (silent["Accepted"], "EnqueueTime" in silent) == (1, True)
+    assert 400 <= silent["DecideTime"] < 800, "the stock system's timeout"
+    stack.messages(stack.queue(CART))
+
+
+def test_without_keys_it_is_a_failure_of_ours(start, stack):
+    function, _ = start(WEBHOOK_KEYS=None, WEBHOOK_KEYS_SECRET="there-is-none", AWS_REGION=REGION,
+                        AWS_ENDPOINT_URL_SECRETS_MANAGER=stack.endpoint)  # fmt: skip
+    result = function.invoke(order())
+    root = read(result.metrics)
+    assert (result.status, root["Failed"], root["ColdStart"]) == (503, 1, 1), result.log
+    assert "VerifyTime" in root and "DecideTime" not in root and "Verified" not in root
+
+
+def test_who_takes_events_from_anybody_has_no_key_to_name(start):
+    function, _ = start(SIGNATURE_SCHEMES="accept-unsigned")
+    root = read(function.invoke(without(order(), "x-adobe-signature")).metrics)
+    assert root["Accepted"] == 1 and "Verified" not in root and "key" not in root
+
+
+def test_metrics_are_written_whatever_the_log_is_told(start):
+    function, _ = start(LOG_LEVEL="error")
+    result = function.invoke(order())
+    assert result.log == result.metrics + "\n", "the only line"
+    assert read(result.metrics)["Accepted"] == 1
+
+
+@pytest.mark.parametrize("namespace", [None, "", " "])
+def test_without_a_namespace_there_are_none(start, namespace):
+    function, _ = start(METRICS_NAMESPACE=namespace)
+    result = function.invoke(order())
+    assert result.line["status"] == 200 and not any(map(is_metrics, result.log.splitlines()))
+
+
+def test_a_line_is_one_write(start):
+    """A socket that keeps writes apart shows it: no line is ever mixed with another, nor cut."""
+    function, _ = start()
+    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with reader, writer:
+        reader.settimeout(5)
+        function.log_file.close()
+        function.log_file = writer
+        function.invoke(order())
+        writes = []
+        while not any('"answered"' in write for write in writes):
+            writes.append(reader.recv(65536).decode())
+    assert all(write.endswith("}\n") and write.count("\n") == 1 for write in writes), writes
+    assert len(list(filter(is_metrics, writes))) == 1
+
+
+def test_a_stack_has_its_own_namespace_and_its_logs_hold_the_metrics(stack, capsys):
+    aws = stack.client("lambda")
+    for name in channels().values():
+        variables = aws.get_function_configuration(FunctionName=stack.function(name))["Environment"]["Variables"]
+        assert variables["METRICS_NAMESPACE"] == NAMESPACE
+    _, log = stack.invoke(PLACED, order(5))
+    stack.messages(stack.queue(PLACED))
+    for _ in range(50):
+        lines = [line for line in stack.logs() if is_metrics(line)]
+        if lines:
+            break
+        time.sleep(0.2)
+    assert {directive["Namespace"] for line in lines for directive in json.loads(line)["_aws"]["CloudWatchMetrics"]} == {NAMESPACE}
+    show_logs(stack.port)
+    shown = capsys.readouterr().out
+    assert '"message":"answered"' in shown and "_aws" not in shown
+
+
+# Traces
+
+
+def test_a_trace_of_the_shop_and_x_ray_s_go_into_the_message_and_x_ray_s_into_the_log(start, stack):
+    function, _ = start()
+    traceparent = f"00-{'4' * 32}-{'2' * 16}-01"
+    result = function.invoke(order(traceparent=traceparent))
+    assert result.line["trace_id"] == TRACE
+    (message,) = stack.take(stack.queue(PLACED))
+    assert message["Attributes"]["AWSTraceHeader"] == f"Root={TRACE};Parent=53995c3f42cd8ad8;Sampled=1"
+    assert message["MessageAttributes"]["traceparent"]["StringValue"] == traceparent
+    function.invoke(order(traceparent="00-zoe"))
+    (message,) = stack.take(stack.queue(PLACED))
+    assert "traceparent" not in message["MessageAttributes"]
+
+
+# The rules themselves
+
+
+def spoilt(change):
+    root = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [
+        {"Namespace": NAMESPACE, "Dimensions": [["channel"], []], "Metrics": [{"Name": "Accepted", "Unit": "Count"}]}]},
+        "channel": PLACED, "Accepted": 1.0}  # fmt: skip
+    change(root, root["_aws"]["CloudWatchMetrics"][0])
+    return json.dumps(root)
+
+
+@pytest.mark.parametrize("change", [
+    lambda root, _: root["_aws"].pop("Timestamp"),
+    lambda root, _: root["_aws"].update(Timestamp=time.time()),
+    lambda root, _: root["_aws"].update(Timestamp=int(time.time())),
+    lambda root, _: root.pop("Accepted"),
+    lambda root, _: root.update(Accepted="1"),
+    lambda root, _: root.update(Accepted=True),
+    lambda root, _: root.pop("channel"),
+    lambda root, _: root.update(channel=1),
+    lambda root, _: root.update(channel=""),
+    lambda _, directive: directive.update(Namespace="Commerce Webhooks"),
+    lambda _, directive: directive.pop("Dimensions"),
+    lambda _, directive: directive.update(Dimensions=[]),
+    lambda _, directive: directive.update(Dimensions=["channel"]),
+    lambda _, directive: directive.update(Dimensions=[["shop"]]),
+    lambda _, directive: directive["Metrics"].append({"Unit": "Count"}),
+    lambda _, directive: directive["Metrics"].append({"Name": "VerifyTime", "Unit": "Milliseconds"}),
+    lambda _, directive: directive["Metrics"][0].update(Unit="ms"),
+])  # fmt: skip
+def test_what_breaks_the_format_is_found(change):
+    assert published(read(spoilt(lambda *_: None))) == {((("channel", PLACED),), "Accepted"): 1, ((), "Accepted"): 1}
+    with pytest.raises((AssertionError, KeyError, jsonschema.ValidationError)):
+        read(spoilt(change))
