@@ -41,7 +41,7 @@ def invoke(channel, case, more):
     host = prepare(channel)
     with Queues(host) as queues:
         name = channels()[channel]
-        local = sam("local", "invoke", name, "-e", event.relative_to(ROOT), *queues.options(), *more, stdout=subprocess.PIPE)
+        local = sam("local", "invoke", name, "-e", str(event.relative_to(ROOT)), *queues.options(), *more, stdout=subprocess.PIPE)
         with local as process:
             answer = process.communicate()[0].strip()
         print(f"\nAnswer: {answer or 'none'}")
@@ -75,11 +75,12 @@ def introduce(queues, channel, port):
     others = f"or to any other channel: {', '.join(built[1:])}." if built[1:] else "The other channels are not built."
     url = f"http://127.0.0.1:{port}/webhook/observer.{built[0]}"
     print(f"""
-The functions are up, each in a container of its own from its first request on. Post signed events to
+The functions are up. Each request starts a container of its own; ARGS="--warm-containers LAZY" keeps it. Post signed events to
 
   {url}
 
-{others} In another terminal, sign and post a sample:
+{others}
+In another terminal, sign and post a sample:
 
   make send ARGS="events/{built[0]}/ideal.body.json --timeout-ms 60000 --url {url}"
 
@@ -118,7 +119,7 @@ class Queues(Stack):
 
         variables = STATE / "env.json"
         variables.write_text(json.dumps({name: chosen(channel) for channel, name in channels().items()}, indent=2))
-        return ["--env-vars", variables.relative_to(ROOT), "--skip-pull-image", *ARCHITECTURE]
+        return ["--env-vars", str(variables.relative_to(ROOT)), "--skip-pull-image", *ARCHITECTURE]
 
 
 def prepare(channel):

@@ -17,7 +17,7 @@ import boto3
 import docker
 import pytest
 import sam
-from stack import CREDENTIALS, EVENTS, ROOT, readable, sample_requests
+from stack import CREDENTIALS, EVENTS, ROOT, channels, readable, sample_requests, template
 
 real = pytest.mark.skipif(not os.environ.get("SAM_LOCAL"), reason="builds for minutes and needs Docker; SAM_LOCAL=1 runs it")
 
@@ -106,6 +106,23 @@ def test_an_image_that_cannot_be_pulled_is_named(monkeypatch):
         finally:
             server.shutdown()
     assert line == f"the image {sam.IMAGE} is not here, and cannot be pulled: dial tcp: lookup public.ecr.aws: no such host"
+
+
+def test_functions_in_containers_are_told_their_queue_by_variables_that_the_template_has():
+    with sam.Queues("host.docker.internal") as queues:
+        options = queues.options()
+        told = json.loads((ROOT / options[options.index("--env-vars") + 1]).read_text())
+        there = {url.partition(queues.endpoint)[2] for url in queues.client("sqs").list_queues()["QueueUrls"]}
+    assert len(there) == 4 and "" not in there
+    bundle = template()
+    shared = bundle["Globals"]["Function"]["Environment"]["Variables"]
+    assert set(told) == set(channels().values())
+    for name, variables in told.items():
+        own = bundle["Resources"][name]["Properties"]["Environment"]["Variables"]
+        assert set(variables) <= {*shared, *own}, "sam local sets no other"
+        host, _, path = variables["QUEUE_URL"].removeprefix("http://").partition("/")
+        assert host == f"host.docker.internal:{queues.port}" and f"/{path}" in there
+        assert own["QUEUE_URL"]["Ref"] in path
 
 
 def expected(channel, case, kind):
