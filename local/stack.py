@@ -311,7 +311,7 @@ def package(channel):
 
 
 def machine():
-    return "arm64" if os.uname().machine == "aarch64" else "x86_64"
+    return "arm64" if os.uname().machine in ("aarch64", "arm64") else "x86_64"
 
 
 def free_port(host, wanted):
