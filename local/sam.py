@@ -228,8 +228,9 @@ def main():
     parser.add_argument("--case", default="ideal", help="for invoke: which sample of the channel (default ideal)")
     parser.add_argument("--port", type=int, default=PORT, help=f"for start-api: where to listen (default {PORT})")
     arguments, more = parser.parse_known_args()
-    # As Ctrl-C does, so that nothing is left running.
+    # As Ctrl-C does, so that nothing is left running. A shell's background jobs begin with Ctrl-C ignored, and so would sam.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if arguments.command == "invoke":
             done = invoke(arguments.channel or next(iter(channels())), arguments.case, more)
