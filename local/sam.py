@@ -38,8 +38,8 @@ def invoke(channel, case, more):
     if not event.exists():
         cases = sorted(path.name.removesuffix(".request.json") for path in event.parent.glob("*.request.json"))
         raise SystemExit(f"{channel} has no sample {case}, but: {', '.join(cases)}")
-    host = prepare(channel)
-    with Queues(host) as queues:
+    client, host = prepare(channel)
+    with Queues(host) as queues, containers(client, queues):
         name = channels()[channel]
         local = sam("local", "invoke", name, "-e", str(event.relative_to(ROOT)), *queues.options(), *more, stdout=subprocess.PIPE)
         with local as process:
@@ -57,8 +57,8 @@ def start_api(channel, port, more):
     """Serves the routes until Ctrl-C. True unless sam ends by itself."""
     if occupied(port):
         raise SystemExit(f"port {port} is taken; choose another: make start-api PORT=…")
-    host = prepare(channel)
-    with Queues(host) as queues:
+    client, host = prepare(channel)
+    with Queues(host) as queues, containers(client, queues):
         with sam("local", "start-api", "--port", str(port), *queues.options(), *more) as process:
             while process.poll() is None and not occupied(port):
                 time.sleep(0.1)
@@ -123,7 +123,7 @@ class Queues(Stack):
 
 
 def prepare(channel):
-    """Makes sure of the engine and of Lambda's image, and builds: where containers find this machine."""
+    """Makes sure of the engine and of Lambda's image, and builds: the engine, and where its containers find this machine."""
     client = engine()
     pull(client)
     host = host_of(client)
@@ -131,7 +131,7 @@ def prepare(channel):
         process.wait()
     if process.returncode:
         raise SystemExit("sam build failed")
-    return host
+    return client, host
 
 
 def engine():
@@ -199,8 +199,20 @@ def occupied(port):
 
 
 @contextlib.contextmanager
+def containers(client, queues):
+    """In the end, removes the containers that were told a queue of ours: with EAGER, sam starts some twice and forgets the first."""
+    try:
+        yield
+    finally:
+        for container in client.containers.list(all=True):
+            if any(f"//{queues.container_host}:{queues.port}/" in variable for variable in container.attrs["Config"]["Env"] or []):
+                with contextlib.suppress(docker.errors.APIError):
+                    container.remove(force=True)
+
+
+@contextlib.contextmanager
 def sam(*words, **how):
-    """Runs sam, and in the end lets it remove its containers. It has a session of its own, because Ctrl-C would reach it twice,
+    """Runs sam, and in the end lets it tidy up. It has a session of its own, because Ctrl-C would reach it twice,
     and the second one would stop it from doing so."""
     print("\n$ sam", *words, "\n", flush=True)
     # Containers get the credentials that sam has. Real ones must not get there.

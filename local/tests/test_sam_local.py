@@ -109,6 +109,20 @@ def test_an_image_that_cannot_be_pulled_is_named(monkeypatch):
     assert line == f"the image {sam.IMAGE} is not here, and cannot be pulled: dial tcp: lookup public.ecr.aws: no such host"
 
 
+def test_sam_never_sees_real_credentials_and_may_tidy_up(tmp_path, monkeypatch):
+    program = tmp_path / "sam"
+    program.write_text("#!/bin/sh\ntrap 'echo tidy; exit' INT\nenv | grep ^AWS_\necho ready\nwhile :; do sleep 0.1; done\n")
+    program.chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "real")
+    with pytest.raises(KeyboardInterrupt), sam.sam("local", "invoke", stdout=subprocess.PIPE) as process:
+        seen = set(iter(process.stdout.readline, "ready\n"))
+        raise KeyboardInterrupt
+    assert {"AWS_ACCESS_KEY_ID=test\n", "AWS_SECRET_ACCESS_KEY=test\n"} <= seen and not [line for line in seen if "real" in line]
+    assert process.stdout.read() == "tidy\n" and process.returncode == 0
+
+
 def test_functions_in_containers_are_told_their_queue_by_variables_that_the_template_has():
     with sam.Queues("host.docker.internal") as queues:
         options = queues.options()
@@ -149,11 +163,12 @@ def test_invoke(channel, case):
 
 
 @real
-def test_start_api_serves_every_sample_and_leaves_nothing_running():
+@pytest.mark.parametrize("more", ["", "--warm-containers EAGER"])
+def test_start_api_serves_every_sample_and_leaves_nothing_running(more):
     before = {container.id for container in docker.from_env().containers.list(all=True)}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = ["make", "start-api", f"PORT={port}"]
+    command = ["make", "start-api", f"PORT={port}", f"ARGS={more}"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         printed = ""
