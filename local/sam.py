@@ -179,9 +179,13 @@ def pull(client):
 def host_of(client):
     """Where containers find this machine: at the first address of the bridge, or by the name that engines in a virtual machine
     give to it."""
-    bridge = client.api.inspect_network("bridge")["IPAM"]["Config"][0]
+    virtual = "host.docker.internal"
+    try:
+        bridge = client.api.inspect_network("bridge")["IPAM"]["Config"][0]
+    except docker.errors.NotFound:
+        return virtual
     address = bridge.get("Gateway") or str(next(ipaddress.ip_network(bridge["Subnet"]).hosts()))
-    return address if ours(address) else "host.docker.internal"
+    return address if ours(address) else virtual
 
 
 def ours(address):
@@ -234,7 +238,8 @@ def sam(*words, **how):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    how = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser(description=__doc__, **how)
     parser.add_argument("command", choices=["invoke", "start-api"])
     parser.add_argument("--channel", choices=list(channels()), help="default: for invoke the first; for start-api all")
     parser.add_argument("--case", default="ideal", help="for invoke: which sample of the channel (default ideal)")

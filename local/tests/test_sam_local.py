@@ -104,6 +104,7 @@ def test_an_image_that_cannot_be_pulled_is_named(monkeypatch):
         try:
             monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
             line = refusal(sam.prepare, None)
+            assert sam.host_of(sam.engine()) == "host.docker.internal", "there is no bridge either"
         finally:
             server.shutdown()
     assert line == f"the image {sam.IMAGE} is not here, and cannot be pulled: dial tcp: lookup public.ecr.aws: no such host"
