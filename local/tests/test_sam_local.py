@@ -112,7 +112,7 @@ def test_an_image_that_cannot_be_pulled_is_named(monkeypatch):
 
 def test_sam_never_sees_real_credentials_and_may_tidy_up(tmp_path, monkeypatch):
     program = tmp_path / "sam"
-    program.write_text("#!/bin/sh\ntrap 'echo tidy; exit' INT\nenv | grep ^AWS_\necho ready\nwhile :; do sleep 0.1; done\n")
+    program.write_text("#!/bin/sh\ntrap 'echo tidy; exit 0' INT\nenv | grep ^AWS_\necho ready\nwhile :; do sleep 0.1; done\n")
     program.chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
