@@ -17,7 +17,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
 # The template is checked for one region; a deployment goes where the user's own settings say.
-lint invoke: export AWS_DEFAULT_REGION ?= eu-west-1
+lint: export AWS_DEFAULT_REGION ?= eu-west-1
 
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
@@ -27,8 +27,8 @@ shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(STACK)
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-fuzz test-stack figures fuzz soak samples rules send logs invoke redrive bench build build-Rules \
-  deploy plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker
+.PHONY: help run test lint test-rust test-fuzz test-stack figures fuzz soak samples rules send logs invoke start-api redrive bench \
+  build build-Rules deploy plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -86,8 +86,11 @@ send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (AR
 logs: $(TOOLS) ## Show what the functions have logged while make run STAY=1 is up (PORT=… if it is not 4566)
 	@python local/stack.py logs $(if $(PORT),--port $(PORT))
 
-invoke: $(TOOLS) binaries ## Run one sample through sam local invoke, in Docker: make invoke CHANNEL=sales_order_place_after CASE=ideal
-	@python local/stack.py invoke $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(CASE),--case $(CASE)) $(ARGS)
+invoke: $(TOOLS) prerequisites ## Run a sample by sam local invoke, in Docker: make invoke CHANNEL=sales_order_place_after CASE=ideal
+	@python local/sam.py invoke $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(CASE),--case $(CASE)) $(ARGS)
+
+start-api: $(TOOLS) prerequisites ## Serve the routes by sam local start-api, in Docker (CHANNEL=… builds one function, PORT=… is not 3000)
+	@python local/sam.py start-api $(if $(CHANNEL),--channel $(CHANNEL)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 only lists; CHANNEL=… ID=… MAX=… choose)
 	@test -n "$(QUEUE)" || { echo "make: which dead-letter queue? Add QUEUE=URL"; exit 1; }

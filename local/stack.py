@@ -4,10 +4,8 @@
     stack.py demo      bring it up, send a signed sample of every channel, show answers and messages
     stack.py logs      show what the functions of a stack that is up have logged, without the metrics
     stack.py samples   replay every request under events/ and write down its answer and message
-    stack.py invoke    run one sample through `sam local invoke`, with a queue behind it (needs Docker); what else
-                       is given goes to sam, as --skip-pull-image
 
-Everything lives in target/stack/ and listens on loopback only; for invoke, on the address that containers see.
+Everything lives in target/stack/ and listens on loopback only.
 """
 
 import argparse
@@ -17,7 +15,6 @@ import contextlib
 import functools
 import gzip
 import io
-import ipaddress
 import json
 import os
 import signal
@@ -324,7 +321,7 @@ def package(channel):
 
 
 def machine():
-    return "arm64" if os.uname().machine == "aarch64" else "x86_64"
+    return "arm64" if os.uname().machine in ("aarch64", "arm64") else "x86_64"
 
 
 def free_port(host, wanted):
@@ -373,41 +370,6 @@ def demo(stack):
     show_message(queued)
     show(stack, rows, queued)
     return all(status == 200 and channel in queued for channel, status, _, _ in rows)
-
-
-def invoke_in_docker(channel, case, more):
-    """Runs one sample through `sam local invoke`, in a container, and shows the answer and the message. True if the
-    function answered."""
-    host = docker_host()
-    name = channels()[channel]
-    architecture = ["--parameter-overrides", f"Architecture={machine()}"]
-    subprocess.run(["sam", "build", name, *architecture], cwd=ROOT, check=True)
-    with Stack(host=host) as stack:
-        # The template's secret and queue are references, which `sam local` does not resolve.
-        variables = STATE / "env.json"
-        chosen = {"WEBHOOK_KEYS": stack.keys, "WEBHOOK_KEYS_SECRET": "", "QUEUE_URL": stack.queue(channel)}
-        variables.write_text(json.dumps({name: chosen}, indent=2))
-        event = EVENTS / channel / f"{case}.request.json"
-        command = ["sam", "local", "invoke", name, "-e", event.relative_to(ROOT), "--env-vars", variables.relative_to(ROOT)]
-        command += architecture + more
-        print("$", *command, "\n", flush=True)
-        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        print(f"\nAnswer: {result.stdout.strip() or 'none'}")
-        for message in stack.messages(stack.queue(channel)):
-            print(f"Message in the queue:\n{json.dumps(message, indent=2, ensure_ascii=False)}")
-    return result.returncode == 0 and '"statusCode"' in result.stdout
-
-
-def docker_host():
-    """The address of this machine as containers see it: on Linux that of Docker's bridge, the first of its subnet."""
-    try:
-        result = subprocess.run(["docker", "network", "inspect", "bridge"], capture_output=True, text=True)
-    except FileNotFoundError:
-        raise SystemExit("sam local invoke needs Docker, which is not installed") from None
-    if result.returncode:
-        raise SystemExit(f"sam local invoke needs Docker, which does not answer: {result.stderr.strip()}")
-    bridge = json.loads(result.stdout)[0]["IPAM"]["Config"][0]
-    return bridge.get("Gateway") or str(next(ipaddress.ip_network(bridge["Subnet"]).hosts()))
 
 
 def show(stack, rows, queued):
@@ -506,17 +468,11 @@ def stay_up():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "demo", "samples", "invoke", "logs"])
+    parser.add_argument("command", choices=["up", "demo", "samples", "logs"])
     parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback, if it is free (default {PORT})")
-    parser.add_argument("--channel", choices=list(channels()), default=next(iter(channels())), help="for invoke")
-    parser.add_argument("--case", default="ideal", help="for invoke: which sample of the channel (default ideal)")
-    arguments, more = parser.parse_known_args()
-    if more and arguments.command != "invoke":
-        parser.error(f"unknown: {' '.join(more)}")
+    arguments = parser.parse_args()
     # As Ctrl-C does, so that nothing is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if arguments.command == "invoke":
-        sys.exit(0 if invoke_in_docker(arguments.channel, arguments.case, more) else 1)
     if arguments.command == "logs":
         show_logs(arguments.port)
         return
