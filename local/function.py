@@ -9,7 +9,9 @@ import http.server
 import json
 import os
 import queue
+import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -196,7 +198,12 @@ class RuntimeCall(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path != f"{PREFIX}/invocation/next":
             return self.reply(404)
-        invocation = self.server.waiting.get()
+        waiting = self.server.waiting
+        invocation = waiting.get()
+        if self.is_dead():
+            # The process was killed while it waited; the one that came after it shall have the request.
+            waiting.put(invocation)
+            return None
         headers = {
             "lambda-runtime-aws-request-id": invocation.id,
             "lambda-runtime-deadline-ms": str(int((time.time() + invocation.lambda_seconds) * 1000)),
@@ -206,6 +213,14 @@ class RuntimeCall(http.server.BaseHTTPRequestHandler):
         }
         self.reply(200, invocation.payload, headers)
         invocation.taken.set()
+
+    def is_dead(self):
+        """Whether the function has hung up. One that waits says nothing."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        try:
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except ConnectionError:
+            return True
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length") or 0)) if "content-length" in self.headers else self.chunks()

@@ -232,7 +232,11 @@ def soak(stack, events, seed):
     with contextlib.ExitStack() as opened:
         each = -(-events // len(channels()))
         shops = [opened.enter_context(Shop(channel, stack, secret, seed, each)) for channel in channels()]
-        consumers = [Consumer(stack, queue) for queue in dict.fromkeys(stack.queue(channel) for channel in channels())]
+        queues = list(dict.fromkeys(stack.queue(channel) for channel in channels()))
+        for queue in queues:
+            # What others left, hidden from receives or not, is none of this storm.
+            stack.client("sqs").purge_queue(QueueUrl=queue)
+        consumers = [Consumer(stack, queue) for queue in queues]
         weather = Weather(shops, secret, seed)
         threads = [threading.Thread(target=shop.run, daemon=True) for shop in shops]
         for thread in [*threads, *consumers, weather]:

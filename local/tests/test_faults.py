@@ -3,13 +3,16 @@
 import contextlib
 import json
 import resource
+import socket
+import threading
 import time
+import urllib.request
 import uuid
 
 import figures
 import pytest
 from faults import REACHES_AWS, Proxy
-from function import Function
+from function import PREFIX, Function, RuntimeApi
 from shop import request
 from stack import sample_keys
 
@@ -352,6 +355,21 @@ def test_a_failing_secret_store_later(stack, secret, fault):
         assert (refused.status, refused.line["outcome"]) == (401, "signature_wrong")
         note(f"secret store {'refuses connections' if fault == 'closed' else fault}", "warm", results)
         assert len(bench.queued()) == 6
+
+
+def test_a_process_that_is_gone_takes_no_request_with_it():
+    """Of the Runtime API that all these tests stand on."""
+    server = RuntimeApi()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    address = f"127.0.0.1:{server.server_port}"
+    with socket.create_connection(server.server_address) as gone:
+        gone.sendall(f"GET {PREFIX}/invocation/next HTTP/1.1\r\nhost: {address}\r\n\r\n".encode())
+        time.sleep(0.2)
+    invocation = server.submit({"for": "the next"}, lambda_seconds=5)
+    with urllib.request.urlopen(f"http://{address}{PREFIX}/invocation/next", timeout=5) as taken:
+        assert taken.headers["lambda-runtime-aws-request-id"] == invocation.id
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize("content", ["", "hush", "[]", '{"hmac_secret":"0123456789abcdef"}', "{}", '{"hmac_secrets":["short"]}'])
