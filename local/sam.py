@@ -72,7 +72,7 @@ def start_api(channel, port, more):
 
 def introduce(queues, channel, port):
     built = [channel] if channel else list(channels())
-    others = f"or to any other channel: {', '.join(built[1:])}." if built[1:] else "The other channels are not built."
+    others = f"or to any other channel: {', '.join(built[1:])}." if built[1:] else "The other channels are not built, and answer 502."
     url = f"http://127.0.0.1:{port}/webhook/observer.{built[0]}"
     print(f"""
 The functions are up. Each request starts a container of its own; ARGS="--warm-containers LAZY" keeps it. Post signed events to
