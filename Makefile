@@ -16,12 +16,16 @@ CHECKOV := $(CURDIR)/target/tools/checkov/bin/checkov
 export PATH := $(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
+# Some tools know only one of AWS's two variables for the region.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION ?= $(AWS_REGION)
+endif
 # The template is checked for one region; a deployment goes where the user's own settings say.
 lint: export AWS_DEFAULT_REGION ?= eu-west-1
 
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
-SAM_OPTIONS = $(if $(ENV),--config-env $(ENV)) $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+SAM_OPTIONS = $(if $(ENV),--config-env $(ENV))
 # Where the shop and the bundle are. The program's 2 says that there are changes, which is no failure of make's.
 shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)") \
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
@@ -100,14 +104,17 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 bench: prerequisites ## Measure what rules cost beside reading an event
 	cargo bench --quiet --locked -p shared
 
-build: $(TOOLS) ## Build all functions for AWS (ENV=prod; PARAMETERS="Architecture=x86_64" for another processor than arm64)
+build: $(TOOLS) ## Build all functions for AWS, as samconfig.toml says (ENV=prod)
 	sam build $(SAM_OPTIONS)
 
-# sam build calls this, in a copy of functions/: the content of the layer.
+# sam build calls this, in a copy of functions/: the content of the layer. The commit makes a version of each release differ from all
+# before, even if it is one that was deployed and taken back; of two that are equal Lambda makes but one, and the deployment fails.
 build-Rules:
+	@git -C "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))" describe --always --dirty > "$(ARTIFACTS_DIR)/release" 2> /dev/null \
+	  || date -u +%FT%TZ > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: rules build ## Deploy to AWS as samconfig.toml says: make deploy (ENV=prod; PARAMETERS="…"); shows what changes, then asks
+deploy: rules build ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks
 	sam deploy $(SAM_OPTIONS)
 
 plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (STACK=… or URL=… says where the bundle is)

@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 import re
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -199,7 +200,7 @@ def test_the_access_log_holds_nothing_that_the_shop_sent():
     # Of these only the last is the caller's own choice: its address.
     assert {value.removeprefix("$context.") for value in log.values()} == {
         "requestId", "requestTime", "routeKey", "status", "responseLength", "responseLatency", "integration.status",
-        "integrationStatus", "integrationLatency", "integrationErrorMessage", "error.responseType", "identity.sourceIp",
+        "integrationStatus", "integrationLatency", "error.responseType", "identity.sourceIp",
     }
 
 
@@ -263,12 +264,19 @@ def test_an_alarm_over_all_functions_leaves_none_out(alarm):
 def test_alarms_tell_the_topic_and_nothing_without_one():
     for name, alarm in of_type(template()["Resources"], "AWS::CloudWatch::Alarm").items():
         properties = alarm["Properties"]
-        assert properties["TreatMissingData"] == "notBreaching", name
+        # Only one waits for what does not happen.
+        assert properties["TreatMissingData"] == ("breaching" if name == "QuietAlarm" else "notBreaching"), name
         if name == "DeploymentAlarm":
             assert "AlarmActions" not in properties, "CodeDeploy is told, not people"
             continue
         told = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
         assert properties["AlarmActions"] == properties["OKActions"] == told, name
+
+
+def test_an_alarm_on_silence_is_there_by_parameter():
+    assert template()["Resources"]["QuietAlarm"]["Condition"] == "HasAlarmQuietHours"
+    alarm = expanded(AlarmQuietHours=6)["QuietAlarm"]["Properties"]
+    assert (alarm["Period"], str(alarm["EvaluationPeriods"]), alarm["ComparisonOperator"]) == (3600, "6", "LessThanThreshold")
 
 
 def dashboard():
@@ -282,7 +290,7 @@ def test_the_dashboard_shows_every_alarm_function_and_queue():
     resources = template()["Resources"]
     for kind, form in (("AWS::CloudWatch::Alarm", "${%s.Arn}"), ("AWS::Serverless::Function", "${%s}"), ("AWS::SQS::Queue", "${%s.QueueName}")):
         for name in of_type(resources, kind):
-            assert form % name in shown or name == "DeploymentAlarm", name
+            assert form % name in shown or name in ("DeploymentAlarm", "QuietAlarm"), name
 
 
 def test_widgets_of_the_dashboard_do_not_overlap():
@@ -313,3 +321,11 @@ def test_the_readme_lists_every_parameter_with_its_default():
         assert len(rows) == 1, f"{name}: one row of a table"
         default = str(parameter["Default"])
         assert (f"`{default}`" in rows[0] or f" {default} " in rows[0]) if default else rows[0].split("|")[2].strip() == "", name
+
+
+def test_the_layer_holds_the_rules_and_the_commit(tmp_path):
+    # As `sam build` calls it, in a copy of functions/.
+    command = ["make", "--makefile", ROOT / "Makefile", "build-Rules", f"ARTIFACTS_DIR={tmp_path}"]
+    subprocess.run(command, cwd=ROOT / "functions", check=True, capture_output=True)
+    assert (tmp_path / "release").read_text().strip(), "a version is never equal to one of another release"
+    assert {path.parent.name for path in tmp_path.glob("*/rules.json")} == set(channels())
