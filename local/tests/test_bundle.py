@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jsonschema
 import pytest
 from shop import assert_nothing_leaks, raw_body, request, sample, with_body
-from stack import EVENTS, ROOT, channels, replay, sample_requests
+from stack import EVENTS, ROOT, STACK_NAME, channels, replay, sample_requests, template
 
 SAMPLES = list(sample_requests())
 NAMES = [f"{channel}-{case}" for channel, case, _ in SAMPLES]
@@ -253,3 +253,25 @@ def test_accepted_events_are_not_logged_either(stack):
         assert answer["statusCode"] == 200
         assert '"outcome":"accepted"' in log
         assert_nothing_leaks(channel, sample(channel), answer, log)
+
+
+def test_everything_in_the_template_is_deployed(stack):
+    made = stack.client("cloudformation").describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+    statuses = {one["LogicalResourceId"]: one["ResourceStatus"] for one in made}
+    assert set(statuses.values()) == {"CREATE_COMPLETE"}
+    conditional = {name for name, one in template()["Resources"].items() if "Condition" in one}
+    # The emulator mounts no layers.
+    assert set(template()["Resources"]) - conditional - {"Rules"} <= set(statuses)
+    assert set(stack.outputs) == set(template()["Outputs"])
+    (dashboard,) = stack.client("cloudwatch").list_dashboards()["DashboardEntries"]
+    body = stack.client("cloudwatch").get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"]
+    assert "${" not in body and json.loads(body)["widgets"], "names are put in, and it is JSON"
+
+
+def test_the_gateway_calls_the_alias_of_a_version(stack):
+    lambda_service = stack.client("lambda")
+    for name in channels().values():
+        (alias,) = lambda_service.list_aliases(FunctionName=stack.function(name))["Aliases"]
+        assert (alias["Name"], alias["FunctionVersion"]) == ("live", "1")
+    integrations = stack.client("apigatewayv2").get_integrations(ApiId=stack.api)["Items"]
+    assert {one["IntegrationUri"] for one in integrations} == {f"{stack.function(name)}:live" for name in channels().values()}
