@@ -51,9 +51,8 @@ class Invocation:
 
     @property
     def metrics(self):
-        """The metrics of the request, as they were written: one line."""
-        (line,) = filter(is_metrics, self.log.splitlines())
-        return line
+        """The metrics of the request, as they were written: a line for each set of dimensions."""
+        return list(filter(is_metrics, self.log.splitlines()))
 
 
 class Function:

@@ -458,7 +458,7 @@ def logs_of(logs):
 
 
 def is_metrics(line):
-    """Whether a line out of a log holds metrics for CloudWatch. Each request has one beside its line."""
+    """Whether a line out of a log holds metrics for CloudWatch. Each request has two or three beside its line."""
     return line.startswith('{"_aws":')
 
 

@@ -46,12 +46,11 @@ FIELDS = {
     "reason": r"[a-z_]+",
     "step": r"[a-z_ ]+",
 }
-ONE, MILLISECONDS = r"1\.0", r"\d+\.\d{1,3}"
-# The metrics and what of them is not one.
-METRICS = {
-    **dict.fromkeys(["Accepted", "Refused", "Unverified", "Invalid", "Failed", "ColdStart", "Verified"], ONE),
-    **dict.fromkeys(["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"], MILLISECONDS),
-}
+ONE, MILLISECONDS = "1", r"\['\d+\.\d{1,3}'\]"
+OUTCOMES, TIMES = ["Accepted", "Refused", "Unverified", "Invalid", "Failed"], ["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"]
+# The metrics that there are, by the dimensions that they have, and how the value of each looks.
+WRITTEN = {(): {*OUTCOMES}, ("channel",): {*OUTCOMES, *TIMES, "ColdStart"}, ("channel", "key"): {"Verified"}}
+METRICS = dict.fromkeys([*OUTCOMES, "ColdStart", "Verified"], ONE) | dict.fromkeys(TIMES, MILLISECONDS)
 METRICS_FIELDS = {"channel": FIELDS["channel"], "key": FIELDS["key"], "request_id": ID, **METRICS}
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
@@ -124,9 +123,10 @@ class Audit:
         members = json.loads(line, parse_float=str)
         told = members.pop("_aws")
         known = all(re.fullmatch(METRICS_FIELDS.get(name, ""), str(value)) for name, value in members.items())
-        if not known or told != {"Timestamp": told.get("Timestamp"), "CloudWatchMetrics": directives(members)}:
+        if not known or told != {"Timestamp": told.get("Timestamp"), "CloudWatchMetrics": [directive(members)]}:
             self.strangers.append(line)
-        if not isinstance(told.get("Timestamp"), int):
+        # A time leaves no room for anything else, and has digits enough to look like a price.
+        if not isinstance(told.pop("Timestamp", None), int):
             self.strangers.append(line)
         return "\t".join([str(told), *(f"{name} {value}" for name, value in members.items() if name not in FORMAL | set(METRICS))])
 
@@ -139,12 +139,9 @@ class Audit:
         return [(value, next(text for text in texts if value in text)[:300]) for value in found]
 
 
-def directives(members):
+def directive(members):
     """What a line of metrics with these members has to tell CloudWatch."""
-
-    def directive(dimensions, names):
-        metrics = [{"Name": name, "Unit": "Count" if METRICS[name] == ONE else "Milliseconds"} for name in names]
-        return {"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}
-
-    made = [directive([["channel"], []], [name for name in members if name in METRICS and name != "Verified"])]
-    return made + [directive([["channel", "key"]], ["Verified"])] * ("key" in members)
+    dimensions = [name for name in ("channel", "key") if name in members]
+    names = [name for name in members if name in WRITTEN.get(tuple(dimensions), ())]
+    metrics = [{"Name": name, "Unit": "Count" if METRICS[name] == ONE else "Milliseconds"} for name in names]
+    return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}

@@ -12,6 +12,7 @@ import uuid
 
 import jsonschema
 import pytest
+from audit import OUTCOMES, WRITTEN
 from faults import Proxy
 from function import Function
 from shop import request, with_body
@@ -22,7 +23,6 @@ PLACED = "sales_order_place_after"
 HOOK_TIMEOUT_MS = 1500
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 TRACE = "1-5759e988-bd862e3fe1be46a994272793"
-OUTCOMES = {"Accepted", "Refused", "Unverified", "Invalid", "Failed"}
 REFUSING = [{
     "name": "too-much", "enabled": True, "when": [{"field": "order.grand_total", "operator": "greaterThan", "value": 1000}],
     "then": {"op": "exception", "message": "Too much"},
@@ -81,7 +81,8 @@ def read(line):
     for directive in root["_aws"]["CloudWatchMetrics"]:
         for metric in directive["Metrics"]:
             value = root[metric["Name"]]
-            assert isinstance(value, (int, float)) and not isinstance(value, bool), "a metric is a number"
+            numbers = value if isinstance(value, list) else [value]
+            assert 1 <= len(numbers) <= 100 and all(type(number) in (int, float) for number in numbers), "a metric is numbers"
         for dimension in (name for dimensions in directive["Dimensions"] for name in dimensions):
             value = root[dimension]
             assert isinstance(value, str) and value.isascii() and value.strip() and len(value) <= 1024, "a dimension is a text"
@@ -91,13 +92,30 @@ def read(line):
 
 
 def published(root):
-    """What CloudWatch would make of a line: dimensions and name of each metric -> value."""
+    """What CloudWatch would make of a line: dimensions and name of each metric -> the sum of its values."""
+
+    def total(value):
+        return sum(value) if isinstance(value, list) else value
+
     return {
-        (tuple((name, root[name]) for name in dimensions), metric["Name"]): root[metric["Name"]]
+        (tuple((name, root[name]) for name in dimensions), metric["Name"]): total(root[metric["Name"]])
         for directive in root["_aws"]["CloudWatchMetrics"]
         for dimensions in directive["Dimensions"]
         for metric in directive["Metrics"]
     }
+
+
+def metrics(result):
+    """What CloudWatch would make of all lines of a request."""
+    each = [published(read(line)) for line in result.metrics]
+    together = {name: value for one in each for name, value in one.items()}
+    assert len(together) == sum(map(len, each)), "a metric that is written twice"
+    return together
+
+
+def by_channel(result):
+    """The metrics of a request whose dimension is the channel: name -> value."""
+    return {name: value for (dimensions, name), value in metrics(result).items() if [what for what, _ in dimensions] == ["channel"]}
 
 
 def order(total=1, **headers):
@@ -159,46 +177,50 @@ def test_a_mix_of_all_outcomes(start):
                 proxy.fault = fault
                 result = function.invoke(made())
                 assert result.status == status, (what, result.log)
-                root = read(result.metrics)
-                assert {name for name in root if name in OUTCOMES} == {metric}, what
-                assert tuple(name for name in root if name.endswith("Time")) == stages, what
-                assert root["request_id"] == result.line["request_id"]
-                assert root["channel"] == result.line["channel"] == PLACED
-                assert_times(root, result.line)
-                sums.update(published(root))
-                results.append((metric, result, root))
+                published_now, named = metrics(result), by_channel(result)
+                assert {name for dimensions, name in published_now if not dimensions} == named.keys() & OUTCOMES == {metric}, what
+                assert {name for name in named if name.endswith("Time")} == set(stages), what
+                for root in map(json.loads, result.metrics):
+                    assert root["request_id"] == result.line["request_id"]
+                    assert root.get("channel", PLACED) == result.line["channel"] == PLACED
+                assert_times(named, result.line)
+                assert ("ColdStart" in named) == result.line["cold_start"]
+                sums.update(published_now)
+                results.append((metric, result))
 
-    told = collections.Counter(metric for metric, _, _ in results)
-    assert set(told) == OUTCOMES
+    told = collections.Counter(metric for metric, _ in results)
     for metric, count in told.items():
         assert sums[((("channel", PLACED),), metric)] == count == sums[((), metric)]
-    assert all(("ColdStart" in root) == result.line["cold_start"] for _, result, root in results)
-    assert sums[((), "ColdStart")] == 2, "once for each process"
-    vouched = collections.Counter(result.line["key"] for _, result, _ in results if "key" in result.line)
+    assert sums[((("channel", PLACED),), "ColdStart")] == 2, "once for each process"
+    vouched = collections.Counter(result.line["key"] for _, result in results if "key" in result.line)
     assert {name: value for name, value in sums.items() if name[1] == "Verified"} == {
         ((("channel", PLACED), ("key", key)), "Verified"): count for key, count in vouched.items()
     }
     assert vouched.keys() == {"inline/hmac_secrets/0"}
+    written = collections.defaultdict(set)
+    for dimensions, name in sums:
+        written[tuple(what for what, _ in dimensions)].add(name)
+    assert written == WRITTEN, "all that there are"
 
 
-def assert_times(root, line):
+def assert_times(named, line):
     """The stages took no longer than the whole, and what was left is what the log says."""
-    times = [value for name, value in root.items() if name.endswith("Time")]
+    times = [value for name, value in named.items() if name.endswith("Time")]
     assert all(value >= 0 for value in times) and sum(times) < line["spent_ms"] + 1
-    assert line["left_ms"] <= root["TimeLeft"] < line["left_ms"] + 1
+    assert line["left_ms"] <= named["TimeLeft"] < line["left_ms"] + 1
 
 
 def test_the_time_of_the_queue_is_measured_also_when_it_fails(start):
     function, proxy = start()
-    assert read(function.invoke(order()).metrics)["EnqueueTime"] < 500
+    assert by_channel(function.invoke(order()))["EnqueueTime"] < 500
     proxy.fault = "hangs"
-    root = read(function.invoke(order()).metrics)
-    assert root["EnqueueTime"] > 1000 and root["TimeLeft"] < 100, root
+    named = by_channel(function.invoke(order()))
+    assert named["EnqueueTime"] > 1000 and named["TimeLeft"] < 100, named
 
 
 def test_the_stock_check_counts_as_a_decision(stack):
     with stock_system() as server, Function(CART, stack.queue(CART), **settings(server)) as function:
-        out, silent = (read(function.invoke(added(sku)).metrics) for sku in ("out", "silent"))
+        out, silent = (by_channel(function.invoke(added(sku))) for sku in ("out", "silent"))
     assert (out["Refused"], "EnqueueTime" in out) == (1, False)
     assert (silent["Accepted"], "EnqueueTime" in silent) == (1, True)
     assert 400 <= silent["DecideTime"] < 800, "the stock system's timeout"
@@ -209,22 +231,24 @@ def test_without_keys_it_is_a_failure_of_ours(start, stack):
     function, _ = start(WEBHOOK_KEYS=None, WEBHOOK_KEYS_SECRET="there-is-none", AWS_REGION=REGION,
                         AWS_ENDPOINT_URL_SECRETS_MANAGER=stack.endpoint)  # fmt: skip
     result = function.invoke(order())
-    root = read(result.metrics)
-    assert (result.status, root["Failed"], root["ColdStart"]) == (503, 1, 1), result.log
-    assert "VerifyTime" in root and "DecideTime" not in root and "Verified" not in root
+    named = by_channel(result)
+    assert (result.status, named["Failed"], named["ColdStart"]) == (503, 1, 1), result.log
+    assert "VerifyTime" in named and "DecideTime" not in named
+    assert not any(name == "Verified" for _, name in metrics(result))
 
 
 def test_who_takes_events_from_anybody_has_no_key_to_name(start):
     function, _ = start(SIGNATURE_SCHEMES="accept-unsigned")
-    root = read(function.invoke(without(order(), "x-adobe-signature")).metrics)
-    assert root["Accepted"] == 1 and "Verified" not in root and "key" not in root
+    made = metrics(function.invoke(without(order(), "x-adobe-signature")))
+    assert made[(), "Accepted"] == 1
+    assert {tuple(name for name, _ in dimensions) for dimensions, _ in made} == {(), ("channel",)}
 
 
 def test_metrics_are_written_whatever_the_log_is_told(start):
     function, _ = start(LOG_LEVEL="error")
     result = function.invoke(order())
-    assert result.log == result.metrics + "\n", "the only line"
-    assert read(result.metrics)["Accepted"] == 1
+    assert result.log.splitlines() == result.metrics, "the only lines"
+    assert metrics(result)[(), "Accepted"] == 1
 
 
 @pytest.mark.parametrize("namespace", [None, "", " "])
@@ -234,7 +258,7 @@ def test_without_a_namespace_there_are_none(start, namespace):
     assert result.line["status"] == 200 and not any(map(is_metrics, result.log.splitlines()))
 
 
-def test_a_line_is_one_write(start):
+def test_a_log_line_is_one_write_and_so_are_the_metrics_of_a_request(start):
     """A socket that keeps writes apart shows it: no line is ever mixed with another, nor cut."""
     function, _ = start()
     reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -246,8 +270,10 @@ def test_a_line_is_one_write(start):
         writes = []
         while not any('"answered"' in write for write in writes):
             writes.append(reader.recv(65536).decode())
-    assert all(write.endswith("}\n") and write.count("\n") == 1 for write in writes), writes
-    assert len(list(filter(is_metrics, writes))) == 1
+    assert all(write.endswith("}\n") for write in writes), writes
+    (together,) = filter(is_metrics, writes)
+    assert len(together.splitlines()) == len(WRITTEN) and all(map(is_metrics, together.splitlines()))
+    assert all(write.count("\n") == 1 for write in writes if write != together), writes
 
 
 def test_a_stack_has_its_own_namespace_and_its_logs_hold_the_metrics(stack, capsys):
@@ -289,8 +315,9 @@ def test_a_trace_of_the_shop_and_x_ray_s_go_into_the_message_and_x_ray_s_into_th
 
 def spoilt(change):
     root = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [
-        {"Namespace": NAMESPACE, "Dimensions": [["channel"], []], "Metrics": [{"Name": "Accepted", "Unit": "Count"}]}]},
-        "channel": PLACED, "Accepted": 1.0}  # fmt: skip
+        {"Namespace": NAMESPACE, "Dimensions": [["channel"]], "Metrics": [
+            {"Name": "Accepted", "Unit": "Count"}, {"Name": "TimeLeft", "Unit": "Milliseconds"}]}]},
+        "channel": PLACED, "Accepted": 1, "TimeLeft": [4680.25]}  # fmt: skip
     change(root, root["_aws"]["CloudWatchMetrics"][0])
     return json.dumps(root)
 
@@ -302,6 +329,10 @@ def spoilt(change):
     lambda root, _: root.pop("Accepted"),
     lambda root, _: root.update(Accepted="1"),
     lambda root, _: root.update(Accepted=True),
+    lambda root, _: root.update(TimeLeft=[]),
+    lambda root, _: root.update(TimeLeft=["4680.25"]),
+    lambda root, _: root.update(TimeLeft=[[4680.25]]),
+    lambda root, _: root.update(TimeLeft=[4680.25] * 101),
     lambda root, _: root.pop("channel"),
     lambda root, _: root.update(channel=1),
     lambda root, _: root.update(channel=""),
@@ -315,6 +346,7 @@ def spoilt(change):
     lambda _, directive: directive["Metrics"][0].update(Unit="ms"),
 ])  # fmt: skip
 def test_what_breaks_the_format_is_found(change):
-    assert published(read(spoilt(lambda *_: None))) == {((("channel", PLACED),), "Accepted"): 1, ((), "Accepted"): 1}
+    channel = (("channel", PLACED),)
+    assert published(read(spoilt(lambda *_: None))) == {(channel, "Accepted"): 1, (channel, "TimeLeft"): 4680.25}
     with pytest.raises((AssertionError, KeyError, jsonschema.ValidationError)):
         read(spoilt(change))

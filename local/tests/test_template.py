@@ -8,6 +8,7 @@ import subprocess
 from types import SimpleNamespace
 
 import pytest
+from audit import WRITTEN
 from samcli.lib.cfn_language_extensions import process_template_for_sam_cli
 from samtranslator.translator.transform import transform
 from stack import ROOT, channels, template
@@ -291,6 +292,42 @@ def test_the_dashboard_shows_every_alarm_function_and_queue():
     for kind, form in (("AWS::CloudWatch::Alarm", "${%s.Arn}"), ("AWS::Serverless::Function", "${%s}"), ("AWS::SQS::Queue", "${%s.QueueName}")):
         for name in of_type(resources, kind):
             assert form % name in shown or name in ("DeploymentAlarm", "QuietAlarm"), name
+
+
+def watched():
+    """Every metric of our namespace that an alarm or the dashboard names: the names of its dimensions, and its own."""
+    resources = template()["Resources"]
+    ours = {"Fn::Sub": NAMESPACE}
+    for alarm in of_type(resources, "AWS::CloudWatch::Alarm").values():
+        properties = alarm["Properties"]
+        inner = [one["MetricStat"]["Metric"] for one in properties.get("Metrics", []) if "MetricStat" in one]
+        for one in (properties, *inner):
+            if one.get("Namespace") == ours:
+                yield tuple(dimension["Name"] for dimension in one.get("Dimensions", [])), one["MetricName"]
+    for widget in dashboard():
+        for first, *others in widget["properties"].get("metrics", []):
+            if first == NAMESPACE:
+                name, *dimensions = [one for one in others if isinstance(one, str)]
+                yield tuple(dimensions[::2]), name
+            for dimensions, names in searched(first):
+                yield from ((dimensions, name) for name in names)
+
+
+def searched(first):
+    """What an expression of the dashboard searches in our namespace: names of the dimensions, and of the metrics."""
+    expression = first["expression"] if isinstance(first, dict) else ""
+    found = re.findall(r'\{"%s"([,\w]*)\} MetricName=("\w+"|\([^)]+\))' % re.escape(NAMESPACE), expression)
+    assert len(found) == expression.count(NAMESPACE), "a search that this test does not understand"
+    return [(tuple(filter(None, dimensions.split(","))), re.findall(r'"(\w+)"', names)) for dimensions, names in found]
+
+
+def test_alarms_and_dashboard_name_metrics_that_are_written_and_the_dashboard_all_of_them():
+    """test_metrics.py holds that what is in WRITTEN is what the functions write."""
+    filters = of_type(template()["Resources"], "AWS::Logs::MetricFilter").values()
+    changes = [change for one in filters for change in one["Properties"]["MetricTransformations"]]
+    assert all(change["MetricNamespace"] == {"Fn::Sub": NAMESPACE} and "Dimensions" not in change for change in changes)
+    written = {(dimensions, name) for dimensions, names in WRITTEN.items() for name in names}
+    assert set(watched()) == written | {((), change["MetricName"]) for change in changes}
 
 
 def test_widgets_of_the_dashboard_do_not_overlap():

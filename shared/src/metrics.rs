@@ -1,17 +1,19 @@
-//! Metrics: one JSON line for each request, in the embedded metric format, of which CloudWatch Logs makes metrics. No line ever holds
-//! a value out of an event.
+//! Metrics: JSON lines for each request, in the embedded metric format, of which CloudWatch Logs makes metrics. No line ever holds a
+//! value out of an event.
 
 use std::{
     io::{self, Write as _},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use serde::{Serialize, Serializer};
+use metrics::{Label, Unit, counter, histogram};
+use metrics_cloudwatch_embedded::{Builder, Collector};
+use tracing::error;
 
 use crate::telemetry::Line;
 
 /// The metrics, by the names that alarms and dashboards know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// The event is in the queue.
     Accepted,
@@ -38,18 +40,19 @@ pub enum Metric {
 }
 
 impl Metric {
-    fn unit(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Self::VerifyTime | Self::DecideTime | Self::EnqueueTime | Self::TimeLeft => {
-                "Milliseconds"
-            }
-            Self::Accepted
-            | Self::Refused
-            | Self::Unverified
-            | Self::Invalid
-            | Self::Failed
-            | Self::ColdStart
-            | Self::Verified => "Count",
+            Self::Accepted => "Accepted",
+            Self::Refused => "Refused",
+            Self::Unverified => "Unverified",
+            Self::Invalid => "Invalid",
+            Self::Failed => "Failed",
+            Self::VerifyTime => "VerifyTime",
+            Self::DecideTime => "DecideTime",
+            Self::EnqueueTime => "EnqueueTime",
+            Self::TimeLeft => "TimeLeft",
+            Self::ColdStart => "ColdStart",
+            Self::Verified => "Verified",
         }
     }
 }
@@ -96,65 +99,65 @@ impl Stages {
     }
 }
 
-/// Where the metrics go: a namespace of CloudWatch, by way of the standard output.
-#[derive(Debug)]
-pub(crate) struct Metrics {
-    namespace: String,
-}
+/// Where the metrics go: a namespace of CloudWatch, by way of the standard output. A process has one at most, because what is counted
+/// goes to the one recorder that it has.
+pub(crate) struct Metrics(&'static Collector);
 
 impl Metrics {
-    pub(crate) fn new(namespace: String) -> Self {
-        Self { namespace }
+    /// Events are taken also without metrics.
+    pub(crate) fn start(namespace: String) -> Option<Self> {
+        Self::of(Builder::new().cloudwatch_namespace(namespace))
+    }
+
+    fn of(builder: Builder) -> Option<Self> {
+        builder
+            .init()
+            .inspect_err(|reason| error!("no metrics: {reason}"))
+            .ok()
+            .map(Self)
     }
 
     /// Writes the metrics of a request, at once, so that no log line comes between.
     pub(crate) fn write(&self, line: &Line<'_>) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let document = self.document(line, now);
         // Without an output there is nobody to tell. An answer must not hang on it.
-        let _ = io::stdout().lock().write_all(document.as_bytes());
+        let _ = io::stdout().lock().write_all(&self.documents(line));
     }
 
-    /// The line of a request. What it names as a metric is made of the values that it has, so neither can be without the other.
-    fn document(&self, line: &Line<'_>, now: Duration) -> String {
-        let mut values = vec![(line.metric, 1.0)];
-        values.extend(line.cold_start.then_some((Metric::ColdStart, 1.0)));
+    /// A line for each set of dimensions: none, which is the total, the channel, and the channel with the key.
+    fn documents(&self, line: &Line<'_>) -> Vec<u8> {
+        let channel = || vec![Label::from_static_parts("channel", line.channel)];
+        self.0.set_property("request_id", line.request_id);
+        count(line.metric, Vec::new());
+        count(line.metric, channel());
+        if line.cold_start {
+            count(Metric::ColdStart, channel());
+        }
         for (stage, took) in &line.stages.ended {
-            values.extend(stage.metric().map(|metric| (metric, millis(*took))));
+            if let Some(metric) = stage.metric() {
+                time(metric, *took, channel());
+            }
         }
-        values.push((Metric::TimeLeft, millis(line.left)));
-        let mut directives = vec![Directive {
-            namespace: &self.namespace,
-            dimensions: &[&["channel"], &[]],
-            metrics: values
-                .iter()
-                .map(|(name, _)| Definition::of(*name))
-                .collect(),
-        }];
-        if line.key.is_some() {
-            values.push((Metric::Verified, 1.0));
-            directives.push(Directive {
-                namespace: &self.namespace,
-                dimensions: &[&["channel", "key"]],
-                metrics: vec![Definition::of(Metric::Verified)],
-            });
+        time(Metric::TimeLeft, line.left, channel());
+        if let Some(key) = line.key {
+            let mut labels = channel();
+            labels.push(Label::new("key", key.to_owned()));
+            count(Metric::Verified, labels);
         }
-        let document = Document {
-            aws: Metadata {
-                timestamp: now.as_millis(),
-                cloud_watch_metrics: directives,
-            },
-            channel: line.channel,
-            key: line.key,
-            request_id: line.request_id,
-            values: Values(values),
-        };
-        let mut text = serde_json::to_string(&document).unwrap_or_default();
-        text.push('\n');
-        text
+        let mut documents = Vec::new();
+        // A vector takes everything.
+        let _ = self.0.flush(&mut documents);
+        documents
     }
+}
+
+fn count(metric: Metric, labels: Vec<Label>) {
+    counter!(unit: Unit::Count, description: "", metric.name(), labels).increment(1);
+}
+
+/// A histogram is written once and then forgotten. A gauge would be written again with every later request.
+fn time(metric: Metric, took: Duration, labels: Vec<Label>) {
+    histogram!(unit: Unit::Milliseconds, description: "", metric.name(), labels)
+        .record(millis(took));
 }
 
 /// Milliseconds with three decimals. More than an hour, which no function runs, is an hour and something.
@@ -162,59 +165,10 @@ fn millis(duration: Duration) -> f64 {
     f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1000.0
 }
 
-/// The root: what CloudWatch shall do, and the members that it says that with.
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(rename = "_aws")]
-    aws: Metadata<'a>,
-    channel: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    request_id: &'a str,
-    #[serde(flatten)]
-    values: Values,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata<'a> {
-    timestamp: u128,
-    cloud_watch_metrics: Vec<Directive<'a>>,
-}
-
-/// Some metrics, each of which counts once under every set of dimensions. The empty set is the total.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive<'a> {
-    namespace: &'a str,
-    dimensions: &'a [&'a [&'a str]],
-    metrics: Vec<Definition>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Definition {
-    name: Metric,
-    unit: &'static str,
-}
-
-impl Definition {
-    fn of(name: Metric) -> Self {
-        let unit = name.unit();
-        Self { name, unit }
-    }
-}
-
-struct Values(Vec<(Metric, f64)>);
-
-impl Serialize for Values {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::{LazyLock, Mutex};
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -224,13 +178,26 @@ mod tests {
         telemetry::Loudness,
     };
 
-    const NOW: Duration = Duration::from_millis(1_781_814_431_123);
+    const CHANNEL: &str = "sales_order_place_after";
+    const NOW: u64 = 1_781_814_431_123;
+
+    /// The one of this process. Who has the lock is alone with it, as a request is.
+    static METRICS: LazyLock<Mutex<Metrics>> = LazyLock::new(|| {
+        let builder = Builder::new()
+            .cloudwatch_namespace("CommerceWebhooks/my-stack")
+            .with_timestamp(NOW);
+        Mutex::new(Metrics::of(builder).unwrap())
+    });
+
+    fn documents(line: &Line<'_>) -> String {
+        String::from_utf8(METRICS.lock().unwrap().documents(line)).unwrap()
+    }
 
     fn line(metric: Metric, stages: &Stages) -> Line<'_> {
         Line {
             loudness: Loudness::Info,
             metric,
-            channel: "sales_order_place_after",
+            channel: CHANNEL,
             outcome: "accepted",
             status: 200,
             forwarded: "yes",
@@ -250,10 +217,6 @@ mod tests {
         }
     }
 
-    fn document(line: &Line<'_>) -> String {
-        Metrics::new("CommerceWebhooks/my-stack".to_owned()).document(line, NOW)
-    }
-
     fn ended(stages: &[(Stage, u64)]) -> Stages {
         let took = |&(stage, micros)| (stage, Duration::from_micros(micros));
         Stages {
@@ -262,63 +225,94 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_request_that_went_all_the_way() {
-        let stages = ended(&[
+    fn all_the_way() -> Stages {
+        ended(&[
             (Stage::Verify, 84),
             (Stage::Read, 50),
             (Stage::Decide, 1_121),
             (Stage::Write, 90),
             (Stage::Enqueue, 6_345),
-        ]);
-        let text = document(&Line {
+        ])
+    }
+
+    #[test]
+    fn a_request_that_went_all_the_way() {
+        let text = documents(&Line {
             key: Some("current/hmac_secrets/0"),
             cold_start: true,
-            ..line(Metric::Accepted, &stages)
+            ..line(Metric::Accepted, &all_the_way())
         });
         let expected = concat!(
-            r#"{"_aws":{"Timestamp":1781814431123,"CloudWatchMetrics":["#,
-            r#"{"Namespace":"CommerceWebhooks/my-stack","Dimensions":[["channel"],[]],"Metrics":["#,
-            r#"{"Name":"Accepted","Unit":"Count"},{"Name":"ColdStart","Unit":"Count"},"#,
-            r#"{"Name":"VerifyTime","Unit":"Milliseconds"},{"Name":"DecideTime","Unit":"Milliseconds"},"#,
-            r#"{"Name":"EnqueueTime","Unit":"Milliseconds"},{"Name":"TimeLeft","Unit":"Milliseconds"}]},"#,
-            r#"{"Namespace":"CommerceWebhooks/my-stack","Dimensions":[["channel","key"]],"Metrics":["#,
-            r#"{"Name":"Verified","Unit":"Count"}]}]},"#,
-            r#""channel":"sales_order_place_after","key":"current/hmac_secrets/0","request_id":"JKJaXmPLvHcESHA=","#,
-            r#""Accepted":1.0,"ColdStart":1.0,"VerifyTime":0.084,"DecideTime":1.121,"EnqueueTime":6.345,"#,
-            r#""TimeLeft":4680.25,"Verified":1.0}"#,
+            r#"{"_aws":{"Timestamp":1781814431123,"CloudWatchMetrics":[{"Namespace":"CommerceWebhooks/my-stack","#,
+            r#""Dimensions":[[]],"Metrics":[{"Name":"Accepted","Unit":"Count"}]}]},"#,
+            r#""request_id":"JKJaXmPLvHcESHA=","Accepted":1}"#,
+            "\n",
+            r#"{"_aws":{"Timestamp":1781814431123,"CloudWatchMetrics":[{"Namespace":"CommerceWebhooks/my-stack","#,
+            r#""Dimensions":[["channel"]],"Metrics":[{"Name":"Accepted","Unit":"Count"},{"Name":"ColdStart","Unit":"Count"},"#,
+            r#"{"Name":"DecideTime","Unit":"Milliseconds"},{"Name":"EnqueueTime","Unit":"Milliseconds"},"#,
+            r#"{"Name":"TimeLeft","Unit":"Milliseconds"},{"Name":"VerifyTime","Unit":"Milliseconds"}]}]},"#,
+            r#""channel":"sales_order_place_after","request_id":"JKJaXmPLvHcESHA=","#,
+            r#""Accepted":1,"ColdStart":1,"DecideTime":[1.121],"EnqueueTime":[6.345],"TimeLeft":[4680.25],"VerifyTime":[0.084]}"#,
+            "\n",
+            r#"{"_aws":{"Timestamp":1781814431123,"CloudWatchMetrics":[{"Namespace":"CommerceWebhooks/my-stack","#,
+            r#""Dimensions":[["channel","key"]],"Metrics":[{"Name":"Verified","Unit":"Count"}]}]},"#,
+            r#""channel":"sales_order_place_after","key":"current/hmac_secrets/0","request_id":"JKJaXmPLvHcESHA=","Verified":1}"#,
             "\n"
         );
         assert_eq!(text, expected);
     }
 
     #[test]
-    fn a_request_that_ended_at_once() {
-        let stages = Stages::default();
-        let document = document(&Line {
-            left: Duration::ZERO,
-            ..line(Metric::Invalid, &stages)
+    fn a_request_that_ended_at_once_tells_nothing_of_the_one_before() {
+        documents(&Line {
+            key: Some("current/hmac_secrets/0"),
+            request_id: "before",
+            cold_start: true,
+            ..line(Metric::Accepted, &all_the_way())
         });
-        assert_eq!(
-            serde_json::from_str::<Value>(&document).unwrap(),
+        let text = documents(&Line {
+            left: Duration::ZERO,
+            ..line(Metric::Invalid, &Stages::default())
+        });
+        let documents: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let told = |dimensions, metrics| {
             json!({
-                "_aws": {
-                    "Timestamp": 1_781_814_431_123_u64,
-                    "CloudWatchMetrics": [{
-                        "Namespace": "CommerceWebhooks/my-stack",
-                        "Dimensions": [["channel"], []],
-                        "Metrics": [
-                            { "Name": "Invalid", "Unit": "Count" },
-                            { "Name": "TimeLeft", "Unit": "Milliseconds" },
-                        ],
-                    }],
-                },
-                "channel": "sales_order_place_after",
-                "request_id": "JKJaXmPLvHcESHA=",
-                "Invalid": 1.0,
-                "TimeLeft": 0.0,
+                "Timestamp": NOW,
+                "CloudWatchMetrics": [{
+                    "Namespace": "CommerceWebhooks/my-stack",
+                    "Dimensions": [dimensions],
+                    "Metrics": metrics,
+                }],
             })
+        };
+        let invalid = json!({ "Name": "Invalid", "Unit": "Count" });
+        let time_left = json!({ "Name": "TimeLeft", "Unit": "Milliseconds" });
+        assert_eq!(
+            documents,
+            [
+                json!({
+                    "_aws": told(json!([]), json!([invalid])),
+                    "request_id": "JKJaXmPLvHcESHA=",
+                    "Invalid": 1,
+                }),
+                json!({
+                    "_aws": told(json!(["channel"]), json!([invalid, time_left])),
+                    "channel": CHANNEL,
+                    "request_id": "JKJaXmPLvHcESHA=",
+                    "Invalid": 1,
+                    "TimeLeft": [0.0],
+                }),
+            ]
         );
+    }
+
+    #[test]
+    fn a_process_has_one_recorder() {
+        LazyLock::force(&METRICS);
+        assert!(Metrics::start("CommerceWebhooks/other".to_owned()).is_none());
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl<C: Channel> Function<C> {
             rules,
             keyring: Keyring::new(settings.secret, &aws),
             queue: Queue::new(settings.queue, &aws),
-            metrics: settings.metrics_namespace.map(Metrics::new),
+            metrics: settings.metrics_namespace.and_then(Metrics::start),
             hook_timeout: settings.hook_timeout,
             source: settings.source,
             forward_original: settings.forward_original,
