@@ -26,18 +26,21 @@ lint: export AWS_DEFAULT_REGION ?= eu-west-1
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 SAM_OPTIONS = $(if $(ENV),--config-env $(ENV))
+# The stack of ENV, as samconfig.toml names it.
+STACK_OF_ENV = $(shell sed -n '/^\[$(or $(ENV),default)\.global/,/^$$/s/^stack_name = "\(.*\)"/\1/p' samconfig.toml)
+stack = $(or $(STACK),$(if $(ENV),$(or $(STACK_OF_ENV),$(error samconfig.toml knows no $(ENV))),$(if $(URL)$(XML),,$(STACK_OF_ENV))))
 # Where the shop and the bundle are. The program's 2 says that there are changes, which is no failure of make's.
-shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(STACK),--stack "$(STACK)") $(if $(URL),--url "$(URL)") \
+shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 .PHONY: help run test lint test-rust test-fuzz test-stack figures fuzz soak samples rules send logs invoke start-api redrive bench \
-  build build-Rules deploy plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker
+  build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker which-channel
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
+run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
 	@STAY=$(STAY) python local/stack.py demo
 
@@ -79,9 +82,7 @@ samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, m
 	cargo run --quiet -p local -- samples
 	python local/stack.py samples
 
-rules: binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
-	@test -n "$(CHANNEL)$(EVENT_CHANNEL)" -o -z "$(EVENT)$(RULES)" || { echo "make: which channel? Add CHANNEL=…, one of: $(CHANNELS)"; exit 1; }
-	@test -z "$(CHANNEL)" -o -n "$(filter $(CHANNELS),$(CHANNEL))" || { echo "make: there is no channel $(CHANNEL), but: $(CHANNELS)"; exit 1; }
+rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
 	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true
 
 send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
@@ -114,10 +115,16 @@ build-Rules:
 	  || date -u +%FT%TZ > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: rules build ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks
+deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks
+	@python local/preflight.py $(or $(ENV),default)
+	@$(MAKE) --no-print-directory rules build
 	sam deploy $(SAM_OPTIONS)
 
-plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (STACK=… or URL=… says where the bundle is)
+keys: $(TOOLS) ## Let a public key of the shop vouch, too: make keys PEM=shop.pem (ENV=… or STACK=… say where)
+	@test -n "$(PEM)" || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key"; exit 1; }
+	@python commerce/keys.py "$(stack)" "$(PEM)"
+
+plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (ENV=…, STACK=… or URL=… says where the bundle is)
 	@$(call shop,plan) || test $$? = 2
 
 apply: $(TOOLS) ## Subscribe the hooks in the shop, or change them; asks (YES=1 does not, DRY_RUN=1 only shows the requests)
@@ -133,13 +140,17 @@ clean: ## Remove all that was built or installed here
 	rm -rf target .venv .aws-sam
 
 binaries: prerequisites
-	@echo "Building the functions …"
+	@echo "Building the functions (some minutes the first time) …" >&2
 	@cargo build --quiet --workspace --exclude worker --exclude shared-fuzz --locked
 
 # Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
 worker: prerequisites
-	@echo "Building the example of a consumer …"
+	@echo "Building the example of a consumer …" >&2
 	@cargo build --quiet --locked
+
+which-channel:
+	@test -n "$(CHANNEL)$(EVENT_CHANNEL)" -o -z "$(EVENT)$(RULES)" || { echo "make: which channel? Add CHANNEL=…, one of: $(CHANNELS)"; exit 1; }
+	@test -z "$(CHANNEL)" -o -n "$(filter $(CHANNELS),$(CHANNEL))" || { echo "make: there is no channel $(CHANNEL), but: $(CHANNELS)"; exit 1; }
 
 prerequisites:
 	@command -v cargo > /dev/null || { echo "make: Rust is missing; install it from https://rustup.rs"; exit 1; }
@@ -151,23 +162,23 @@ prerequisites-cxx:
 $(TOOLS): local/requirements.txt
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2> /dev/null \
 	  || { echo "make: Python 3.9 or newer with venv is missing (Debian: apt install python3-venv)"; exit 1; }
-	@echo "Installing the tools into .venv …"
+	@echo "Installing the tools into .venv, once (a minute or two) …" >&2
 	@python3 -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(DENY): | prerequisites
-	@echo "Building cargo-deny into target/tools, once …"
+	@echo "Building cargo-deny into target/tools, once …" >&2
 	@cargo install --quiet --locked --no-default-features --root target/tools --target-dir target/tools/build cargo-deny@$(DENY_VERSION)
 	@rm -rf target/tools/build
 
 $(CHECKOV): local/checkov.txt $(TOOLS)
-	@echo "Installing checkov into target/tools …"
+	@echo "Installing checkov into target/tools …" >&2
 	@python3 -m venv --clear target/tools/checkov
 	@target/tools/checkov/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(FUZZ): | prerequisites
-	@echo "Building cargo-fuzz into target/tools, once …"
+	@echo "Building cargo-fuzz into target/tools, once …" >&2
 	@cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-fuzz@$(FUZZ_VERSION)
 	@rm -rf target/tools/build

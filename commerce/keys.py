@@ -1,0 +1,77 @@
+"""Lets one more public key of the shop vouch for events: `make keys PEM=shop.pem`. Nothing that vouched before stops to.
+
+The secret is read, the key is added, and a new version is put. No secret is shown, and none is on a command line.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import boto3
+import botocore.exceptions
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+KEYS_MAX = 16
+
+
+def main(stack, path):
+    pem = public_key(Path(path))
+    try:
+        region = os.environ.get("AWS_REGION") or boto3.Session().region_name
+        if not region:
+            raise SystemExit("keys: no region. Set AWS_REGION, or a region in ~/.aws/config")
+        stacks = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+        if "WebhookKeysArn" not in outputs:
+            raise SystemExit(f"keys: the stack {stack} has no output WebhookKeysArn: is it this bundle, and deployed?")
+        store = boto3.client("secretsmanager", region_name=region)
+        secret = store.get_secret_value(SecretId=outputs["WebhookKeysArn"])["SecretString"]
+        changed, place = with_key(secret, pem)
+        if changed is None:
+            print(f"It is there already, as public_keys/{place}. Nothing was changed.")
+            return
+        store.put_secret_value(SecretId=outputs["WebhookKeysArn"], SecretString=changed)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        raise SystemExit(f"keys: AWS refused, or is out of reach: {error}") from None
+    print(f"Added as public_keys/{place} to the secret of {stack}. It vouches from the first event on that it signs.")
+
+
+def public_key(path):
+    """The key as PEM, written anew, so that no blank and no carriage return of a copied text is left."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SystemExit(f"keys: {path} cannot be read: {error.strerror}") from None
+    if b"PRIVATE KEY" in content:
+        raise SystemExit(f"keys: {path} holds a private key, which is the shop's alone. The Admin shows the public one")
+    try:
+        key = serialization.load_pem_public_key(content.strip() + b"\n")
+    except (ValueError, UnsupportedAlgorithm):
+        raise SystemExit(f"keys: {path} holds no public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
+        raise SystemExit(f"keys: {path} holds another key than RSA with 2048 bits or more, with which a shop signs")
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def with_key(secret, pem):
+    """The secret with the key, and the key's place; None in place of the secret if the key is there."""
+    try:
+        content = json.loads(secret)
+        keys = content.get("public_keys", [])
+    except (ValueError, AttributeError):
+        raise SystemExit("keys: the secret is no JSON object; see README, Deploy, for its form") from None
+    keys = [keys] if isinstance(keys, str) else list(keys)
+    for place, key in enumerate(keys):
+        if "".join(key.split()) == "".join(pem.split()):
+            return None, place
+    if len(keys) >= KEYS_MAX:
+        raise SystemExit(f"keys: the secret holds {KEYS_MAX} public keys, and no more are looked at. Take one out first")
+    content["public_keys"] = [*keys, pem]
+    return json.dumps(content), len(keys)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
