@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{metrics::Metric, model::Violation, signature::Untrusted, telemetry::Loudness};
+use crate::{measure::Metric, model::Violation, signature::Untrusted, telemetry::Loudness};
 
 /// Why an event was neither accepted nor refused by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]

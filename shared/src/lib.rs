@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod error;
 pub mod event;
 pub mod keyring;
+pub mod measure;
 pub mod message;
 pub mod metrics;
 pub mod model;

@@ -7,7 +7,7 @@ use tracing_subscriber::{
     filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-use crate::metrics::{Metric, Stages};
+use crate::measure::{Metric, Stages};
 
 /// Starts the logs at this level.
 ///

@@ -26,7 +26,17 @@ pub(super) struct Sentence(Vec<Part>);
 #[derive(Debug)]
 enum Part {
     Text(String),
-    Value { field: String, place: Place },
+    Value {
+        #[cfg_attr(
+            not(debug_assertions),
+            expect(
+                dead_code,
+                reason = "only `make rules` names it, and no release has that"
+            )
+        )]
+        field: String,
+        place: Place,
+    },
 }
 
 impl Sentence {
