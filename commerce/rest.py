@@ -128,9 +128,11 @@ class Shop:
             except requests.exceptions.RequestException as error:
                 never_there = isinstance(root_of(error), urllib3.exceptions.ConnectTimeoutError)
                 fault = (urllib3.exceptions.ConnectTimeoutError if never_there else urllib3.exceptions.ProtocolError)("")
-                reason = f"{host} {'cannot be reached' if never_there else 'broke off'}: {innermost(error)}"
-                reason, news = self.clean(reason), f"{host}: no answer yet"
-                if innermost(error) == NO_ANSWER and not never_there:
+                why, news = innermost(error), f"{host}: no answer yet"
+                silent = why == NO_ANSWER and not never_there
+                state = "cannot be reached:" if never_there else "gave" if silent else "broke off:"
+                reason = self.clean(f"{host} {state} {why}")
+                if silent:
                     repeated = repeated.new(total=min(repeated.total, AGAIN_AFTER_SILENCE))
             try:
                 response = None if fault else answer.raw
@@ -244,7 +246,7 @@ def way(environment):
     short = [variable for variable in WAYS[name] if len(environment[variable]) < CREDENTIAL_LENGTH_MIN]
     if short:
         has = "has" if len(short) == 1 else "have"
-        raise ShopError(f"{enumerated(short)} {has} less than {CREDENTIAL_LENGTH_MIN} characters, which no real credential has.")
+        raise ShopError(f"{enumerated(short)} {has} fewer than {CREDENTIAL_LENGTH_MIN} characters, which no real credential has.")
     return name, values
 
 

@@ -504,11 +504,11 @@ def test_each_way_to_sign_in_is_taken(run, monkeypatch, credentials):
         ),
         (
             {"COMMERCE_TOKEN": None, **IMS, "COMMERCE_CLIENT_SECRET": "b"},
-            "shop: COMMERCE_CLIENT_SECRET has less than 6 characters, which no real credential has.",
+            "shop: COMMERCE_CLIENT_SECRET has fewer than 6 characters, which no real credential has.",
         ),
         (
             {"COMMERCE_TOKEN": None, **INTEGRATION, "COMMERCE_CONSUMER_KEY": "a", "COMMERCE_ACCESS_TOKEN": "12345"},
-            "COMMERCE_CONSUMER_KEY and COMMERCE_ACCESS_TOKEN have less than 6 characters",
+            "COMMERCE_CONSUMER_KEY and COMMERCE_ACCESS_TOKEN have fewer than 6 characters",
         ),
         ({"COMMERCE_TOKEN": f"{TOKEN}\n"}, "line breaks"),
         ({"COMMERCE_TOKEN": f"{TOKEN}€"}, "beyond ASCII"),
@@ -661,7 +661,7 @@ def test_a_shop_that_is_not_there_or_silent_or_not_trusted_is_told(run, monkeypa
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         code, said = run("plan", f"http://{host}/rest/all")
         again, end = said.splitlines()
-        assert code == 1 and again == f"{host}: no answer yet, trying again" and "no answer in time" in end
+        assert code == 1 and again == f"{host}: no answer yet, trying again" and end == f"shop: {host} gave no answer in time"
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
@@ -735,19 +735,23 @@ def test_whoever_starts_it_without_its_modules_is_told_how():
     assert "`make plan`" in ended.stderr and ".venv/bin/python" in ended.stderr and ended.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("command", "code"), [("plan", 2), ("xml", 0), ("doctor", 1)])
-def test_a_reader_that_has_read_enough_is_no_fault(command, code):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("command", "codes"), [("plan", {2}), ("xml", {0, 1}), ("doctor", {1})])
+def test_a_reader_that_has_read_enough_is_no_fault(command, codes, unbuffered):
     with running() as shop:
         where = ["--shop", shop.url, "--url", BUNDLE]
         reading, writing = os.pipe()
         os.close(reading)
         ended = subprocess.run(
-            [sys.executable, ROOT / "commerce" / "shop.py", command, *where], stdout=writing, stderr=subprocess.PIPE, text=True
+            [sys.executable, ROOT / "commerce" / "shop.py", command, *where],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         os.close(writing)
     assert [line for line in ended.stderr.splitlines() if not line.startswith("Set in the shop's environment")] == []
-    # What is longer than the buffer is cut off in the middle.
-    assert ended.returncode in (code, 1)
+    assert ended.returncode in codes
 
 
 # The command line
