@@ -56,6 +56,11 @@ def examine(hooks, expected, supported=None):
     ours = relevant(hooks, expected)
     batches = {hook.batch_name for hook in expected.hooks.values()}
     found = {channel: [] for channel in expected.hooks}
+    seen = supported is not None and any(f"observer.{channel}" in supported for channel in expected.hooks)
+    if supported is not None and not seen:
+        why = "Perhaps the role may not see it. Or this shop supports no webhook that the bundle takes."
+        remedy = "Give the role all resources of Webhooks. If that changes nothing, ask Adobe's support for the events."
+        found["supported events"] = [Finding(WARNING, "the shop's list of supported events has none of ours", why, remedy)]
     for hook in ours:
         of_hook = list(findings(hook, expected))
         if hook.batch_name not in batches:
@@ -78,7 +83,7 @@ def examine(hooks, expected, supported=None):
             found[channel].append(
                 Finding(ERROR, f"is subscribed {len(mine)} times: {names}", why, "Remove all but one in the shop.")
             )
-        if supported is not None and f"observer.{channel}" not in supported:
+        if seen and f"observer.{channel}" not in supported:
             why = "The shop's list of supported events does not have it."
             remedy = "Ask Adobe's support for the event, or take its hook out of commerce/webhooks.xml."
             found[channel].append(Finding(ERROR, "is not supported by this shop", why, remedy))

@@ -59,10 +59,11 @@ class Hook:
 
 def from_rest(entries):
     """The hooks of the shop's own list. It may leave out anything, write numbers as text, and know more than we do."""
-    if not isinstance(entries, (list, dict)):
-        raise BadHooks("the shop's list of hooks is no list")
+    written = list(entries.values()) if isinstance(entries, dict) else entries
+    if not isinstance(written, list) or not all(isinstance(entry, dict) for entry in written):
+        raise BadHooks("the shop answered with something else than a list of hooks")
     hooks = []
-    for entry in rows(entries):
+    for entry in written:
         text = {name: str(entry[name]) for name in (*IDENTITY, "url", "fallback_error_message") if entry.get(name) is not None}
         if "webhook_method" not in text:
             raise BadHooks("a hook in the shop's list has no webhook_method")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import time
 from urllib.parse import quote, urlsplit
 
@@ -21,6 +22,9 @@ REPEATED = {
     "GET": Retry(allowed_methods={"GET"}, status_forcelist={429, *range(500, 600)}, **PAUSES),
     "POST": Retry(allowed_methods={"POST"}, status_forcelist={429}, read=0, **PAUSES),
 }
+# A shop that hangs mostly goes on hanging, and each attempt lasts long: but one more.
+AGAIN_AFTER_SILENCE = 1
+NO_ANSWER = "no answer in time"
 IMS_URL = "https://ims-na1.adobelogin.com/ims/token/v3"
 # Those that Adobe's documentation of server-to-server authentication names.
 IMS_SCOPES = "openid,AdobeID,email,profile,additional_info.roles,additional_info.projectedProductContext,commerce.accs"
@@ -36,6 +40,8 @@ WAYS = {
 }
 # What names no secret, and may be given beside a token.
 PUBLIC = {"COMMERCE_CLIENT_ID", "COMMERCE_ORG_ID"}
+# No real one is shorter; and to hide one of a letter or two would take these out of every word.
+CREDENTIAL_LENGTH_MIN = 6
 
 
 class ShopError(Exception):
@@ -55,7 +61,7 @@ class Shop:
                 "which shop? Add SHOP=… as https://shop.example/rest/all or https://na1.api.commerce.adobe.com/<tenant>"
             )
         self.base = web_address("SHOP", base).removesuffix("/V1")
-        self.host = urlsplit(self.base).hostname
+        self.host = host_of(self.base)
         self.way, self._given = way(environment)
         self._public = [environment.get(name) for name in ("COMMERCE_CLIENT_ID", "COMMERCE_ORG_ID")]
         self._ims_url = web_address("COMMERCE_IMS_URL", environment.get("COMMERCE_IMS_URL") or IMS_URL)
@@ -106,7 +112,7 @@ class Shop:
     def _send(self, verb, url, **how):
         """Status and content of the answer, after as many attempts as are safe. Each is signed anew: a shop takes no nonce twice."""
         # To ask for a token changes nothing, though it is a POST.
-        kind, host = "GET" if "data" in how else verb, urlsplit(url).hostname
+        kind, host = "GET" if "data" in how else verb, host_of(url)
         repeated = REPEATED[kind]
         while True:
             answer = None
@@ -115,15 +121,19 @@ class Shop:
                     content = limited(answer, host)
                 if answer.status_code not in repeated.status_forcelist:
                     return redirected(answer, host) or (answer.status_code, content)
-                fault, reason = None, None
+                fault, news = None, f"{host} answered with status {answer.status_code}"
             except requests.exceptions.SSLError as error:
                 reason = self.clean(f"no safe connection to {host}: {innermost(error)}")
                 raise ShopError(reason, unknown=kind == "POST") from None
             except requests.exceptions.RequestException as error:
                 never_there = isinstance(root_of(error), urllib3.exceptions.ConnectTimeoutError)
                 fault = (urllib3.exceptions.ConnectTimeoutError if never_there else urllib3.exceptions.ProtocolError)("")
-                reason = f"{host} {'cannot be reached' if never_there else 'broke off'}: {innermost(error)}"
-                reason = self.clean(reason)
+                why, news = innermost(error), f"{host}: no answer yet"
+                silent = why == NO_ANSWER and not never_there
+                state = "cannot be reached:" if never_there else "gave" if silent else "broke off:"
+                reason = self.clean(f"{host} {state} {why}")
+                if silent:
+                    repeated = repeated.new(total=min(repeated.total, AGAIN_AFTER_SILENCE))
             try:
                 response = None if fault else answer.raw
                 repeated = repeated.increment(kind, url, response=response, error=fault)
@@ -132,6 +142,7 @@ class Shop:
                     return answer.status_code, content
                 unknown = kind == "POST" and isinstance(fault, urllib3.exceptions.ProtocolError)
                 raise ShopError(reason, unknown=unknown) from None
+            print(f"{news}, trying again", file=sys.stderr, flush=True)
             repeated.sleep(response)
 
     def _sign_in(self):
@@ -216,6 +227,8 @@ def way(environment):
         given = [variable for variable in variables if environment.get(variable)]
         if set(given) - PUBLIC:
             begun[name] = [variable for variable in variables if variable not in given]
+    if not begun and any(environment.get(variable) for variable in PUBLIC):
+        begun["Adobe IMS"] = [variable for variable in WAYS["Adobe IMS"] if not environment.get(variable)]
     if not begun:
         ways = "; or ".join(", ".join(variables) for variables in WAYS.values())
         raise ShopError(f"no credentials in the environment. Set one of: {ways}.")
@@ -223,13 +236,23 @@ def way(environment):
         raise ShopError(f"credentials for {' and for '.join(begun)} are in the environment; unset all but one.")
     [(name, missing)] = begun.items()
     if missing:
-        raise ShopError(f"the credentials of {name} are not complete: {', '.join(missing)} is missing in the environment.")
+        are = "is" if len(missing) == 1 else "are"
+        raise ShopError(f"the credentials of {name} are not complete: {enumerated(missing)} {are} missing in the environment.")
     values = tuple(environment[variable] for variable in WAYS[name])
     if not all(value.isascii() and value.isprintable() and value == value.strip() for value in values):
         raise ShopError(
             f"the credentials of {name} hold what none does: spaces or line breaks around them, or letters beyond ASCII."
         )
+    short = [variable for variable in WAYS[name] if len(environment[variable]) < CREDENTIAL_LENGTH_MIN]
+    if short:
+        has = "has" if len(short) == 1 else "have"
+        raise ShopError(f"{enumerated(short)} {has} fewer than {CREDENTIAL_LENGTH_MIN} characters, which no real credential has.")
     return name, values
+
+
+def enumerated(names):
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def secret_names():
@@ -238,12 +261,22 @@ def secret_names():
 
 def web_address(name, address, example="https://shop.example/rest/all"):
     """An address that credentials may be sent to: over TLS, or on this machine."""
-    parts = urlsplit(address or "")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    try:
+        parts = urlsplit(address or "")
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.query or parts.fragment or parts.username:
         raise ShopError(f"{name} must be a URL as {example}")
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ShopError(f"{name} must begin with https://: nothing secret goes over plain HTTP")
     return address.rstrip("/")
+
+
+def host_of(url):
+    """The host, with its port where that is not the usual one."""
+    parts = urlsplit(url)
+    return parts.hostname if parts.port in (None, {"http": 80, "https": 443}[parts.scheme]) else f"{parts.hostname}:{parts.port}"
 
 
 def limited(answer, host):
@@ -301,8 +334,11 @@ def root_of(error):
 
 def innermost(error):
     """The last words of a chain of exceptions, without the objects that requests prints."""
-    if isinstance(error, requests.exceptions.Timeout):
-        return "no answer in time"
-    words = str(root_of(error))
+    root = root_of(error)
+    if isinstance(error, requests.exceptions.Timeout) or isinstance(root, urllib3.exceptions.ReadTimeoutError):
+        return NO_ANSWER
+    words = str(root)
+    if re.search("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE", words):
+        return "what answers there is not TLS; does it speak HTTPS at this port?"
     words = re.sub(r"<[^>]*>:? ?|^.*?Connection\(host=[^)]*\):? ?", "", words)
     return " ".join(words.split())[:200] or type(error).__name__

@@ -38,11 +38,17 @@ from hooks import (
     to_rest,
     with_timeouts,
 )
-from rest import Shop, ShopError, web_address
+
+try:
+    from rest import Shop, ShopError, web_address
+except ModuleNotFoundError as missing:
+    sys.exit(f"shop: the module {missing.name} is not installed here. Start this with `make plan`, or with .venv/bin/python")
 
 OWN_FILE = Path(__file__).resolve().parent / "webhooks.xml"
 STACK = "commerce-webhooks"
 IN_STEP, FAILED, CHANGES = 0, 1, 2
+# What the template takes for HookTimeoutMs and SoftTimeoutMs.
+HOOK_TIMEOUT_MS, SOFT_TIMEOUT_MS = range(600, 29001), range(100, 29001)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class Bundle:
     url: str
     timeout: int
     soft_timeout: int
+    # Those of the times that nobody said.
+    assumed: tuple = ()
 
     def hooks(self):
         """The hooks that it wants, by channel."""
@@ -59,7 +67,9 @@ class Bundle:
         return {hook.channel: hook for hook in hooks}
 
     def __str__(self):
-        return f"{self.url or 'not named, so where the hooks go is not checked'}  (timeout {self.timeout} ms, soft {self.soft_timeout} ms)"
+        place = self.url or "not named, so where the hooks go is not checked"
+        timeout, soft = (" assumed" if name in self.assumed else "" for name in ("timeout", "soft_timeout"))
+        return f"{place}  (timeout {self.timeout} ms{timeout}, soft {self.soft_timeout} ms{soft})"
 
 
 @dataclass(frozen=True)
@@ -91,14 +101,22 @@ class Step:
 
 def main(arguments=None):
     options = read_options(arguments)
-    shop = None
+    # What it ends with if nobody reads on: a plan never with less than there may be to do.
+    shop, code = None, CHANGES if options.command == "plan" else FAILED
     try:
         if options.command == "xml":
-            return print_xml(bundle_of(options))
-        if options.command == "doctor" and options.xml:
-            return doctor_of_file(options)
-        shop = Shop(options.shop)
-        return {"plan": plan, "apply": apply, "doctor": doctor}[options.command](shop, bundle_of(options), options)
+            code = print_xml(bundle_of(options))
+        elif options.command == "doctor" and options.xml:
+            code = doctor_of_file(options)
+        else:
+            shop = Shop(options.shop)
+            code = {"plan": plan, "apply": apply, "doctor": doctor}[options.command](shop, bundle_of(options), options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Who read it has read enough. Python would try once more to write the rest, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return code
     except (ShopError, BadHooks) as error:
         reason = str(error)
     except KeyboardInterrupt:
@@ -110,16 +128,23 @@ def main(arguments=None):
     return FAILED
 
 
+class Parser(argparse.ArgumentParser):
+    """Ends as everything here does: argparse's own exit code is ours for changes."""
+
+    def error(self, message):
+        self.exit(FAILED, f"shop: {message}\n")
+
+
 def read_options(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["plan", "apply", "doctor", "xml"])
     parser.add_argument(
         "--shop", help="base of the shop's REST: https://shop.example/rest/all, https://na1.api.commerce.adobe.com/<tenant>"
     )
     parser.add_argument("--stack", help=f"the bundle's stack in CloudFormation (default {STACK})")
     parser.add_argument("--url", help="the bundle's API endpoint, instead of a stack")
-    parser.add_argument("--hook-timeout-ms", type=int, help="HookTimeoutMs of the bundle, with --url")
-    parser.add_argument("--soft-timeout-ms", type=int, help="SoftTimeoutMs of the bundle, with --url")
+    parser.add_argument("--hook-timeout-ms", type=within(HOOK_TIMEOUT_MS), help="HookTimeoutMs of the bundle, with --url")
+    parser.add_argument("--soft-timeout-ms", type=within(SOFT_TIMEOUT_MS), help="SoftTimeoutMs of the bundle, with --url")
     parser.add_argument("--xml", type=Path, help="doctor: look at this webhooks.xml instead of asking a shop")
     parser.add_argument("--yes", action="store_true", help="apply: do not ask")
     parser.add_argument("--dry-run", action="store_true", help="apply: show the requests, send none")
@@ -127,6 +152,15 @@ def read_options(arguments):
     if options.stack and options.url:
         parser.error("--stack and --url: one of them says where the bundle is")
     return options
+
+
+def within(allowed):
+    def milliseconds(text):
+        if not (text.isascii() and text.isdigit() and int(text) in allowed):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {allowed[0]} to {allowed[-1]}, as the template takes it")
+        return int(text)
+
+    return milliseconds
 
 
 # What is wanted
@@ -150,28 +184,12 @@ def bundle_of(options):
     if options.url:
         url = web_address("URL", ROUTE.sub("", options.url.rstrip("/")), "https://….execute-api.eu-west-1.amazonaws.com")
     elif not options.xml or options.stack:
-        url, said = ask_stack(options.stack or STACK)
+        from aws import stack_says  # boto3 takes a third of a second, which only this needs
+
+        url, said = stack_says(options.stack or STACK)
         times = {name: given or said[name] for name, given in times.items()}
-    return Bundle(url=url, **{name: given or getattr(written, name) for name, given in times.items()})
-
-
-def ask_stack(name):
-    import boto3  # it takes a third of a second, which only this needs
-    import botocore.exceptions
-
-    try:
-        [stack] = boto3.Session().client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        raise ShopError(
-            f"the stack {name} cannot be read: {error}. Name another with STACK=…, or give URL=… and HOOK_TIMEOUT_MS=…"
-        ) from None
-    outputs = [output["OutputValue"] for output in stack.get("Outputs", [])]
-    urls = {ROUTE.sub("", value) for value in outputs if ROUTE.search(value)}
-    if len(urls) != 1:
-        raise ShopError(f"the stack {name} has no URLs of hooks in its outputs; is it this bundle's?")
-    parameters = {one["ParameterKey"]: one.get("ParameterValue") for one in stack.get("Parameters", [])}
-    times = {"timeout": "HookTimeoutMs", "soft_timeout": "SoftTimeoutMs"}
-    return urls.pop(), {time: int(parameters[key]) if parameters.get(key) else None for time, key in times.items()}
+    assumed = tuple(name for name, given in times.items() if not given)
+    return Bundle(url=url, assumed=assumed, **{name: given or getattr(written, name) for name, given in times.items()})
 
 
 # plan and apply
@@ -201,7 +219,7 @@ def apply(shop, bundle, options):
         )
     if not options.yes and not agreed():
         print("Nothing was changed.")
-        return FAILED
+        return CHANGES
     print()
     good = True
     for step in wanted:
@@ -329,7 +347,11 @@ def uninterrupted():
 def agreed():
     if not sys.stdin.isatty():
         raise ShopError("nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked.")
-    return input("\nApply this? [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input("\nApply this? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 # doctor and xml
@@ -422,11 +444,13 @@ def show_request(shop, deed, body):
 
 def show_findings(hooks, bundle, supported, renew):
     expected = Expected(bundle.url, bundle.timeout, bundle.soft_timeout, bundle.hooks())
-    found = examine(hooks, expected, supported)
+    found, ours = examine(hooks, expected, supported), relevant(hooks, expected)
     for channel, findings in found.items():
         levels = {finding.level for finding in findings}
         mark = paint("✗", 31) if ERROR in levels else paint("!", 33) if WARNING in levels else paint("✓", 32)
-        print(f"{mark} {printable(channel)}")
+        of_channel = [hook for hook in ours if channel in (hook.channel, hook.webhook_method)]
+        required = " and ".join(dict.fromkeys("required" if hook.required else "not required" for hook in of_channel))
+        print(f"{mark} {printable(channel)}{f'  {required}' if required else ''}")
         for finding in sorted(findings, key=lambda one: (ERROR, WARNING, INFO).index(one.level)):
             level = paint(f"{finding.level:7}", {ERROR: 31, WARNING: 33, INFO: 2}[finding.level])
             print(wrapped(f"    {level}  ", finding.what, " " * 13))
@@ -436,8 +460,7 @@ def show_findings(hooks, bundle, supported, renew):
         (level, sum(one.level == level for findings in found.values() for one in findings)) for level in (ERROR, WARNING, INFO)
     ]
     words = ", ".join(f"{count} {level}{'s' if level != INFO and count != 1 else ''}" for level, count in counts if count)
-    others = len(hooks) - len(relevant(hooks, expected))
-    print(f"\n{words or 'Nothing is wrong'}. Hooks of others, not looked at: {others}.")
+    print(f"\n{words or 'Nothing is wrong'}. Hooks of others, not looked at: {len(hooks) - len(ours)}.")
     return FAILED if counts[0][1] else IN_STEP
 
 

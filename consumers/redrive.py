@@ -14,12 +14,14 @@ Credentials, region and endpoint come from AWS's usual environment variables. No
 import argparse
 import base64
 import json
+import os
 import re
 import sys
 import time
 import uuid
 import zlib
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
@@ -44,9 +46,12 @@ def find_source(sqs, queue):
         pages = sqs.get_paginator("list_queues").paginate()
         urls = [url for page in pages for url in page.get("QueueUrls", [])]
         sources = [url for url in urls if arn in attribute(sqs, url, "RedrivePolicy")]
-    if len(sources) != 1:
-        found = ", ".join(sources) or "none"
-        raise SystemExit(f"This must be the dead-letter queue of one queue. Queues whose dead letters it takes: {found}")
+    if not sources:
+        raise SystemExit(
+            f"{queue} is no dead-letter queue of any queue. Give the output ErpDeadLetterQueueUrl or CrmDeadLetterQueueUrl of the stack."
+        )
+    if len(sources) > 1:
+        raise SystemExit(f"This must be the dead-letter queue of one queue, but takes the dead letters of {', '.join(sources)}")
     return sources[0]
 
 
@@ -184,6 +189,13 @@ def redrive(sqs, queue, chosen):
         print("SQS would drop what is too young as a repeat: try again when it has the age.")
 
 
+def queue_url(text):
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.count("/") < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no URL of a queue, as https://sqs.eu-west-1.amazonaws.com/123456789012/…")
+    return text
+
+
 def count(text):
     number = int(text)
     if number < 1:
@@ -193,7 +205,7 @@ def count(text):
 
 def parser():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("queue", help="URL of the dead-letter queue")
+    parser.add_argument("queue", type=queue_url, help="URL of the dead-letter queue")
     parser.add_argument("--dry-run", action="store_true", help="only list; every message is visible to others again at once")
     parser.add_argument("--channel", help="only this channel's, as sales_order_place_after")
     parser.add_argument("--id", help="only the message with this event id")
@@ -210,7 +222,14 @@ def parser():
 def main():
     chosen = parser().parse_args()
     try:
-        redrive(boto3.client("sqs"), chosen.queue, chosen)
+        # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
+        redrive(boto3.client("sqs", region_name=os.environ.get("AWS_REGION") or None), chosen.queue, chosen)
+    except botocore.exceptions.NoRegionError:
+        raise SystemExit("In which region is the queue? Set AWS_REGION.") from None
+    except botocore.exceptions.ProfileNotFound as error:
+        raise SystemExit(f"~/.aws has no profile {error.kwargs['profile']}, which AWS_PROFILE names. Log in to AWS.") from None
+    except botocore.exceptions.NoCredentialsError:
+        raise SystemExit("There are no credentials of AWS. Log in to AWS.") from None
     except botocore.exceptions.ClientError as error:
         # The code alone: the message could quote the request.
         raise SystemExit(f"AWS refuses {error.operation_name}: {error.response['Error']['Code']}") from None

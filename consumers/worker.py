@@ -8,12 +8,14 @@ It runs until Ctrl-C. With --once it ends when nothing more comes.
 import base64
 import contextlib
 import json
+import os
 import sqlite3
 import sys
 import uuid
 import zlib
 
 import boto3
+import botocore.exceptions
 
 
 def work(database, event, text):
@@ -81,5 +83,10 @@ def open_database(file):
 if __name__ == "__main__":
     if len(sys.argv) not in (4, 5) or sys.argv[4:] not in ([], ["--once"]):
         sys.exit(__doc__)
+    try:
+        # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
+        sqs = boto3.client("sqs", region_name=os.environ.get("AWS_REGION") or None)
+    except botocore.exceptions.NoRegionError:
+        sys.exit("In which region are the queues? Set AWS_REGION.")
     with contextlib.suppress(KeyboardInterrupt):
-        run(boto3.client("sqs"), *sys.argv[1:3], open_database(sys.argv[3]), once="--once" in sys.argv)
+        run(sqs, *sys.argv[1:3], open_database(sys.argv[3]), once="--once" in sys.argv)

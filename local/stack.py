@@ -17,6 +17,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +84,8 @@ class Stack:
         self.host = host
         self.port = free_port(host, port)
         self.endpoint = f"http://{host}:{self.port}"
+        # Where it unpacks the functions, some hundred megabytes.
+        self.scratch = STATE / f"emulator-{host}-{self.port}"
         self.keys = keys or sample_keys()
         self.parameters = parameters or {}
         self.outputs = {}
@@ -93,7 +96,9 @@ class Stack:
         return boto3.client(service, endpoint_url=self.endpoint, config=quick, **CREDENTIALS)
 
     def __enter__(self):
-        STATE.mkdir(parents=True, exist_ok=True)
+        # What one that was killed left there would be taken for this one's.
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(parents=True)
         log = (STATE / "emulator.log").open("w")
         environment = {
             **os.environ,
@@ -102,6 +107,7 @@ class Stack:
             "MINISTACK_HOST": self.host,
             "AWS_ENDPOINT_URL": self.endpoint,
             "IOT_MTLS_ENABLED": "0",
+            "TMPDIR": str(self.scratch),
             "STATE_DIR": str(STATE / "state"),
             "S3_DATA_DIR": str(STATE / "s3"),
             "AWS_ACCESS_KEY_ID": "test",
@@ -124,13 +130,14 @@ class Stack:
         self.stop()
 
     def stop(self):
-        """Ends the emulator and the functions that it started, which are of its process group."""
+        """Ends the emulator and the functions that it started, which are of its process group, and removes what it unpacked."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
     def wait_until_ready(self):
         for _ in range(300):
@@ -438,12 +445,16 @@ Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credenti
 
 def show_logs(port):
     """What the functions of a stack that is up have logged so far, oldest first. Metrics are for CloudWatch, not for reading."""
+    once = Config(retries={"max_attempts": 0})
     try:
-        for line in logs_of(boto3.client("logs", endpoint_url=f"http://127.0.0.1:{port}", **CREDENTIALS)):
+        for line in logs_of(boto3.client("logs", endpoint_url=f"http://127.0.0.1:{port}", config=once, **CREDENTIALS)):
             if not is_metrics(line):
                 print(line)
     except botocore.exceptions.EndpointConnectionError:
-        raise SystemExit(f"nothing is up at port {port}; start it with make run STAY=1") from None
+        start = "start it with make run STAY=1, or give PORT=… as make run printed"
+        raise SystemExit(f"nothing is up at port {port}; {start}") from None
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+        raise SystemExit(f"what answers at port {port} is not the bundle; give PORT=… as make run printed") from None
 
 
 def logs_of(logs):

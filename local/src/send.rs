@@ -111,12 +111,29 @@ impl Arguments {
             body,
         };
         if self.count.get() == 1 {
-            show_answer(&sender.send(random_id()?)?, out)
+            let answer = sender.send(random_id()?)?;
+            show_answer(&answer, out)?;
+            self.hint(answer.status.as_str(), out)?;
+            Ok(answer.status == StatusCode::OK)
         } else {
             let tally = self.send_all(&sender)?;
             tally.show(out)?;
+            for status in tally.outcomes.keys() {
+                self.hint(status, out)?;
+            }
             Ok(tally.all_ok())
         }
+    }
+
+    /// Says what is missing where the URL is that of the API alone.
+    fn hint(&self, status: &str, out: &mut impl Write) -> io::Result<()> {
+        if matches!(status, "404" | "405") && !self.url.path().contains("/webhook/observer.") {
+            writeln!(
+                out,
+                "The URL names no route; it ends as in /webhook/observer.sales_order_place_after."
+            )?;
+        }
+        Ok(())
     }
 
     fn agent(&self) -> Agent {
@@ -278,14 +295,13 @@ impl Sender {
     }
 }
 
-/// Whether the answer was 200.
-fn show_answer(answer: &Answer, out: &mut impl Write) -> Result<bool> {
+fn show_answer(answer: &Answer, out: &mut impl Write) -> Result<()> {
     writeln!(out, "{} in {}", answer.status, Millis(answer.elapsed))?;
     match serde_json::from_str::<Value>(&answer.text) {
         Ok(json) => writeln!(out, "{json:#}")?,
         Err(_) => writeln!(out, "{}", answer.text)?,
     }
-    Ok(answer.status == StatusCode::OK)
+    Ok(())
 }
 
 /// What came back from many requests.
@@ -523,6 +539,27 @@ mod tests {
         assert!(!ok);
         assert!(shown.starts_with("401 Unauthorized in "), "{shown}");
         assert!(shown.ends_with("\n{\n  \"status\": 401\n}\n"), "{shown}");
+    }
+
+    #[test]
+    fn an_url_without_a_route_is_told_from_a_wrong_one() {
+        let hint = "names no route";
+        for status in ["404 Not Found", "405 Method Not Allowed"] {
+            let server = server(status, r#"{"message":"Not Found"}"#);
+            let (ok, shown) = send(&server.url, &["--scheme", "none"]).unwrap();
+            assert!(!ok);
+            assert!(shown.lines().last().unwrap().contains(hint), "{shown}");
+            let many = ["--scheme", "none", "--count", "3"];
+            let (ok, shown) = send(&server.url, &many).unwrap();
+            assert!(!ok);
+            assert_eq!(shown.matches(hint).count(), 1, "{shown}");
+            let route = format!("{}/observer.no_such_channel", server.url);
+            let (_, shown) = send(&route, &["--scheme", "none"]).unwrap();
+            assert!(!shown.contains(hint), "{shown}");
+        }
+        let server = server("401 Unauthorized", "{}");
+        let (_, shown) = send(&server.url, &["--scheme", "none"]).unwrap();
+        assert!(!shown.contains(hint), "{shown}");
     }
 
     #[test]

@@ -6,14 +6,17 @@ import json
 import random
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jsonschema
 import pytest
 from shop import assert_nothing_leaks, raw_body, request, sample, with_body
-from stack import EVENTS, ROOT, STACK_NAME, channels, replay, sample_requests, template
+from stack import EVENTS, ROOT, STACK_NAME, STATE, Stack, channels, replay, sample_requests, show_logs, template
+from stand_in import running
 
 SAMPLES = list(sample_requests())
 NAMES = [f"{channel}-{case}" for channel, case, _ in SAMPLES]
@@ -275,3 +278,34 @@ def test_the_gateway_calls_the_alias_of_a_version(stack):
         assert (alias["Name"], alias["FunctionVersion"]) == ("live", "1")
     integrations = stack.client("apigatewayv2").get_integrations(ApiId=stack.api)["Items"]
     assert {one["IntegrationUri"] for one in integrations} == {f"{stack.function(name)}:live" for name in channels().values()}
+
+
+# The emulator
+
+
+def test_what_the_emulator_unpacks_is_below_target_and_is_removed_with_it(stack):
+    code = f"ministack-provided-code-{stack.port}"
+    channel = next(iter(channels()))
+    stack.invoke(channel, sample(channel))
+    assert (stack.scratch / code).is_dir() and stack.scratch.is_relative_to(STATE)
+    assert not Path(tempfile.gettempdir(), code).exists()
+    with Undeployed(port=0) as other:
+        left = other.scratch / "of an emulator"
+        left.touch()
+        assert stack.scratch != other.scratch
+    assert not other.scratch.exists()
+    assert (stack.scratch / code).is_dir(), "that of another is left alone"
+
+
+def test_logs_of_a_wrong_port_are_told():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(SystemExit, match="nothing is up at port .* give PORT=… as make run printed"):
+            show_logs(nobody.getsockname()[1])
+    with running() as another, pytest.raises(SystemExit, match="is not the bundle; give PORT=… as make run printed"):
+        show_logs(another.server_port)
+
+
+class Undeployed(Stack):
+    def deploy(self):
+        pass

@@ -537,10 +537,11 @@ def test_a_wrong_configuration_does_not_start():
 # The worker in Python
 
 
-def started(stack, script, *arguments):
-    """A script as its user starts it: exit code, output, errors."""
+def started(stack, script, *arguments, **environment):
+    """A script as its user starts it: exit code, output, errors. An environment variable that is None is taken away."""
     command = [sys.executable, CONSUMERS / script, *arguments]
-    ended = subprocess.run(command, env=aws(stack), capture_output=True, text=True, timeout=60)
+    given = {name: value for name, value in (aws(stack) | environment).items() if value is not None}
+    ended = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60)
     return ended.returncode, ended.stdout, ended.stderr
 
 
@@ -742,6 +743,36 @@ def test_a_message_is_deleted_only_when_it_was_sent(queues, monkeypatch):
 
 def test_a_redrive_of_what_is_nobodys_dead_letter_queue_says_so(stack, queues):
     code, _, errors = started(stack, "redrive.py", queues.live)
-    assert code == 1 and "must be the dead-letter queue of one queue" in errors
+    assert code == 1 and "is no dead-letter queue of any queue. Give the output ErpDeadLetterQueueUrl or CrmDeadLetterQueueUrl" in errors
+    assert {"ErpDeadLetterQueueUrl", "CrmDeadLetterQueueUrl"} <= stack.outputs.keys()
     code, _, errors = started(stack, "redrive.py", f"{queues.dead}x")
     assert code == 1 and "AWS refuses" in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("queue", ["dead.fifo", "https://sqs.eu-west-1.amazonaws.com", "arn:aws:sqs:eu-west-1:123456789012:dead.fifo"])
+def test_a_redrive_of_what_is_no_url_says_so(stack, queue):
+    code, _, errors = started(stack, "redrive.py", queue)
+    assert code != 0 and "is no URL of a queue" in errors and "Traceback" not in errors
+
+
+def test_a_script_needs_a_region_and_takes_it_from_either_variable(stack, queues, tmp_path):
+    nowhere = {"AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_REGION": None, "AWS_DEFAULT_REGION": None}
+    scripts = {
+        "redrive.py": [queues.dead, "--dry-run"],
+        "worker.py": [queues.live, queues.dead, str(tmp_path / "events.sqlite"), "--once"],
+    }
+    for script, arguments in scripts.items():
+        code, _, errors = started(stack, script, *arguments, **nowhere)
+        assert code == 1 and errors.endswith("Set AWS_REGION.\n") and errors.count("\n") == 1
+        for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            code, _, errors = started(stack, script, *arguments, **nowhere | {variable: REGION})
+            assert (code, errors) == (0, "")
+
+
+def test_a_script_without_credentials_says_so(stack, queues, tmp_path):
+    none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"}
+    none |= {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"), "AWS_CONFIG_FILE": str(tmp_path / "none")}
+    code, _, errors = started(stack, "redrive.py", queues.dead, **none)
+    assert code == 1 and errors == "There are no credentials of AWS. Log in to AWS.\n"
+    code, _, errors = started(stack, "redrive.py", queues.dead, AWS_PROFILE="shop", **none)
+    assert code == 1 and errors == "~/.aws has no profile shop, which AWS_PROFILE names. Log in to AWS.\n"

@@ -13,7 +13,7 @@ import sys
 import pytest
 import stand_in
 from shop import request
-from stack import EVENTS, ROOT, channels, replay, rules
+from stack import EVENTS, ROOT, channels, replay, rules, template
 from stand_in import IMS, IMS_TOKEN, INTEGRATION, SECRETS, TOKEN, identity, running
 
 sys.path.append(str(ROOT / "commerce"))
@@ -236,12 +236,26 @@ def test_however_php_writes_the_list_it_is_in_step(run):
         assert shop.changes() == []
 
 
-@pytest.mark.parametrize("listed", ["nonsense", [{"url": "https://x"}], 7])
+@pytest.mark.parametrize("listed", ["nonsense", 7, None, {"a": 1}, {"message": "no", "trace": {}}, ["x"]])
 def test_a_list_that_is_none_is_told(run, listed, monkeypatch):
     with running() as shop:
         monkeypatch.setattr(rest.Shop, "hooks", lambda self: listed)
         code, said = run("plan", shop)
-    assert code == 1 and said.startswith("shop: ") and said.count("\n") == 1
+    assert code == 1 and said == "shop: the shop answered with something else than a list of hooks\n"
+
+
+def test_a_hook_in_the_list_that_is_none_is_told(run, monkeypatch):
+    with running() as shop:
+        monkeypatch.setattr(rest.Shop, "hooks", lambda self: [{"url": "https://x"}])
+        code, said = run("plan", shop)
+    assert code == 1 and said == "shop: a hook in the shop's list has no webhook_method\n"
+
+
+@pytest.mark.parametrize("empty", [[], {}])
+def test_an_empty_list_is_one(run, empty, monkeypatch):
+    monkeypatch.setattr(rest.Shop, "hooks", lambda self: empty)
+    with running() as shop:
+        assert run("plan", shop)[0] == 2
 
 
 def test_a_timeout_that_is_no_number_is_shown(run):
@@ -282,8 +296,14 @@ def test_apply_asks_first(run, monkeypatch):
         code, said = run("apply", shop)
         assert code == 1 and "YES=1" in said
         monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-        monkeypatch.setattr("builtins.input", lambda _: "n")
-        assert run("apply", shop)[0] == 1
+
+        def at_its_end(_):
+            raise EOFError
+
+        for answer in (lambda _: "n", at_its_end):
+            monkeypatch.setattr("builtins.input", answer)
+            code, said = run("apply", shop)
+            assert code == 2 and said.endswith("Nothing was changed.\n"), "there are changes still, which is no failure of make's"
         assert shop.changes() == []
         monkeypatch.setattr("builtins.input", lambda _: "y")
         assert run("apply", shop)[0] == 0
@@ -473,7 +493,23 @@ def test_each_way_to_sign_in_is_taken(run, monkeypatch, credentials):
         ({"COMMERCE_TOKEN": None}, "no credentials in the environment"),
         ({"COMMERCE_CONSUMER_KEY": "x"}, "unset all but one"),
         ({"COMMERCE_TOKEN": None, "COMMERCE_CONSUMER_KEY": "x"}, "COMMERCE_CONSUMER_SECRET, COMMERCE_ACCESS_TOKEN"),
+        (
+            {"COMMERCE_TOKEN": None, "COMMERCE_CONSUMER_KEY": "x"},
+            "COMMERCE_ACCESS_TOKEN and COMMERCE_ACCESS_TOKEN_SECRET are missing",
+        ),
         ({"COMMERCE_TOKEN": None, **IMS, "COMMERCE_ORG_ID": None}, "COMMERCE_ORG_ID is missing"),
+        (
+            {"COMMERCE_TOKEN": None, "COMMERCE_CLIENT_ID": "client"},
+            "the credentials of Adobe IMS are not complete: COMMERCE_CLIENT_SECRET and COMMERCE_ORG_ID are missing",
+        ),
+        (
+            {"COMMERCE_TOKEN": None, **IMS, "COMMERCE_CLIENT_SECRET": "b"},
+            "shop: COMMERCE_CLIENT_SECRET has fewer than 6 characters, which no real credential has.",
+        ),
+        (
+            {"COMMERCE_TOKEN": None, **INTEGRATION, "COMMERCE_CONSUMER_KEY": "a", "COMMERCE_ACCESS_TOKEN": "12345"},
+            "COMMERCE_CONSUMER_KEY and COMMERCE_ACCESS_TOKEN have fewer than 6 characters",
+        ),
         ({"COMMERCE_TOKEN": f"{TOKEN}\n"}, "line breaks"),
         ({"COMMERCE_TOKEN": f"{TOKEN}€"}, "beyond ASCII"),
         ({"COMMERCE_IMS_URL": "http://ims.example/"}, "COMMERCE_IMS_URL must begin with https://"),
@@ -558,7 +594,11 @@ def test_reading_is_repeated_and_ends(run, fault):
         assert run("plan", shop)[0] == 0
         shop.faults = [("GET list", fault)] * 5
         code, said = run("plan", shop)
-        assert code == 1 and said.count("\n") == 1
+        told = said.splitlines()
+        news = "no answer yet" if fault == "break" else f"answered with status {fault}"
+        assert code == 1 and len(told) == 5
+        assert all(news in line and line.endswith(", trying again") for line in told[:4])
+        assert told[4].startswith("shop: ")
         assert len(shop.seen) == 10
 
 
@@ -594,11 +634,21 @@ def test_a_wrong_base_and_an_old_shop_are_told_apart(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "base", ["http://shop.example/rest/all", "shop.example", "https://user@shop.example/rest", "ftp://shop.example", ""]
+    "base",
+    [
+        "http://shop.example/rest/all",
+        "shop.example",
+        "https://user@shop.example/rest",
+        "ftp://shop.example",
+        "https://shop.example:port/rest",
+        "https://shop.example:99999/rest",
+        "https://[::1/rest",
+        "",
+    ],
 )
 def test_no_credentials_go_where_they_could_be_read(run, base):
     code, said = run("plan", None, "--shop", base)
-    assert code in (1, 2) and "SHOP" in said
+    assert code == 1 and "SHOP" in said and said.count("\n") == 1
 
 
 def test_a_shop_that_is_not_there_or_silent_or_not_trusted_is_told(run, monkeypatch, tmp_path):
@@ -608,8 +658,10 @@ def test_a_shop_that_is_not_there_or_silent_or_not_trusted_is_told(run, monkeypa
         assert code == 1 and "cannot be reached" in said and "object at 0x" not in said
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(rest, "READ", 0.1)
-        code, said = run("plan", f"http://127.0.0.1:{silent.getsockname()[1]}/rest/all")
-        assert code == 1 and "no answer in time" in said
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        code, said = run("plan", f"http://{host}/rest/all")
+        again, end = said.splitlines()
+        assert code == 1 and again == f"{host}: no answer yet, trying again" and end == f"shop: {host} gave no answer in time"
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
@@ -618,8 +670,44 @@ def test_a_shop_that_is_not_there_or_silent_or_not_trusted_is_told(run, monkeypa
         context.load_cert_chain(certificate, key)
         shop.socket = context.wrap_socket(shop.socket, server_side=True)
         code, said = run("plan", shop.url.replace("http:", "https:").replace("127.0.0.1", "localhost"))
-        assert code == 1 and "no safe connection to localhost" in said and said.count("\n") == 1
+        assert code == 1 and f"no safe connection to localhost:{shop.server_port}" in said and said.count("\n") == 1
         assert shop.seen == []
+
+
+def test_a_shop_that_answers_half_and_then_hangs_is_not_waited_for_longer(run, monkeypatch):
+    def half(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[")
+        handler.wfile.flush()
+        handler.rfile.read(1)
+
+    monkeypatch.setattr(rest, "READ", 0.1)
+    with running() as shop:
+        shop.faults = [("GET list", half)] * 9
+        code, said = run("plan", shop)
+        assert code == 1 and said.count("no answer yet, trying again") == 1 and "no answer in time" in said
+        assert len(shop.seen) == 2
+
+
+def test_https_to_a_port_without_it_is_told(run):
+    with running() as shop:
+        code, said = run("plan", shop.url.replace("http:", "https:"))
+    assert code == 1 and said.count("\n") == 1
+    assert f"127.0.0.1:{shop.server_port}: what answers there is not TLS; does it speak HTTPS at this port?" in said
+    assert "SSL:" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://shop.example/rest", "shop.example"),
+        ("https://shop.example:443/rest", "shop.example"),
+        ("https://shop.example:8443/rest", "shop.example:8443"),
+        ("http://localhost:80/rest", "localhost"),
+        ("http://localhost:443/rest", "localhost:443"),
+    ],
+)
+def test_a_host_is_named_with_a_port_that_is_not_the_usual_one(url, host):
+    assert rest.host_of(url) == host
 
 
 def test_what_nobody_expected_shows_no_secret_either(run, monkeypatch):
@@ -637,6 +725,68 @@ def test_the_program_itself_prints_no_token_at_all():
         ended = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "default"}, capture_output=True, text=True)
     assert ended.returncode == 2 and "8 to subscribe" in ended.stdout
     assert TOKEN not in ended.stdout + ended.stderr
+
+
+def test_whoever_starts_it_without_its_modules_is_told_how():
+    command = [sys.executable, "-S", ROOT / "commerce" / "shop.py", "plan"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert "`make plan`" in ended.stderr and ".venv/bin/python" in ended.stderr and ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("command", "codes"), [("plan", {2}), ("xml", {0, 1}), ("doctor", {1})])
+def test_a_reader_that_has_read_enough_is_no_fault(command, codes, unbuffered):
+    with running() as shop:
+        where = ["--shop", shop.url, "--url", BUNDLE]
+        reading, writing = os.pipe()
+        os.close(reading)
+        ended = subprocess.run(
+            [sys.executable, ROOT / "commerce" / "shop.py", command, *where],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(writing)
+    assert [line for line in ended.stderr.splitlines() if not line.startswith("Set in the shop's environment")] == []
+    assert ended.returncode in codes
+
+
+# The command line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["unplan"],
+        ["plan", "--no-such-option"],
+        ["plan", "--stack", "a", "--url", BUNDLE],
+        *(["plan", "--url", BUNDLE, "--hook-timeout-ms", text] for text in ("5", "599", "29001", "0", "-1", "5 s", "²")),
+        *(["plan", "--url", BUNDLE, "--soft-timeout-ms", text] for text in ("99", "29001")),
+    ],
+)
+def test_a_wrong_command_line_is_a_failure_and_no_change(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program.main(arguments)
+    said = capsys.readouterr().err
+    assert ended.value.code == 1, "2 says that there are changes"
+    assert said.startswith("shop: ") and said.count("\n") == 1
+
+
+def test_the_times_that_are_taken_are_those_of_the_template():
+    for name, allowed in {"HookTimeoutMs": program.HOOK_TIMEOUT_MS, "SoftTimeoutMs": program.SOFT_TIMEOUT_MS}.items():
+        parameter = template()["Parameters"][name]
+        assert (allowed[0], allowed[-1]) == (parameter["MinValue"], parameter["MaxValue"])
+
+
+def test_a_time_that_nobody_said_is_shown_as_assumed(run):
+    with running() as shop:
+        assert "(timeout 5000 ms assumed, soft 1000 ms assumed)" in run("plan", shop)[1]
+        assert "(timeout 600 ms, soft 1000 ms assumed)" in run("plan", shop, "--hook-timeout-ms", "600")[1]
+        said = run("doctor", shop, "--hook-timeout-ms", "29000", "--soft-timeout-ms", "100")[1]
+        assert "(timeout 29000 ms, soft 100 ms)" in said
 
 
 # Doctor
@@ -748,17 +898,21 @@ def test_the_doctor_finds_hooks_that_are_not_there_twice_there_or_too_early(run)
         catalog_product_save_after={"webhook_type": "before"},
         checkout_cart_product_add_after={"required": True},
     )
-    with running(hooks + [twice, FOREIGN, {**FOREIGN, "webhook_method": "observer.x", "batch_name": BATCH}]) as shop:
+    other = {**FOREIGN, "webhook_method": "observer.x", "batch_name": BATCH, "required": False}
+    with running(hooks + [twice, FOREIGN, other]) as shop:
         code, said = run("doctor", shop)
         planned = flat(run("plan", shop)[1])
     assert "! by_hand/orders, of another batch, sends observer.sales_order_place_after here, too" in planned
-    said = flat(said)
+    lines, said = said.splitlines(), flat(said)
     assert code == 1
+    for line in ("✗ sales_order_place_after  required", "✓ sales_order_save_after  required", "✗ customer_delete_after"):
+        assert line in lines
     assert f"is subscribed 2 times: {BATCH}/sales_order_place_after, by_hand/orders" in said
     assert "customer_delete_after error is not subscribed" in said
+    assert "checkout_cart_product_add_after required warning is required" in said
     assert "has the type before, not after" in said
     assert "warning is required" in said
-    assert f"observer.x error {BATCH}/check is for an event that the bundle does not take" in said
+    assert f"observer.x not required error {BATCH}/check is for an event that the bundle does not take" in said
     assert "Hooks of others, not looked at: 1." in said
 
 
@@ -774,6 +928,10 @@ def test_the_doctor_asks_which_events_the_shop_supports(run):
     with running(wanted(), supported=supported[1:]) as shop:
         code, said = run("doctor", shop)
         assert code == 1 and said.count("is not supported by this shop") == 1
+        for none_of_ours in ([], ["observer.another_event"]):
+            shop.supported = none_of_ours
+            code, said = run("doctor", shop)
+            assert code == 0 and said.count("has none of ours") == 1 and "1 warning." in said
         shop.supported = supported
         assert run("doctor", shop)[0] == 0
         shop.faults = [("GET supportedList", 403)]
@@ -865,10 +1023,11 @@ def test_the_readme_shows_what_is_printed(run):
         return re.sub(r"127\.0\.0\.1:\d+|within \d+ ms", "", text)
 
     readme = told((ROOT / "README.md").read_text())
+    where = ["--url", bundle, "--hook-timeout-ms", "5000", "--soft-timeout-ms", "1000"]
     with running(hooks + others) as shop:
-        doctor = told(run("doctor", shop, "--url", bundle)[1])
+        doctor = told(run("doctor", shop, *where)[1])
         assert doctor[doctor.index("✗") :] in readme
-        assert told(run("apply", shop, "--yes", "--url", bundle)[1]) in readme
+        assert told(run("apply", shop, "--yes", *where)[1]) in readme
 
 
 # The stack
@@ -889,18 +1048,57 @@ def test_where_the_bundle_is_comes_from_its_stack(run, stack, monkeypatch):
         assert urls == {value for key, value in stack.outputs.items() if "/webhook/observer." in value}
         assert {hook["timeout"] for hook in shop.live.values()} == {5000}
         code, said = run("plan", shop, "--stack", "another-stack")
-        assert code == 1 and "the stack another-stack cannot be read" in said and said.count("\n") == 1
+        assert code == 1 and said.count("\n") == 1
+        assert said.startswith("shop: there is no stack another-stack in eu-west-1. Name another with STACK=…, or give URL=…")
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        monkeypatch.setenv("AWS_REGION", "eu-west-1")
+        assert run("plan", shop, "--stack", "commerce-webhooks")[0] == 0, "AWS_REGION alone will do"
 
 
-def test_a_stack_that_cannot_be_asked_is_told(run, monkeypatch, tmp_path):
+@pytest.fixture
+def no_aws(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "in which region is the stack commerce-webhooks? Set AWS_REGION, or give URL=…"),
+        ({"AWS_REGION": "eu west", **KEYS}, "'eu west' is no region of AWS. Set AWS_REGION"),
+        ({"AWS_REGION": "eu-west-1"}, "there are no credentials of AWS"),
+        ({"AWS_REGION": "eu-west-1", "AWS_PROFILE": "shop"}, "~/.aws has no profile shop, which AWS_PROFILE names. Log in to AWS"),
+        ({"AWS_REGION": "eu-west-1", **KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS is out of reach in eu-west-1"),
+    ],
+)
+def test_a_stack_that_cannot_be_asked_for_is_told_why(run, monkeypatch, no_aws, given, expected):
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
     with running() as shop:
         code, said = run("plan", shop, "--stack", "commerce-webhooks")
-        assert code == 1 and "STACK=…" in said and said.count("\n") == 1
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        code, said = run("plan", shop, "--stack", "commerce-webhooks")
-        assert code == 1 and "credentials" in said and said.count("\n") == 1
+    assert code == 1 and said.startswith(f"shop: {expected}") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (403, "ExpiredToken", "AWS does not take the credentials (ExpiredToken). Log in to AWS again"),
+        (403, "AccessDenied", "these credentials of AWS may not read the stack commerce-webhooks (cloudformation:DescribeStacks)"),
+        (400, "ValidationError", "the stack commerce-webhooks in eu-west-1 cannot be read: AWS says ValidationError"),
+    ],
+)
+def test_what_aws_refuses_is_told(run, monkeypatch, no_aws, status, code, expected):
+    answer = f"<ErrorResponse><Error><Code>{code}</Code><Message>AKIAEXAMPLE is bad</Message></Error></ErrorResponse>"
+    monkeypatch.setattr(stand_in.Handler, "respond", lambda *_: (status, answer.encode()))
+    with running() as shop:
+        for name, value in {"AWS_REGION": "eu-west-1", **KEYS, "AWS_ENDPOINT_URL": shop.origin}.items():
+            monkeypatch.setenv(name, value)
+        ended, said = run("plan", shop, "--stack", "commerce-webhooks")
+    assert ended == 1 and said.startswith(f"shop: {expected}") and said.count("\n") == 1
+    assert "AKIA" not in said

@@ -2,6 +2,9 @@
 
 use std::{collections::HashSet, fmt, fs, io::Read as _, path::Path};
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::{
     CONDITIONS_MAX, Condition, FILE_BYTES_MAX, OPERATIONS_MAX, Outcome, RULES_MAX, Rule, Rules,
     condition::Test,
@@ -113,7 +116,36 @@ pub(super) fn parse(text: &str) -> Result<File, Problem> {
         )));
     }
     let text = text.trim_start_matches('\u{feff}'); // which some editors put first
-    serde_json::from_str(text).map_err(|error| problem(error.to_string()))
+    serde_json::from_str(text).map_err(|error| Problem {
+        rule: rule_that_fails_alike(text, &error),
+        reason: error.to_string(),
+    })
+}
+
+/// The name of the rule that an error stands in. serde says the line and the column, which help little in a long line.
+fn rule_that_fails_alike(text: &str, error: &serde_json::Error) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Sketch<'a> {
+        #[serde(borrow)]
+        rules: Vec<&'a RawValue>,
+    }
+
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+
+    let without_place = |error: &serde_json::Error| {
+        let text = error.to_string();
+        text.split(" at line ").next().map(str::to_owned)
+    };
+    let sketch: Sketch<'_> = serde_json::from_str(text).ok()?;
+    let rule = sketch.rules.into_iter().find(|rule| {
+        let alone = serde_json::from_str::<file::Rule>(rule.get()).err();
+        alone.is_some_and(|alone| without_place(&alone) == without_place(error))
+    })?;
+    let named: Named = serde_json::from_str(rule.get()).ok()?;
+    Some(named.name.chars().take(64).collect())
 }
 
 fn is_name(name: &str) -> bool {

@@ -422,19 +422,19 @@ fn what_is_no_rules_file_is_told_where() {
         ),
         (
             "{\n \"rules\": [{ \"name\": \"a\", \"when\": [], \"then\": { \"op\": \"success\" } }]\n}",
-            "unknown variant `success`, expected one of `exception`, `add`, `replace`, `remove` at line 2 column 63",
+            "rule a: unknown variant `success`, expected one of `exception`, `add`, `replace`, `remove` at line 2 column 63",
         ),
         (
             r#"{"rules":[{"name":"a","when":[],"then":{"op":"add","path":"x"}}]}"#,
-            "missing field `value` at line 1 column 62",
+            "rule a: missing field `value` at line 1 column 62",
         ),
         (
             r#"{"rules":[{"name":"a","when":[],"then":{"op":"remove","path":"x","value":1}}]}"#,
-            "unknown field `value`, expected `path` at line 1 column 75",
+            "rule a: unknown field `value`, expected `path` at line 1 column 75",
         ),
         (
             r#"{"rules":[{"name":"a","when":[],"then":7}]}"#,
-            "invalid type: integer `7`, expected an operation or a list of operations at line 1 column 40",
+            "rule a: invalid type: integer `7`, expected an operation or a list of operations at line 1 column 40",
         ),
         (
             r#"{"rules":[],"mode":"on"}"#,
@@ -442,7 +442,19 @@ fn what_is_no_rules_file_is_told_where() {
         ),
         (
             r#"{"rules":[{"name":"a","when":[{"field":"order.x","operator":"like"}],"then":{"op":"exception"}}]}"#,
-            "unknown variant `like`, expected one of `greaterThan`, `lessThan`, `equal`, `notEqual`, `regex`, `in`, `isEmpty`, `notEmpty` at line 1 column 66",
+            "rule a: unknown variant `like`, expected one of `greaterThan`, `lessThan`, `equal`, `notEqual`, `regex`, `in`, `isEmpty`, `notEmpty` at line 1 column 66",
+        ),
+        (
+            r#"{"rules":[{"name":"a","when":[],"then":[]},{"name":"b","when":[],"then":7},{"name":"c","when":[],"then":7}]}"#,
+            "rule b: invalid type: integer `7`, expected an operation or a list of operations at line 1 column 73",
+        ),
+        (
+            r#"{"mode":"on","rules":[{"name":"a","when":[],"then":7}]}"#,
+            "unknown variant `on`, expected `enforce` or `observe` at line 1 column 12",
+        ),
+        (
+            r#"{"rules":[{"when":[],"then":[]}]}"#,
+            "missing field `name` at line 1 column 31",
         ),
     ];
     for (file, expected) in cases {

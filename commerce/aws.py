@@ -1,0 +1,80 @@
+"""What CloudFormation says of a bundle that is deployed, or why it does not, in words for a person."""
+
+import os
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+
+from hooks import ROUTE
+from rest import ShopError
+
+PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
+ELSEWHERE = "give URL=… and HOOK_TIMEOUT_MS=…"
+NO_LOGIN = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.TokenRetrievalError,
+    botocore.exceptions.SSOError,
+    botocore.exceptions.LoginError,
+)
+AWAY = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
+# What AWS says to credentials that it does not know, or no longer.
+REFUSED = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+
+
+def stack_says(name):
+    """The URL of the bundle, and the times that it was deployed with, None for one that is not said."""
+    stack = described(name)
+    outputs = [output["OutputValue"] for output in stack.get("Outputs", [])]
+    urls = {ROUTE.sub("", value) for value in outputs if ROUTE.search(value)}
+    if len(urls) != 1:
+        raise ShopError(f"the stack {name} has no URLs of hooks in its outputs; is it this bundle's?")
+    parameters = {one["ParameterKey"]: one.get("ParameterValue") for one in stack.get("Parameters", [])}
+    times = {"timeout": "HookTimeoutMs", "soft_timeout": "SoftTimeoutMs"}
+    return urls.pop(), {time: int(parameters[key]) if parameters.get(key) else None for time, key in times.items()}
+
+
+def described(name):
+    region = None
+    try:
+        # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
+        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+        region = session.region_name
+        [stack] = session.client("cloudformation", config=PATIENCE).describe_stacks(StackName=name)["Stacks"]
+        return stack
+    except botocore.exceptions.ProfileNotFound as error:
+        reason = f"~/.aws has no profile {error.kwargs['profile']}, which AWS_PROFILE names. Log in to AWS, or {ELSEWHERE}"
+    except botocore.exceptions.NoRegionError:
+        reason = f"in which region is the stack {name}? Set AWS_REGION, or {ELSEWHERE}"
+    except botocore.exceptions.InvalidRegionError:
+        reason = f"{region!r} is no region of AWS. Set AWS_REGION to one"
+    except NO_LOGIN as error:
+        reason = f"there are no credentials of AWS to ask for the stack {name} with ({type(error).__name__}). Log in to AWS, or {ELSEWHERE}"
+    except AWAY as error:
+        reason = f"AWS is out of reach in {region} ({type(error).__name__}). Is that the region, and is there a network? Or {ELSEWHERE}"
+    except botocore.exceptions.ClientError as error:
+        reason = refusal(name, region, error.response["Error"])
+    except botocore.exceptions.BotoCoreError as error:
+        reason = f"the stack {name} cannot be read: {error}"
+    raise ShopError(reason)
+
+
+def refusal(name, region, error):
+    code = error.get("Code", "")
+    if code == "ValidationError" and "does not exist" in error.get("Message", ""):
+        return f"there is no stack {name} in {region}. Name another with STACK=…, or {ELSEWHERE}"
+    if code in REFUSED:
+        return f"AWS does not take the credentials ({code}). Log in to AWS again, or {ELSEWHERE}"
+    if code in FORBIDDEN:
+        return f"these credentials of AWS may not read the stack {name} (cloudformation:DescribeStacks). Log in with others, or {ELSEWHERE}"
+    return f"the stack {name} in {region} cannot be read: AWS says {code}. Name another with STACK=…, or {ELSEWHERE}"
