@@ -10,7 +10,6 @@ from hooks import ROUTE
 from rest import ShopError
 
 PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
-ELSEWHERE = "give URL=… and HOOK_TIMEOUT_MS=…"
 NO_LOGIN = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.PartialCredentialsError,
@@ -34,7 +33,11 @@ FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 def stack_says(name):
     """The URL of the bundle, and the times that it was deployed with, None for one that is not said."""
-    stack = described(name)
+    try:
+        stack = described(name)
+    except ShopError as error:
+        # Whoever only asks the shop needs no AWS.
+        raise ShopError(f"{str(error).rstrip('.')}, or give URL=… and HOOK_TIMEOUT_MS=…") from None
     outputs = [output["OutputValue"] for output in stack.get("Outputs", [])]
     urls = {ROUTE.sub("", value) for value in outputs if ROUTE.search(value)}
     if len(urls) != 1:
@@ -44,24 +47,28 @@ def stack_says(name):
     return urls.pop(), {time: int(parameters[key]) if parameters.get(key) else None for time, key in times.items()}
 
 
+def boto3_session():
+    # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
+    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+
+
 def described(name):
     region = None
     try:
-        # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
-        session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+        session = boto3_session()
         region = session.region_name
         [stack] = session.client("cloudformation", config=PATIENCE).describe_stacks(StackName=name)["Stacks"]
         return stack
     except botocore.exceptions.ProfileNotFound as error:
-        reason = f"~/.aws has no profile {error.kwargs['profile']}, which AWS_PROFILE names. Log in to AWS, or {ELSEWHERE}"
+        reason = f"~/.aws has no profile {error.kwargs['profile']}, which AWS_PROFILE names. Log in to AWS"
     except botocore.exceptions.NoRegionError:
-        reason = f"in which region is the stack {name}? Set AWS_REGION, or {ELSEWHERE}"
+        reason = f"in which region is the stack {name}? Set AWS_REGION"
     except botocore.exceptions.InvalidRegionError:
         reason = f"{region!r} is no region of AWS. Set AWS_REGION to one"
     except NO_LOGIN as error:
-        reason = f"there are no credentials of AWS to ask for the stack {name} with ({type(error).__name__}). Log in to AWS, or {ELSEWHERE}"
+        reason = f"there are no credentials of AWS to ask for the stack {name} with ({type(error).__name__}). Log in to AWS"
     except AWAY as error:
-        reason = f"AWS is out of reach in {region} ({type(error).__name__}). Is that the region, and is there a network? Or {ELSEWHERE}"
+        reason = f"AWS is out of reach in {region} ({type(error).__name__}). Look at the region and the network"
     except botocore.exceptions.ClientError as error:
         reason = refusal(name, region, error.response["Error"])
     except botocore.exceptions.BotoCoreError as error:
@@ -72,9 +79,9 @@ def described(name):
 def refusal(name, region, error):
     code = error.get("Code", "")
     if code == "ValidationError" and "does not exist" in error.get("Message", ""):
-        return f"there is no stack {name} in {region}. Name another with STACK=…, or {ELSEWHERE}"
+        return f"there is no stack {name} in {region}. Name another with STACK=…"
     if code in REFUSED:
-        return f"AWS does not take the credentials ({code}). Log in to AWS again, or {ELSEWHERE}"
+        return f"AWS does not take the credentials ({code}). Log in to AWS again"
     if code in FORBIDDEN:
-        return f"these credentials of AWS may not read the stack {name} (cloudformation:DescribeStacks). Log in with others, or {ELSEWHERE}"
-    return f"the stack {name} in {region} cannot be read: AWS says {code}. Name another with STACK=…, or {ELSEWHERE}"
+        return f"these credentials of AWS may not read the stack {name} (cloudformation:DescribeStacks). Log in with others"
+    return f"the stack {name} in {region} cannot be read: AWS says {code}. Name another with STACK=…"

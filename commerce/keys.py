@@ -4,15 +4,16 @@ The secret is read, the key is added, and a new version is put. No secret is sho
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 
-import boto3
 import botocore.exceptions
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from aws import PATIENCE, boto3_session, described
+from rest import ShopError
 
 KEYS_MAX = 16
 
@@ -20,22 +21,20 @@ KEYS_MAX = 16
 def main(stack, path):
     pem = public_key(Path(path))
     try:
-        region = os.environ.get("AWS_REGION") or boto3.Session().region_name
-        if not region:
-            raise SystemExit("keys: no region. Set AWS_REGION, or a region in ~/.aws/config")
-        stacks = boto3.client("cloudformation", region_name=region).describe_stacks(StackName=stack)["Stacks"]
-        outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in described(stack).get("Outputs", [])}
         if "WebhookKeysArn" not in outputs:
-            raise SystemExit(f"keys: the stack {stack} has no output WebhookKeysArn: is it this bundle, and deployed?")
-        store = boto3.client("secretsmanager", region_name=region)
+            raise SystemExit(f"keys: the stack {stack} has no output WebhookKeysArn: is it this bundle's, and deployed?")
+        store = boto3_session().client("secretsmanager", config=PATIENCE)
         secret = store.get_secret_value(SecretId=outputs["WebhookKeysArn"])["SecretString"]
         changed, place = with_key(secret, pem)
         if changed is None:
             print(f"It is there already, as public_keys/{place}. Nothing was changed.")
             return
         store.put_secret_value(SecretId=outputs["WebhookKeysArn"], SecretString=changed)
+    except ShopError as error:
+        raise SystemExit(f"keys: {error}") from None
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        raise SystemExit(f"keys: AWS refused, or is out of reach: {error}") from None
+        raise SystemExit(f"keys: the secret of {stack} cannot be read or written: {error}") from None
     print(f"Added as public_keys/{place} to the secret of {stack}. It vouches from the first event on that it signs.")
 
 

@@ -125,9 +125,9 @@ def test_what_is_no_public_key_of_a_shop_is_not_added(secret, account, tmp_path)
 
 def test_what_keys_lack_is_said_in_one_line(account):
     for stack, variables, said in [
-        ("none-of-that-name", account, "AWS refused, or is out of reach"),
-        ("any", {}, "no region"),
-        ("any", {"AWS_REGION": REGION}, "Unable to locate credentials"),
+        ("none-of-that-name", account, "there is no stack none-of-that-name"),
+        ("any", {}, "in which region is the stack any?"),
+        ("any", {"AWS_REGION": REGION}, "there are no credentials of AWS"),
     ]:
         code, output = keys(stack, PUBLIC, **variables)
         assert code == 1 and said in output and output.count("\n") == 1, output
