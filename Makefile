@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
 # Some tools know only one of AWS's two variables for the region.
 ifdef AWS_REGION
-export AWS_DEFAULT_REGION ?= $(AWS_REGION)
+export AWS_DEFAULT_REGION := $(AWS_REGION)
 endif
 # The template is checked for one region; a deployment goes where the user's own settings say.
 lint: export AWS_DEFAULT_REGION ?= eu-west-1

@@ -35,7 +35,7 @@ def main(stack, path):
         raise SystemExit(f"keys: {error}") from None
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise SystemExit(f"keys: the secret of {stack} cannot be read or written: {error}") from None
-    print(f"Added as public_keys/{place} to the secret of {stack}. It vouches from the first event on that it signs.")
+    print(f"Added as public_keys/{place} to the secret of {stack}. It vouches within ten seconds.")
 
 
 def public_key(path):

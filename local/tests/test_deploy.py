@@ -69,7 +69,7 @@ def test_the_shop_is_pointed_at_the_stack_that_is_deployed(arguments, stack):
 def test_a_region_in_either_of_the_two_variables_is_one_for_all_tools():
     show = ["make", "--eval=show: ; @echo $$AWS_DEFAULT_REGION", "show"]
     assert run(*show, AWS_REGION="eu-central-1") == (0, "eu-central-1\n")
-    assert run(*show, AWS_REGION="eu-central-1", AWS_DEFAULT_REGION="eu-west-3") == (0, "eu-west-3\n")
+    assert run(*show, AWS_REGION="eu-central-1", AWS_DEFAULT_REGION="eu-west-3") == (0, "eu-central-1\n")
     assert run(*show) == (0, "\n")
 
 
