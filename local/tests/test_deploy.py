@@ -14,8 +14,8 @@ PUBLIC = ROOT / "events" / "sample-keys" / "public-key.pem"
 
 
 def run(*command, cwd=ROOT, **environment):
-    """Exit code and output, with nothing of AWS in the environment but what is given."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """Exit code and output, with nothing of AWS, and of a make around it, in the environment but what is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
     clean |= {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
     result = subprocess.run(command, cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=120)
     return result.returncode, result.stdout + result.stderr

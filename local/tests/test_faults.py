@@ -170,8 +170,10 @@ def test_a_queue_that_refuses_connections_and_comes_back(stack):
         warm = [bench.send(), bench.send()]
         bench.sqs.listen_again()
         back_again = bench.send()
-        for result in [*cold, *warm]:
+        for result in [*cold, warm[1]]:
             assert (result.status, result.line["outcome"]) == (503, "queue_unreachable"), result.log
+        # The connection that it kept may break before it sees that, or after.
+        assert warm[0].status == 503 and warm[0].line["outcome"] in ("queue_unreachable", "queue_interrupted"), warm[0].log
         assert (back.status, back_again.status) == (200, 200)
         note("queue refuses connections", "cold and warm", [*cold, *warm])
         bench.assert_truth([*cold, back, *warm, back_again])
