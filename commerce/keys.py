@@ -59,10 +59,12 @@ def with_key(secret, pem):
     """The secret with the key, and the key's place; None in place of the secret if the key is there."""
     try:
         content = json.loads(secret)
-        keys = content.get("public_keys", [])
-    except (ValueError, AttributeError):
-        raise SystemExit("keys: the secret is no JSON object; see README, Deploy, for its form") from None
-    keys = [keys] if isinstance(keys, str) else list(keys)
+    except ValueError:
+        content = None
+    keys = content.get("public_keys", []) if isinstance(content, dict) else None
+    keys = [keys] if isinstance(keys, str) else keys
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise SystemExit("keys: the secret is not of the form that README, Deploy, has")
     for place, key in enumerate(keys):
         if "".join(key.split()) == "".join(pem.split()):
             return None, place

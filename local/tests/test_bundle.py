@@ -1,7 +1,6 @@
 """The real functions, behind the real template, against SQS: what a shop gets and what a consumer reads."""
 
 import base64
-import gzip
 import json
 import random
 import socket

@@ -123,6 +123,18 @@ def test_what_is_no_public_key_of_a_shop_is_not_added(secret, account, tmp_path)
     assert look() == before
 
 
+@pytest.mark.parametrize("content", ["hush-hush", "[]", '{"public_keys": null}', '{"public_keys": {"hush": "hush"}}', '{"public_keys": [1]}'])
+def test_a_secret_of_another_form_is_left_as_it_is_and_not_shown(stack, secret, account, content):
+    name, _ = secret
+    described = stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    store, arn = stack.client("secretsmanager"), described["Outputs"][0]["OutputValue"]
+    store.put_secret_value(SecretId=arn, SecretString=content)
+    code, output = keys(name, PUBLIC, **account)
+    assert code == 1 and output.startswith("keys: the secret is not of the form") and output.count("\n") == 1, output
+    assert "hush" not in output
+    assert store.get_secret_value(SecretId=arn)["SecretString"] == content
+
+
 def test_what_keys_lack_is_said_in_one_line(account):
     for stack, variables, said in [
         ("none-of-that-name", account, "there is no stack none-of-that-name"),
