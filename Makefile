@@ -59,7 +59,7 @@ lint: $(TOOLS) $(DENY) $(CHECKOV) rules prerequisites-cxx ## Check style, templa
 	else echo "advisories: not checked, the RustSec database is out of reach"; fi
 
 test-rust: prerequisites ## Run the tests of the crates
-	cargo test --quiet --locked
+	cargo test --quiet --locked --workspace --exclude shared-fuzz
 
 test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 random inputs
 	@python3 shared/fuzz/run.py --runs 20000
@@ -141,12 +141,12 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions (some minutes the first time) …" >&2
-	@cargo build --quiet --workspace --exclude worker --exclude shared-fuzz --locked
+	@cargo build --quiet --locked
 
 # Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
 worker: prerequisites
 	@echo "Building the example of a consumer …" >&2
-	@cargo build --quiet --locked
+	@cargo build --quiet --locked --package worker
 
 which-channel:
 	@test -n "$(CHANNEL)$(EVENT_CHANNEL)" -o -z "$(EVENT)$(RULES)" || { echo "make: which channel? Add CHANNEL=…, one of: $(CHANNELS)"; exit 1; }

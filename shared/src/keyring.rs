@@ -11,10 +11,7 @@ use std::{
 
 use aws_sdk_secretsmanager::{
     Client, Config,
-    config::{
-        BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig,
-        timeout::TimeoutConfig,
-    },
+    config::{BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig},
     error::{ProvideErrorMetadata as _, SdkError},
     operation::get_secret_value::GetSecretValueOutput,
 };
@@ -265,15 +262,13 @@ struct Store {
 
 impl Store {
     fn new(settings: StoreSettings, aws: &Aws) -> Self {
-        let timeouts = TimeoutConfig::builder().connect_timeout(WAIT_MAX).build();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(aws.region.clone()))
             .credentials_provider(aws.credentials.clone())
-            .http_client(aws.http.clone())
+            .http_client(aws.connections.client(WAIT_MAX))
             // The next request tries again; this one has no time to lose.
             .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint.clone());
         Self {

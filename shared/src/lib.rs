@@ -10,6 +10,7 @@ pub mod config;
 pub mod deadline;
 pub mod error;
 pub mod event;
+pub mod http;
 pub mod keyring;
 pub mod measure;
 pub mod message;
@@ -37,7 +38,7 @@ pub use crate::{
     model::Violations,
     operation::Operation,
 };
-use crate::{config::Settings, pipeline::Function, rules::Rules};
+use crate::{config::Settings, http::Connections, pipeline::Function, rules::Rules};
 
 /// Runs one function until Lambda ends it: cold start, then one request after the other.
 ///
@@ -68,7 +69,12 @@ pub fn run<C: Channel>(mut channel: C) -> ExitCode {
             })
             .ok()
     });
-    let (Some(settings), Some(rules), true) = (settings, rules, problems.is_empty()) else {
+    let connections = Connections::new()
+        .map_err(|problem| problems.push(problem))
+        .ok();
+    let (Some(settings), Some(rules), Some(connections), true) =
+        (settings, rules, connections, problems.is_empty())
+    else {
         return not_started::<C>(&problems);
     };
     if settings.secret.accepts_unsigned() {
@@ -90,7 +96,7 @@ pub fn run<C: Channel>(mut channel: C) -> ExitCode {
         Err(reason) => return not_started::<C>(&[reason.to_string()]),
     };
     runtime.block_on(async {
-        let function = Function::new(channel, rules, settings);
+        let function = Function::new(channel, rules, settings, connections);
         function.warm_up().await;
         match lambda_runtime::run(service_fn(|invocation| function.answer(invocation))).await {
             Ok(()) => ExitCode::SUCCESS,

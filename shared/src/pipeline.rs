@@ -20,6 +20,7 @@ use crate::{
     deadline::Deadline,
     error::{Failure, Forwarded},
     event::Event,
+    http::Connections,
     keyring::Keyring,
     measure::{Metric, Stage, Stages},
     message::{Message, Origin},
@@ -47,9 +48,13 @@ pub struct Function<C> {
 }
 
 impl<C: Channel> Function<C> {
-    /// Makes the function of the channel with the merchant's rules and the operator's settings.
-    pub fn new(channel: C, rules: Rules, settings: Settings) -> Self {
-        let aws = Aws::new(settings.region, settings.credentials);
+    /// Makes the function of the channel with the merchant's rules and the operator's settings, and with these connections to AWS.
+    pub fn new(channel: C, rules: Rules, settings: Settings, connections: Connections) -> Self {
+        let aws = Aws {
+            region: settings.region,
+            credentials: settings.credentials,
+            connections,
+        };
         Self {
             channel,
             rules,
@@ -410,10 +415,15 @@ mod tests {
         let payload = serde_json::from_value(event).unwrap();
         let mut context = Context::default();
         context.deadline = u64::MAX;
-        let response = Function::new(channel, Rules::default(), settings())
-            .answer(LambdaEvent::new(payload, context))
-            .await
-            .unwrap();
+        let response = Function::new(
+            channel,
+            Rules::default(),
+            settings(),
+            Connections::new().unwrap(),
+        )
+        .answer(LambdaEvent::new(payload, context))
+        .await
+        .unwrap();
         let body = serde_json::from_str(&response.body).unwrap();
         (
             response.status_code,

@@ -1,0 +1,117 @@
+//! The stopwatch of the benchmark: it runs one function once, as Lambda would, and measures it.
+//!
+//! `stopwatch RUN.json` starts the command of the [`Run`], is its Lambda Runtime API and its SQS, invokes it with the events one after
+//! the other, and prints a [`Measured`] as JSON. What to compare with what, how often, and what follows from it, is `bench.py`'s.
+
+mod http;
+mod process;
+mod runtime_api;
+mod sqs;
+
+use std::{collections::HashMap, env, fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::{process::Subject, runtime_api::RuntimeApi, sqs::Sqs};
+
+/// What is to be run.
+#[derive(Deserialize)]
+struct Run {
+    /// The function and its arguments.
+    command: Vec<String>,
+    /// All that it finds in its environment, beside what Lambda sets. `{queue}` stands for scheme, host and port of the queue.
+    environment: HashMap<String, String>,
+    /// Where the events are: a JSON text in each line, with `{now}` where the time in milliseconds belongs. They are used in turn.
+    events: PathBuf,
+    /// The certificate chain and the key of the queue, both as PEM; without them it speaks plain HTTP.
+    tls: Option<(PathBuf, PathBuf)>,
+    /// How many events after the first one are not measured.
+    warm_up: usize,
+    /// How many are measured after them.
+    measured: usize,
+    /// Pause before each event but the first, in milliseconds.
+    pause_ms: u64,
+    /// Whether the answers and what the queue got are wanted, too.
+    #[serde(default)]
+    keep: bool,
+}
+
+/// What was measured. All times in microseconds.
+#[derive(Serialize)]
+struct Measured {
+    /// From the start of the process to its first answer, by the clock on the wall and as processor time.
+    cold_wall: f64,
+    cold_cpu: f64,
+    /// Processor time before it asked for the first event, and from there until it asked for the second.
+    init_cpu: f64,
+    first_cpu: f64,
+    /// Processor time of a measured event, on the average.
+    event_cpu: f64,
+    /// From handing an event out to having its answer, for each measured event.
+    latencies: Vec<f64>,
+    /// The most memory that the process had, in bytes.
+    memory: u64,
+    /// How many connections the queue was asked for.
+    connections: usize,
+    /// How many messages the queue took.
+    messages: usize,
+    /// If wanted: the answers and what was sent to the queue, in their order.
+    answers: Vec<String>,
+    sent: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(measured) => {
+            println!("{measured}");
+            ExitCode::SUCCESS
+        }
+        Err(reason) => {
+            eprintln!("stopwatch: {reason:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<String> {
+    let path = env::args().nth(1).context("usage: stopwatch RUN.json")?;
+    let run: Run = serde_json::from_slice(&fs::read(&path).with_context(|| path.clone())?)?;
+    let events = fs::read_to_string(&run.events).context("events")?;
+    let events = events.lines().map(str::to_owned).collect();
+    let sqs = Sqs::start(run.tls.as_ref(), run.keep)?;
+    let (api, plan) = RuntimeApi::bind(events, &run)?;
+    let subject = Subject::start(&run, &api.address, &sqs.endpoint)?;
+    let watched = api.serve(plan, subject.clock());
+    let invoked = match watched {
+        Ok(invoked) => invoked,
+        Err(reason) => {
+            subject.end();
+            return Err(reason);
+        }
+    };
+    let memory = subject.memory_peak()?;
+    let started = subject.started;
+    subject.end();
+    let micros = |duration: std::time::Duration| duration.as_secs_f64() * 1e6;
+    let first = run.warm_up + 1;
+    let asked = &invoked.asked;
+    let cpu = |index: usize| asked.get(index).copied().unwrap_or_default();
+    let per_event = (cpu(first + run.measured) - cpu(first)) / u32::try_from(run.measured.max(1))?;
+    let sqs = sqs.seen();
+    let latencies = invoked.answered.iter().skip(first);
+    serde_json::to_string(&Measured {
+        cold_wall: micros(invoked.first_answer.duration_since(started)),
+        cold_cpu: micros(invoked.first_answer_cpu),
+        init_cpu: micros(cpu(0)),
+        first_cpu: micros(cpu(1) - cpu(0)),
+        event_cpu: micros(per_event),
+        latencies: latencies.copied().map(micros).collect(),
+        memory,
+        connections: sqs.connections,
+        messages: sqs.messages,
+        answers: invoked.answers,
+        sent: sqs.sent,
+    })
+    .context("result")
+}

@@ -1,0 +1,130 @@
+"""What the benchmark runs: the function, what it is held against, and in which world."""
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import certifi
+import trustme
+
+import events
+
+ROOT = events.ROOT
+BUILT = ROOT / "target" / "bench"
+CHANNEL = "sales_order_place_after"
+STOPWATCH = BUILT / "release" / "stopwatch"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A program that does the work, or a part of it."""
+
+    name: str
+    command: list
+    environment: dict = field(default_factory=dict)
+    # The files that make a deployment, for its size; nothing where a runtime of Lambda's is a part of it.
+    binary: Path | None = None
+    # What is not measured at first, because a program that is compiled while it runs becomes faster.
+    warm_up: int = 100
+    works: bool = True
+
+
+def subjects():
+    rust = ROOT / "target" / "release"
+    plain = BUILT / "plain" / "release" / "plain"
+    ours = {
+        "HOOK_TIMEOUT_MS": "5000",
+        "METRICS_NAMESPACE": "CommerceWebhooks/bench",
+        "RULES_FILE": str(ROOT / "functions" / CHANNEL / "rules.json"),
+    }
+    node = BUILT / "node"
+    python = BUILT / "python"
+    return [
+        Subject("null", [BUILT / "release" / "null"], binary=BUILT / "release" / "null", works=False),
+        Subject("floor", [BUILT / "release" / "floor"], {"FLOOR_CA": str(world() / "root.pem")}, BUILT / "release" / "floor"),
+        Subject("this", [rust / CHANNEL], ours, rust / CHANNEL),
+        Subject("plain Rust", [plain], {}, plain),
+        Subject("Node 20", ["node", node / "node_modules/aws-lambda-ric/bin/index.mjs", "index.handler"], {}, None, 500),
+        Subject("Python", [python / "bin" / "python", "-m", "awslambdaric", "handler.handler"], {}, None, 200),
+    ]
+
+
+def world():
+    """The certificates of the stand-in for SQS: by an intermediate of a root that stands among those that everybody knows."""
+    folder = BUILT / "world"
+    if not folder.exists():
+        root = trustme.CA(organization_name="Root of the benchmark", key_type=trustme.KeyType.RSA)
+        intermediate = root.create_child_ca(key_type=trustme.KeyType.RSA)
+        leaf = intermediate.issue_cert("localhost", key_type=trustme.KeyType.RSA)
+        with tempfile.TemporaryDirectory(dir=BUILT) as place:
+            place = Path(place) / "world"
+            place.mkdir()
+            root.cert_pem.write_to_path(place / "root.pem")
+            (place / "roots.pem").write_bytes(Path(certifi.where()).read_bytes() + root.cert_pem.bytes())
+            leaf.private_key_pem.write_to_path(place / "key.pem")
+            chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
+            (place / "chain.pem").write_bytes(chain)
+            place.rename(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What comes in, and how."""
+
+    name: str
+    size: int = 10_000
+    scheme: str = "hmac"
+    tls: bool = True
+    pause_ms: int = 0
+    # Events that are measured.
+    measured: int = 200
+
+    def events(self):
+        return events.events(world() / f"{self.scheme}-{self.size}.events", self.size, self.scheme)
+
+
+def run(subject, scenario, **changes):
+    """One run under the stopwatch."""
+    run = {
+        "command": [str(part) for part in subject.command],
+        "environment": {**common(), **subject.environment},
+        "events": str(scenario.events()),
+        "tls": [str(world() / "chain.pem"), str(world() / "key.pem")] if scenario.tls else None,
+        "warm_up": subject.warm_up if not scenario.pause_ms else 10,
+        "measured": scenario.measured,
+        "pause_ms": scenario.pause_ms,
+        **changes,
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json", dir=BUILT) as file:
+        json.dump(run, file)
+        file.flush()
+        done = subprocess.run([STOPWATCH, file.name], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{subject.name}, {scenario.name}: {done.stderr[-3000:]}")
+    return json.loads(done.stdout)
+
+
+def common():
+    """What all find in their environment, as Lambda sets it, and the ways in which they learn which certificates to trust."""
+    roots = str(world() / "roots.pem")
+    return {
+        "PATH": os.environ["PATH"],
+        "LANG": "en_US.UTF-8",
+        "AWS_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEXAMPLE" + "x" * 700,
+        "AWS_ENDPOINT_URL_SQS": "{queue}",
+        "QUEUE_URL": "{queue}/123456789012/erp.fifo",
+        "WEBHOOK_KEYS": events.secret(),
+        "SSL_CERT_FILE": roots,
+        "AWS_CA_BUNDLE": roots,
+        "NODE_EXTRA_CA_CERTS": str(world() / "root.pem"),
+        "LAMBDA_TASK_ROOT": str(BUILT / "python-task"),
+        "_HANDLER": "handler",
+    }
