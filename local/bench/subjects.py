@@ -47,9 +47,14 @@ def subjects():
         Subject("floor", [BUILT / "release" / "floor"], {"FLOOR_CA": str(world() / "root.pem")}, BUILT / "release" / "floor"),
         Subject("this", [rust / CHANNEL], ours, rust / CHANNEL),
         Subject("plain Rust", [plain], {}, plain),
-        Subject("Node 20", ["node", node / "node_modules/aws-lambda-ric/bin/index.mjs", "index.handler"], {}, None, 500),
-        Subject("Python", [python / "bin" / "python", "-m", "awslambdaric", "handler.handler"], {}, None, 200),
+        Subject("Node", [node / "node_modules/.bin/aws-lambda-ric", "index.handler"], in_folder(node / "dist"), None, 500),
+        Subject("Python", [python / "bin/python", "-m", "awslambdaric", "handler.handler"], in_folder(python), None),
     ]
+
+
+def in_folder(folder):
+    """Lambda starts what is not a binary in the folder of its code."""
+    return {"PWD": str(folder), "LAMBDA_TASK_ROOT": str(folder), "_HANDLER": "as in the command"}
 
 
 def world():
@@ -87,14 +92,19 @@ class Scenario:
         return events.events(world() / f"{self.scheme}-{self.size}.events", self.size, self.scheme)
 
 
+def warm_up(subject, scenario):
+    return 10 if scenario.pause_ms else subject.warm_up
+
+
 def run(subject, scenario, **changes):
     """One run under the stopwatch."""
     run = {
         "command": [str(part) for part in subject.command],
+        "folder": subject.environment.get("PWD"),
         "environment": {**common(), **subject.environment},
         "events": str(scenario.events()),
         "tls": [str(world() / "chain.pem"), str(world() / "key.pem")] if scenario.tls else None,
-        "warm_up": subject.warm_up if not scenario.pause_ms else 10,
+        "warm_up": warm_up(subject, scenario),
         "measured": scenario.measured,
         "pause_ms": scenario.pause_ms,
         **changes,
@@ -125,6 +135,5 @@ def common():
         "SSL_CERT_FILE": roots,
         "AWS_CA_BUNDLE": roots,
         "NODE_EXTRA_CA_CERTS": str(world() / "root.pem"),
-        "LAMBDA_TASK_ROOT": str(BUILT / "python-task"),
-        "_HANDLER": "handler",
+        "AWS_EC2_METADATA_DISABLED": "true",
     }

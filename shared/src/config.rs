@@ -23,6 +23,24 @@ const HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 /// Names the file of the channel's rules.
 pub const RULES_FILE: &str = "RULES_FILE";
 
+/// How talkative the logs can be. What is below is left out of a function when it is built (`release_max_level_info` in Cargo.toml):
+/// AWS's client alone would have thousands of lines. Development builds have them, to show that none of them gets through.
+const LOG_LEVELS: &[(&str, LevelFilter)] = if cfg!(debug_assertions) {
+    &[
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ]
+} else {
+    &[
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+    ]
+};
+
 /// The choices of the operator.
 #[derive(Debug)]
 pub struct Settings {
@@ -67,17 +85,7 @@ impl Settings {
                 true,
                 &[("true", true), ("false", false)],
             ),
-            log_level: reader.choice(
-                "LOG_LEVEL",
-                LevelFilter::INFO,
-                &[
-                    ("error", LevelFilter::ERROR),
-                    ("warn", LevelFilter::WARN),
-                    ("info", LevelFilter::INFO),
-                    ("debug", LevelFilter::DEBUG),
-                    ("trace", LevelFilter::TRACE),
-                ],
-            ),
+            log_level: reader.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
             metrics_namespace: reader.metrics_namespace(),
             rules_file: reader
                 .required(RULES_FILE, "the path of the channel's rules is missing")

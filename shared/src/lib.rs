@@ -44,7 +44,7 @@ use crate::{config::Settings, http::Connections, pipeline::Function, rules::Rule
 ///
 /// It fails, with a log line for each reason, when the configuration or the rules are wrong or the process was not started by
 /// Lambda.
-pub fn run<C: Channel>(mut channel: C) -> ExitCode {
+pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
     #[cfg(debug_assertions)]
     if let Some(ended) = development_command::<C>() {
         return ended;
@@ -90,25 +90,31 @@ pub fn run<C: Channel>(mut channel: C) -> ExitCode {
     // One thread: a function serves one request at a time, and threads cost more than they bring.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(tokio::runtime::LocalOptions::default())
     {
         Ok(runtime) => runtime,
         Err(reason) => return not_started::<C>(&[reason.to_string()]),
     };
-    runtime.block_on(async {
-        let function = Function::new(channel, rules, settings, connections);
-        function.warm_up().await;
-        match lambda_runtime::run(service_fn(|invocation| function.answer(invocation))).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(reason) => {
-                error!(
-                    channel = C::NAME,
-                    "ended by the Lambda Runtime API: {reason}"
-                );
-                ExitCode::FAILURE
-            }
+    let function = Function::new(channel, rules, settings, connections);
+    // As a task, because whatever wakes the future that is blocked on has the system asked for news first, three times a request.
+    runtime
+        .block_on(runtime.spawn_local(serve(function)))
+        .unwrap_or(ExitCode::FAILURE)
+}
+
+/// Cold start, then one request after the other.
+async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
+    function.warm_up().await;
+    match lambda_runtime::run(service_fn(|invocation| function.answer(invocation))).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            error!(
+                channel = C::NAME,
+                "ended by the Lambda Runtime API: {reason}"
+            );
+            ExitCode::FAILURE
         }
-    })
+    }
 }
 
 fn not_started<C: Channel>(problems: &[String]) -> ExitCode {

@@ -9,7 +9,6 @@ use std::{
 
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
     metrics::Metrics,
     operation::{self, Operation},
     queue::{Queue, Trace},
-    request::Request,
+    request::{Payload, Request},
     rules::{Mode, Rules},
     secrets::Secret,
     signature::{KeyName, Signatures, Untrusted},
@@ -77,7 +76,7 @@ impl<C: Channel> Function<C> {
     /// The whole request path. What is worth a log is noted as soon as it is known.
     async fn process<'a>(
         &'a self,
-        request: &Request<'_>,
+        request: &Request,
         deadline: Deadline,
         xray: Option<&str>,
         notes: &mut Notes<'a>,
@@ -194,13 +193,10 @@ impl<C: Channel> Function<C> {
     }
 
     /// Answers one invocation, whatever it brings.
-    pub async fn answer(
-        &self,
-        invocation: LambdaEvent<Box<RawValue>>,
-    ) -> Result<Response, Infallible> {
+    pub async fn answer(&self, invocation: LambdaEvent<Payload>) -> Result<Response, Infallible> {
         let started = Instant::now();
         let context = invocation.context;
-        let request = serde_json::from_str::<Request<'_>>(invocation.payload.get());
+        let request = invocation.payload.request();
         let accepted_ms = request
             .as_ref()
             .map_or(0, |request| request.request_context.time_epoch);
@@ -210,13 +206,13 @@ impl<C: Channel> Function<C> {
         let xray = context.xray_trace_id.as_deref();
         let result = match &request {
             Ok(request) => self.process(request, deadline, xray, &mut notes).await,
-            Err(_) => Err(Failure::NotARequest),
+            Err(failure) => Err(failure.clone()),
         };
         notes.stages.end();
         notes.spent = started.elapsed();
         notes.left = deadline.remaining();
 
-        let request = request.as_ref().ok();
+        let request = request.ok();
         self.report(request, &context, &result, &notes);
         Ok(match result {
             Ok(outcome) => Response::new(200, "application/json", outcome.body()),
@@ -231,7 +227,7 @@ impl<C: Channel> Function<C> {
     /// Logs and counts what became of a request.
     fn report(
         &self,
-        request: Option<&Request<'_>>,
+        request: Option<&Request>,
         context: &Context,
         result: &Result<Outcome, Failure>,
         notes: &Notes<'_>,

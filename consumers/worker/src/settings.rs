@@ -14,13 +14,22 @@ pub(crate) const OPERATION_MAX: Duration = Duration::from_secs(3);
 /// How long the ERP system may take, unless the operator says otherwise: ten times fit into the function's own 30 seconds.
 const ERP_TIMEOUT: Duration = Duration::from_secs(2);
 
-const LOG_LEVELS: [(&str, LevelFilter); 5] = [
-    ("error", LevelFilter::ERROR),
-    ("warn", LevelFilter::WARN),
-    ("info", LevelFilter::INFO),
-    ("debug", LevelFilter::DEBUG),
-    ("trace", LevelFilter::TRACE),
-];
+/// What is below is left out when it is built, except for development.
+const LOG_LEVELS: &[(&str, LevelFilter)] = if cfg!(debug_assertions) {
+    &[
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ]
+} else {
+    &[
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+    ]
+};
 
 /// The choices of the operator.
 pub(crate) struct Settings {
@@ -77,7 +86,7 @@ impl Settings {
             dead_letter_queue_url: reader
                 .required("DEAD_LETTER_QUEUE_URL", "the URL of the dead-letter queue"),
             erp: reader.erp(),
-            log_level: reader.choice("LOG_LEVEL", LevelFilter::INFO, &LOG_LEVELS),
+            log_level: reader.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
         };
         if reader.problems.is_empty() {
             Ok(settings)

@@ -20,7 +20,7 @@ use crate::{
     event::{self, Event},
     model::{Entity, look::Seen},
     operation::{self, Operation},
-    request::Request,
+    request::{Payload, Request},
     signature::{Keys, Signatures},
 };
 
@@ -118,8 +118,9 @@ fn explain<C: Channel>(
     written: &[file::Rule],
     sent: &[u8],
 ) -> Result<String, String> {
-    let request = serde_json::from_slice::<Request<'_>>(sent).ok();
-    let body = body(request.as_ref(), sent)?;
+    let payload = serde_json::from_slice::<Payload>(sent).ok();
+    let request = payload.as_ref().and_then(|payload| payload.request().ok());
+    let body = body(request, sent)?;
     let event = Event::read::<C>(&body, "").map_err(|failure| not_an_event(&failure))?;
     let deadline = Deadline::new(BUDGET, 0, 0);
     let trial = Trial::new(rules, &event, deadline);
@@ -221,7 +222,7 @@ fn found<E: Entity>(
 }
 
 /// The body of an event, out of what was sent or the request around it.
-fn body<'a>(request: Option<&'a Request<'_>>, sent: &'a [u8]) -> Result<Verified<'a>, String> {
+fn body<'a>(request: Option<&'a Request>, sent: &'a [u8]) -> Result<Verified<'a>, String> {
     let failed = |failure: Failure| not_an_event(&failure);
     let unverified = request.map_or_else(|| Unverified::new(sent), Request::body);
     let unverified = unverified.map_err(failed)?;

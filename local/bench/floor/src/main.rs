@@ -189,14 +189,13 @@ impl Keys {
 
 /// The queue, and how to sign for it.
 struct Queue {
-    stream: Box<dyn Stream>,
+    connection: Connection,
     host: String,
     url: String,
     region: String,
     key: String,
     secret: String,
     token: String,
-    buffer: Vec<u8>,
 }
 
 trait Stream: Read + Write {}
@@ -233,14 +232,13 @@ impl Queue {
         ]
         .map(|name| env::var(name).unwrap_or_default());
         Ok(Self {
-            stream,
+            connection: Connection::new(stream),
             host,
             url,
             region,
             key,
             secret,
             token,
-            buffer: Vec::new(),
         })
     }
 
@@ -283,8 +281,8 @@ impl Queue {
             headers.replace('\n', "\r\n"),
             body.len()
         );
-        exchange(&mut self.stream, request.as_bytes(), &mut self.buffer)?;
-        if self.buffer.starts_with(b"HTTP/1.1 200") {
+        let (head, _) = self.connection.exchange(request.as_bytes())?;
+        if head.starts_with(b"HTTP/1.1 200") {
             Ok(())
         } else {
             Err("the queue refuses".into())
@@ -300,31 +298,44 @@ fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Sends a request and reads the answer into the buffer: where its body begins.
-fn exchange<S: Stream + ?Sized>(
-    stream: &mut S,
-    request: &[u8],
-    buffer: &mut Vec<u8>,
-) -> io::Result<usize> {
-    stream.write_all(request)?;
-    stream.flush()?;
-    buffer.clear();
-    let mut part = [0; 64 * 1024];
-    loop {
-        let read = stream.read(&mut part)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+/// A connection that is kept, with the last answer that came on it.
+struct Connection {
+    stream: Box<dyn Stream>,
+    part: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Connection {
+    fn new(stream: Box<dyn Stream>) -> Self {
+        let part = vec![0; 64 * 1024];
+        let answer = Vec::new();
+        Self {
+            stream,
+            part,
+            answer,
         }
-        buffer.extend_from_slice(part.get(..read).unwrap_or_default());
-        let head = buffer
-            .windows(4)
-            .position(|end| end == b"\r\n\r\n")
-            .map(|end| end + 4);
-        if let Some(head) = head {
-            let length =
-                header(buffer.get(..head).unwrap_or_default(), "content-length: ").parse::<usize>();
-            if buffer.len() >= head + length.unwrap_or_default() {
-                return Ok(head);
+    }
+
+    /// Sends a request and reads the answer: its head and its body.
+    fn exchange(&mut self, request: &[u8]) -> io::Result<(&[u8], &[u8])> {
+        self.stream.write_all(request)?;
+        self.stream.flush()?;
+        self.answer.clear();
+        loop {
+            let read = self.stream.read(&mut self.part)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.answer.extend(self.part.iter().take(read));
+            let end = self.answer.windows(4).position(|end| end == b"\r\n\r\n");
+            if let Some(head) = end.map(|end| end + 4) {
+                let length = header(
+                    self.answer.get(..head).unwrap_or_default(),
+                    "content-length: ",
+                );
+                if self.answer.len() >= head + length.parse::<usize>().unwrap_or_default() {
+                    return Ok(self.answer.split_at(head));
+                }
             }
         }
     }
@@ -410,13 +421,12 @@ fn main() -> Any<()> {
     let keys = Keys::read(&env::var("WEBHOOK_KEYS")?)?;
     let mut queue = Queue::connect()?;
     let api = env::var("AWS_LAMBDA_RUNTIME_API")?;
-    let mut runtime = TcpStream::connect(&api)?;
-    runtime.set_nodelay(true)?;
+    let stream = TcpStream::connect(&api)?;
+    stream.set_nodelay(true)?;
+    let mut runtime = Connection::new(Box::new(stream));
     let next = format!("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: {api}\r\n\r\n");
-    let (mut event, mut said) = (Vec::new(), Vec::new());
     loop {
-        let body = exchange(&mut runtime, next.as_bytes(), &mut event)?;
-        let (head, event) = event.split_at_checked(body).ok_or("no event")?;
+        let (head, event) = runtime.exchange(next.as_bytes())?;
         let (status, text) = answer(
             event,
             header(head, "lambda-runtime-trace-id: "),
@@ -432,6 +442,6 @@ fn main() -> Any<()> {
             "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nhost: {api}\r\ncontent-length: {}\r\n\r\n{answer}",
             answer.len()
         );
-        exchange(&mut runtime, post.as_bytes(), &mut said)?;
+        runtime.exchange(post.as_bytes())?;
     }
 }

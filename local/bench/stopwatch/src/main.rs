@@ -20,6 +20,8 @@ use crate::{process::Subject, runtime_api::RuntimeApi, sqs::Sqs};
 struct Run {
     /// The function and its arguments.
     command: Vec<String>,
+    /// Where it is started, if that matters.
+    folder: Option<PathBuf>,
     /// All that it finds in its environment, beside what Lambda sets. `{queue}` stands for scheme, host and port of the queue.
     environment: HashMap<String, String>,
     /// Where the events are: a JSON text in each line, with `{now}` where the time in milliseconds belongs. They are used in turn.

@@ -49,6 +49,9 @@ impl Subject {
             .envs(variables)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
+        if let Some(folder) = &run.folder {
+            command.current_dir(folder);
+        }
         let started = Instant::now();
         let child = command.spawn().with_context(|| program.clone())?;
         let pid = Pid::from_raw(i32::try_from(child.id())?);
