@@ -141,7 +141,7 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions (some minutes the first time) …" >&2
-	@cargo build --quiet --locked
+	@cargo build --quiet --locked $(addprefix --package ,shared local $(CHANNELS))
 
 # Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
 worker: prerequisites
