@@ -6,54 +6,22 @@
     reason = "a benchmark may panic"
 )]
 
+mod common;
+
 use std::time::Duration;
 
+use common::{Placed, order, verified};
 use divan::{Bencher, black_box};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use shared::{
-    Channel, Deadline,
-    body::{Unverified, Verified},
-    event::Event,
-    model::Order,
-    rules::Rules,
-    signature::{Keys, Signatures},
-};
+use shared::{Deadline, event::Event, model::Order, rules::Rules};
 
-struct Placed;
-
-impl Channel for Placed {
-    const NAME: &str = "sales_order_place_after";
-    const REQUIRED: &[&str] = &["increment_id"];
-    type Entity = Order;
-}
+/// What an order of a few items has.
+const BYTES: usize = 10_000;
 
 fn main() {
     let measured = divan::Divan::default().sample_count(2000);
     measured.config_with_args().main();
-}
-
-/// The order of the samples, with as many more items as make 10 KB.
-fn order() -> String {
-    let text = include_str!("../../events/sales_order_place_after/default.body.json");
-    let mut body: Value = serde_json::from_str(text).expect("the sample is JSON");
-    loop {
-        let items = body
-            .pointer_mut("/data/order/items")
-            .and_then(Value::as_array_mut);
-        let items = items.expect("the sample has items");
-        items.extend(items.first().cloned());
-        let text = body.to_string();
-        if text.len() >= 10_000 {
-            return text;
-        }
-    }
-}
-
-fn verified(body: &str) -> Verified<'_> {
-    let body = Unverified::new(body.as_bytes()).expect("small enough");
-    let verified = body.verify(&Keys::AcceptUnsigned, Signatures::default());
-    verified.expect("nothing is checked")
 }
 
 /// Rules that all have to look at everything, and that never match, so that none ends it.
@@ -71,7 +39,7 @@ fn rules(conditions: impl Fn(usize) -> Value) -> Rules {
 }
 
 fn apply(bencher: Bencher<'_, '_>, rules: &Rules) {
-    let body = order();
+    let body = order(BYTES);
     let body = verified(&body);
     let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
     bencher.bench_local(|| {
@@ -83,7 +51,7 @@ fn apply(bencher: Bencher<'_, '_>, rules: &Rules) {
 
 #[divan::bench]
 fn read_the_event_without_rules(bencher: Bencher<'_, '_>) {
-    let body = order();
+    let body = order(BYTES);
     bencher.bench_local(|| {
         let body = verified(black_box(&body));
         black_box(Event::read::<Placed>(&body, "").map(|event| event.id))
@@ -155,7 +123,7 @@ fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>) {
 /// The floor of the last one: the same bytes, passed over by the JSON reader.
 #[divan::bench]
 fn pass_over_the_json(bencher: Bencher<'_, '_>) {
-    let body = order();
+    let body = order(BYTES);
     let body = verified(&body);
     let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
     bencher.bench_local(|| {
