@@ -274,24 +274,28 @@ fn is_deeper(json: &str, levels_max: usize) -> bool {
         return false;
     }
     let mut level = 0_usize;
-    // What stands between the texts has all the levels.
-    let mut rest = json.as_bytes();
-    while !rest.is_empty() {
-        let quote = memchr::memchr(b'"', rest).unwrap_or(rest.len());
-        let (between, after) = rest.split_at(quote);
-        for byte in between {
-            match byte {
-                b'[' | b'{' => level += 1,
-                b']' | b'}' => level = level.saturating_sub(1),
-                _ => {}
-            }
-            if level > levels_max {
-                return true;
-            }
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => pass_text(&mut bytes),
+            b'[' | b'{' if level == levels_max => return true,
+            b'[' | b'{' => level += 1,
+            b']' | b'}' => level = level.saturating_sub(1),
+            _ => {}
         }
-        rest = after_text(after.get(1..).unwrap_or_default());
     }
     false
+}
+
+/// Goes to the end of a text, in which a bracket is no level.
+fn pass_text(bytes: &mut impl Iterator<Item = u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => _ = bytes.next(),
+            _ => {}
+        }
+    }
 }
 
 /// How often a list or an object is opened, or would be if it did not stand in a text.
@@ -304,22 +308,6 @@ fn brackets(json: &str) -> usize {
 fn brackets_in(part: &[u8]) -> u8 {
     let opens = part.iter().map(|byte| matches!(byte, b'[' | b'{'));
     opens.fold(0, |count, opens| count + u8::from(opens))
-}
-
-/// What follows a text whose inside begins here.
-fn after_text(mut inside: &[u8]) -> &[u8] {
-    while let Some(found) = memchr::memchr2(b'"', b'\\', inside) {
-        let skip = if inside.get(found) == Some(&b'"') {
-            1
-        } else {
-            2
-        };
-        inside = inside.get(found + skip..).unwrap_or_default();
-        if skip == 1 {
-            return inside;
-        }
-    }
-    &[]
 }
 
 fn too_many_members(pointer: &str) -> Failure {
