@@ -1,4 +1,5 @@
-//! What rules cost beside reading the event, on an order of 10 KB as a shop sends it. Run by `make bench`.
+//! What rules cost beside reading the event, on an order of 10 KB as a shop sends it; those that look at
+//! every item, on every size. Run by `make bench`.
 
 #![expect(
     clippy::expect_used,
@@ -6,54 +7,22 @@
     reason = "a benchmark may panic"
 )]
 
+mod common;
+
 use std::time::Duration;
 
-use divan::{Bencher, black_box};
+use common::{Placed, SIZES, order, verified};
+use divan::{Bencher, black_box, counter::BytesCount};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use shared::{
-    Channel, Deadline,
-    body::{Unverified, Verified},
-    event::Event,
-    model::Order,
-    rules::Rules,
-    signature::{Keys, Signatures},
-};
+use shared::{Deadline, event::Event, model::Order, rules::Rules};
 
-struct Placed;
-
-impl Channel for Placed {
-    const NAME: &str = "sales_order_place_after";
-    const REQUIRED: &[&str] = &["increment_id"];
-    type Entity = Order;
-}
+/// What an order of a few items has.
+const BYTES: usize = 10_000;
 
 fn main() {
-    let measured = divan::Divan::default().sample_count(2000);
+    let measured = divan::Divan::default().sample_count(1000);
     measured.config_with_args().main();
-}
-
-/// The order of the samples, with as many more items as make 10 KB.
-fn order() -> String {
-    let text = include_str!("../../events/sales_order_place_after/default.body.json");
-    let mut body: Value = serde_json::from_str(text).expect("the sample is JSON");
-    loop {
-        let items = body
-            .pointer_mut("/data/order/items")
-            .and_then(Value::as_array_mut);
-        let items = items.expect("the sample has items");
-        items.extend(items.first().cloned());
-        let text = body.to_string();
-        if text.len() >= 10_000 {
-            return text;
-        }
-    }
-}
-
-fn verified(body: &str) -> Verified<'_> {
-    let body = Unverified::new(body.as_bytes()).expect("small enough");
-    let verified = body.verify(&Keys::AcceptUnsigned, Signatures::default());
-    verified.expect("nothing is checked")
 }
 
 /// Rules that all have to look at everything, and that never match, so that none ends it.
@@ -70,8 +39,8 @@ fn rules(conditions: impl Fn(usize) -> Value) -> Rules {
     Rules::read::<Order>(&json!({ "rules": rules }).to_string()).expect("they are right")
 }
 
-fn apply(bencher: Bencher<'_, '_>, rules: &Rules) {
-    let body = order();
+fn apply(bencher: Bencher<'_, '_>, rules: &Rules, bytes: usize) {
+    let body = order(bytes);
     let body = verified(&body);
     let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
     bencher.bench_local(|| {
@@ -83,7 +52,7 @@ fn apply(bencher: Bencher<'_, '_>, rules: &Rules) {
 
 #[divan::bench]
 fn read_the_event_without_rules(bencher: Bencher<'_, '_>) {
-    let body = order();
+    let body = order(BYTES);
     bencher.bench_local(|| {
         let body = verified(black_box(&body));
         black_box(Event::read::<Placed>(&body, "").map(|event| event.id))
@@ -93,7 +62,7 @@ fn read_the_event_without_rules(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn no_rules(bencher: Bencher<'_, '_>) {
-    apply(bencher, &Rules::default());
+    apply(bencher, &Rules::default(), BYTES);
 }
 
 /// As the example rules: three conditions each, the last one fails.
@@ -106,19 +75,19 @@ fn fifty_rules_on_the_contract(bencher: Bencher<'_, '_>) {
             { "field": "order.shipping_address.country_id", "operator": "in", "value": ["AT", "DE"] },
         ])
     });
-    apply(bencher, &rules);
+    apply(bencher, &rules, BYTES);
 }
 
 /// Every item of the order under every rule.
-#[divan::bench]
-fn fifty_rules_on_items(bencher: Bencher<'_, '_>) {
+#[divan::bench(args = SIZES)]
+fn fifty_rules_on_items(bencher: Bencher<'_, '_>, bytes: usize) {
     let rules = rules(|index| {
         json!([
             { "field": "order.grand_total", "operator": "greaterThan", "value": 1 },
             { "field": "order.items[].sku", "operator": "equal", "value": format!("SKU-{index}") },
         ])
     });
-    apply(bencher, &rules);
+    apply(bencher.counter(BytesCount::new(bytes)), &rules, bytes);
 }
 
 /// A regular expression in every rule.
@@ -130,12 +99,12 @@ fn fifty_rules_with_a_regex(bencher: Bencher<'_, '_>) {
             { "field": "order.shipping_address.postcode", "operator": "regex", "value": format!("/^{index}[0-9]+x$/") },
         ])
     });
-    apply(bencher, &rules);
+    apply(bencher, &rules, BYTES);
 }
 
 /// Fields that only the shop knows: one walk through the whole order for all of them.
-#[divan::bench]
-fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>) {
+#[divan::bench(args = SIZES)]
+fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>, bytes: usize) {
     let fields = [
         "coupon_code",
         "weight",
@@ -149,13 +118,13 @@ fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>) {
             { "field": format!("order.{}", fields[index % fields.len()]), "operator": "equal", "value": format!("{index}x") },
         ])
     });
-    apply(bencher, &rules);
+    apply(bencher.counter(BytesCount::new(bytes)), &rules, bytes);
 }
 
 /// The floor of the last one: the same bytes, passed over by the JSON reader.
 #[divan::bench]
 fn pass_over_the_json(bencher: Bencher<'_, '_>) {
-    let body = order();
+    let body = order(BYTES);
     let body = verified(&body);
     let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
     bencher.bench_local(|| {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor},
 };
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -70,7 +70,7 @@ impl<'a, E: Entity> Event<'a, E> {
         shop_request_id: &str,
     ) -> Result<Self, Failure> {
         let json = body.json()?;
-        let mut top = members(json).ok_or(Failure::NotJson)?;
+        let (mut top, data) = envelope(json).ok_or(Failure::NotJson)?;
         if is_deeper(json, LEVELS_MAX) {
             return Err(one_violation("", "must not have more than 128 levels"));
         }
@@ -83,12 +83,7 @@ impl<'a, E: Entity> Event<'a, E> {
         each_once(&top, "", |name| {
             ENVELOPE.contains(&name) || E::KEYS.contains(&name)
         })?;
-        let mut data = match find(&top, "data").filter(|raw| !is_nothing(raw.get())) {
-            Some(raw) => {
-                members(raw.get()).ok_or_else(|| one_violation("/data", "must be an object"))?
-            }
-            None => Members::new(),
-        };
+        let mut data = data.ok_or_else(|| one_violation("/data", "must be an object"))?;
         if data.len() > MEMBERS_MAX {
             return Err(too_many_members("/data"));
         }
@@ -274,46 +269,45 @@ fn each_once(
 
 /// Whether lists and objects are nested deeper than this in a text that is JSON.
 fn is_deeper(json: &str, levels_max: usize) -> bool {
-    let opens = |byte: &u8| matches!(byte, b'[' | b'{');
     // Most events have not even that many of them, which is seen much sooner.
-    if json.bytes().filter(opens).count() <= levels_max {
+    if brackets(json) <= levels_max {
         return false;
     }
     let mut level = 0_usize;
-    // What stands between the texts has all the levels.
-    let mut rest = json.as_bytes();
-    while !rest.is_empty() {
-        let quote = memchr::memchr(b'"', rest).unwrap_or(rest.len());
-        let (between, after) = rest.split_at(quote);
-        for byte in between {
-            match byte {
-                b'[' | b'{' => level += 1,
-                b']' | b'}' => level = level.saturating_sub(1),
-                _ => {}
-            }
-            if level > levels_max {
-                return true;
-            }
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => pass_text(&mut bytes),
+            b'[' | b'{' if level == levels_max => return true,
+            b'[' | b'{' => level += 1,
+            b']' | b'}' => level = level.saturating_sub(1),
+            _ => {}
         }
-        rest = after_text(after.get(1..).unwrap_or_default());
     }
     false
 }
 
-/// What follows a text whose inside begins here.
-fn after_text(mut inside: &[u8]) -> &[u8] {
-    while let Some(found) = memchr::memchr2(b'"', b'\\', inside) {
-        let skip = if inside.get(found) == Some(&b'"') {
-            1
-        } else {
-            2
-        };
-        inside = inside.get(found + skip..).unwrap_or_default();
-        if skip == 1 {
-            return inside;
+/// Goes to the end of a text, in which a bracket is no level.
+fn pass_text(bytes: &mut impl Iterator<Item = u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => _ = bytes.next(),
+            _ => {}
         }
     }
-    &[]
+}
+
+/// How often a list or an object is opened, or would be if it did not stand in a text.
+fn brackets(json: &str) -> usize {
+    // A processor counts many bytes in one step if their number fits into a byte, too.
+    let parts = json.as_bytes().chunks(usize::from(u8::MAX));
+    parts.map(|part| usize::from(brackets_in(part))).sum()
+}
+
+fn brackets_in(part: &[u8]) -> u8 {
+    let opens = part.iter().map(|byte| matches!(byte, b'[' | b'{'));
+    opens.fold(0, |count, opens| count + u8::from(opens))
 }
 
 fn too_many_members(pointer: &str) -> Failure {
@@ -327,45 +321,78 @@ fn find<'a>(members: &Members<'a>, key: &str) -> Option<&'a RawValue> {
         .map(|(_, raw)| *raw)
 }
 
-/// The members of a JSON object; `None` when the text is anything else. It stops collecting, but not reading, when there are
-/// more than [`MEMBERS_MAX`].
-fn members(json: &str) -> Option<Members<'_>> {
-    struct Collected<'a>(Members<'a>);
+/// The members of the body, and those of its `data`: `None` when the body is no JSON object, or `data` neither one nor nothing.
+fn envelope(json: &str) -> Option<(Members<'_>, Option<Members<'_>>)> {
+    let mut data = Members::new();
+    if let Some(top) = members(json, Some(&mut data)) {
+        return Some((top, Some(data)));
+    }
+    // What is JSON and was not read has a `data` that is something else, or that cannot be read.
+    members(json, None).map(|top| (top, None))
+}
 
-    #[derive(Deserialize)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+/// The members of a JSON object; `None` when the text is anything else. Those of its `data` are taken apart in the same pass, if
+/// there is a place for them.
+fn members<'a>(json: &'a str, data: Option<&mut Members<'a>>) -> Option<Members<'a>> {
+    let mut from = serde_json::Deserializer::from_str(json);
+    let members = from.deserialize_map(MembersVisitor { data }).ok()?;
+    from.end().ok().map(|()| members)
+}
 
-    impl<'de: 'a, 'a> Deserialize<'de> for Collected<'a> {
-        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            struct MembersVisitor;
+/// Collects members. It stops collecting, but not reading, when there are more than [`MEMBERS_MAX`].
+struct MembersVisitor<'v, 'a> {
+    data: Option<&'v mut Members<'a>>,
+}
 
-            impl<'de> Visitor<'de> for MembersVisitor {
-                type Value = Collected<'de>;
+impl<'de> Visitor<'de> for MembersVisitor<'_, 'de> {
+    type Value = Members<'de>;
 
-                fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    to.write_str("an object")
-                }
-
-                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                    let mut members = Vec::new();
-                    while let Some((Name(name), raw)) =
-                        map.next_entry::<Name<'de>, &'de RawValue>()?
-                    {
-                        if members.len() <= MEMBERS_MAX {
-                            members.push((name, raw));
-                        }
-                    }
-                    Ok(Collected(members))
-                }
-            }
-
-            from.deserialize_map(MembersVisitor)
-        }
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("an object")
     }
 
-    serde_json::from_str::<Collected<'_>>(json)
-        .ok()
-        .map(|Collected(members)| members)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut data = self.data;
+        let mut members = Members::new();
+        while let Some(Name(name)) = map.next_key()? {
+            let raw = match &mut data {
+                Some(data) if name == "data" => {
+                    **data = map.next_value::<Data<'_>>()?.0;
+                    RawValue::NULL
+                }
+                _ => map.next_value()?,
+            };
+            if members.len() <= MEMBERS_MAX {
+                members.push((name, raw));
+            }
+        }
+        Ok(members)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Members::new())
+    }
+
+    // PHP writes an object without members as an empty list.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        match list.next_element::<IgnoredAny>()? {
+            None => Ok(Members::new()),
+            Some(_) => Err(A::Error::invalid_type(Unexpected::Seq, &self)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The members of `data`, none of them where nothing stands.
+struct Data<'a>(Members<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(MembersVisitor { data: None })
+            .map(Data)
+    }
 }
 
 #[cfg(test)]
@@ -562,14 +589,6 @@ mod tests {
                 "{body}"
             );
         }
-        for data in [json!("order"), json!(7), json!([1]), json!(true)] {
-            let beside = json!({ "data": data, "order": { "increment_id": "1" } });
-            assert_eq!(
-                wrong::<Placed>(&beside),
-                [("/data".to_owned(), "must be an object")],
-                "{beside}"
-            );
-        }
         assert_eq!(
             wrong::<Placed>(&json!({ "order": "x" })),
             [("/order".to_owned(), "must be an object")]
@@ -578,6 +597,37 @@ mod tests {
             wrong::<Placed>(&json!({ "order": [1] })),
             [("/order".to_owned(), "must be an object")]
         );
+    }
+
+    #[test]
+    fn data_is_an_object_or_nothing() {
+        let read = |data: &str| {
+            let body = format!(r#"{{"data":{data},"order":{{"increment_id":"1"}}}}"#);
+            read::<Placed>(&body, "").map(|(_, entity, ..)| entity)
+        };
+        for data in ["null", "{}", "[]", "[ \n]", r#"{"a":[1e999,"\ud800"]}"#] {
+            assert_eq!(read(data), Ok(json!({ "increment_id": "1" })), "{data}");
+        }
+        // What is JSON but cannot be read is not an object, either.
+        for data in [
+            "7",
+            "-7",
+            "0.5",
+            "true",
+            "1e999",
+            "[1]",
+            "[1e999]",
+            "[[]]",
+            r#""order""#,
+            r#""\ud800""#,
+            r#"{"\ud800":1}"#,
+        ] {
+            let expected = one_violation("/data", "must be an object");
+            assert_eq!(read(data), Err(expected), "{data}");
+        }
+        for data in ["", "nul", "{", "[1", "[1,]", r#"{"a":}"#, r#"{"a":1,}"#] {
+            assert_eq!(read(data), Err(Failure::NotJson), "{data}");
+        }
     }
 
     #[test]

@@ -25,20 +25,40 @@ pub struct Violation {
     pub detail: &'static str,
 }
 
-/// Everything that is wrong with an event, and the place that is being read.
+/// Everything that is wrong with an event, and the place that is being read: its text is made only where something is wrong.
 #[derive(Debug)]
 pub struct Violations {
-    place: String,
+    root: String,
+    steps: Vec<Step>,
     required: &'static [&'static str],
     list: Vec<Violation>,
     unlisted: usize,
+}
+
+/// One step from a place to one that is deeper. Neither a name of ours nor a number needs escaping in a pointer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    /// To the field of this name.
+    Name(&'static str),
+    /// To the element of a list at this index, or under this id.
+    Element(u64),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(to, "/{name}"),
+            Self::Element(number) => write!(to, "/{number}"),
+        }
+    }
 }
 
 impl Violations {
     /// Starts at `place`, a JSON pointer into the body.
     pub fn at(place: &str) -> Self {
         Self {
-            place: place.to_owned(),
+            root: place.to_owned(),
+            steps: Vec::new(),
             required: &[],
             list: Vec::new(),
             unlisted: 0,
@@ -65,12 +85,12 @@ impl Violations {
 
     /// Notes which of its required fields are absent in the element of a list that is being read.
     fn require_of_element(&mut self, element: &impl Decode) {
-        let Some(list) = self.place.rsplit('/').nth(1).map(str::to_owned) else {
+        let [.., Step::Name(list), Step::Element(_)] = self.steps[..] else {
             return;
         };
         for field in self.required {
             let in_list = field
-                .strip_prefix(&*list)
+                .strip_prefix(list)
                 .and_then(|rest| rest.strip_prefix(IN_EACH));
             if let Some(field) = in_list.filter(|field| element.lacks(field)) {
                 self.add_at(&format!("/{field}"), "is required");
@@ -94,7 +114,11 @@ impl Violations {
             self.unlisted += 1;
             return;
         }
-        let pointer = format!("{}{below}", self.place);
+        let mut pointer = self.root.clone();
+        for step in &self.steps {
+            let _ = write!(pointer, "{step}"); // writing to a String never fails
+        }
+        pointer.push_str(below);
         let known = self
             .list
             .iter()
@@ -133,17 +157,15 @@ impl Violations {
         (self.list, self.unlisted)
     }
 
-    /// Does `work` one step deeper. `step` is a name of ours or a number, so it needs no escaping. An error ends the reading, and
-    /// the place stays where it came up.
+    /// Does `work` one step deeper. An error ends the reading, and the place stays where it came up.
     pub(crate) fn inside<R, E>(
         &mut self,
-        step: impl fmt::Display,
+        step: Step,
         work: impl FnOnce(&mut Self) -> Result<R, E>,
     ) -> Result<R, E> {
-        let length = self.place.len();
-        let _ = write!(self.place, "/{step}"); // writing to a String never fails
+        self.steps.push(step);
         let result = work(self)?;
-        self.place.truncate(length);
+        self.steps.pop();
         Ok(result)
     }
 }
@@ -254,11 +276,10 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut read = Vec::new();
-        let mut index = 0_usize;
-        while let Some(element) = self
-            .0
-            .inside(index, |at| list.next_element_seed(Element::<T>::new(at)))?
-        {
+        let mut index = 0;
+        while let Some(element) = self.0.inside(Step::Element(index), |at| {
+            list.next_element_seed(Element::<T>::new(at))
+        })? {
             read.extend(element);
             index += 1;
         }
@@ -275,9 +296,9 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let element = self
-                .0
-                .inside(id, |at| map.next_value_seed(Element::<T>::new(at)))?;
+            let element = self.0.inside(Step::Element(id), |at| {
+                map.next_value_seed(Element::<T>::new(at))
+            })?;
             read.extend(element);
         }
         Ok(Some(read))
@@ -361,7 +382,7 @@ macro_rules! entity {
                 from: D,
                 violations: &mut $crate::model::decode::Violations,
             ) -> Result<Option<Self>, D::Error> {
-                use $crate::model::decode::{Seed, Violations, scalars_are_wrong};
+                use $crate::model::decode::{Seed, Step, Violations, scalars_are_wrong};
 
                 #[allow(non_camel_case_types, clippy::allow_attributes, reason = "one variant for each field, named as it is")]
                 enum Key { $($field,)* $($($extra,)*)? Unknown }
@@ -420,7 +441,7 @@ macro_rules! entity {
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
                                 $(Key::$field => {
-                                    $field = Some(at.inside(stringify!($field), |at| {
+                                    $field = Some(at.inside(Step::Name(stringify!($field)), |at| {
                                         if $field.is_some() {
                                             at.add("must not be given twice");
                                         }
@@ -428,7 +449,7 @@ macro_rules! entity {
                                     })?);
                                 })*
                                 $($(Key::$extra => {
-                                    $extra = Some(at.inside(stringify!($extra), |at| {
+                                    $extra = Some(at.inside(Step::Name(stringify!($extra)), |at| {
                                         if $extra.is_some() {
                                             at.add("must not be given twice");
                                         }

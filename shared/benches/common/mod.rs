@@ -1,0 +1,105 @@
+//! What the benchmarks share: a channel, and the order of the samples in any size.
+
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "no benchmark needs all of it"
+)]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::{
+    Channel, Deadline,
+    body::{Unverified, Verified},
+    event::Event,
+    message::{Message, Origin},
+    model::Order,
+    signature::{HMAC_HEADER, Keys, RSA_HEADER, Signatures},
+};
+
+/// The sizes of an order in bytes: about the smallest that a shop sends, a usual one, and what shows whether cost grows with
+/// size and no faster.
+pub(crate) const SIZES: [usize; 4] = [5_000, 10_000, 200_000, 2_000_000];
+
+/// A secret for HMAC.
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A shop's public key, and its signature of another body: refusing takes the same work as confirming, and no private key.
+pub(crate) const PUBLIC_KEY: &str = include_str!("../../tests/signature/public-key.pem");
+pub(crate) const RSA_SIGNATURE: &str =
+    include_str!("../../tests/signature/x-adobe-commerce-webhook-signature.txt");
+
+pub(crate) struct Placed;
+
+impl Channel for Placed {
+    const NAME: &str = "sales_order_place_after";
+    const REQUIRED: &[&str] = &["increment_id", "items[].sku", "items[].qty_ordered"];
+    const ONCE: bool = true;
+    type Entity = Order;
+}
+
+/// The order of the samples in exactly so many bytes: with as many items as there is room for, no two of them alike, and a
+/// note that takes what is left.
+pub(crate) fn order(bytes: usize) -> String {
+    let text = include_str!("../../../events/sales_order_place_after/default.body.json");
+    let mut body: Value = serde_json::from_str(text).expect("the sample is JSON");
+    let sample = body["data"]["order"]["items"][0].take();
+    let item = |index: usize| {
+        let mut item = sample.clone();
+        item["sku"] = json!(format!("SKU-{index:06}"));
+        item["product_id"] = json!(index.to_string());
+        item["price"] = json!(f64::from(u32::try_from(index).expect("few")) + 0.99);
+        item
+    };
+    body["data"]["order"]["items"] = json!([item(1)]);
+    body["data"]["order"]["customer_note"] = json!("");
+    // No item is longer than the last.
+    let longest = item(999_999).to_string().len() + 1;
+    let room = bytes - body.to_string().len();
+    let items: Vec<_> = (1..=1 + room / longest).map(item).collect();
+    body["data"]["order"]["items"] = json!(items);
+    let left = bytes - body.to_string().len();
+    body["data"]["order"]["customer_note"] = json!("x".repeat(left));
+    body.to_string()
+}
+
+/// What API Gateway makes of a body and its signatures.
+pub(crate) fn request(body: &str, signatures: Signatures<'_>) -> String {
+    let text = include_str!("../../../events/sales_order_place_after/default.request.json");
+    let mut request: Value = serde_json::from_str(text).expect("the sample is JSON");
+    request["headers"][HMAC_HEADER] = json!(signatures.hmac);
+    request["headers"][RSA_HEADER] = json!(signatures.rsa);
+    // A header that is not there is not null, either.
+    let headers = request["headers"].as_object_mut();
+    headers
+        .expect("headers")
+        .retain(|_, value| !value.is_null());
+    request["body"] = json!(body);
+    request["isBase64Encoded"] = json!(false);
+    request.to_string()
+}
+
+/// A body of which nothing was checked.
+pub(crate) fn verified(body: &str) -> Verified<'_> {
+    let body = Unverified::new(body.as_bytes()).expect("small enough");
+    let verified = body.verify(&Keys::AcceptUnsigned, Signatures::default());
+    verified.expect("nothing is checked")
+}
+
+/// The spec's signature of a body.
+pub(crate) fn hmac(body: &str) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
+    base64_simd::STANDARD.encode_to_string(ring::hmac::sign(&key, body.as_bytes()))
+}
+
+/// The message of an event, with all that it can hold.
+pub(crate) fn message(event: &Event<'_, Order>) -> Message {
+    let origin = Origin {
+        source: None,
+        accepted_ms: 1_781_814_431_000,
+        with_original: true,
+    };
+    let deadline = Deadline::new(Duration::from_mins(1), 0, 0);
+    Message::new::<Placed>(event, origin, deadline).expect("it fits")
+}

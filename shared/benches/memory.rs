@@ -1,0 +1,77 @@
+//! The most memory that a request holds at once, by the size of the order. Run by `make bench`.
+//!
+//! `max alloc` over the number of bytes at the line's beginning is the memory in bodies. The request's own text counts, as Lambda's
+//! runtime hands it over: with its escapes it is larger than the body in it.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark may panic"
+)]
+
+mod common;
+
+use common::{PUBLIC_KEY, Placed, RSA_SIGNATURE, SECRET, SIZES, hmac, order};
+use divan::{AllocProfiler, Bencher};
+use shared::{
+    body::Rejected,
+    event::Event,
+    message::Message,
+    request::Request,
+    signature::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named},
+};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    let measured = divan::Divan::default().sample_count(10).sample_size(1);
+    measured.config_with_args().main();
+}
+
+/// From the request to the message. A body that no key vouches for passes all the same: what its verification took is known then.
+fn whole_path(request: &str, keys: &Keys) -> Message {
+    let request = request.to_owned();
+    let request: Request<'_> = serde_json::from_str(&request).expect("the request is one");
+    let body = request.body().expect("it is JSON");
+    let body = body
+        .verify(keys, request.headers.signatures())
+        .or_else(|rejected| {
+            let Rejected { body, .. } = rejected;
+            body.verify(&Keys::AcceptUnsigned, Signatures::default())
+        });
+    let body = body.expect("nothing is checked");
+    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
+    common::message(&event)
+}
+
+#[divan::bench(args = SIZES)]
+fn whole_path_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
+    let secret = HmacSecret::new(SECRET).expect("long enough");
+    let keys = Keys::Known {
+        hmac: named(Version::Inline, KeyList::Hmac, [secret]),
+        rsa: Vec::new(),
+    };
+    let body = order(bytes);
+    let signatures = Signatures {
+        hmac: Some(&hmac(&body)),
+        rsa: None,
+    };
+    let request = common::request(&body, signatures);
+    bencher.bench_local(|| whole_path(&request, &keys));
+}
+
+#[divan::bench(args = SIZES)]
+fn whole_path_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
+    let key = RsaKey::from_pem(PUBLIC_KEY).expect("the key is one");
+    let keys = Keys::Known {
+        hmac: Vec::new(),
+        rsa: named(Version::Inline, KeyList::Rsa, key),
+    };
+    let signatures = Signatures {
+        hmac: None,
+        rsa: Some(RSA_SIGNATURE),
+    };
+    let request = common::request(&order(bytes), signatures);
+    bencher.bench_local(|| whole_path(&request, &keys));
+}
