@@ -24,6 +24,8 @@ endif
 lint: export AWS_DEFAULT_REGION ?= eu-west-1
 
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
+# Always these together, because what they ask of the crates that they share decides how those are built.
+BUNDLE := $(addprefix --package ,shared local $(CHANNELS))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 SAM_OPTIONS = $(if $(ENV),--config-env $(ENV))
 # The stack of ENV, as samconfig.toml names it.
@@ -59,7 +61,8 @@ lint: $(TOOLS) $(DENY) $(CHECKOV) rules prerequisites-cxx ## Check style, templa
 	else echo "advisories: not checked, the RustSec database is out of reach"; fi
 
 test-rust: prerequisites ## Run the tests of the crates
-	cargo test --quiet --locked --workspace --exclude shared-fuzz
+	cargo test --quiet --locked $(BUNDLE)
+	cargo test --quiet --locked --package worker --package stopwatch
 
 test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 random inputs
 	@python3 shared/fuzz/run.py --runs 20000
@@ -141,7 +144,7 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions (some minutes the first time) …" >&2
-	@cargo build --quiet --locked $(addprefix --package ,shared local $(CHANNELS))
+	@cargo build --quiet --locked $(BUNDLE)
 
 # Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
 worker: prerequisites

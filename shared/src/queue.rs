@@ -35,6 +35,9 @@ const CONNECT_SHARE: f32 = 0.3;
 /// Pause before the second attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// About what SQS is asked beside the body.
+const REST_BYTES: usize = 1024;
+
 /// How long a cold start waits for the first connection. The shop is already waiting.
 const WARM_UP_MAX: Duration = Duration::from_millis(500);
 
@@ -111,10 +114,9 @@ impl Queue {
         trace: Trace<'_>,
         deadline: Deadline,
     ) -> Result<(), Trouble> {
-        let body = SendMessage::new(&self.url, channel, &message, trace);
-        let body = serde_json::to_vec(&body).map_err(|_| Trouble::Refused)?;
+        let body = SendMessage::new(&self.url, channel, &message, trace).to_json();
+        let body = Bytes::from(body.map_err(|_| Trouble::Refused)?);
         drop(message);
-        let body = Bytes::from(body);
         let mut may_have_it = false;
         let mut attempt = 0;
         loop {
@@ -160,8 +162,8 @@ impl Queue {
     }
 }
 
-/// What SQS is asked, as its API names it. Written by us and not by the client, which looks at each byte of a message on its own and
-/// takes five times as long.
+/// What SQS is asked, as its API names it. Written here because AWS's client looks at each byte of a message on its own, and takes a tenth
+/// of an event's instructions for it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct SendMessage<'a> {
@@ -229,6 +231,16 @@ impl<'a> SendMessage<'a> {
     }
 }
 
+impl SendMessage<'_> {
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        // Growing a large text would take twice its memory. Of a message's bytes, which are JSON, hardly a seventh is escaped.
+        let about = self.message_body.len() / 7 * 8 + REST_BYTES;
+        let mut json = Vec::with_capacity(about);
+        serde_json::to_writer(&mut json, self)?;
+        Ok(json)
+    }
+}
+
 /// Puts the body into a request that the client has not signed yet.
 fn put(request: &mut HttpRequest, body: &Bytes) {
     let length = body.len().to_string();
@@ -251,6 +263,7 @@ mod tests {
     };
 
     use aws_sdk_sqs::config::Credentials;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::http::Connections;
@@ -330,6 +343,37 @@ mod tests {
         let deadline = Deadline::new(budget + crate::deadline::ANSWER_MARGIN, 0, u64::MAX);
         let result = queue.send("x", message, Trace::default(), deadline).await;
         (result, server.join().unwrap().0)
+    }
+
+    #[test]
+    fn sqs_is_asked_in_its_own_words() {
+        let message = Message {
+            body: r#"{"a":"\\"}"#.into(),
+            compressed: true,
+            group: "order/1".into(),
+            deduplication: "2".into(),
+        };
+        let trace = Trace {
+            traceparent: Some("00-1-2-01"),
+            xray: Some("Root=1"),
+        };
+        let asked = SendMessage::new("https://sqs/1/erp.fifo", "channel", &message, trace);
+        let asked: Value = serde_json::from_slice(&asked.to_json().unwrap()).unwrap();
+        let text = |value: &str| json!({ "DataType": "String", "StringValue": value });
+        let expected = json!({
+            "QueueUrl": "https://sqs/1/erp.fifo",
+            "MessageGroupId": "order/1",
+            "MessageDeduplicationId": "2",
+            "MessageAttributes": {
+                "channel": text("channel"),
+                "content-type": text(CONTENT_TYPE),
+                "content-encoding": text(CONTENT_ENCODING),
+                "traceparent": text("00-1-2-01"),
+            },
+            "MessageSystemAttributes": { "AWSTraceHeader": text("Root=1") },
+            "MessageBody": r#"{"a":"\\"}"#,
+        });
+        assert_eq!(asked, expected);
     }
 
     #[tokio::test]
