@@ -270,7 +270,8 @@ fn each_once(
 /// Whether lists and objects are nested deeper than this in a text that is JSON.
 fn is_deeper(json: &str, levels_max: usize) -> bool {
     // Most events have not even that many of them, which is seen much sooner.
-    if brackets(json) <= levels_max {
+    let mut opened = memchr::memchr2_iter(b'[', b'{', json.as_bytes());
+    if opened.nth(levels_max).is_none() {
         return false;
     }
     let mut level = 0_usize;
@@ -296,18 +297,6 @@ fn pass_text(bytes: &mut impl Iterator<Item = u8>) {
             _ => {}
         }
     }
-}
-
-/// How often a list or an object is opened, or would be if it did not stand in a text.
-fn brackets(json: &str) -> usize {
-    // A processor counts many bytes in one step if their number fits into a byte, too.
-    let parts = json.as_bytes().chunks(usize::from(u8::MAX));
-    parts.map(|part| usize::from(brackets_in(part))).sum()
-}
-
-fn brackets_in(part: &[u8]) -> u8 {
-    let opens = part.iter().map(|byte| matches!(byte, b'[' | b'{'));
-    opens.fold(0, |count, opens| count + u8::from(opens))
 }
 
 fn too_many_members(pointer: &str) -> Failure {
