@@ -11,6 +11,7 @@ DENY := $(CURDIR)/target/tools/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ := $(CURDIR)/target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
+BENCH := $(CURDIR)/target/bench
 CHECKOV := $(CURDIR)/target/tools/checkov/bin/checkov
 
 export PATH := $(VENV)/bin:$(PATH)
@@ -36,7 +37,7 @@ shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack)
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-fuzz test-stack figures fuzz soak samples rules send logs invoke start-api redrive bench \
+.PHONY: help run test lint test-rust test-fuzz test-release test-stack figures fuzz soak samples rules send logs invoke start-api redrive bench bench-steps bench-publish \
   build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker which-channel
 
 help: ## Show this list
@@ -46,7 +47,7 @@ run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and 
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
 	@STAY=$(STAY) python local/stack.py demo
 
-test: lint test-rust test-fuzz test-stack ## Check everything
+test: lint test-rust test-fuzz test-release test-stack ## Check everything
 
 lint: $(TOOLS) $(DENY) $(CHECKOV) rules prerequisites-cxx ## Check style, template, rules, licences and sources, without an emulator
 	cargo fmt --all --check
@@ -66,6 +67,11 @@ test-rust: prerequisites ## Run the tests of the crates
 
 test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 random inputs
 	@python3 shared/fuzz/run.py --runs 20000
+
+test-release: prerequisites ## Build one function as it is deployed, and look at its size and into it
+	@echo "Building a function as it is deployed (some minutes the first time) …" >&2
+	@cargo build --quiet --locked --release --bin sales_order_place_after
+	@python3 local/release.py target/release/sales_order_place_after
 
 test-stack: $(TOOLS) binaries worker ## Run the real functions against an emulated AWS
 	@command -v openssl > /dev/null || { echo "make: openssl is missing, with which the tests sign as a shop does"; exit 1; }
@@ -105,8 +111,18 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 	@python consumers/redrive.py "$(QUEUE)" $(if $(DRY_RUN),--dry-run) $(if $(CHANNEL),--channel "$(CHANNEL)") \
 	  $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)") $(ARGS)
 
-bench: prerequisites ## Measure what rules cost beside reading an event
-	cargo bench --quiet --locked -p shared
+bench: prerequisites $(BENCH)/installed ## Measure beside other ways to do the same, in about 40 minutes (ROUNDS=15): BENCHMARKS.md
+	@echo "Building what is measured (15 minutes the first time) …" >&2
+	@cargo build --quiet --locked --release --bin sales_order_place_after
+	@cargo build --quiet --locked --release --package stopwatch --package floor --package null --target-dir $(BENCH)
+	@cargo build --quiet --locked --release --manifest-path local/bench/plain/Cargo.toml --target-dir $(BENCH)/plain
+	@$(BENCH)/tools/bin/python local/bench/bench.py --rounds $(or $(ROUNDS),15)
+
+bench-steps: prerequisites ## Measure each step of a request alone, by the size of the order, and its memory
+	cargo bench --quiet --locked --package shared
+
+bench-publish: ## Write the figures of the last make bench into BENCHMARKS.md
+	@$(BENCH)/tools/bin/python local/bench/bench.py publish
 
 build: $(TOOLS) ## Build all functions for AWS, as samconfig.toml says (ENV=prod)
 	sam build $(SAM_OPTIONS)
@@ -172,7 +188,7 @@ $(TOOLS): local/requirements.txt
 
 $(DENY): | prerequisites
 	@echo "Building cargo-deny into target/tools, once …" >&2
-	@cargo install --quiet --locked --no-default-features --root target/tools --target-dir target/tools/build cargo-deny@$(DENY_VERSION)
+	@cargo install --quiet --locked --debug --no-default-features --root target/tools --target-dir target/tools/build cargo-deny@$(DENY_VERSION)
 	@rm -rf target/tools/build
 
 $(CHECKOV): local/checkov.txt $(TOOLS)
@@ -183,5 +199,19 @@ $(CHECKOV): local/checkov.txt $(TOOLS)
 
 $(FUZZ): | prerequisites
 	@echo "Building cargo-fuzz into target/tools, once …" >&2
-	@cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-fuzz@$(FUZZ_VERSION)
+	@cargo install --quiet --locked --debug --root target/tools --target-dir target/tools/build cargo-fuzz@$(FUZZ_VERSION)
 	@rm -rf target/tools/build
+
+# The peers in other languages, with the libraries that their locks name, and the tools that measure them. The Node one has a part in C++.
+$(BENCH)/installed: local/bench/requirements.txt $(wildcard local/bench/node/* local/bench/python/*) | prerequisites-cxx
+	@for tool in node npm; do command -v $$tool > /dev/null || { echo "make: $$tool is missing, for a peer of the benchmark (Debian: apt install nodejs npm)"; exit 1; }; done
+	@echo "Installing the peers of the benchmark into target/bench, once …" >&2
+	@mkdir -p $(BENCH)/node
+	@python3 -m venv --clear $(BENCH)/tools
+	@$(BENCH)/tools/bin/pip install --quiet --disable-pip-version-check -r local/bench/requirements.txt
+	@python3 -m venv --clear $(BENCH)/python
+	@$(BENCH)/python/bin/pip install --quiet --disable-pip-version-check -r local/bench/python/requirements.txt
+	@cp local/bench/python/handler.py $(BENCH)/python/
+	@cp local/bench/node/* $(BENCH)/node/
+	@cd $(BENCH)/node && export PATH="$(BENCH)/tools/bin:$$PATH" && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@

@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -197,7 +198,9 @@ def under(subject, command, measured):
 
 def system_calls(subject, measured):
     with tempfile.NamedTemporaryFile(dir=BUILT) as file:
-        under(subject, ["strace", "-f", "-o", file.name], measured)
+        # Not as the parent, which would take the signal that ends the program.
+        under(subject, ["strace", "-D", "-f", "-o", file.name], measured)
+        time.sleep(0.5)
         return sum(1 for line in Path(file.name).read_text().splitlines() if re.match(r"\d+ +\w+\(", line))
 
 

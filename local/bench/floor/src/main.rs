@@ -373,9 +373,9 @@ fn message(body: &Envelope<'_>, time: i128, trace: &str, queue: &Queue) -> Any<S
     for mut address in order.addresses.take().unwrap_or_default() {
         let kind = address.address_type.take().map(|Text(kind)| kind.get());
         if kind == Some("\"billing\"") {
-            order.billing_address = Some(address)
+            order.billing_address = Some(address);
         } else {
-            order.shipping_address = Some(address)
+            order.shipping_address = Some(address);
         }
     }
     let number = order

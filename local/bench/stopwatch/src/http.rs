@@ -19,6 +19,7 @@ pub(crate) struct Request {
 pub(crate) struct Connection<S> {
     stream: S,
     buffer: Vec<u8>,
+    part: Vec<u8>,
 }
 
 enum Length {
@@ -31,6 +32,7 @@ impl<S: Read + Write> Connection<S> {
         Self {
             stream,
             buffer: Vec::new(),
+            part: vec![0; 64 * 1024],
         }
     }
 
@@ -85,10 +87,8 @@ impl<S: Read + Write> Connection<S> {
             self.buffer.len() < REQUEST_BYTES_MAX,
             "a request is too large"
         );
-        let mut part = [0; 64 * 1024];
-        let read = self.stream.read(&mut part).unwrap_or_default(); // a reset is a way to hang up
-        self.buffer
-            .extend_from_slice(part.get(..read).unwrap_or_default());
+        let read = self.stream.read(&mut self.part).unwrap_or_default(); // a reset is a way to hang up
+        self.buffer.extend(self.part.iter().take(read));
         Ok(read > 0)
     }
 

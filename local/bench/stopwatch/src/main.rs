@@ -99,14 +99,15 @@ fn measure() -> Result<String> {
     let first = run.warm_up + 1;
     let asked = &invoked.asked;
     let cpu = |index: usize| asked.get(index).copied().unwrap_or_default();
-    let per_event = (cpu(first + run.measured) - cpu(first)) / u32::try_from(run.measured.max(1))?;
+    let between = |one: usize, other: usize| cpu(other).saturating_sub(cpu(one));
+    let per_event = between(first, first + run.measured) / u32::try_from(run.measured.max(1))?;
     let sqs = sqs.seen();
     let latencies = invoked.answered.iter().skip(first);
     serde_json::to_string(&Measured {
         cold_wall: micros(invoked.first_answer.duration_since(started)),
         cold_cpu: micros(invoked.first_answer_cpu),
         init_cpu: micros(cpu(0)),
-        first_cpu: micros(cpu(1) - cpu(0)),
+        first_cpu: micros(between(0, 1)),
         event_cpu: micros(per_event),
         latencies: latencies.copied().map(micros).collect(),
         memory,

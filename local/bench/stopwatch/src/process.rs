@@ -17,7 +17,7 @@ use nix::{
 use crate::Run;
 
 /// A process that ends by itself gets this much time for it. Under valgrind it writes its figures meanwhile.
-const END_MAX: Duration = Duration::from_secs(60);
+const END_MAX: Duration = Duration::from_mins(1);
 
 pub(crate) struct Subject {
     child: Child,

@@ -1,0 +1,39 @@
+"""Looks into a function as it is deployed: how large it is, and that nothing is in it that would make it slow to start.
+
+The compiler writes into a program from which files its parts are, so what was built in can be read there. That no runtime of many
+threads is started, `.clippy.toml` sees to: lambda_runtime has tokio built with it, so it is in every function.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+# What it was when it was last looked at, and a twentieth. BENCHMARKS.md says what it should be.
+BYTES_MAX = 4_660_000
+SLOW = {
+    b"aws-lc": "a TLS stack that draws entropy for 40 ms at its first handshake",
+    b"native-tls-": "a second TLS stack",
+    b"openssl-[0-9]": "a second TLS stack",
+    b"s2n-tls": "a second TLS stack",
+    b"h2-[0-9]": "HTTP/2, which nobody speaks here and which is half a megabyte",
+    b"aws-config-": "the search for credentials, which Lambda puts into the environment",
+}
+
+
+def main():
+    binary = Path(sys.argv[1])
+    content = binary.read_bytes()
+    wrong = [f"holds {why} ({name.decode()})" for name, why in SLOW.items() if re.search(rb"/" + name, content)]
+    if b"/tokio-" not in content:
+        wrong.append("does not say what it is made of, so nothing can be seen in it")
+    if len(content) > BYTES_MAX:
+        wrong.append(f"has {len(content):,} bytes, more than {BYTES_MAX:,}")
+    for one in wrong:
+        print(f"{binary.name} {one}")
+    if wrong:
+        sys.exit(1)
+    print(f"{binary.name} has {len(content):,} bytes of at most {BYTES_MAX:,}, and holds nothing that makes it slow")
+
+
+if __name__ == "__main__":
+    main()
