@@ -53,7 +53,10 @@ def stack(shop_key, audit):
     """The whole bundle, deployed from its template. It knows the sample keys and the shop's, with Windows line ends."""
     public = subprocess.run(["openssl", "rsa", "-in", shop_key, "-pubout"], check=True, capture_output=True, text=True)
     keys = stacks.sample_keys(public.stdout.replace("\n", "\r\n"))
-    with stacks.Stack(port=0, keys=keys, parameters={"LogLevel": "trace"}) as running:
+    with stacks.Stack(port=0, keys=keys) as running:
+        for channel in stacks.channels():
+            # Which only a development build can, so the template does not offer it.
+            running.configure(channel, LOG_LEVEL="trace")
         yield running
         # What came through the gateway has its log in CloudWatch only.
         audit.lines += running.logs()

@@ -229,6 +229,8 @@ def deployed(stack, erp_server):
     function = template["Resources"]["Worker"]
     function["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": "worker"}
     del function["Metadata"]
+    # What a development build can say beside it.
+    template["Parameters"]["LogLevel"]["AllowedValues"].append("trace")
     cloudformation = stack.client("cloudformation")
     with queue_pair(stack) as queues:
         parameters = {

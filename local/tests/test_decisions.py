@@ -5,7 +5,6 @@ import http.server
 import itertools
 import json
 import socket
-import ssl
 import subprocess
 import threading
 import time
@@ -15,6 +14,7 @@ from datetime import datetime
 import figures
 import jsonschema
 import pytest
+from certificates import certificates
 from shop import SECRET, assert_nothing_leaks, request, sample
 from stack import EVENTS, ROOT, channels, is_metrics, rules
 
@@ -396,22 +396,6 @@ def test_a_failing_endpoint_is_left_alone_for_a_while(stack):
         findings = [line(stack.invoke(function, added("fails"))[1])["finding"] for _ in range(2)]
         assert findings == ["stock_failed", "stock_paused"], "one trial"
     stack.messages(stack.queue(CART))
-
-
-def certificates(folder):
-    """A certificate authority of our own, and what a server on localhost shows that it vouches for."""
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
-
-    (folder / "names").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ours")
-    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "csr.pem", "-subj", "/CN=localhost")
-    signed = ["-in", "csr.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-out", "it.pem"]
-    openssl("x509", "-req", *signed)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(folder / "it.pem", folder / "key.pem")
-    return str(folder / "ca.pem"), tls
 
 
 def test_over_tls_with_a_token_that_nobody_else_sees(stack, tmp_path):

@@ -89,7 +89,7 @@ def what_lambda_keeps(parameters):
 
 
 OTHER = {"Architecture": "x86_64", "SignatureSchemes": "rsa", "ForwardOriginal": "false", "StockWhenUnknown": "refuse"} | {
-    "Deployment": "Canary10Percent5Minutes", "LogLevel": "debug", "LogRetentionDays": 7,
+    "Deployment": "Canary10Percent5Minutes", "LogLevel": "warn", "LogRetentionDays": 7,
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:0:alarms", "KmsKeyArn": "arn:aws:kms:eu-west-1:0:key/1",
 }
 
