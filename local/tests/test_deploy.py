@@ -53,7 +53,7 @@ def test_what_a_deployment_lacks_is_said_in_one_line_before_it_builds(environmen
 def test_a_misspelt_parameter_is_not_passed_over(tmp_path):
     for name in ("local", "template.yaml", "functions", "events"):
         (tmp_path / name).symlink_to(ROOT / name)
-    config = (ROOT / "samconfig.toml").read_text().replace('"LogLevel=debug"', '"HookTimeout=3000"')
+    config = (ROOT / "samconfig.toml").read_text().replace('"LogRetentionDays=7"', '"HookTimeout=3000"')
     (tmp_path / "samconfig.toml").write_text(config)
     script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path('samconfig.toml'); "
     code, said = run(PYTHON, "-c", script + "preflight.main('default')", cwd=tmp_path)

@@ -17,7 +17,7 @@ use shared::{
     body::Rejected,
     event::Event,
     message::Message,
-    request::Payload,
+    request::Request,
     signature::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named},
 };
 
@@ -32,9 +32,8 @@ fn main() {
 /// From the request to the message. A body that no key vouches for passes all the same: what its verification took is known then.
 fn whole_path(request: &str, keys: &Keys) -> Message {
     let text = request.to_owned();
-    let payload: Payload = serde_json::from_str(&text).expect("it is JSON");
+    let request: Request = serde_json::from_str(&text).expect("the request is one");
     drop(text); // as Lambda's runtime does
-    let request = payload.request().expect("the request is one");
     let body = request.body().expect("it is said to be JSON");
     let body = body
         .verify(keys, request.headers.signatures())

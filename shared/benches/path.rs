@@ -16,7 +16,7 @@ use shared::{
     body::Unverified,
     event::Event,
     message::MESSAGE_BYTES_MAX,
-    request::Payload,
+    request::Request,
     signature::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named},
 };
 
@@ -34,8 +34,8 @@ fn fits(bytes: usize) -> bool {
 fn request(bencher: Bencher<'_, '_>, bytes: usize) {
     let request = common::request(&order(bytes), Signatures::default());
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let payload: Payload = serde_json::from_str(black_box(&request)).expect("it is JSON");
-        let request = payload.request().expect("the request is one");
+        let request: Request =
+            serde_json::from_str(black_box(&request)).expect("the request is one");
         black_box(request.body()).expect("it is said to be JSON");
     });
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use shared::{body::BODY_BYTES_MAX, error::Failure, request::Payload, signature::Keys};
+use shared::{body::BODY_BYTES_MAX, error::Failure, request::Request, signature::Keys};
 use shared_fuzz::{channels, event, for_each_channel, keys};
 
 #[derive(Deserialize)]
@@ -17,10 +17,7 @@ struct Route {
 
 fuzz_target!(|input: &[u8]| {
     static KNOWN: LazyLock<Keys> = LazyLock::new(|| keys::known(keys::BOTH));
-    let Ok(payload) = serde_json::from_slice::<Payload>(input) else {
-        return;
-    };
-    let Ok(request) = payload.request() else {
+    let Ok(request) = serde_json::from_slice::<Request>(input) else {
         return;
     };
     if let Some(traceparent) = request.headers.traceparent() {

@@ -20,7 +20,7 @@ use crate::{
     event::{self, Event},
     model::{Entity, look::Seen},
     operation::{self, Operation},
-    request::{Payload, Request},
+    request::Request,
     signature::{Keys, Signatures},
 };
 
@@ -118,9 +118,8 @@ fn explain<C: Channel>(
     written: &[file::Rule],
     sent: &[u8],
 ) -> Result<String, String> {
-    let payload = serde_json::from_slice::<Payload>(sent).ok();
-    let request = payload.as_ref().and_then(|payload| payload.request().ok());
-    let body = body(request, sent)?;
+    let request = serde_json::from_slice::<Request>(sent).ok();
+    let body = body(request.as_ref(), sent)?;
     let event = Event::read::<C>(&body, "").map_err(|failure| not_an_event(&failure))?;
     let deadline = Deadline::new(BUDGET, 0, 0);
     let trial = Trial::new(rules, &event, deadline);
