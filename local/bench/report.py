@@ -19,8 +19,7 @@ class Figures:
     def __init__(self, measured):
         self.measured = measured
         self.runs = measured["runs"]
-        self.subjects = list(dict.fromkeys(name.split("/")[0] for name in self.runs))
-        self.scenarios = list(dict.fromkeys(name.split("/")[1] for name in self.runs))
+        self.subjects, self.scenarios = measured["subjects"], measured["scenarios"]
 
     def all(self, subject, scenario, figure):
         return [run[figure] for run in self.runs.get(f"{subject}/{scenario}", [])]
@@ -89,7 +88,7 @@ def scenarios_table(figures):
 
 
 def growth_table(figures):
-    head = ["order, bytes", "CPU, µs", "CPU, ns a byte", "memory, MB", "more than with the smallest, in bodies"]
+    head = ["order, bytes", "CPU, µs", "CPU, ns a byte", "memory, MB", "beyond the first, in bodies"]
     rows = []
     growth = figures.measured["growth"]
     for one in growth:
@@ -106,7 +105,9 @@ def targets(figures):
     counts = figures.measured["counts"].get("this", {})
     sizes = figures.measured["sizes"].get("this", {})
     growth = figures.measured["growth"]
-    bodies = max(((one["memory"] - growth[0]["memory"]) / one["size"] for one in growth), default=None)
+    # Of small ones it would tell of pages and not of bodies.
+    large = [one for one in growth if one["size"] >= 100_000]
+    bodies = max(((one["memory"] - growth[0]["memory"]) / one["size"] for one in large), default=None)
     less = [
         ("CPU of an event, times the floor", figures.ratio("this", "floor", MAIN, "event_cpu"), 2.5, 2),
         ("cold start over TLS, times the floor", figures.ratio("this", "floor", MAIN, "cold_wall"), 1.3, 2),
@@ -173,13 +174,12 @@ def draw(figures):
     sheet, places = pyplot.subplots(1, 2, figsize=(9, 2.6), sharey=True, layout="constrained")
     for place, (figure, scale, title) in zip(places, [
         ("event_cpu", 1.0, "CPU of an event, µs"),
-        ("cold_wall", 1e3, "cold start, ms from the start of the process to its first answer"),
+        ("cold_wall", 1e3, "cold start, ms"),
     ]):
         values = [figures.least(name, MAIN, figure) / scale for name in names]
         bars = place.barh(names, values, color=["#d9622b" if name == "this" else "#8a9299" for name in names], height=0.65)
         place.bar_label(bars, [f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in values], padding=4)
-        place.set_xscale("log")
-        place.set_xlim(min(values) / 2, max(values) * 3)
+        place.set_xlim(0, max(values) * 1.15)
         place.set_title(title, loc="left", fontsize=10)
         place.spines[["top", "right"]].set_visible(False)
     sheet.savefig(DRAWING, metadata={"Date": None})

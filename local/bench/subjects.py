@@ -49,14 +49,14 @@ def subjects():
         Subject("floor", [BUILT / "release" / "floor"], {"FLOOR_CA": str(world() / "root.pem")}, BUILT / "release" / "floor"),
         Subject("this", [rust / CHANNEL], ours, rust / CHANNEL),
         Subject("plain Rust", [plain], {}, plain),
-        Subject("Node", [node / "node_modules/.bin/aws-lambda-ric", "index.handler"], in_folder(node / "dist"), None, 500),
-        Subject("Python", [python / "bin/python", "-m", "awslambdaric", "handler.handler"], in_folder(python), None),
+        Subject("Node", [node / "node_modules/.bin/aws-lambda-ric", "index.handler"], started_in(node / "dist", "index.handler"), None, 300),
+        Subject("Python", [python / "bin/python", "-m", "awslambdaric", "handler.handler"], started_in(python, "handler.handler"), None),
     ]
 
 
-def in_folder(folder):
-    """Lambda starts what is not a binary in the folder of its code."""
-    return {"PWD": str(folder), "LAMBDA_TASK_ROOT": str(folder), "_HANDLER": "as in the command"}
+def started_in(folder, handler):
+    """How Lambda starts what is not a binary: in the folder of its code."""
+    return {"PWD": str(folder), "LAMBDA_TASK_ROOT": str(folder), "_HANDLER": handler}
 
 
 def world():
@@ -95,7 +95,10 @@ class Scenario:
 
 
 def warm_up(subject, scenario):
-    return 10 if scenario.pause_ms else subject.warm_up
+    """Fewer of those that take long, and of the large ones, of which each is worth many."""
+    if scenario.pause_ms:
+        return 10
+    return min(subject.warm_up, 50) if scenario.size > 100_000 else subject.warm_up
 
 
 def run(subject, scenario, **changes):

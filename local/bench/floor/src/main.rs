@@ -359,6 +359,9 @@ fn answer(event: &[u8], trace: &str, keys: &Keys, queue: &mut Queue) -> (u16, &'
     let Ok(body) = serde_json::from_str::<Envelope<'_>>(&request.body) else {
         return (400, "{}");
     };
+    if !body.event.ends_with(".sales_order_place_after") {
+        return (400, "{}");
+    }
     match message(&body, request.request_context.time_epoch, trace, queue) {
         Err(_) => (422, "{}"),
         Ok(message) if queue.send(&message).is_ok() => (200, r#"{"op":"success"}"#),
@@ -396,7 +399,6 @@ fn message(body: &Envelope<'_>, time: i128, trace: &str, queue: &Queue) -> Any<S
         || order.order_currency_code.is_none()
         || items.is_empty()
         || !whole
-        || !body.event.ends_with("sales_order_place_after")
     {
         return Err("invalid".into());
     }
