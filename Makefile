@@ -111,8 +111,8 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 	@python consumers/redrive.py "$(QUEUE)" $(if $(DRY_RUN),--dry-run) $(if $(CHANNEL),--channel "$(CHANNEL)") \
 	  $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)") $(ARGS)
 
-bench: prerequisites $(BENCH)/installed ## Measure beside other ways to do the same, in about 40 minutes (ROUNDS=15): BENCHMARKS.md
-	@echo "Building what is measured (15 minutes the first time) …" >&2
+bench: prerequisites $(BENCH)/installed ## Measure beside a floor, plain Rust, Node and Python, in a quarter of an hour (ROUNDS=15): BENCHMARKS.md
+	@echo "Building what is measured (a quarter of an hour the first time) …" >&2
 	@cargo build --quiet --locked --release --bin sales_order_place_after
 	@cargo build --quiet --locked --release --package stopwatch --package floor --package null --target-dir $(BENCH)
 	@cargo build --quiet --locked --release --manifest-path local/bench/plain/Cargo.toml --target-dir $(BENCH)/plain
@@ -176,7 +176,7 @@ prerequisites:
 	@command -v cc > /dev/null || { echo "make: a C compiler is missing, with which Rust links (Debian: apt install gcc libc6-dev)"; exit 1; }
 
 prerequisites-cxx:
-	@command -v c++ > /dev/null || { echo "make: a C++ compiler is missing, for the fuzzer (Debian: apt install g++)"; exit 1; }
+	@command -v c++ > /dev/null || { echo "make: a C++ compiler is missing, for the fuzzer and a peer of the benchmark (Debian: apt install g++)"; exit 1; }
 
 $(TOOLS): local/requirements.txt
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2> /dev/null \
@@ -204,7 +204,9 @@ $(FUZZ): | prerequisites
 
 # The peers in other languages, with the libraries that their locks name, and the tools that measure them. The Node one has a part in C++.
 $(BENCH)/installed: local/bench/requirements.txt $(wildcard local/bench/node/* local/bench/python/*) | prerequisites-cxx
-	@for tool in node npm; do command -v $$tool > /dev/null || { echo "make: $$tool is missing, for a peer of the benchmark (Debian: apt install nodejs npm)"; exit 1; }; done
+	@node --eval 'process.exit(process.versions.node.split(".")[0] < 20)' 2> /dev/null && command -v npm > /dev/null \
+	  || { echo "make: Node 20 or newer with npm is missing, for a peer of the benchmark"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is missing, for a peer of the benchmark"; exit 1; }
 	@echo "Installing the peers of the benchmark into target/bench, once …" >&2
 	@mkdir -p $(BENCH)/node
 	@python3 -m venv --clear $(BENCH)/tools

@@ -83,9 +83,19 @@ def request(bytes_, signature):
     return json.dumps(event, separators=(",", ":")).replace('"NOW"', "{now}")
 
 
-def events(path, size, scheme):
-    """Writes the events of a size into a file, one a line, unless they are there."""
+def events(folder, size, scheme):
+    """A file with the events of a size, one a line, made once."""
+    path = folder / f"{scheme}-{size}.events"
     if not path.exists():
         bodies = (body(size, index + 1) for index in range(COUNT if size < 1_000_000 else 4))
-        path.write_text("\n".join(request(one, sign(one, scheme)) for one in bodies))
+        # A run that was broken off must not leave half a file.
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text("\n".join(request(one, sign(one, scheme)) for one in bodies))
+        unfinished.rename(path)
     return path
+
+
+def version():
+    """Changes with whatever the events are made of."""
+    files = [Path(__file__), SAMPLES / "default.body.json", SAMPLES / "default.request.json", *sorted(KEYS.iterdir())]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]

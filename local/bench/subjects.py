@@ -1,5 +1,6 @@
 """What the benchmark runs: the function, what it is held against, and in which world."""
 
+import functools
 import json
 import os
 import subprocess
@@ -59,9 +60,10 @@ def started_in(folder, handler):
     return {"PWD": str(folder), "LAMBDA_TASK_ROOT": str(folder), "_HANDLER": handler}
 
 
+@functools.cache
 def world():
     """The certificates of the stand-in for SQS: by an intermediate of a root that stands among those that everybody knows."""
-    folder = BUILT / "world"
+    folder = BUILT / f"world-{events.version()}"
     if not folder.exists():
         root = trustme.CA(organization_name="Root of the benchmark", key_type=trustme.KeyType.RSA)
         intermediate = root.create_child_ca(key_type=trustme.KeyType.RSA)
@@ -91,7 +93,7 @@ class Scenario:
     measured: int = 200
 
     def events(self):
-        return events.events(world() / f"{self.scheme}-{self.size}.events", self.size, self.scheme)
+        return events.events(world(), self.size, self.scheme)
 
 
 def warm_up(subject, scenario):

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from certificates import certificates
@@ -22,6 +24,8 @@ class Queue(ThreadingHTTPServer):
         self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"https://localhost:{self.server_port}"
         self.connections, self.asked, self.versions = set(), [], set()
+        # How it answers the next requests; after that, well.
+        self.statuses = []
 
     def handle_error(self, *_):
         """Clients that do not trust it hang up."""
@@ -36,7 +40,7 @@ class Answers(BaseHTTPRequestHandler):
         self.server.asked.append(self.headers["x-amz-target"])
         self.server.versions.add(self.connection.version())
         body = json.dumps({"MessageId": "1", "MD5OfMessageBody": "", "SequenceNumber": "1"}).encode()
-        self.send_response(200)
+        self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -77,12 +81,35 @@ def test_who_cannot_prove_to_be_the_queue_gets_no_message(tmp_path):
     assert server.asked == []
 
 
-@pytest.mark.parametrize("content", [None, "", "no certificate"])
-def test_a_bundle_without_certificates_is_said_at_the_start(tmp_path, content):
+def test_what_follows_a_failure_goes_to_another_server(tmp_path):
+    authority, tls = certificates(tmp_path)
+    with queue(tls) as server, function(server, AWS_CA_BUNDLE=authority) as placed:
+        placed.invoke(sample(PLACED))
+        server.statuses = [503]
+        result = placed.invoke(sample(PLACED))
+    assert result.status == 200
+    assert server.asked.count("AmazonSQS.SendMessage") == 3
+    assert len(server.connections) == 2
+
+
+def test_a_server_that_never_shakes_hands_has_carried_nothing(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://localhost:{silent.getsockname()[1]}"
+        with Function(PLACED, f"{url}/1/erp.fifo", AWS_ENDPOINT_URL_SQS=url, HOOK_TIMEOUT_MS="3000") as placed:
+            result = placed.invoke(sample(PLACED))
+    assert result.status == 503 and result.line["outcome"] == "queue_unreachable" and result.line["forwarded"] == "no"
+    assert result.seconds < 3
+
+
+RUBBISH = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate", "{good}" + RUBBISH, "{good}-----BEGIN CERTIFICATE-----\nMA"])
+def test_a_bundle_that_cannot_all_be_trusted_is_said_at_the_start(tmp_path, content):
+    authority, tls = certificates(tmp_path)
     bundle = tmp_path / "bundle.pem"
     if content is not None:
-        bundle.write_text(content)
-    _, tls = certificates(tmp_path)
+        bundle.write_text(content.replace("{good}", Path(authority).read_text()))
     with queue(tls) as server, function(server, AWS_CA_BUNDLE=str(bundle)) as placed:
         placed.start()
         assert placed.process.wait(10) == 1

@@ -1,4 +1,4 @@
-//! The most memory that a request holds at once, by the size of the order. Run by `make bench`.
+//! The most memory that a request holds at once, by the size of the order. Run by `make bench-steps`.
 //!
 //! `max alloc` over the number of bytes at the line's beginning is the memory in bodies. The request's own text counts, as Lambda's
 //! runtime hands it over: with its escapes it is larger than the body in it.

@@ -1,4 +1,4 @@
-//! What each step of a request costs without a network, by the size of the order. Run by `make bench`.
+//! What each step of a request costs without a network, by the size of the order. Run by `make bench-steps`.
 //!
 //! The throughput beside each time shows how cost grows: from the usual order on it stays what it is.
 

@@ -1,5 +1,5 @@
 //! What rules cost beside reading the event, on an order of 10 KB as a shop sends it; those that look at
-//! every item, on every size. Run by `make bench`.
+//! every item, on every size. Run by `make bench-steps`.
 
 #![expect(
     clippy::expect_used,

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use aws_sdk_sqs::{config::Credentials, error::SdkError};
+use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 
 use crate::{error::Trouble, http::Connections};
 
@@ -15,6 +16,11 @@ pub struct Aws {
     pub credentials: Credentials,
     /// How AWS is reached.
     pub connections: Connections,
+}
+
+/// One attempt of AWS's client, which leaves connections to [`Connections`].
+pub(crate) fn no_retries() -> RetryConfig {
+    RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
 }
 
 /// How a request went wrong. Only an answer that says no, and a connection that never came about, are sure to have done nothing.

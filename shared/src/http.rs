@@ -20,14 +20,17 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::body::SdkBody;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector as TcpConnector},
+    client::legacy::{
+        Client,
+        connect::{HttpConnector as TcpConnector, capture_connection},
+    },
     rt::TokioExecutor,
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tower_service::Service;
 
-/// Names a file with the certificates to trust instead of those that are compiled in, as for all of AWS's tools.
+/// Names a file with the certificates to trust instead of those that are compiled in, as for AWS's CLI. Nothing means nothing.
 const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// Connections to AWS that anything can share. Nothing is opened yet.
@@ -60,12 +63,12 @@ impl Connections {
 
 fn tls() -> Result<ClientConfig, BoxError> {
     let mut roots = RootCertStore::empty();
-    match env::var_os(AWS_CA_BUNDLE) {
+    match env::var_os(AWS_CA_BUNDLE).filter(|file| !file.is_empty()) {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(file) => {
             for certificate in CertificateDer::pem_file_iter(file)? {
-                // As with all who read such files, one that is odd costs no other.
-                let _ = roots.add(certificate?);
+                // One that were passed over could be the one that counts.
+                roots.add(certificate?)?;
             }
             if roots.is_empty() {
                 return Err(format!("{AWS_CA_BUNDLE} holds none").into());
@@ -124,16 +127,24 @@ impl HttpClient for Http<SharedHttpConnector> {
 
 impl HttpConnector for Http<Client<Connect, SdkBody>> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = match request.try_into_http1x() {
-            Ok(request) => self.0.request(request),
+        let mut request = match request.try_into_http1x() {
+            Ok(request) => request,
             Err(reason) => {
                 return HttpConnectorFuture::ready(Err(ConnectorError::user(reason.into())));
             }
         };
+        let connection = capture_connection(&mut request);
+        let answer = self.0.request(request);
         HttpConnectorFuture::new(async move {
             let answer = answer
                 .await
                 .map_err(|reason| ConnectorError::io(reason.into()))?;
+            // Who fails now may go on failing, so what comes next goes to another of AWS's servers.
+            if answer.status().is_server_error()
+                && let Some(connection) = connection.connection_metadata().as_ref()
+            {
+                connection.poison();
+            }
             HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
                 .map_err(|reason| ConnectorError::other(reason.into(), None))
         })

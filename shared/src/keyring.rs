@@ -11,14 +11,14 @@ use std::{
 
 use aws_sdk_secretsmanager::{
     Client, Config,
-    config::{BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig},
+    config::{BehaviorVersion, Region, StalledStreamProtectionConfig},
     error::{ProvideErrorMetadata as _, SdkError},
     operation::get_secret_value::GetSecretValueOutput,
 };
 use tracing::{debug, error};
 
 use crate::{
-    aws::{Aws, classify},
+    aws::{Aws, classify, no_retries},
     deadline::Deadline,
     error::Trouble,
     secrets::{Schemes, Secret},
@@ -268,7 +268,7 @@ impl Store {
             .credentials_provider(aws.credentials.clone())
             .http_client(aws.connections.client(WAIT_MAX))
             // The next request tries again; this one has no time to lose.
-            .retry_config(RetryConfig::disabled())
+            .retry_config(no_retries())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint.clone());
         Self {

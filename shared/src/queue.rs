@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::{
     Client, Config,
-    config::{
-        BehaviorVersion, Region, StalledStreamProtectionConfig, http::HttpRequest,
-        retry::RetryConfig,
-    },
+    config::{BehaviorVersion, Region, StalledStreamProtectionConfig, http::HttpRequest},
     error::ProvideErrorMetadata as _,
 };
 use bytes::Bytes;
@@ -16,7 +13,7 @@ use serde::Serialize;
 use tracing::{debug, error};
 
 use crate::{
-    aws::{Aws, classify},
+    aws::{Aws, classify, no_retries},
     deadline::Deadline,
     error::Trouble,
     message::{CONTENT_ENCODING, CONTENT_TYPE, Message},
@@ -79,7 +76,7 @@ impl Queue {
             .credentials_provider(aws.credentials.clone())
             .http_client(aws.connections.client(connect_max))
             // The client's own retries tell how the last attempt ended, but not that an earlier one may have arrived.
-            .retry_config(RetryConfig::disabled())
+            .retry_config(no_retries())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self {
             client: Client::from_conf(config.build()),

@@ -45,8 +45,7 @@ struct Measured {
     /// From the start of the process to its first answer, by the clock on the wall and as processor time.
     cold_wall: f64,
     cold_cpu: f64,
-    /// Processor time before it asked for the first event, and from there until it asked for the second.
-    init_cpu: f64,
+    /// Processor time from asking for the first event until it asked for the second.
     first_cpu: f64,
     /// Processor time of a measured event, on the average.
     event_cpu: f64,
@@ -83,18 +82,13 @@ fn measure() -> Result<String> {
     let events = events.lines().map(str::to_owned).collect();
     let sqs = Sqs::start(run.tls.as_ref(), run.keep)?;
     let (api, plan) = RuntimeApi::bind(events, &run)?;
-    let subject = Subject::start(&run, &api.address, &sqs.endpoint)?;
-    let watched = api.serve(plan, subject.clock());
-    let invoked = match watched {
-        Ok(invoked) => invoked,
-        Err(reason) => {
-            subject.end();
-            return Err(reason);
-        }
-    };
-    let memory = subject.memory_peak()?;
+    let mut subject = Subject::start(&run, &api.address, &sqs.endpoint)?;
+    let clock = subject.clock();
+    let invoked = api.serve(plan, clock, || subject.is_alive());
+    let memory = subject.memory_peak();
     let started = subject.started;
     subject.end();
+    let (invoked, memory) = (invoked?, memory?);
     let micros = |duration: std::time::Duration| duration.as_secs_f64() * 1e6;
     let first = run.warm_up + 1;
     let asked = &invoked.asked;
@@ -106,7 +100,6 @@ fn measure() -> Result<String> {
     serde_json::to_string(&Measured {
         cold_wall: micros(invoked.first_answer.duration_since(started)),
         cold_cpu: micros(invoked.first_answer_cpu),
-        init_cpu: micros(cpu(0)),
         first_cpu: micros(between(0, 1)),
         event_cpu: micros(per_event),
         latencies: latencies.copied().map(micros).collect(),

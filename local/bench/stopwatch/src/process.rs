@@ -70,6 +70,11 @@ impl Subject {
         move || clock.now().map(Duration::from).unwrap_or_default()
     }
 
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The most memory that it has had so far, in bytes.
     pub(crate) fn memory_peak(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).context("status")?;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{Run, http::Connection};
 
@@ -75,6 +75,7 @@ impl RuntimeApi {
         &self,
         plan: Plan,
         cpu: impl Fn() -> Duration + Copy + Send + Sync + 'static,
+        mut is_alive: impl FnMut() -> bool,
     ) -> Result<Invoked> {
         let (ended, end) = mpsc::channel();
         let shared = Arc::new((plan, Mutex::new(Invoked::default())));
@@ -91,17 +92,18 @@ impl RuntimeApi {
                 });
             }
         });
-        let mut seen = 0;
+        let (mut seen, mut patience) = (0, Instant::now() + EVENT_MAX);
         loop {
-            match end.recv_timeout(EVENT_MAX) {
+            match end.recv_timeout(Duration::from_millis(100)) {
                 Ok(Ok(())) => return Ok(std::mem::take(&mut lock(&shared.1))),
                 Ok(Err(reason)) => return Err(reason),
                 Err(_) => {
                     let now = lock(&shared.1).answered.len();
-                    if now == seen {
-                        bail!("hangs after {seen} events");
+                    if now > seen {
+                        (seen, patience) = (now, Instant::now() + EVENT_MAX);
                     }
-                    seen = now;
+                    ensure!(is_alive(), "it ended by itself after {seen} events");
+                    ensure!(Instant::now() < patience, "it hangs after {seen} events");
                 }
             }
         }
