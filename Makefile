@@ -37,8 +37,8 @@ shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack)
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-fuzz test-release test-stack figures fuzz soak samples rules send logs invoke start-api redrive bench bench-steps bench-publish \
-  build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker which-channel
+.PHONY: help run test lint test-rust test-fuzz test-release test-stack figures fuzz soak samples rules send logs invoke start-api redrive \
+  bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker which-channel
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

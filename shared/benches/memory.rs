@@ -11,14 +11,14 @@
 
 mod common;
 
-use common::{PUBLIC_KEY, Placed, RSA_SIGNATURE, SECRET, SIZES, hmac, order};
+use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order};
 use divan::{AllocProfiler, Bencher};
 use shared::{
     body::Rejected,
     event::Event,
     message::Message,
     request::Request,
-    signature::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named},
+    signature::{Keys, Signatures},
 };
 
 #[global_allocator]
@@ -48,11 +48,7 @@ fn whole_path(request: &str, keys: &Keys) -> Message {
 
 #[divan::bench(args = SIZES)]
 fn whole_path_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
-    let secret = HmacSecret::new(SECRET).expect("long enough");
-    let keys = Keys::Known {
-        hmac: named(Version::Inline, KeyList::Hmac, [secret]),
-        rsa: Vec::new(),
-    };
+    let keys = by_hmac();
     let body = order(bytes);
     let signatures = Signatures {
         hmac: Some(&hmac(&body)),
@@ -64,11 +60,7 @@ fn whole_path_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
 
 #[divan::bench(args = SIZES)]
 fn whole_path_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
-    let key = RsaKey::from_pem(PUBLIC_KEY).expect("the key is one");
-    let keys = Keys::Known {
-        hmac: Vec::new(),
-        rsa: named(Version::Inline, KeyList::Rsa, key),
-    };
+    let keys = by_rsa();
     let signatures = Signatures {
         hmac: None,
         rsa: Some(RSA_SIGNATURE),

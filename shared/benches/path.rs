@@ -10,14 +10,11 @@
 
 mod common;
 
-use common::{PUBLIC_KEY, Placed, RSA_SIGNATURE, SECRET, SIZES, hmac, order, verified};
+use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use shared::{
-    body::Unverified,
-    event::Event,
-    message::MESSAGE_BYTES_MAX,
-    request::Request,
-    signature::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named},
+    body::Unverified, event::Event, message::MESSAGE_BYTES_MAX, request::Request,
+    signature::Signatures,
 };
 
 fn main() {
@@ -42,11 +39,7 @@ fn request(bencher: Bencher<'_, '_>, bytes: usize) {
 
 #[divan::bench(args = SIZES)]
 fn verify_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
-    let secret = HmacSecret::new(SECRET).expect("long enough");
-    let keys = Keys::Known {
-        hmac: named(Version::Inline, KeyList::Hmac, [secret]),
-        rsa: Vec::new(),
-    };
+    let keys = by_hmac();
     let body = order(bytes);
     let signature = hmac(&body);
     let signatures = Signatures {
@@ -61,11 +54,7 @@ fn verify_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
 
 #[divan::bench(args = SIZES)]
 fn verify_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
-    let key = RsaKey::from_pem(PUBLIC_KEY).expect("the key is one");
-    let keys = Keys::Known {
-        hmac: Vec::new(),
-        rsa: named(Version::Inline, KeyList::Rsa, key),
-    };
+    let keys = by_rsa();
     let body = order(bytes);
     let signatures = Signatures {
         hmac: None,
@@ -89,25 +78,22 @@ fn decode(bencher: Bencher<'_, '_>, bytes: usize) {
 
 #[divan::bench(args = SIZES.into_iter().filter(|bytes| fits(*bytes)))]
 fn message(bencher: Bencher<'_, '_>, bytes: usize) {
-    let body = order(bytes);
-    let body = verified(&body);
-    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
-    bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let message = common::message(black_box(&event));
-        assert!(!message.compressed);
-        message
-    });
+    make_message(bencher, bytes, false);
 }
 
 /// What is too large for SQS is compressed, which costs many times as much for each byte.
 #[divan::bench(args = SIZES.into_iter().filter(|bytes| !fits(*bytes)))]
 fn message_compressed(bencher: Bencher<'_, '_>, bytes: usize) {
+    make_message(bencher, bytes, true);
+}
+
+fn make_message(bencher: Bencher<'_, '_>, bytes: usize, compressed: bool) {
     let body = order(bytes);
     let body = verified(&body);
     let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let message = common::message(black_box(&event));
-        assert!(message.compressed);
+        assert_eq!(message.compressed, compressed);
         message
     });
 }

@@ -25,21 +25,17 @@ pub const RULES_FILE: &str = "RULES_FILE";
 
 /// How talkative the logs can be. What is below is left out of a function when it is built (`release_max_level_info` in Cargo.toml):
 /// AWS's client alone would have thousands of lines. Development builds have them, to show that none of them gets through.
-const LOG_LEVELS: &[(&str, LevelFilter)] = if cfg!(debug_assertions) {
-    &[
-        ("error", LevelFilter::ERROR),
-        ("warn", LevelFilter::WARN),
-        ("info", LevelFilter::INFO),
-        ("debug", LevelFilter::DEBUG),
-        ("trace", LevelFilter::TRACE),
-    ]
-} else {
-    &[
-        ("error", LevelFilter::ERROR),
-        ("warn", LevelFilter::WARN),
-        ("info", LevelFilter::INFO),
-    ]
-};
+const LOG_LEVELS: &[(&str, LevelFilter)] = LEVELS
+    .split_at(if cfg!(debug_assertions) { 5 } else { 3 })
+    .0;
+
+const LEVELS: &[(&str, LevelFilter)] = &[
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
 
 /// The choices of the operator.
 #[derive(Debug)]

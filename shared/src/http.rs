@@ -1,7 +1,7 @@
 //! How AWS is reached: HTTP/1.1 over TLS, on connections that are kept.
 //!
 //! AWS's clients have an HTTP client of their own. This one is made of the same parts, and leaves out what makes a cold start long and
-//! a function large: HTTP/2, and reading some hundred certificates from a file, of which the trusted ones are compiled in instead.
+//! a function large: HTTP/2, and a file of some hundred certificates to read. Those to trust are compiled in.
 
 use std::{env, future::Future, io, pin::Pin, sync::Arc, task, time::Duration};
 
@@ -9,12 +9,11 @@ use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
         http::{
-            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings,
-            SharedHttpClient, SharedHttpConnector,
+            HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector,
+            http_client_fn,
         },
         orchestrator::{HttpRequest, HttpResponse},
         result::ConnectorError,
-        runtime_components::RuntimeComponents,
     },
 };
 use aws_smithy_types::body::SdkBody;
@@ -38,7 +37,7 @@ const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 pub struct Connections(HttpsConnector<TcpConnector>);
 
 impl Connections {
-    /// Fails, with the reason, when [`AWS_CA_BUNDLE`] names no certificates.
+    /// Fails, with the reason, when `AWS_CA_BUNDLE` names a file that is not certificates, all of it.
     pub fn new() -> Result<Self, String> {
         let tls = tls().map_err(|reason| format!("no certificates to trust AWS by: {reason}"))?;
         let https = HttpsConnectorBuilder::new()
@@ -57,7 +56,8 @@ impl Connections {
             limit: connect_max,
         };
         let client = Client::builder(TokioExecutor::new()).build(connect);
-        SharedHttpClient::new(Http(SharedHttpConnector::new(Http(client))))
+        let connector = SharedHttpConnector::new(Http(client));
+        http_client_fn(move |_, _| connector.clone())
     }
 }
 
@@ -111,21 +111,11 @@ impl Service<http::Uri> for Connect {
     }
 }
 
-/// What AWS's clients ask of an HTTP client: to be one (with a connector inside), and to be a connector (with hyper's client inside).
+/// Hyper's client, as AWS's clients ask.
 #[derive(Debug)]
-struct Http<Inner>(Inner);
+struct Http(Client<Connect, SdkBody>);
 
-impl HttpClient for Http<SharedHttpConnector> {
-    fn http_connector(
-        &self,
-        _: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        self.0.clone()
-    }
-}
-
-impl HttpConnector for Http<Client<Connect, SdkBody>> {
+impl HttpConnector for Http {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let mut request = match request.try_into_http1x() {
             Ok(request) => request,

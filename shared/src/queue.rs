@@ -159,8 +159,8 @@ impl Queue {
     }
 }
 
-/// What SQS is asked, as its API names it. Written here because AWS's client looks at each byte of a message on its own, and takes a tenth
-/// of an event's instructions for it.
+/// What SQS is asked, as its API names it. Written here because AWS's client looks at each byte of a message on its own, and takes
+/// 250,000 instructions for 10 KB of them.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct SendMessage<'a> {

@@ -15,21 +15,17 @@ pub(crate) const OPERATION_MAX: Duration = Duration::from_secs(3);
 const ERP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is below is left out when it is built, except for development.
-const LOG_LEVELS: &[(&str, LevelFilter)] = if cfg!(debug_assertions) {
-    &[
-        ("error", LevelFilter::ERROR),
-        ("warn", LevelFilter::WARN),
-        ("info", LevelFilter::INFO),
-        ("debug", LevelFilter::DEBUG),
-        ("trace", LevelFilter::TRACE),
-    ]
-} else {
-    &[
-        ("error", LevelFilter::ERROR),
-        ("warn", LevelFilter::WARN),
-        ("info", LevelFilter::INFO),
-    ]
-};
+const LOG_LEVELS: &[(&str, LevelFilter)] = LEVELS
+    .split_at(if cfg!(debug_assertions) { 5 } else { 3 })
+    .0;
+
+const LEVELS: &[(&str, LevelFilter)] = &[
+    ("error", LevelFilter::ERROR),
+    ("warn", LevelFilter::WARN),
+    ("info", LevelFilter::INFO),
+    ("debug", LevelFilter::DEBUG),
+    ("trace", LevelFilter::TRACE),
+];
 
 /// The choices of the operator.
 pub(crate) struct Settings {

@@ -15,7 +15,9 @@ use shared::{
     event::Event,
     message::{Message, Origin},
     model::Order,
-    signature::{HMAC_HEADER, Keys, RSA_HEADER, Signatures},
+    signature::{
+        HMAC_HEADER, HmacSecret, KeyList, Keys, RSA_HEADER, RsaKey, Signatures, Version, named,
+    },
 };
 
 /// The sizes of an order in bytes: about the smallest that a shop sends, a usual one, and what shows whether cost grows with
@@ -23,10 +25,10 @@ use shared::{
 pub(crate) const SIZES: [usize; 4] = [5_000, 10_000, 200_000, 2_000_000];
 
 /// A secret for HMAC.
-pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A shop's public key, and its signature of another body: refusing takes the same work as confirming, and no private key.
-pub(crate) const PUBLIC_KEY: &str = include_str!("../../tests/signature/public-key.pem");
+const PUBLIC_KEY: &str = include_str!("../../tests/signature/public-key.pem");
 pub(crate) const RSA_SIGNATURE: &str =
     include_str!("../../tests/signature/x-adobe-commerce-webhook-signature.txt");
 
@@ -85,6 +87,24 @@ pub(crate) fn verified(body: &str) -> Verified<'_> {
     let body = Unverified::new(body.as_bytes()).expect("small enough");
     let verified = body.verify(&Keys::AcceptUnsigned, Signatures::default());
     verified.expect("nothing is checked")
+}
+
+/// The key of the spec's signature.
+pub(crate) fn by_hmac() -> Keys {
+    let secret = HmacSecret::new(SECRET).expect("long enough");
+    Keys::Known {
+        hmac: named(Version::Inline, KeyList::Hmac, [secret]),
+        rsa: Vec::new(),
+    }
+}
+
+/// The key of the shop's signature.
+pub(crate) fn by_rsa() -> Keys {
+    let key = RsaKey::from_pem(PUBLIC_KEY).expect("the key is one");
+    Keys::Known {
+        hmac: Vec::new(),
+        rsa: named(Version::Inline, KeyList::Rsa, key),
+    }
 }
 
 /// The spec's signature of a body.
