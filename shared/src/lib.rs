@@ -19,6 +19,7 @@ pub mod model;
 pub mod operation;
 pub mod pipeline;
 pub mod queue;
+mod quote;
 pub mod request;
 pub mod rules;
 #[cfg(feature = "schema")]
@@ -29,7 +30,7 @@ pub mod telemetry;
 
 use std::{env, process::ExitCode};
 
-use lambda_runtime::service_fn;
+use lambda_runtime::{Runtime, service_fn};
 use tracing::{error, level_filters::LevelFilter, warn};
 
 pub use crate::{
@@ -105,7 +106,8 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
 /// Cold start, then one request after the other.
 async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
     function.warm_up().await;
-    match lambda_runtime::run(service_fn(|invocation| function.answer(invocation))).await {
+    let answer = service_fn(|invocation| function.answer(invocation));
+    match Runtime::new(answer).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             error!(

@@ -1,16 +1,16 @@
 //! Metrics: JSON lines for each request, in the embedded metric format, of which CloudWatch Logs makes metrics. No line ever holds a
 //! value out of an event.
 
-use std::{
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::{io::Write as _, time::Duration};
 
 use metrics::{Label, Unit, counter, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tracing::error;
 
-use crate::{measure::Metric, telemetry::Line};
+use crate::{
+    measure::Metric,
+    telemetry::{Line, Output},
+};
 
 /// Where the metrics go: a namespace of CloudWatch, by way of the standard output. A process has one at most, because what is counted
 /// goes to the one recorder that it has.
@@ -30,10 +30,9 @@ impl Metrics {
             .map(Self)
     }
 
-    /// Writes the metrics of a request, at once, so that no log line comes between.
+    /// Writes the metrics of a request.
     pub(crate) fn write(&self, line: &Line<'_>) {
-        // Without an output there is nobody to tell. An answer must not hang on it.
-        let _ = io::stdout().lock().write_all(&self.documents(line));
+        let _ = Output.write_all(&self.documents(line));
     }
 
     /// A line for each set of dimensions: none, which is the total, the channel, and the channel with the key.

@@ -30,7 +30,7 @@ use crate::{
     rules::{Mode, Rules},
     secrets::Secret,
     signature::{KeyName, Signatures, Untrusted},
-    telemetry::{Line, Loudness, plain_id, trace_id},
+    telemetry::{Line, Loudness, Output, plain_id, trace_id},
 };
 
 /// One of the eight functions, ready for requests.
@@ -261,10 +261,12 @@ impl<C: Channel> Function<C> {
             left: notes.left,
             cold_start: self.cold.replace(false),
         };
-        if let Some(metrics) = &self.metrics {
-            metrics.write(&line);
-        }
-        line.write();
+        Output::at_once(|| {
+            if let Some(metrics) = &self.metrics {
+                metrics.write(&line);
+            }
+            line.write();
+        });
     }
 }
 

@@ -1,15 +1,26 @@
 //! The queue that carries what was accepted: SQS FIFO, through AWS's own client.
 
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use aws_sdk_sqs::{
     Client, Config,
-    config::{BehaviorVersion, Region, StalledStreamProtectionConfig, http::HttpRequest},
+    config::{
+        BehaviorVersion, ConfigBag, IdentityCache, Intercept, Region, RuntimeComponents,
+        StalledStreamProtectionConfig, interceptors::BeforeTransmitInterceptorContextMut,
+    },
     error::ProvideErrorMetadata as _,
 };
+use aws_smithy_runtime_api::box_error::BoxError;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use serde::Serialize;
+use tokio::time::{Instant, Sleep};
 use tracing::{debug, error};
 
 use crate::{
@@ -17,6 +28,7 @@ use crate::{
     deadline::Deadline,
     error::Trouble,
     message::{CONTENT_ENCODING, CONTENT_TYPE, Message},
+    quote::quote,
 };
 
 /// One attempt and one more: what the shop's time allows.
@@ -63,11 +75,14 @@ pub struct Trace<'a> {
 pub struct Queue {
     client: Client,
     url: String,
+    body: NextBody,
+    alarm: Alarm,
 }
 
 impl Queue {
     /// A client for the queue. Nothing is sent yet.
     pub fn new(settings: QueueSettings, aws: &Aws) -> Self {
+        let body = NextBody::default();
         let connect_max = settings.budget.mul_f32(CONNECT_SHARE);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -77,10 +92,14 @@ impl Queue {
             .http_client(aws.connections.client(connect_max))
             // The client's own retries tell how the last attempt ended, but not that an earlier one may have arrived.
             .retry_config(no_retries())
+            .identity_cache(IdentityCache::no_cache())
+            .interceptor(body.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self {
             client: Client::from_conf(config.build()),
             url: settings.url,
+            body,
+            alarm: Alarm::default(),
         }
     }
 
@@ -125,12 +144,11 @@ impl Queue {
             } else {
                 left.mul_f32(FIRST_SHARE)
             };
-            let body = body.clone();
-            let request = self.client.send_message().customize();
-            let request = request.mutate_request(move |request| put(request, &body));
-            let (error, settled) = match tokio::time::timeout(limit, request.send()).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(reason)) => {
+            self.body.set(body.clone());
+            let request = self.client.send_message().send();
+            let (error, settled) = match self.alarm.within(limit, request).await {
+                Some(Ok(_)) => return Ok(()),
+                Some(Err(reason)) => {
                     let error = classify(&reason);
                     // The code is one of SQS's own words; its message could quote the request.
                     error!(
@@ -144,7 +162,7 @@ impl Queue {
                         error == Trouble::Refused && !is_throttled(reason.code()),
                     )
                 }
-                Err(_) => (Trouble::TimedOut, false),
+                None => (Trouble::TimedOut, false),
             };
             if last || settled || deadline.remaining() <= PAUSE {
                 return Err(if may_have_it && !error.may_be_done() {
@@ -165,12 +183,13 @@ impl Queue {
 #[serde(rename_all = "PascalCase")]
 struct SendMessage<'a> {
     queue_url: &'a str,
-    message_body: &'a str,
     message_group_id: &'a str,
     message_deduplication_id: &'a str,
     message_attributes: Attributes<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message_system_attributes: Option<SystemAttributes<'a>>,
+    #[serde(skip)]
+    message_body: &'a str,
 }
 
 #[derive(Serialize)]
@@ -210,7 +229,6 @@ impl<'a> SendMessage<'a> {
     fn new(url: &'a str, channel: &'a str, message: &'a Message, trace: Trace<'a>) -> Self {
         Self {
             queue_url: url,
-            message_body: &message.body,
             message_group_id: &message.group,
             message_deduplication_id: &message.deduplication,
             message_attributes: Attributes {
@@ -224,6 +242,7 @@ impl<'a> SendMessage<'a> {
             message_system_attributes: trace.xray.map(|xray| SystemAttributes {
                 trace_header: Attribute::text(xray),
             }),
+            message_body: &message.body,
         }
     }
 }
@@ -234,15 +253,72 @@ impl SendMessage<'_> {
         let about = self.message_body.len() / 7 * 8 + REST_BYTES;
         let mut json = Vec::with_capacity(about);
         serde_json::to_writer(&mut json, self)?;
+        json.pop();
+        json.extend_from_slice(br#","MessageBody":"#);
+        quote(self.message_body, &mut json);
+        json.push(b'}');
         Ok(json)
     }
 }
 
-/// Puts the body into a request that the client has not signed yet.
-fn put(request: &mut HttpRequest, body: &Bytes) {
-    let length = body.len().to_string();
-    request.headers_mut().insert(CONTENT_LENGTH, length);
-    *request.body_mut() = body.clone().into();
+/// The body of the next request, which AWS's client takes before it signs. Asking for it request by request would have the client
+/// put its whole configuration together anew.
+#[derive(Clone, Debug, Default)]
+struct NextBody(Arc<Mutex<Option<Bytes>>>);
+
+impl NextBody {
+    fn set(&self, body: Bytes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+    }
+
+    fn take(&self) -> Option<Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Intercept for NextBody {
+    fn name(&self) -> &'static str {
+        "NextBody"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(body) = self.take() {
+            let request = context.request_mut();
+            let length = body.len().to_string();
+            request.headers_mut().insert(CONTENT_LENGTH, length);
+            *request.body_mut() = body.into();
+        }
+        Ok(())
+    }
+}
+
+/// The end of an attempt. It is one timer for all attempts, because one that is put off costs nothing, and a new one two system calls.
+#[derive(Debug, Default)]
+struct Alarm(RefCell<Option<Pin<Box<Sleep>>>>);
+
+impl Alarm {
+    /// The result, or nothing if it is not there within the limit.
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let end = Instant::now() + limit;
+        let mut sleep = self
+            .0
+            .take()
+            .unwrap_or_else(|| Box::pin(tokio::time::sleep_until(end)));
+        sleep.as_mut().reset(end);
+        let mut work = pin!(work);
+        let result = tokio::select! {
+            biased;
+            result = &mut work => Some(result),
+            () = &mut sleep => None,
+        };
+        self.0.replace(Some(sleep));
+        result
+    }
 }
 
 /// Whether another attempt could pass where this one was refused.

@@ -1,6 +1,10 @@
 //! Logs: one JSON line for each request, for CloudWatch Logs Insights. No line ever holds a value out of an event.
 
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    time::Duration,
+};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
@@ -20,12 +24,44 @@ pub fn start(level: LevelFilter) {
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_target(false);
+        .with_target(false)
+        .with_writer(|| Output);
     // A second start (in a test) finds the first one's logs: good enough.
     let _ = tracing_subscriber::registry()
         .with(lines)
         .with(ours)
         .try_init();
+}
+
+thread_local! {
+    /// What is to be written, while it is kept back.
+    static KEPT: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// The standard output. Without it there is nobody to tell, and an answer must not hang on that.
+pub(crate) struct Output;
+
+impl Output {
+    /// Writes at once all that is written meanwhile: each time, whoever reads has to be woken.
+    pub(crate) fn at_once(work: impl FnOnce()) {
+        KEPT.set(Some(Vec::with_capacity(2048)));
+        work();
+        let kept = KEPT.take().unwrap_or_default();
+        let _ = io::stdout().write_all(&kept);
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        KEPT.with_borrow_mut(|kept| match kept {
+            Some(kept) => kept.write(bytes),
+            None => io::stdout().write(bytes),
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
 }
 
 /// What the log and the metrics say of one request.
@@ -120,6 +156,17 @@ pub(crate) fn trace_id(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_to_be_written_at_once_is_kept_back_until_then() {
+        let kept = || KEPT.with_borrow(Clone::clone);
+        Output::at_once(|| {
+            Output.write_all(b"one\n").unwrap();
+            Output.write_all(b"two\n").unwrap();
+            assert_eq!(kept().as_deref(), Some(&b"one\ntwo\n"[..]));
+        });
+        assert_eq!(kept(), None);
+    }
 
     #[test]
     fn the_trace_is_taken_out_of_the_header_of_x_ray_if_it_is_one() {

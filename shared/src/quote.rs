@@ -1,0 +1,148 @@
+//! A text as a JSON string, as `serde_json` writes it, but sooner: of a message, which is JSON itself, every eighth byte or so is escaped,
+//! and `serde_json` copies what is between by one call for each.
+
+use std::io::Write as _;
+
+/// How much is done at once. Room is made for the worst case, which is one escape for each byte.
+const PART: usize = 512;
+
+/// Bytes that are looked at together.
+const STEP: usize = size_of::<u64>();
+
+const ONES: u64 = u64::from_ne_bytes([0x01; STEP]);
+const HIGHS: u64 = u64::from_ne_bytes([0x80; STEP]);
+
+/// Appends the text as a JSON string, with its quotes.
+pub(crate) fn quote(text: &str, to: &mut Vec<u8>) {
+    to.push(b'"');
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let (part, _) = rest.split_at(rest.len().min(PART));
+        let start = to.len();
+        let room = 2 * part.len() + STEP;
+        if to.capacity() - start < room {
+            // A `Vec` would double, though next to nothing may be to come.
+            to.reserve_exact(room + start / 8);
+        }
+        to.resize(start + room, 0);
+        let (read, written) = escape(part, to.get_mut(start..).unwrap_or_default());
+        to.truncate(start + written);
+        rest = rest.get(read..).unwrap_or_default();
+        if let Some((odd, others)) = rest.split_first()
+            && read < part.len()
+        {
+            let _ = write!(to, "\\u{odd:04x}"); // a vector takes everything
+            rest = others;
+        }
+    }
+    to.push(b'"');
+}
+
+/// Escapes up to the first byte that has no short escape: how many bytes were read, and how many written.
+fn escape(part: &[u8], to: &mut [u8]) -> (usize, usize) {
+    let (mut read, mut written) = (0, 0);
+    while let Some(step) = part.get(read..).and_then(|rest| rest.first_chunk::<STEP>())
+        && let Some(place) = first_of(to, written)
+    {
+        *place = *step;
+        let clean = clean_bytes(*step);
+        read += clean;
+        written += clean;
+        if clean < STEP && !escape_one(part, to, &mut read, &mut written) {
+            return (read, written);
+        }
+    }
+    while read < part.len() && escape_one(part, to, &mut read, &mut written) {}
+    (read, written)
+}
+
+/// Writes one byte, whatever it is, unless it has no short escape.
+fn escape_one(part: &[u8], to: &mut [u8], read: &mut usize, written: &mut usize) -> bool {
+    let Some((&byte, place)) = part.get(*read).zip(first_of::<2>(to, *written)) else {
+        return false;
+    };
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0C => b'f',
+        0x20.. => {
+            *place = [byte, 0];
+            *read += 1;
+            *written += 1;
+            return true;
+        }
+        _ => return false,
+    };
+    *place = [b'\\', short];
+    *read += 1;
+    *written += 2;
+    true
+}
+
+fn first_of<const N: usize>(to: &mut [u8], from: usize) -> Option<&mut [u8; N]> {
+    to.get_mut(from..)?.first_chunk_mut()
+}
+
+/// How many bytes come before the first that must be escaped. A subtraction borrows at a byte that is too small, and only from there on
+/// upwards it finds too many: the lowest find is right.
+fn clean_bytes(step: [u8; STEP]) -> usize {
+    let word = u64::from_le_bytes(step);
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let found = below(word, 0x20)
+        | below(word ^ (ONES * u64::from(b'"')), 1)
+        | below(word ^ (ONES * u64::from(b'\\')), 1);
+    ((found & HIGHS).trailing_zeros() / 8) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn quoted(text: &str) -> Vec<u8> {
+        let mut to = b"before".to_vec();
+        quote(text, &mut to);
+        to.split_off(6)
+    }
+
+    #[test]
+    fn every_character_of_one_byte_is_written_as_serde_json_writes_it_wherever_it_stands() {
+        for byte in 0..128_u8 {
+            for before in 0..=STEP {
+                for after in [0, 1, STEP] {
+                    let text = format!(
+                        "{}{}{}",
+                        "x".repeat(before),
+                        char::from(byte),
+                        "\u{e9}".repeat(after)
+                    );
+                    assert_eq!(
+                        quoted(&text),
+                        serde_json::to_vec(&text).unwrap(),
+                        "{text:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_written_as_serde_json_writes_it(parts in prop::collection::vec("(?s)[\\x00-\"\\\\a\u{7f}-\u{10ffff}]{0,40}", 0..60)) {
+            let text = parts.concat();
+            prop_assert_eq!(quoted(&text), serde_json::to_vec(&text).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_long_text_needs_little_more_than_its_own_memory() {
+        let text = "plain text".repeat(100_000);
+        let mut to = Vec::with_capacity(text.len());
+        quote(&text, &mut to);
+        assert!(to.capacity() < text.len() * 5 / 4, "{}", to.capacity());
+    }
+}
