@@ -47,7 +47,8 @@ run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and 
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
 	@STAY=$(STAY) python local/stack.py demo
 
-test: lint test-rust test-fuzz test-release test-stack ## Check everything
+test: lint test-rust test-fuzz ## Check everything
+	@CARGO_BUILD_JOBS=1 $(MAKE) --no-print-directory --jobs=2 test-release test-stack # the one needs a processor, the other mostly waits
 
 lint: $(TOOLS) $(DENY) $(CHECKOV) rules prerequisites-cxx ## Check style, template, rules, licences and sources, without an emulator
 	cargo fmt --all --check
@@ -204,7 +205,7 @@ $(FUZZ): | prerequisites
 
 # The peers in other languages, with the libraries that their locks name, and the tools that measure them. The Node one has a part in C++.
 $(BENCH)/installed: local/bench/requirements.txt $(wildcard local/bench/node/* local/bench/python/*) | prerequisites-cxx
-	@node --eval 'process.exit(process.versions.node.split(".")[0] < 20)' 2> /dev/null && command -v npm > /dev/null \
+	@node --eval 'process.exit(Number(process.versions.node.split(".")[0] < 20))' 2> /dev/null && command -v npm > /dev/null \
 	  || { echo "make: Node 20 or newer with npm is missing, for a peer of the benchmark"; exit 1; }
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is missing, for a peer of the benchmark"; exit 1; }
 	@echo "Installing the peers of the benchmark into target/bench, once …" >&2
