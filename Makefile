@@ -48,7 +48,7 @@ run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and 
 	@STAY=$(STAY) python local/stack.py demo
 
 test: lint test-rust test-fuzz ## Check everything
-	@CARGO_BUILD_JOBS=1 $(MAKE) --no-print-directory --jobs=2 test-release test-stack # the one needs a processor, the other mostly waits
+	@$(MAKE) --no-print-directory --jobs=2 BESIDE=1 test-release test-stack # the one needs a processor, the other mostly waits
 
 lint: $(TOOLS) $(DENY) $(CHECKOV) rules prerequisites-cxx ## Check style, template, rules, licences and sources, without an emulator
 	cargo fmt --all --check
@@ -71,7 +71,7 @@ test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 rando
 
 test-release: prerequisites ## Build one function as it is deployed, and look at its size and into it
 	@echo "Building a function as it is deployed (some minutes the first time) …" >&2
-	@cargo build --quiet --locked --release --bin sales_order_place_after
+	@cargo build --quiet --locked --release $(if $(BESIDE),--jobs 1) --bin sales_order_place_after
 	@python3 local/release.py target/release/sales_order_place_after
 
 test-stack: $(TOOLS) binaries worker ## Run the real functions against an emulated AWS

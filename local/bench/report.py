@@ -31,8 +31,8 @@ class Figures:
         return statistics.median(every) if every else None
 
     def ratio(self, one, other, figure):
-        """Of the least of each, because what disturbs a run only ever adds to it; and the median of the ratios of each round, because
-        the two least can be from moments at which the machine was of another speed."""
+        """Of the least of each, because what disturbs a run only ever adds to it; and the median of the ratios of their runs, in the order in
+        which they came, because the two least can be from moments at which the machine was of another speed."""
         over, under = self.all(one, MAIN, figure), self.all(other, MAIN, figure)
         if not over or not under:
             return None, None
@@ -154,7 +154,7 @@ def text(measured):
         scenarios_table(figures),
         "This function and larger orders:",
         growth_table(figures),
-        "What was to be reached, judged by the least of all rounds (beside it, the median of the rounds):",
+        "What was to be reached, judged by the least of all runs (beside it, the median of the ratios of runs that followed each other):",
         targets(figures),
     ])
 

@@ -92,8 +92,9 @@ impl Queue {
             .http_client(aws.connections.client(connect_max))
             // The client's own retries tell how the last attempt ended, but not that an earlier one may have arrived.
             .retry_config(no_retries())
-            .identity_cache(IdentityCache::no_cache())
             .interceptor(body.clone())
+            // The credentials stand in the environment, and are the same as long as the process runs.
+            .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self {
             client: Client::from_conf(config.build()),
@@ -261,8 +262,8 @@ impl SendMessage<'_> {
     }
 }
 
-/// The body of the next request, which AWS's client takes before it signs. Asking for it request by request would have the client
-/// put its whole configuration together anew.
+/// The body of the next request, which AWS's client takes before it signs. A function sends one message at a time, and asks for nothing
+/// else meanwhile. Given request by request it would have the client put its whole configuration together anew.
 #[derive(Clone, Debug, Default)]
 struct NextBody(Arc<Mutex<Option<Bytes>>>);
 
@@ -297,7 +298,7 @@ impl Intercept for NextBody {
     }
 }
 
-/// The end of an attempt. It is one timer for all attempts, because one that is put off costs nothing, and a new one two system calls.
+/// The end of an attempt. It is one timer for all attempts: to put one off costs nothing, and a new one, a system call to wake the runtime.
 #[derive(Debug, Default)]
 struct Alarm(RefCell<Option<Pin<Box<Sleep>>>>);
 

@@ -59,6 +59,14 @@ impl Write for Output {
         })
     }
 
+    // The provided one would leave the end of a line to the next one, should the output take it only in parts.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        KEPT.with_borrow_mut(|kept| match kept {
+            Some(kept) => kept.write_all(bytes),
+            None => io::stdout().write_all(bytes),
+        })
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         io::stdout().flush()
     }
