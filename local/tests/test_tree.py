@@ -28,7 +28,6 @@ def test_a_channel_is_complete(channel):
     main = (folder / "src" / "main.rs").read_text()
     assert f'const NAME: &str = "{channel}";' in main, "the channel knows its own name"
     assert "assert_in_step" in main, "its schema is held in step"
-    assert f"\n{channel}.opt-level = 3\n" in (ROOT / "Cargo.toml").read_text(), "it is built for speed"
 
     events = template()["Resources"][channels()[channel]]["Properties"]["Events"]
     routes = [(event["Properties"]["Method"], event["Properties"]["Path"]) for event in events.values()]
