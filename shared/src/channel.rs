@@ -17,6 +17,10 @@ pub trait Channel {
     /// be absent. `items[].sku` is a field of each element of a list.
     const REQUIRED: &'static [&'static str];
 
+    /// The fields of the entity itself that are forwarded without when they are absent or cannot be read. What decides by them decides
+    /// without them.
+    const EXPECTED: &'static [&'static str] = &[];
+
     /// Whether the event happens to an entity only once, so that a second one is a repeat of the first whatever else tells
     /// them apart. Other events need `updated_at` for that, or else the shop's request id.
     const ONCE: bool = false;

@@ -15,6 +15,8 @@ pub enum Failure {
     NotApplicationJson,
     /// The body, or the message that would be made of it, is too large.
     TooLarge,
+    /// The lists of the event have more elements than any shop sends ([`crate::model::ELEMENTS_MAX`]).
+    TooManyElements,
     /// No key vouches for the body.
     Untrusted(Untrusted),
     /// No key is known, because the secret could not be read, so nobody can say whether to trust the body.
@@ -93,6 +95,11 @@ impl Failure {
                 "Event too large",
                 "The event is larger than what can be queued.",
             ),
+            Self::TooManyElements => (
+                413,
+                "Event too large",
+                "The lists of the event have more than 20,000 elements.",
+            ),
             Self::Untrusted(Untrusted::Missing) => {
                 (401, "Unverified event", "The signature is missing.")
             }
@@ -150,6 +157,7 @@ impl Failure {
             Self::NotARequest => "not_a_request",
             Self::NotApplicationJson => "unsupported_media_type",
             Self::TooLarge => "too_large",
+            Self::TooManyElements => "too_many_elements",
             Self::Untrusted(Untrusted::Missing) => "signature_missing",
             Self::Untrusted(Untrusted::NoKey) => "signature_without_key",
             Self::Untrusted(Untrusted::Wrong) => "signature_wrong",
@@ -173,6 +181,7 @@ impl Failure {
             Self::NotARequest
             | Self::NotApplicationJson
             | Self::TooLarge
+            | Self::TooManyElements
             | Self::NotJson
             | Self::WrongEvent
             | Self::Invalid { .. } => Metric::Invalid,

@@ -24,6 +24,10 @@ pub const MEMBERS_MAX: usize = 64;
 /// the queues, some give up and some fall over when there are many more.
 pub const LEVELS_MAX: usize = 128;
 
+/// The name of a merchant or an environment may have this many bytes: it becomes part of the message's `source`, where a byte can take
+/// three. A name of Adobe's has fewer than 64.
+pub const NAME_BYTES_MAX: usize = 256;
+
 /// The copy of the entity that some events carry in their `data`.
 const COPY: &str = "data_object";
 
@@ -92,8 +96,11 @@ impl<'a, E: Entity> Event<'a, E> {
         })?;
         let (original, pointer) = take_entity::<C>(&mut data, &mut top)?;
 
-        let mut violations = Violations::requiring(&pointer, C::REQUIRED);
+        let mut violations = Violations::requiring(&pointer, C::REQUIRED, C::EXPECTED);
         let Ok(entity) = E::decode(original, &mut violations) else {
+            if violations.has_too_many_elements() {
+                return Err(Failure::TooManyElements);
+            }
             // It is JSON, but not all that JSON can write can be read.
             violations.add(UNREADABLE);
             return Err(invalid(violations));
@@ -107,8 +114,8 @@ impl<'a, E: Entity> Event<'a, E> {
 
         let mut envelope = Violations::at("");
         let event_id = event_id(&top, &mut envelope);
-        let merchant = text(&top, "merchant_id", &mut envelope);
-        let environment = text(&top, "environment_id", &mut envelope);
+        let merchant = name(&top, "merchant_id", &mut envelope);
+        let environment = name(&top, "environment_id", &mut envelope);
         violations.extend(envelope);
         if !violations.is_empty() {
             return Err(invalid(violations));
@@ -212,6 +219,15 @@ fn text(top: &Members<'_>, key: &str, violations: &mut Violations) -> Option<Str
     .filter(|text| !text.is_empty())
 }
 
+/// The name of a merchant or an environment.
+fn name(top: &Members<'_>, key: &str, violations: &mut Violations) -> Option<String> {
+    let name = text(top, key, violations)?;
+    if name.len() > NAME_BYTES_MAX {
+        violations.add_at(&format!("/{key}"), "must not have more than 256 bytes");
+    }
+    Some(name)
+}
+
 /// A UUID of version 8 (RFC 9562) out of the SHA-256 of all that tells this event from any other.
 fn derive_id(channel: &str, occurrence: &str, body: &[u8]) -> Uuid {
     let mut hash = Sha256::new();
@@ -239,11 +255,6 @@ fn one_violation(pointer: &str, detail: &'static str) -> Failure {
     let mut violations = Violations::at(pointer);
     violations.add(detail);
     invalid(violations)
-}
-
-/// For rules that look where the contract does not, and come upon what cannot be read.
-pub(crate) fn unreadable() -> Failure {
-    one_violation("", UNREADABLE)
 }
 
 /// Refuses a name that is given twice: of two values, one reader takes the first and another the last.

@@ -23,6 +23,10 @@ use crate::{
 /// SQS takes at most this many bytes in body and attributes together.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// The CloudEvent may have this many bytes before it is compressed. Of a body of 6 MB as a shop writes it are made 8 MB: the entity as
+/// it came, and the contract's fields. What a consumer unpacks must not be without a limit either.
+pub const UNPACKED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Kept free for the attributes, whose names and values are all of bounded length.
 const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
 
@@ -86,9 +90,10 @@ impl Message {
             },
         };
         let mut json = Text(Vec::with_capacity(event.original.get().len() + HEAD_BYTES));
-        serde_json::to_writer(&mut json, &cloud_event).map_err(|_| Failure::Internal)?;
+        // Writing fails where the limit is reached, and for no other reason.
+        serde_json::to_writer(&mut json, &cloud_event).map_err(|_| Failure::TooLarge)?;
         let json = String::from_utf8(json.0).map_err(|_| Failure::Internal)?;
-        let (body, compressed) = fit(without_noncharacters(json), deadline)?;
+        let (body, compressed) = fit(without_noncharacters(json)?, deadline)?;
         let group = event
             .entity
             .group()
@@ -102,23 +107,33 @@ impl Message {
     }
 }
 
-/// A text that needs little more memory than it has bytes. A `Vec` doubles where it is full, though next to nothing is to come.
+/// The JSON of a message, of at most [`UNPACKED_BYTES_MAX`]. It needs little more memory than it has bytes: a `Vec` doubles where it is
+/// full, though next to nothing is to come.
 struct Text(Vec<u8>);
 
-impl io::Write for Text {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl Text {
+    fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.0.len() + bytes.len() > UNPACKED_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let room = self.0.capacity() - self.0.len();
         if room < bytes.len() {
             // An eighth at least, or else a text of many small parts would be copied for each of them.
             self.0.reserve_exact(bytes.len() + self.0.len() / 8);
         }
         self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
+        Ok(())
+    }
+}
+
+impl io::Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes).map(|()| bytes.len())
     }
 
     // Serde writes by this, a few bytes at a time, and the provided one is a loop.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write(bytes).map(|_| ())
+        self.push(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -201,12 +216,29 @@ fn time(accepted_ms: u64) -> Result<String, Failure> {
 }
 
 /// SQS refuses two code points that JSON allows. In JSON they can only stand in strings, where an escape means the same.
-fn without_noncharacters(json: String) -> String {
+fn without_noncharacters(json: String) -> Result<String, Failure> {
+    const FOUND: [char; 2] = ['\u{FFFE}', '\u{FFFF}'];
     if memchr::memmem::find(json.as_bytes(), &[0xEF, 0xBF]).is_none() {
-        return json;
+        return Ok(json);
     }
-    json.replace('\u{FFFE}', r"\ufffe")
-        .replace('\u{FFFF}', r"\uffff")
+    let escapes = json.matches(FOUND).count();
+    let length = json.len() + escapes * (r"\ufffe".len() - FOUND[0].len_utf8());
+    if length > UNPACKED_BYTES_MAX {
+        return Err(Failure::TooLarge);
+    }
+    let mut escaped = String::with_capacity(length);
+    for part in json.split_inclusive(FOUND) {
+        let (text, escape) = match part.strip_suffix('\u{FFFE}') {
+            Some(text) => (text, r"\ufffe"),
+            None => match part.strip_suffix('\u{FFFF}') {
+                Some(text) => (text, r"\uffff"),
+                None => (part, ""),
+            },
+        };
+        escaped.push_str(text);
+        escaped.push_str(escape);
+    }
+    Ok(escaped)
 }
 
 /// The body as SQS can take it, and whether that meant compressing it: fast, and only if that is not enough thoroughly, which

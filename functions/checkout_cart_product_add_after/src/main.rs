@@ -19,10 +19,14 @@ struct CheckoutCartProductAddAfter {
 
 impl Channel for CheckoutCartProductAddAfter {
     const NAME: &str = "checkout_cart_product_add_after";
-    const REQUIRED: &[&str] = &["sku", "qty"];
+    const REQUIRED: &[&str] = &[];
+    const EXPECTED: &[&str] = &["sku", "qty"];
     type Entity = QuoteItem;
 
     fn check(item: &QuoteItem, violations: &mut Violations) {
+        if item.sku.is_none() && item.product_id.is_none() {
+            violations.add_at("/sku", "is required, or else product_id");
+        }
         if item.qty.is_some_and(|qty| !qty.is_positive()) {
             violations.add_at("/qty", "must be greater than zero");
         }
@@ -39,9 +43,13 @@ impl Channel for CheckoutCartProductAddAfter {
     }
 
     async fn decide(&self, item: &QuoteItem, token: Option<&Token>, deadline: Deadline) -> Verdict {
-        match (&self.stock, &item.sku, item.qty) {
-            (Some(stock), Some(sku), Some(qty)) => stock.decide(&sku.0, qty, token, deadline).await,
-            _ => Verdict::default(),
+        match &self.stock {
+            Some(stock) => stock.decide(item, token, deadline).await,
+            None if item.sku.is_none() || item.qty.is_none() => Verdict {
+                finding: Some("item_unreadable"),
+                ..Verdict::default()
+            },
+            None => Verdict::default(),
         }
     }
 }

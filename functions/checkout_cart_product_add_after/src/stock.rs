@@ -17,10 +17,15 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use shared::{
-    Deadline, Decision, Refusal, Verdict, error::Misconfiguration, model::scalar::Number,
+    Deadline, Decision, Refusal, Verdict,
+    error::Misconfiguration,
+    model::{
+        QuoteItem,
+        scalar::{Code, Number},
+    },
     secrets::Token,
 };
 
@@ -89,6 +94,8 @@ enum Unknown {
     Paused,
     /// There is no time to ask, or the SKU fits into no URL.
     NotAsked,
+    /// The event does not say which product, or how many.
+    Unreadable,
 }
 
 impl Unknown {
@@ -102,12 +109,19 @@ impl Unknown {
             Self::Nonsense => "stock_nonsense",
             Self::Paused => "stock_paused",
             Self::NotAsked => "stock_not_asked",
+            Self::Unreadable => "stock_item_unreadable",
         }
     }
 
-    /// Whether the endpoint is in trouble. A status like 404 is an answer.
+    /// Whether the endpoint itself fails, so that it is better left alone. A status like 404 and an answer that makes no sense say
+    /// something about one product only.
     fn is_trouble(self) -> bool {
-        self != Self::Refused
+        match self {
+            Self::TimedOut | Self::Unreachable | Self::Failed => true,
+            Self::Refused | Self::Nonsense | Self::Paused | Self::NotAsked | Self::Unreadable => {
+                false
+            }
+        }
     }
 }
 
@@ -143,10 +157,10 @@ impl Stock {
             }
         };
         let timeout = optional("STOCK_TIMEOUT_MS").map_or(Some(TIMEOUT), |text| {
-            let milliseconds = text.trim().parse().ok()?;
-            (10..=20_000)
+            let milliseconds: f64 = text.trim().parse().ok()?;
+            (10.0..=20_000.0)
                 .contains(&milliseconds)
-                .then(|| Duration::from_millis(milliseconds))
+                .then(|| Duration::from_secs_f64(milliseconds / 1000.0))
         });
         if timeout.is_none() {
             problems.push(Misconfiguration::new(
@@ -181,26 +195,16 @@ impl Stock {
         }
     }
 
-    /// Whether the shopper may have this many of the product. It has until the deadline, and leaves time for the queue.
+    /// Whether the shopper may have what is in the line of the cart. It has until the deadline, and leaves time for the queue.
     pub(crate) async fn decide(
         &self,
-        sku: &str,
-        wanted: Number,
+        item: &QuoteItem,
         token: Option<&Token>,
         deadline: Deadline,
     ) -> Verdict {
-        let limit = self.timeout.min(deadline.remaining() / 2);
-        let enough = if limit.is_zero() {
-            Err(Unknown::NotAsked)
-        } else if self.breaker.is_open() {
-            Err(Unknown::Paused)
-        } else {
-            let asked = tokio::time::timeout(limit, self.ask(sku, wanted, token)).await;
-            let enough = asked.unwrap_or(Err(Unknown::TimedOut));
-            if enough != Err(Unknown::NotAsked) {
-                self.breaker.note(enough.is_err_and(Unknown::is_trouble));
-            }
-            enough
+        let enough = match (&item.sku, item.qty) {
+            (Some(Code(sku)), Some(qty)) => self.is_there(sku, qty, token, deadline).await,
+            _ => Err(Unknown::Unreadable),
         };
         let (allowed, finding) = match enough {
             Ok(true) => (true, "in_stock"),
@@ -221,13 +225,31 @@ impl Stock {
         }
     }
 
-    async fn ask(&self, sku: &str, wanted: Number, token: Option<&Token>) -> Result<bool, Unknown> {
-        let url = fill(&self.url, sku).ok_or(Unknown::NotAsked)?;
+    async fn is_there(
+        &self,
+        sku: &str,
+        wanted: Number,
+        token: Option<&Token>,
+        deadline: Deadline,
+    ) -> Result<bool, Unknown> {
+        let limit = self.timeout.min(deadline.remaining() / 2);
+        let url = fill(&self.url, sku).filter(|_| !limit.is_zero());
+        let url = url.ok_or(Unknown::NotAsked)?;
+        if self.breaker.is_open() {
+            return Err(Unknown::Paused);
+        }
+        let asked = tokio::time::timeout(limit, self.ask(&url, wanted, token)).await;
+        let enough = asked.unwrap_or(Err(Unknown::TimedOut));
+        self.breaker.note(enough.is_err_and(Unknown::is_trouble));
+        enough
+    }
+
+    async fn ask(&self, url: &Uri, wanted: Number, token: Option<&Token>) -> Result<bool, Unknown> {
         let may_be_kept = self.answered.replace(false);
-        let mut answer = self.client.request(question(&url, token)?).await;
+        let mut answer = self.client.request(question(url, token)?).await;
         // A connection that was kept may have died meanwhile: that says nothing about the endpoint.
         if may_be_kept && answer.as_ref().is_err_and(|error| !error.is_connect()) {
-            answer = self.client.request(question(&url, token)?).await;
+            answer = self.client.request(question(url, token)?).await;
         }
         let answer = answer.map_err(|_| Unknown::Unreachable)?;
         let status = answer.status();
@@ -266,20 +288,30 @@ fn question(url: &Uri, token: Option<&Token>) -> Result<Request<Empty<Bytes>>, U
     request.body(Empty::new()).map_err(|_| Unknown::NotAsked)
 }
 
-/// The URL of one product.
+/// The URL of one product, if a URL can carry its SKU.
 fn fill(template: &str, sku: &str) -> Option<Uri> {
     if sku.len() > SKU_BYTES_MAX {
         return None;
     }
     let sku = utf8_percent_encode(sku, PLAIN).to_string();
-    template.replace(SKU, &sku).parse().ok()
+    let url = template.replace(SKU, &sku).parse().ok()?;
+    (!has_dot_segment(&url)).then_some(url)
+}
+
+/// Whether a segment of the path is `.` or `..`. Servers take it, also when it is encoded, for the segment itself or its parent (WHATWG
+/// URL, "double-dot URL path segment"), and would answer for something else.
+fn has_dot_segment(url: &Uri) -> bool {
+    url.path().split('/').any(|segment| {
+        let decoded = percent_decode_str(segment).collect::<Vec<u8>>();
+        matches!(&decoded[..], b"." | b"..")
+    })
 }
 
 fn check_url(template: &str) -> Result<(), &'static str> {
     if !template.contains(SKU) {
         return Err("must hold {sku}, as in https://erp.example/stock/{sku}");
     }
-    let url = fill(template, "0").ok_or("must be a URL")?;
+    let url = fill(template, "0").ok_or("must be a URL without . or .. as a part of its path")?;
     let host = url.authority().ok_or("must be a URL with https")?;
     // A SKU in the host would let a product's name choose whom the token is shown to.
     if host.as_str().contains('@') || !template.contains(&format!("://{host}")) {
@@ -418,6 +450,8 @@ mod tests {
             "/stock/{sku}",
             "erp.example/{sku}",
             "https://erp.example/a b/{sku}",
+            "https://erp.example/../{sku}",
+            "https://erp.example/a/%2e%2E/{sku}",
             "{sku}",
         ] {
             assert!(check_url(bad).is_err(), "{bad}");
@@ -441,6 +475,25 @@ mod tests {
             "https://erp.example/stock/a%3Fb%23c%40d%20%C3%A9%7Bsku%7D?site=1"
         );
         assert!(fill("https://erp.example/{sku}", &"x".repeat(SKU_BYTES_MAX + 1)).is_none());
+    }
+
+    #[test]
+    fn a_sku_that_a_path_cannot_carry_makes_no_url() {
+        for sku in [".", ".."] {
+            for template in [
+                "https://erp.example/{sku}",
+                "https://erp.example/stock/{sku}/qty?site=1",
+                "https://erp.example/stock/{sku}",
+            ] {
+                assert!(fill(template, sku).is_none(), "{template} {sku}");
+            }
+            assert!(fill("https://erp.example/stock?sku={sku}", sku).is_some());
+            assert!(fill("https://erp.example/stock/sku-{sku}", sku).is_some());
+        }
+        assert!(fill("https://erp.example/.{sku}", ".").is_none());
+        for sku in ["...", ".a", " ..", "../..", "%2e"] {
+            assert!(fill("https://erp.example/{sku}", sku).is_some(), "{sku}");
+        }
     }
 
     #[test]

@@ -53,10 +53,14 @@ pub struct CheckoutCartProductAddAfter;
 
 impl Channel for CheckoutCartProductAddAfter {
     const NAME: &str = "checkout_cart_product_add_after";
-    const REQUIRED: &[&str] = &["sku", "qty"];
+    const REQUIRED: &[&str] = &[];
+    const EXPECTED: &[&str] = &["sku", "qty"];
     type Entity = QuoteItem;
 
     fn check(item: &QuoteItem, violations: &mut Violations) {
+        if item.sku.is_none() && item.product_id.is_none() {
+            violations.add_at("/sku", "is required, or else product_id");
+        }
         if item.qty.is_some_and(|qty| !qty.is_positive()) {
             violations.add_at("/qty", "must be greater than zero");
         }

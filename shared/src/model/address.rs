@@ -127,9 +127,9 @@ impl Decode for Street {
                 .collect()
         } else {
             let whole: Option<Text> = scalar_from_raw(raw, violations);
-            whole.map_or_else(Vec::new, |Text(whole)| {
-                whole.lines().map(str::to_owned).collect()
-            })
+            let Text(whole) = whole.unwrap_or_else(|| Text(String::new()));
+            violations.count_elements(whole.lines().count())?;
+            whole.lines().map(str::to_owned).collect::<Vec<_>>()
         };
         let lines: Vec<Text> = lines
             .into_iter()

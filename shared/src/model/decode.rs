@@ -7,11 +7,16 @@ use std::{fmt, fmt::Write as _, marker::PhantomData};
 
 use serde::{
     Deserializer, Serialize,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 /// At most this many violations are listed in an answer; what is found beyond them is only counted.
 pub const VIOLATIONS_MAX: usize = 100;
+
+/// The lists of an entity may have this many elements, all of them together. One of a few bytes is read into hundreds, so without a
+/// limit a body of 3 MB would need more memory than a function has. The largest body that a shop can send, 6 MB, holds some 6,000
+/// lines of an order as Commerce writes them by default.
+pub const ELEMENTS_MAX: usize = 20_000;
 
 /// Between the name of a list and that of a field that each of its elements must have.
 pub(crate) const IN_EACH: &str = "[].";
@@ -31,8 +36,11 @@ pub struct Violations {
     root: String,
     steps: Vec<Step>,
     required: &'static [&'static str],
+    expected: &'static [&'static str],
     list: Vec<Violation>,
     unlisted: usize,
+    /// How many elements of lists have been read.
+    elements: usize,
 }
 
 /// One step from a place to one that is deeper. Neither a name of ours nor a number needs escaping in a pointer.
@@ -60,16 +68,23 @@ impl Violations {
             root: place.to_owned(),
             steps: Vec::new(),
             required: &[],
+            expected: &[],
             list: Vec::new(),
             unlisted: 0,
+            elements: 0,
         }
     }
 
-    /// Starts at `place`, where an entity stands of which a channel requires these fields (see
-    /// [`crate::Channel::REQUIRED`]).
-    pub(crate) fn requiring(place: &str, required: &'static [&'static str]) -> Self {
+    /// Starts at `place`, where an entity stands of which a channel requires some fields (see [`crate::Channel::REQUIRED`]) and of
+    /// which others may be unreadable ([`crate::Channel::EXPECTED`]).
+    pub(crate) fn requiring(
+        place: &str,
+        required: &'static [&'static str],
+        expected: &'static [&'static str],
+    ) -> Self {
         Self {
             required,
+            expected,
             ..Self::at(place)
         }
     }
@@ -100,7 +115,18 @@ impl Violations {
 
     /// Notes that the place that is being read is wrong. A second remark on one place is dropped.
     pub fn add(&mut self, detail: &'static str) {
-        self.note("", detail, false);
+        let unreadable = match self.steps[..] {
+            [Step::Name(field)] => self.expected.contains(&field),
+            _ => false,
+        };
+        if !unreadable {
+            self.note("", detail, false);
+        }
+    }
+
+    /// Notes that the place that is being read was there before: of two values, one reader takes the first and another the last.
+    pub(crate) fn add_given_twice(&mut self) {
+        self.note("", "must not be given twice", false);
     }
 
     /// Notes that `below`, a pointer from the place that is being read, is wrong. It is dropped when something at that place
@@ -129,6 +155,21 @@ impl Violations {
         {
             self.list.push(Violation { pointer, detail });
         }
+    }
+
+    /// Counts elements of lists before they are read. The error ends the reading: there are more than [`ELEMENTS_MAX`].
+    pub(crate) fn count_elements<E: de::Error>(&mut self, more: usize) -> Result<(), E> {
+        self.elements = self.elements.saturating_add(more);
+        if self.has_too_many_elements() {
+            Err(E::custom("too many elements"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether the reading was ended because the lists have more than [`ELEMENTS_MAX`] elements.
+    pub(crate) fn has_too_many_elements(&self) -> bool {
+        self.elements > ELEMENTS_MAX
     }
 
     /// Whether nothing is wrong.
@@ -291,6 +332,7 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
         while let Some(MapKey(id)) = map.next_key()? {
             // A key that is no id could be anything, a person's name even: it must not come back in a pointer.
             let Some(id) = id else {
+                self.0.count_elements(1)?;
                 self.0
                     .add("must be a list, or an object whose keys are ids");
                 map.next_value::<IgnoredAny>()?;
@@ -320,6 +362,7 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, T> {
     type Value = Option<T>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        self.0.count_elements(1)?;
         let known = self.0.count();
         let element = T::decode(from, self.0)?;
         match &element {
@@ -443,7 +486,7 @@ macro_rules! entity {
                                 $(Key::$field => {
                                     $field = Some(at.inside(Step::Name(stringify!($field)), |at| {
                                         if $field.is_some() {
-                                            at.add("must not be given twice");
+                                            at.add_given_twice();
                                         }
                                         map.next_value_seed(Seed::new(at))
                                     })?);
@@ -451,7 +494,7 @@ macro_rules! entity {
                                 $($(Key::$extra => {
                                     $extra = Some(at.inside(Step::Name(stringify!($extra)), |at| {
                                         if $extra.is_some() {
-                                            at.add("must not be given twice");
+                                            at.add_given_twice();
                                         }
                                         map.next_value_seed(Seed::new(at))
                                     })?);

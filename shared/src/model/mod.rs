@@ -21,7 +21,7 @@ pub use self::{
     address::{Address, Region, Street},
     cart::QuoteItem,
     customer::Customer,
-    decode::{Decode, VIOLATIONS_MAX, Violation, Violations},
+    decode::{Decode, ELEMENTS_MAX, VIOLATIONS_MAX, Violation, Violations},
     invoice::Invoice,
     look::Look,
     order::{Order, OrderItem, Payment},
