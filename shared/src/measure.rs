@@ -25,6 +25,8 @@ pub enum Metric {
     TimeLeft,
     /// It was the first request of a process.
     ColdStart,
+    /// At least one of the merchant's rules could not be evaluated.
+    RulesUnevaluated,
     /// A key vouched for it: which one is a dimension.
     Verified,
 }
@@ -43,6 +45,7 @@ impl Metric {
             Self::EnqueueTime => "EnqueueTime",
             Self::TimeLeft => "TimeLeft",
             Self::ColdStart => "ColdStart",
+            Self::RulesUnevaluated => "RulesUnevaluated",
             Self::Verified => "Verified",
         }
     }
@@ -70,7 +73,7 @@ impl Stage {
     }
 }
 
-/// How long each stage took that was reached. A stage ends where the next one begins, or where the request does, however it ends.
+/// How long each stage took that was reached, in all. A stage ends where the next one begins, or where the request does, however it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     current: Option<(Stage, Instant)>,
@@ -97,7 +100,11 @@ impl Stages {
 
     pub(crate) fn end(&mut self) {
         if let Some((stage, since)) = self.current.take() {
-            self.ended.push((stage, since.elapsed()));
+            let took = since.elapsed();
+            match self.ended.iter_mut().find(|(known, _)| *known == stage) {
+                Some((_, before)) => *before += took,
+                None => self.ended.push((stage, took)),
+            }
         }
     }
 }
@@ -119,5 +126,8 @@ mod tests {
         let names: Vec<_> = stages.ended.iter().map(|(stage, _)| *stage).collect();
         assert_eq!(names, [Stage::Verify, Stage::Decide]);
         assert!(stages.ended[0].1 >= Duration::from_millis(2));
+        stages.enter(Stage::Verify);
+        stages.end();
+        assert_eq!(stages.ended.len(), 2, "a second time adds to the first");
     }
 }

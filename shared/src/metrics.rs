@@ -44,6 +44,9 @@ impl Metrics {
         if line.cold_start {
             count(Metric::ColdStart, channel());
         }
+        if line.unevaluated.is_some() {
+            count(Metric::RulesUnevaluated, channel());
+        }
         for (stage, took) in line.stages.ended() {
             if let Some(metric) = stage.metric() {
                 time(metric, *took, channel());
@@ -120,6 +123,7 @@ mod tests {
             event_id: None,
             key: None,
             rules: None,
+            unevaluated: None,
             observed: None,
             finding: None,
             violations: 0,

@@ -99,10 +99,13 @@ impl<C: Channel> Function<C> {
         notes.event_id = Some(event.id);
 
         notes.stages.enter(Stage::Decide);
-        let mut operations = match self.rule(&event, deadline, notes)? {
-            Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal.into())),
-            Decision::Accept(operations) => operations,
-        };
+        let mut operations = Vec::new();
+        if self.rules.mode() == Mode::Enforce {
+            match self.apply_rules(&event, deadline, notes) {
+                Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal.into())),
+                Decision::Accept(changes) => operations = changes,
+            }
+        }
         let token = secret.stock_token.as_ref();
         let verdict = self.channel.decide(&event.entity, token, deadline);
         let Verdict { decision, finding } = tokio::time::timeout_at(deadline.instant(), verdict)
@@ -133,6 +136,15 @@ impl<C: Channel> Function<C> {
         };
         notes.stages.enter(Stage::Enqueue);
         self.queue.send(C::NAME, message, trace, deadline).await?;
+        if self.rules.mode() == Mode::Observe {
+            // Only now, so that rules that are only observed cost no event, whatever they do.
+            notes.stages.enter(Stage::Decide);
+            notes.observed = match self.apply_rules(&event, deadline, notes) {
+                Decision::Refuse(_) => Some("refused"),
+                Decision::Accept(changes) if !changes.is_empty() => Some("changed"),
+                Decision::Accept(_) => None,
+            };
+        }
         Ok(Outcome::Accepted(operations))
     }
 
@@ -164,32 +176,17 @@ impl<C: Channel> Function<C> {
         Ok((body, secret))
     }
 
-    /// What the merchant's rules decide: nothing, as long as they are only observed.
-    fn rule<'a>(
+    /// What the merchant's rules decide, within half of the time that is left.
+    fn apply_rules<'a>(
         &'a self,
         event: &Event<'_, C::Entity>,
         deadline: Deadline,
         notes: &mut Notes<'a>,
-    ) -> Result<Decision, Failure> {
+    ) -> Decision {
         let ruling = self.rules.apply(event, deadline.halfway());
-        if self.rules.mode() == Mode::Enforce {
-            let ruling = ruling?;
-            notes.rules = ruling.matched;
-            return Ok(ruling.decision);
-        }
-        match ruling {
-            // Who only looks on must not cost the shop an event.
-            Err(_) => notes.observed = Some("failed"),
-            Ok(ruling) if ruling.matched.is_empty() => {}
-            Ok(ruling) => {
-                notes.rules = ruling.matched;
-                notes.observed = Some(match ruling.decision {
-                    Decision::Refuse(_) => "refused",
-                    Decision::Accept(_) => "changed",
-                });
-            }
-        }
-        Ok(Decision::default())
+        notes.rules = ruling.matched;
+        notes.unevaluated = ruling.unevaluated;
+        ruling.decision
     }
 
     /// Answers one invocation, whatever it brings.
@@ -235,9 +232,15 @@ impl<C: Channel> Function<C> {
         let result = result.as_ref();
         let event_id = notes.event_id.map(|id| id.to_string());
         let key = notes.key.map(|key| key.to_string());
-        let rules = (!notes.rules.is_empty()).then(|| notes.rules.join(","));
+        let names = |rules: &[&str]| (!rules.is_empty()).then(|| rules.join(","));
+        let rules = names(&notes.rules);
+        let unevaluated = names(&notes.unevaluated);
+        let loudness = match &unevaluated {
+            None => Loudness::Info,
+            Some(_) => Loudness::Warn,
+        };
         let line = Line {
-            loudness: result.map_or_else(Failure::loudness, |_| Loudness::Info),
+            loudness: result.map_or_else(Failure::loudness, |_| loudness),
             metric: result.map_or_else(Failure::metric, Outcome::metric),
             channel: C::NAME,
             outcome: result.map_or_else(Failure::name, Outcome::name),
@@ -253,6 +256,7 @@ impl<C: Channel> Function<C> {
             event_id: event_id.as_deref(),
             key: key.as_deref(),
             rules: rules.as_deref(),
+            unevaluated: unevaluated.as_deref(),
             observed: notes.observed,
             finding: notes.finding,
             violations: result.err().map_or(0, Failure::violations),
@@ -278,6 +282,8 @@ struct Notes<'a> {
     key: Option<KeyName>,
     /// Names of the rules that matched.
     rules: Vec<&'a str>,
+    /// Names of the rules that could not be evaluated.
+    unevaluated: Vec<&'a str>,
     /// What they would have done, had they not only been observed.
     observed: Option<&'static str>,
     finding: Option<&'static str>,

@@ -7,17 +7,17 @@ use serde_json::value::RawValue;
 
 use super::{
     Condition, Mode, Rule, Rules,
-    field::{Place, Root},
+    field::{Observer, Place, Root},
     file, read,
     sentence::Sentence,
-    trial::Trial,
+    trial::{Evaluation, Trial},
 };
 use crate::{
     body::{Unverified, Verified},
     channel::{Channel, Decision},
     deadline::Deadline,
     error::Failure,
-    event::{self, Event},
+    event::Event,
     model::{Entity, look::Seen},
     operation::{self, Operation},
     request::Request,
@@ -123,7 +123,6 @@ fn explain<C: Channel>(
     let event = Event::read::<C>(&body, "").map_err(|failure| not_an_event(&failure))?;
     let deadline = Deadline::new(BUDGET, 0, 0);
     let trial = Trial::new(rules, &event, deadline);
-    let broken = |failure: Failure| failure.name().to_owned();
 
     let mut said = String::new();
     if rules.rules.is_empty() {
@@ -135,11 +134,16 @@ fn explain<C: Channel>(
             let _ = writeln!(said, "- {}: not tried, the refusal stands", rule.name);
             continue;
         }
-        let holds = trial.all_hold(rule).map_err(broken)?;
-        refused = holds && matches!(rule.then, super::Outcome::Refuse { .. });
-        said.push_str(&explain_rule(&trial, rule, written, holds).map_err(broken)?);
+        let evaluation = trial.evaluate(rule);
+        let matched = match evaluation {
+            Evaluation::True => true,
+            Evaluation::False => false,
+            Evaluation::Unknown => rule.refuses_unevaluated,
+        };
+        refused = matched && matches!(rule.then, super::Outcome::Refuse { .. });
+        said.push_str(&explain_rule(&trial, rule, written, evaluation));
     }
-    let ruling = rules.apply(&event, deadline).map_err(broken)?;
+    let ruling = rules.apply(&event, deadline);
     let matched = ruling.matched.join(",");
     let (answer, queued) = match ruling.decision {
         Decision::Refuse(refusal) => (operation::body(&[Operation::from(refusal)]), false),
@@ -163,21 +167,25 @@ fn explain_rule<E: Entity>(
     trial: &Trial<'_, '_, E>,
     rule: &Rule,
     written: &file::Rule,
-    holds: bool,
-) -> Result<String, Failure> {
-    let sign = |holds| if holds { '✓' } else { '✗' };
+    evaluation: Evaluation,
+) -> String {
+    let sign = |evaluation| match evaluation {
+        Evaluation::True => '✓',
+        Evaluation::False => '✗',
+        Evaluation::Unknown => '?',
+    };
     let disabled = if written.enabled {
         ""
     } else {
         " (not enabled)"
     };
-    let mut said = format!("{} {}{disabled}\n", sign(holds), rule.name);
+    let mut said = format!("{} {}{disabled}\n", sign(evaluation), rule.name);
     let mut lines = Vec::new();
     for (condition, written) in rule.conditions.iter().zip(&written.when) {
         let value = written.value.as_deref().map_or("", RawValue::get);
         let wanted = format!("{} {} {value}", written.field, written.operator);
-        let found = found(trial.event, condition).map_err(|_| event::unreadable())?;
-        lines.push((sign(trial.holds(condition)?), wanted, found));
+        let found = found(trial.event, condition);
+        lines.push((sign(trial.holds(condition)), wanted, found));
     }
     let width = lines
         .iter()
@@ -187,17 +195,40 @@ fn explain_rule<E: Entity>(
         let width = width.unwrap_or_default();
         let _ = writeln!(said, "    {sign} {wanted:width$}  found {found}");
     }
-    Ok(said)
+    said
 }
 
 /// What stands where a condition looks, in words.
-fn found<E: Entity>(
-    event: &Event<'_, E>,
-    condition: &Condition,
-) -> Result<String, serde_json::Error> {
-    let mut words = Vec::new();
-    condition.place.look(event, &mut |seen| {
-        words.push(match seen {
+fn found<E: Entity>(event: &Event<'_, E>, condition: &Condition) -> String {
+    let mut found = Found::default();
+    let looked = condition.place.look(event, &mut found);
+    if found.more > 0 {
+        found.words.push(format!("{} more", found.more));
+    }
+    if looked.is_err() {
+        found.words.push("what cannot be read".to_owned());
+    }
+    if found.words.is_empty() {
+        "nothing".to_owned()
+    } else {
+        found.words.join(", ")
+    }
+}
+
+/// The first few values, in words, and the number of the others.
+#[derive(Default)]
+struct Found {
+    words: Vec<String>,
+    more: usize,
+}
+
+impl Observer for Found {
+    fn see(&mut self, _: usize, seen: &Seen<'_>) {
+        if self.words.len() >= VALUES_MAX {
+            self.more += 1;
+            return;
+        }
+        self.words.push(match seen {
             Seen::Nothing => "nothing".to_owned(),
             Seen::Number(number) => number.to_string(),
             Seen::Text(text) => format!(
@@ -207,17 +238,11 @@ fn found<E: Entity>(
             Seen::Structure { empty: true } => "an empty list or object".to_owned(),
             Seen::Structure { empty: false } => "a list or object".to_owned(),
         });
-    })?;
-    let more = words.len().saturating_sub(VALUES_MAX);
-    words.truncate(VALUES_MAX);
-    if more > 0 {
-        words.push(format!("{more} more"));
     }
-    Ok(if words.is_empty() {
-        "nothing".to_owned()
-    } else {
-        words.join(", ")
-    })
+
+    fn goes_on(&mut self) -> bool {
+        true
+    }
 }
 
 /// The body of an event, out of what was sent or the request around it.

@@ -75,24 +75,34 @@ impl Place {
         }
     }
 
-    /// Shows `see` everything that stands there. The error is that of broken JSON.
+    /// Shows the observer everything that stands there, in slot 0. The error is that of JSON that cannot be read, or the observer's
+    /// wish to end.
     pub(super) fn look<E: Entity>(
         &self,
         event: &Event<'_, E>,
-        see: &mut dyn FnMut(Seen<'_>),
+        observer: &mut dyn Observer,
     ) -> Result<(), serde_json::Error> {
         match self {
             Self::Contract(path, _) => {
-                event.entity.look(path, see);
+                event.entity.look(path, &mut |seen| observer.see(0, &seen));
                 Ok(())
             }
             Self::Sent(root, path) => {
                 let mut paths = Paths::default();
                 paths.add(path, 0);
-                paths.walk(root.raw(event), &mut |_, seen| see(seen.clone()))
+                paths.walk(root.raw(event), observer)
             }
         }
     }
+}
+
+/// Who looks on while what the shop sent is walked through.
+pub(super) trait Observer {
+    /// This stands at the end of the path with this slot.
+    fn see(&mut self, slot: usize, seen: &Seen<'_>);
+
+    /// Asked at each element and each member: whether the walk goes on.
+    fn goes_on(&mut self) -> bool;
 }
 
 /// What the rules of a file look at that is not in the contract, whether they are enabled or not: as a hook names it in a shop
@@ -171,15 +181,16 @@ impl SentPlaces {
         }
     }
 
-    /// Shows `see` everything that stands at the end of any of the paths.
+    /// Shows the observer everything that stands at the end of any of the paths. The error is that of JSON that cannot be read, or the
+    /// observer's wish to end.
     pub(super) fn walk<E>(
         &self,
         event: &Event<'_, E>,
-        see: &mut dyn FnMut(usize, &Seen<'_>),
+        observer: &mut dyn Observer,
     ) -> Result<(), serde_json::Error> {
         self.0
             .iter()
-            .try_for_each(|(root, paths)| paths.walk(root.raw(event), see))
+            .try_for_each(|(root, paths)| paths.walk(root.raw(event), observer))
     }
 }
 
@@ -188,6 +199,7 @@ impl SentPlaces {
 struct Paths {
     /// The paths that end here.
     ends: Vec<usize>,
+    /// Sorted by name: an object may have a million members, each of which is looked for here.
     named: Vec<(String, Paths)>,
     each: Option<Box<Paths>>,
 }
@@ -198,48 +210,67 @@ impl Paths {
             [] => self.ends.push(slot),
             [Step::Each, rest @ ..] => self.each.get_or_insert_default().add(rest, slot),
             [Step::Name(name), rest @ ..] => {
-                if let Some((_, below)) = self.named.iter_mut().find(|(known, _)| known == name) {
+                let place = self.place(name).unwrap_or_else(|place| {
+                    self.named.insert(place, (name.clone(), Self::default()));
+                    place
+                });
+                if let Some((_, below)) = self.named.get_mut(place) {
                     below.add(rest, slot);
-                } else {
-                    let mut below = Self::default();
-                    below.add(rest, slot);
-                    self.named.push((name.clone(), below));
                 }
             }
         }
     }
 
+    /// Where a name stands, or else where it would.
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.named
+            .binary_search_by(|(known, _)| known.as_str().cmp(name))
+    }
+
     fn walk(
         &self,
         raw: Option<&RawValue>,
-        see: &mut dyn FnMut(usize, &Seen<'_>),
+        observer: &mut dyn Observer,
     ) -> Result<(), serde_json::Error> {
         if let Some(raw) = raw {
-            return Walk { at: self, see }.deserialize(raw);
+            return Walk { at: self, observer }.deserialize(raw);
         }
-        self.see_nothing(see);
+        self.see_nothing(observer);
         Ok(())
     }
 
     /// Nothing stands here, so nothing stands below either.
-    fn see_nothing(&self, see: &mut dyn FnMut(usize, &Seen<'_>)) {
-        self.ends.iter().for_each(|end| see(*end, &Seen::Nothing));
-        self.see_nothing_below(see);
+    fn see_nothing(&self, observer: &mut dyn Observer) {
+        self.ends
+            .iter()
+            .for_each(|end| observer.see(*end, &Seen::Nothing));
+        self.see_nothing_below(observer);
     }
 
     /// What stands here has nothing below it.
-    fn see_nothing_below(&self, see: &mut dyn FnMut(usize, &Seen<'_>)) {
+    fn see_nothing_below(&self, observer: &mut dyn Observer) {
         let below = self.named.iter().map(|(_, below)| below);
         below
             .chain(self.each.as_deref())
-            .for_each(|below| below.see_nothing(see));
+            .for_each(|below| below.see_nothing(observer));
     }
 }
 
 /// Reads one JSON value and looks at what the paths lead to; everything else is passed over.
 struct Walk<'a> {
     at: &'a Paths,
-    see: &'a mut dyn FnMut(usize, &Seen<'_>),
+    observer: &'a mut dyn Observer,
+}
+
+impl Walk<'_> {
+    /// Goes on, or ends the walk with an error.
+    fn go_on<E: Error>(&mut self) -> Result<(), E> {
+        if self.observer.goes_on() {
+            Ok(())
+        } else {
+            Err(E::custom("the observer ended the walk"))
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -251,7 +282,10 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
         }
         let raw: &RawValue = serde::Deserialize::deserialize(from)?;
         let seen = seen(raw);
-        self.at.ends.iter().for_each(|end| (self.see)(*end, &seen));
+        self.at
+            .ends
+            .iter()
+            .for_each(|end| self.observer.see(*end, &seen));
         if self.at.named.is_empty() && self.at.each.is_none() {
             return Ok(());
         }
@@ -284,55 +318,61 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.at.see_nothing_below(self.see);
+        self.at.see_nothing_below(self.observer);
         Ok(())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.at.see_nothing_below(self.see);
+        self.at.see_nothing_below(self.observer);
         Ok(())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.at.see_nothing_below(self.see);
+        self.at.see_nothing_below(self.observer);
         Ok(())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.at.see_nothing_below(self.see);
+        self.at.see_nothing_below(self.observer);
         Ok(())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.at.see_nothing_below(self.see);
+        self.at.see_nothing_below(self.observer);
         Ok(())
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.at.see_nothing_below(self.see);
+        self.at.see_nothing_below(self.observer);
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         match &self.at.each {
             Some(at) => {
                 while list
-                    .next_element_seed(Walk { at, see: self.see })?
+                    .next_element_seed(Walk {
+                        at,
+                        observer: self.observer,
+                    })?
                     .is_some()
-                {}
+                {
+                    self.go_on()?;
+                }
             }
             None => while list.next_element::<IgnoredAny>()?.is_some() {},
         }
         self.at
             .named
             .iter()
-            .for_each(|(_, below)| below.see_nothing(self.see));
+            .for_each(|(_, below)| below.see_nothing(self.observer));
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut missing = vec![true; self.at.named.len()];
         while let Some(index) = map.next_key_seed(KeyOf(self.at))? {
+            self.go_on()?;
             let named = index.and_then(|index| {
                 *missing.get_mut(index)? = false;
                 self.at.named.get(index).map(|(_, below)| below)
@@ -343,12 +383,18 @@ impl<'de> Visitor<'de> for Walk<'_> {
                     map.next_value::<IgnoredAny>()?;
                 }
                 (Some(at), None) | (None, Some(at)) => {
-                    map.next_value_seed(Walk { at, see: self.see })?;
+                    map.next_value_seed(Walk {
+                        at,
+                        observer: self.observer,
+                    })?;
                 }
                 (Some(one), Some(other)) => {
                     let raw: &RawValue = map.next_value()?;
                     for at in [one, other] {
-                        let walk = Walk { at, see: self.see };
+                        let walk = Walk {
+                            at,
+                            observer: self.observer,
+                        };
                         walk.deserialize(raw).map_err(A::Error::custom)?;
                     }
                 }
@@ -357,7 +403,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let named = self.at.named.iter().zip(missing);
         named
             .filter(|(_, missing)| *missing)
-            .for_each(|((_, below), _)| below.see_nothing(self.see));
+            .for_each(|((_, below), _)| below.see_nothing(self.observer));
         Ok(())
     }
 }
@@ -381,6 +427,6 @@ impl Visitor<'_> for KeyOf<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.named.iter().position(|(name, _)| name == key))
+        Ok(self.0.place(key).ok())
     }
 }

@@ -63,6 +63,11 @@ pub(super) struct Rule {
     /// The conditions, all of which must hold.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::CONDITIONS_MAX)))]
     pub(super) when: Vec<Condition>,
+    /// What happens when a condition cannot be evaluated, because a text is longer than a regular expression looks at or the time is
+    /// up: the rule is passed over (ignore, also when it is left out) or the shopper is stopped (refuse, only with an exception). The
+    /// log and the metric RulesUnevaluated name it in either case.
+    #[serde(default, rename = "whenUnreadable")]
+    pub(super) when_unreadable: WhenUnreadable,
     /// One operation, or a list of changes.
     #[serde(deserialize_with = "one_or_many")]
     #[cfg_attr(feature = "schema", schemars(with = "OneOrMany"))]
@@ -71,6 +76,18 @@ pub(super) struct Rule {
 
 fn yes() -> bool {
     true
+}
+
+/// What becomes of a rule that cannot be evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WhenUnreadable {
+    /// It is passed over.
+    #[default]
+    Ignore,
+    /// It counts as matched.
+    Refuse,
 }
 
 /// One condition, as in the shop's own conditional webhooks.

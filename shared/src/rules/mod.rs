@@ -1,5 +1,6 @@
 //! What a merchant decides without a compiler: rules in a file, read at cold start.
 
+mod clock;
 mod condition;
 #[cfg(debug_assertions)]
 pub(crate) mod explain;
@@ -14,7 +15,7 @@ use self::{
     condition::Test,
     field::{Place, SentPlaces},
     sentence::Sentence,
-    trial::Trial,
+    trial::{Evaluation, Trial},
 };
 #[cfg(feature = "schema")]
 pub(crate) use self::{field::hook_fields, file::File};
@@ -22,8 +23,7 @@ pub use self::{file::Mode, read::Problem};
 use crate::{
     channel::{Decision, Refusal},
     deadline::Deadline,
-    error::Failure,
-    event::{self, Event},
+    event::Event,
     model::Entity,
     operation::Operation,
 };
@@ -36,6 +36,10 @@ pub const RULES_MAX: usize = 100;
 
 /// A rule has at most this many conditions.
 pub const CONDITIONS_MAX: usize = 10;
+
+/// A file has at most this many regular expressions. Each takes up to a third of a megabyte of the function's memory while it is used,
+/// and a millisecond or two of each cold start.
+pub const REGEXES_MAX: usize = 100;
 
 /// A rule results in at most this many operations.
 pub const OPERATIONS_MAX: usize = 20;
@@ -53,6 +57,8 @@ struct Rule {
     name: String,
     conditions: Vec<Condition>,
     then: Outcome,
+    /// Whether it counts as matched when it cannot be evaluated.
+    refuses_unevaluated: bool,
 }
 
 #[derive(Debug)]
@@ -80,6 +86,9 @@ pub struct Ruling<'a> {
     pub decision: Decision,
     /// Names of the rules that matched, in their order.
     pub matched: Vec<&'a str>,
+    /// Names of the rules that could not be evaluated, in their order: the time was up, a text was too long for a regular expression,
+    /// or the shop sent JSON that cannot be read.
+    pub unevaluated: Vec<&'a str>,
 }
 
 impl Rules {
@@ -88,41 +97,45 @@ impl Rules {
         self.mode
     }
 
-    /// Tries the rules in their order. Changes add up; the first refusal ends it and stands alone.
-    ///
-    /// It fails when the time is up, or when there is broken JSON where a rule looks.
-    pub fn apply<'a, E: Entity>(
-        &'a self,
-        event: &Event<'_, E>,
-        deadline: Deadline,
-    ) -> Result<Ruling<'a>, Failure> {
+    /// Tries the rules in their order. Changes add up; the first refusal ends it and stands alone. After the deadline no further rule is
+    /// evaluated.
+    pub fn apply<'a, E: Entity>(&'a self, event: &Event<'_, E>, deadline: Deadline) -> Ruling<'a> {
         let trial = Trial::new(self, event, deadline);
         let mut matched = Vec::new();
+        let mut unevaluated = Vec::new();
         let mut changes = Vec::new();
         for rule in &self.rules {
-            if !trial.all_hold(rule)? {
-                continue;
+            match trial.evaluate(rule) {
+                Evaluation::False => continue,
+                Evaluation::True => matched.push(rule.name.as_str()),
+                Evaluation::Unknown => {
+                    unevaluated.push(rule.name.as_str());
+                    if !rule.refuses_unevaluated {
+                        continue;
+                    }
+                }
             }
-            matched.push(rule.name.as_str());
             match &rule.then {
                 Outcome::Change(operations) => changes.extend(operations.iter().cloned()),
                 Outcome::Refuse { message, class } => {
-                    let message = message.as_ref().map(|message| message.fill(event));
+                    let message = message.as_ref();
                     let refusal = Refusal {
-                        message: message.transpose().map_err(|_| event::unreadable())?,
+                        message: message.map(|message| message.fill(event, &trial.clock)),
                         class: class.clone(),
                     };
-                    return Ok(Ruling {
+                    return Ruling {
                         decision: Decision::Refuse(refusal),
                         matched,
-                    });
+                        unevaluated,
+                    };
                 }
             }
         }
-        Ok(Ruling {
+        Ruling {
             decision: Decision::Accept(changes),
             matched,
-        })
+            unevaluated,
+        }
     }
 
     /// The conditions on what is not in the contract, in the order of their slots.

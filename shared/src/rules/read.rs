@@ -6,10 +6,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    CONDITIONS_MAX, Condition, FILE_BYTES_MAX, OPERATIONS_MAX, Outcome, RULES_MAX, Rule, Rules,
+    CONDITIONS_MAX, Condition, FILE_BYTES_MAX, OPERATIONS_MAX, Outcome, REGEXES_MAX, RULES_MAX,
+    Rule, Rules,
     condition::Test,
     field::{Place, SentPlaces},
-    file::{self, File, Then},
+    file::{self, File, Operator, Then, WhenUnreadable},
     sentence::Sentence,
 };
 use crate::{model::Entity, operation::Operation};
@@ -52,6 +53,12 @@ impl Rules {
         let mut problems = Vec::new();
         if file.rules.len() > RULES_MAX {
             let reason = format!("there are more than {RULES_MAX} rules");
+            problems.push(Problem { rule: None, reason });
+        }
+        let conditions = file.rules.iter().flat_map(|rule| &rule.when);
+        let regexes = conditions.filter(|condition| condition.operator == Operator::Regex);
+        if regexes.count() > REGEXES_MAX {
+            let reason = format!("there are more than {REGEXES_MAX} conditions with a regex");
             problems.push(Problem { rule: None, reason });
         }
         let mut names = HashSet::new();
@@ -172,10 +179,15 @@ fn rule<E: Entity>(written: &file::Rule, problem: &mut impl FnMut(String)) -> Op
     let then = outcome::<E>(&written.then)
         .map_err(|reason| problem(format!("then: {reason}")))
         .ok()?;
+    let refuses_unevaluated = written.when_unreadable == WhenUnreadable::Refuse;
+    if refuses_unevaluated && matches!(then, Outcome::Change(_)) {
+        problem("whenUnreadable: refuse needs an exception under then".to_owned());
+    }
     Some(Rule {
         name: written.name.clone(),
         conditions,
         then,
+        refuses_unevaluated,
     })
 }
 

@@ -1,6 +1,9 @@
 //! What a refused shopper reads: the merchant's words, with values of the event in them.
 
-use super::field::Place;
+use super::{
+    clock::Clock,
+    field::{Observer, Place},
+};
 use crate::{
     event::Event,
     model::{
@@ -88,47 +91,60 @@ impl Sentence {
         })
     }
 
-    /// The sentence for one event. What the contract lacks and the shop did not send leaves a gap.
-    pub(super) fn fill<E: Entity>(
-        &self,
-        event: &Event<'_, E>,
-    ) -> Result<String, serde_json::Error> {
+    /// The sentence for one event. What the contract lacks and the shop did not send leaves a gap, and so does what cannot be found in
+    /// time.
+    pub(super) fn fill<E: Entity>(&self, event: &Event<'_, E>, clock: &Clock) -> String {
         let mut filled = String::new();
         for part in &self.0 {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Value { place, .. } => filled.push_str(&values(place, event)?.join(", ")),
+                Part::Value { place, .. } => {
+                    let mut values = Values {
+                        clock,
+                        words: Vec::new(),
+                        more: false,
+                    };
+                    // An error ends the walk early. What was found until then is the value.
+                    let _ = place.look(event, &mut values);
+                    filled.push_str(&values.words.join(", "));
+                    if values.more {
+                        filled.push_str(", …");
+                    }
+                }
             }
         }
-        Ok(filled)
+        filled
     }
 }
 
 /// What stands at a place, in words: the first few values, shortened, without what could make markup or break a line.
-fn values<E: Entity>(
-    place: &Place,
-    event: &Event<'_, E>,
-) -> Result<Vec<String>, serde_json::Error> {
-    let mut values = Vec::new();
-    let mut more = false;
-    place.look(event, &mut |seen| {
-        let text = match seen {
+struct Values<'a> {
+    clock: &'a Clock,
+    words: Vec<String>,
+    more: bool,
+}
+
+impl Observer for Values<'_> {
+    fn see(&mut self, _: usize, seen: &Seen<'_>) {
+        if matches!(seen, Seen::Nothing | Seen::Structure { .. }) {
+            return;
+        }
+        if self.words.len() >= VALUES_MAX {
+            self.more = true;
+            return;
+        }
+        self.words.push(match seen {
             Seen::Number(number) => number.to_string(),
             Seen::Text(text) => text
                 .chars()
                 .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
                 .take(VALUE_CHARS_MAX)
                 .collect(),
-            Seen::Nothing | Seen::Structure { .. } => return,
-        };
-        if values.len() < VALUES_MAX {
-            values.push(text);
-        } else {
-            more = true;
-        }
-    })?;
-    if more {
-        values.push("…".to_owned());
+            Seen::Nothing | Seen::Structure { .. } => String::new(),
+        });
     }
-    Ok(values)
+
+    fn goes_on(&mut self) -> bool {
+        !self.more && self.clock.has_time()
+    }
 }

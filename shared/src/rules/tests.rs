@@ -3,11 +3,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{condition::REGEX_TEXT_BYTES_MAX, field::Observer, *};
 use crate::{
     body::Unverified,
     channel::Channel,
-    model::{Customer, Order, QuoteItem},
+    model::{Customer, Order, QuoteItem, look::Seen},
     signature::{Keys, Signatures},
 };
 
@@ -34,23 +34,29 @@ impl Channel for Added {
 
 /// The rules' decision about a body, and the names of those that matched.
 fn apply<C: Channel>(rules: &Rules, body: &str) -> (Decision, Vec<String>) {
-    try_until::<C>(rules, body, Duration::from_mins(1)).unwrap()
+    let (decision, matched, unevaluated) = try_until::<C>(rules, body, Duration::from_mins(1));
+    assert_eq!(unevaluated, [""; 0]);
+    (decision, matched)
 }
 
 fn try_until<C: Channel>(
     rules: &Rules,
     body: &str,
     time: Duration,
-) -> Result<(Decision, Vec<String>), Failure> {
+) -> (Decision, Vec<String>, Vec<String>) {
     let body = Unverified::new(body.as_bytes()).unwrap();
     let body = body
         .verify(&Keys::AcceptUnsigned, Signatures::default())
         .unwrap();
     let event = Event::read::<C>(&body, "").unwrap();
     let deadline = Deadline::new(time + crate::deadline::ANSWER_MARGIN, 0, 0);
-    let ruling = rules.apply(&event, deadline)?;
-    let matched = ruling.matched.into_iter().map(str::to_owned).collect();
-    Ok((ruling.decision, matched))
+    let ruling = rules.apply(&event, deadline);
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    (
+        ruling.decision,
+        owned(ruling.matched),
+        owned(ruling.unevaluated),
+    )
 }
 
 fn rules<C: Channel>(rules: &Value) -> Rules {
@@ -682,30 +688,163 @@ fn files_have_limits() {
 }
 
 #[test]
-fn many_rules_on_a_large_event_end_in_time() {
-    let when = |n: usize| json!([{ "field": "order.items[].name", "operator": "regex", "value": format!("/(a|b)*{n}$/") }]);
+fn a_file_has_a_limited_number_of_expressions() {
+    let condition = json!({ "field": "order.status", "operator": "regex", "value": "/a/" });
+    let rules = |expressions: usize| {
+        let conditions: Vec<_> = std::iter::repeat_n(&condition, expressions).collect();
+        let rules = conditions.chunks(CONDITIONS_MAX).enumerate();
+        let rules = rules.map(|(name, when)| json!({ "name": name.to_string(), "when": when, "then": { "op": "exception" } }));
+        json!({ "rules": rules.collect::<Vec<_>>() }).to_string()
+    };
+    assert!(Rules::read::<Order>(&rules(REGEXES_MAX)).is_ok());
+    assert_eq!(
+        Rules::read::<Order>(&rules(REGEXES_MAX + 1)).unwrap_err()[0].to_string(),
+        "there are more than 100 conditions with a regex"
+    );
+}
+
+/// A condition that looks at every item.
+fn regex_on_names(index: usize) -> Value {
+    json!({ "field": "order.items[].name", "operator": "regex", "value": format!("/(a|b)*{index}$/") })
+}
+
+#[test]
+fn after_the_deadline_no_rule_is_evaluated_and_each_is_named() {
+    let status = json!({ "field": "order.status", "operator": "equal", "value": "new" });
+    let refuse = json!({ "op": "exception" });
+    let rules = rules::<Placed>(&json!([
+        { "name": "change", "when": [&status], "then": { "op": "remove", "path": "data/order/x" } },
+        { "name": "sent", "when": [{ "field": "order.x", "operator": "isEmpty" }], "then": &refuse },
+        { "name": "refuse", "when": [&status], "then": &refuse },
+    ]));
+    let body = r#"{"order":{"status":"new"}}"#;
+    let (decision, matched, unevaluated) = try_until::<Placed>(&rules, body, Duration::ZERO);
+    assert_eq!(decision, Decision::default());
+    assert_eq!(matched, [""; 0]);
+    assert_eq!(unevaluated, ["change", "sent", "refuse"]);
+}
+
+#[test]
+fn rules_on_a_large_event_end_in_their_time() {
     let all: Vec<_> = (0..100)
-        .map(|n| json!({ "name": n.to_string(), "when": when(n), "then": { "op": "exception" } }))
+        .map(|n| json!({ "name": n.to_string(), "when": [regex_on_names(n)], "then": { "op": "exception" } }))
         .collect();
     let rules = rules::<Placed>(&json!(all));
     let items: Vec<_> = (0..500)
         .map(|_| json!({ "name": "ab".repeat(500) }))
         .collect();
     let body = json!({ "order": { "items": items } }).to_string();
-    let failure = try_until::<Placed>(&rules, &body, Duration::from_millis(20)).unwrap_err();
-    assert_eq!(failure, Failure::OutOfTime);
+    let (decision, matched, unevaluated) =
+        try_until::<Placed>(&rules, &body, Duration::from_millis(20));
+    assert_eq!(decision, Decision::default());
+    assert_eq!(matched, [""; 0]);
+    assert!(
+        !unevaluated.is_empty(),
+        "an unoptimized build needs seconds"
+    );
 }
 
 #[test]
-fn what_cannot_be_read_is_found_by_the_rule_that_looks_there() {
+fn a_walk_through_what_the_shop_sent_ends_with_the_time() {
+    struct Steps(usize);
+    impl Observer for Steps {
+        fn see(&mut self, _: usize, _: &Seen<'_>) {
+            self.0 += 1;
+        }
+
+        fn goes_on(&mut self) -> bool {
+            self.0 < 10
+        }
+    }
+
+    for sent in [
+        json!({ "x": vec![json!({}); 1000] }),
+        json!({ "x": (0..1000).map(|key| (key.to_string(), json!({}))).collect::<serde_json::Map<_, _>>() }),
+        json!({ "x": vec![json!({ "y": 1 }); 1000] }),
+    ] {
+        let body = json!({ "order": { "increment_id": "1", "z": sent } }).to_string();
+        let body = Unverified::new(body.as_bytes()).unwrap();
+        let body = body
+            .verify(&Keys::AcceptUnsigned, Signatures::default())
+            .unwrap();
+        let event = Event::read::<Placed>(&body, "").unwrap();
+        let mut steps = Steps(0);
+        let place = Place::find::<Order>("order.z.x[].y").unwrap();
+        assert!(place.look(&event, &mut steps).is_err());
+        assert_eq!(steps.0, 10, "{sent}");
+    }
+}
+
+#[test]
+fn a_text_that_is_too_long_for_an_expression_cannot_be_evaluated() {
+    let matches = |field: &str| json!({ "field": field, "operator": "regex", "value": "/b$/" });
+    let refuse = json!({ "op": "exception", "message": "No" });
+    let rules = rules::<Placed>(&json!([
+        { "name": "contract", "when": [matches("order.customer_firstname")], "then": &refuse },
+        { "name": "sent", "when": [matches("order.customer_note")], "then": &refuse },
+        { "name": "false-all-the-same", "when": [matches("order.customer_note"), { "field": "order.status", "operator": "notEmpty" }], "then": &refuse },
+        { "name": "one-of-several", "when": [matches("order.items[].name")], "then": { "op": "remove", "path": "data/order/x" } },
+    ]));
+    let body = |length: usize| {
+        let text = "a".repeat(length - 1) + "b";
+        json!({ "order": { "customer_firstname": &text, "customer_note": &text, "items": [{ "name": &text }, { "name": "b" }] } })
+            .to_string()
+    };
+    let forever = Duration::from_mins(1);
+    let (decision, matched, unevaluated) =
+        try_until::<Placed>(&rules, &body(REGEX_TEXT_BYTES_MAX), forever);
+    assert!(matches!(decision, Decision::Refuse(_)));
+    assert_eq!(matched, ["contract"]);
+    assert_eq!(unevaluated, [""; 0]);
+    let (decision, matched, unevaluated) =
+        try_until::<Placed>(&rules, &body(REGEX_TEXT_BYTES_MAX + 1), forever);
+    assert!(matches!(decision, Decision::Accept(changes) if changes.len() == 1));
+    assert_eq!(matched, ["one-of-several"]);
+    assert_eq!(unevaluated, ["contract", "sent"]);
+}
+
+#[test]
+fn a_rule_can_refuse_when_it_cannot_be_evaluated() {
+    let rule = |when_unreadable: &str, then: Value| {
+        json!([{
+            "name": "note",
+            "whenUnreadable": when_unreadable,
+            "when": [{ "field": "order.customer_note", "operator": "regex", "value": "/x/" }],
+            "then": then,
+        }])
+    };
+    let refuse = json!({ "op": "exception", "message": "{order.increment_id}" });
+    let body = json!({ "order": { "increment_id": "7", "customer_note": "a".repeat(REGEX_TEXT_BYTES_MAX + 1) } });
+    let outcome = |when_unreadable: &str| {
+        let rules = rules::<Placed>(&rule(when_unreadable, refuse.clone()));
+        try_until::<Placed>(&rules, &body.to_string(), Duration::from_mins(1))
+    };
+    let note = vec!["note".to_owned()];
+    let refusal = Refusal {
+        message: Some("7".to_owned()),
+        class: None,
+    };
+    assert_eq!(
+        outcome("refuse"),
+        (Decision::Refuse(refusal), Vec::new(), note.clone())
+    );
+    assert_eq!(outcome("ignore"), (Decision::default(), Vec::new(), note));
+    let change = json!({ "op": "remove", "path": "data/order/x" });
+    assert_eq!(
+        problems::<Placed>(&rule("refuse", change)),
+        ["rule note: whenUnreadable: refuse needs an exception under then"]
+    );
+}
+
+#[test]
+fn a_rule_that_looks_at_what_cannot_be_read_cannot_be_evaluated() {
     let rules = rules::<Placed>(&json!([
         { "name": "it", "when": [{ "field": "order.x.y", "operator": "notEmpty" }], "then": { "op": "exception" } }
     ]));
     let body = r#"{"order":{"x":{"\ud800":1}}}"#;
-    assert_eq!(
-        try_until::<Placed>(&rules, body, Duration::from_mins(1)).unwrap_err(),
-        crate::event::unreadable()
-    );
+    let (decision, _, unevaluated) = try_until::<Placed>(&rules, body, Duration::from_mins(1));
+    assert_eq!(decision, Decision::default());
+    assert_eq!(unevaluated, ["it"]);
 }
 
 // Against independent oracles

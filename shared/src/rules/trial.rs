@@ -1,22 +1,41 @@
-//! Whether the conditions of the rules hold for one event, and that the search for it ends in time.
+//! Whether the conditions of the rules hold for one event.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 
-use super::{Condition, Rule, Rules, condition::Test, field::Place};
+use super::{
+    Condition, Rule, Rules,
+    clock::Clock,
+    condition::Test,
+    field::{Observer, Place},
+};
 use crate::{
     deadline::Deadline,
-    error::Failure,
-    event::{self, Event},
+    event::Event,
     model::{Entity, look::Seen},
 };
+
+/// Whether a condition, or a rule, holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evaluation {
+    True,
+    False,
+    /// It cannot be evaluated: the time is up, the text is too long for a regular expression, or what the shop sent cannot be read.
+    Unknown,
+}
+
+impl From<bool> for Evaluation {
+    fn from(holds: bool) -> Self {
+        if holds { Self::True } else { Self::False }
+    }
+}
 
 /// One event before the rules.
 pub(super) struct Trial<'a, 'e, E> {
     rules: &'a Rules,
     pub(super) event: &'a Event<'e, E>,
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Which conditions on what is not in the contract hold. Found in one walk, once a rule asks.
-    sent: OnceCell<Vec<bool>>,
+    sent: OnceCell<Vec<Evaluation>>,
 }
 
 impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
@@ -29,58 +48,73 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
         }
     }
 
-    pub(super) fn all_hold(&self, rule: &Rule) -> Result<bool, Failure> {
+    /// Whether all conditions hold. One that is false decides it, whatever cannot be evaluated.
+    pub(super) fn evaluate(&self, rule: &Rule) -> Evaluation {
+        let mut all = Evaluation::True;
         for condition in &rule.conditions {
-            if !self.holds(condition)? {
-                return Ok(false);
+            match self.holds(condition) {
+                Evaluation::True => {}
+                Evaluation::False => return Evaluation::False,
+                Evaluation::Unknown => all = Evaluation::Unknown,
             }
         }
-        Ok(true)
+        all
     }
 
     /// Whether the condition holds for anything that stands at its place.
-    pub(super) fn holds(&self, condition: &Condition) -> Result<bool, Failure> {
-        let holds = match (&condition.place, condition.slot) {
+    pub(super) fn holds(&self, condition: &Condition) -> Evaluation {
+        match (&condition.place, condition.slot) {
             (Place::Contract(path, _), _) => {
                 let mut outcome = Any::default();
                 self.event.entity.look(path, &mut |seen| {
                     outcome.add(&condition.test, &seen, &self.clock);
                 });
-                outcome.holds(&condition.test)
+                outcome.evaluate(&condition.test)
             }
             (Place::Sent(..), slot) => {
-                let sent = if let Some(sent) = self.sent.get() {
-                    sent
-                } else {
-                    let found = self.try_all_sent()?;
-                    self.sent.get_or_init(|| found)
-                };
+                let sent = self.sent.get_or_init(|| self.try_all_sent());
                 slot.and_then(|slot| sent.get(slot).copied())
-                    .unwrap_or_default()
+                    .unwrap_or(Evaluation::Unknown)
             }
-        };
-        self.clock.check()?;
-        Ok(holds)
+        }
     }
 
-    fn try_all_sent(&self) -> Result<Vec<bool>, Failure> {
-        let tests: Vec<&Test> = self
-            .rules
-            .sent_conditions()
-            .map(|condition| &condition.test)
-            .collect();
-        let mut outcomes: Vec<Any> = tests.iter().map(|_| Any::default()).collect();
-        let walk = self.rules.sent.walk(self.event, &mut |slot, seen| {
-            if let (Some(outcome), Some(test)) = (outcomes.get_mut(slot), tests.get(slot)) {
-                outcome.add(test, seen, &self.clock);
-            }
-        });
-        walk.map_err(|_| event::unreadable())?;
-        Ok(outcomes
+    fn try_all_sent(&self) -> Vec<Evaluation> {
+        let conditions = self.rules.sent_conditions();
+        let mut tried = Tried {
+            clock: &self.clock,
+            conditions: conditions
+                .map(|condition| (&condition.test, Any::default()))
+                .collect(),
+        };
+        let whole = self.rules.sent.walk(self.event, &mut tried).is_ok();
+        tried
+            .conditions
             .iter()
-            .zip(tests)
-            .map(|(outcome, test)| outcome.holds(test))
-            .collect())
+            // What was not walked through could have more to say.
+            .map(|(test, outcome)| match outcome.holds {
+                false if !whole => Evaluation::Unknown,
+                _ => outcome.evaluate(test),
+            })
+            .collect()
+    }
+}
+
+/// All conditions on what is not in the contract, and what is known of each so far.
+struct Tried<'a> {
+    clock: &'a Clock,
+    conditions: Vec<(&'a Test, Any)>,
+}
+
+impl Observer for Tried<'_> {
+    fn see(&mut self, slot: usize, seen: &Seen<'_>) {
+        if let Some((test, outcome)) = self.conditions.get_mut(slot) {
+            outcome.add(test, seen, self.clock);
+        }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.clock.has_time()
     }
 }
 
@@ -89,65 +123,35 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
 struct Any {
     seen: bool,
     holds: bool,
+    unknown: bool,
 }
 
 impl Any {
     fn add(&mut self, test: &Test, seen: &Seen<'_>, clock: &Clock) {
         self.seen = true;
-        self.holds = self.holds || (clock.allows(seen) && test.holds(seen));
+        if self.holds {
+            return;
+        }
+        if !clock.allows(test, seen) {
+            self.unknown = true;
+            return;
+        }
+        match test.holds(seen) {
+            Evaluation::True => self.holds = true,
+            Evaluation::False => {}
+            Evaluation::Unknown => self.unknown = true,
+        }
     }
 
-    fn holds(&self, test: &Test) -> bool {
-        if self.seen {
-            self.holds
-        } else {
+    fn evaluate(&self, test: &Test) -> Evaluation {
+        if !self.seen {
             test.holds(&Seen::Nothing)
-        }
-    }
-}
-
-/// Looks at the clock now and then, because a large event under many rules could outlast the shop's patience.
-struct Clock {
-    deadline: Deadline,
-    unchecked: Cell<usize>,
-    expired: Cell<bool>,
-}
-
-impl Clock {
-    /// What may be done between two looks: so many comparisons, or so many times [`Clock::TEXT_BYTES`] of text.
-    const WORK: usize = 1024;
-    const TEXT_BYTES: usize = 64;
-
-    fn new(deadline: Deadline) -> Self {
-        Self {
-            deadline,
-            unchecked: Cell::new(0),
-            expired: Cell::new(false),
-        }
-    }
-
-    /// Whether there is time for one more comparison.
-    fn allows(&self, seen: &Seen<'_>) -> bool {
-        let text = if let Seen::Text(text) = seen {
-            text.len()
+        } else if self.holds {
+            Evaluation::True
+        } else if self.unknown {
+            Evaluation::Unknown
         } else {
-            0
-        };
-        let unchecked = self.unchecked.get() + 1 + text / Self::TEXT_BYTES;
-        if unchecked < Self::WORK {
-            self.unchecked.set(unchecked);
-        } else {
-            self.unchecked.set(0);
-            self.expired.set(self.deadline.remaining().is_zero());
-        }
-        !self.expired.get()
-    }
-
-    fn check(&self) -> Result<(), Failure> {
-        if self.expired.get() {
-            Err(Failure::OutOfTime)
-        } else {
-            Ok(())
+            Evaluation::False
         }
     }
 }
