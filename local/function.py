@@ -9,6 +9,7 @@ import http.server
 import json
 import os
 import queue
+import resource
 import select
 import signal
 import socket
@@ -17,10 +18,13 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from stack import CREDENTIALS, REGION, ROOT, STACK_NAME, is_metrics, rules, sample_keys
 
 BINARIES = ROOT / "target" / "debug"
+# As they are deployed.
+RELEASE = ROOT / "target" / "release"
 STATE = ROOT / "target" / "functions"
 PREFIX = "/2018-06-01/runtime"
 
@@ -59,8 +63,11 @@ class Function:
     """A channel's function with these environment variables. It is started at the first request, and again when it has died.
     Use it in a `with`, so that nothing is left running."""
 
-    def __init__(self, channel, queue_url, **environment):
+    def __init__(self, channel, queue_url, binaries=BINARIES, memory_max=None, **environment):
         self.channel = channel
+        self.binary = binaries / channel
+        # Of its address space, in bytes.
+        self.memory_max = memory_max
         self.environment = {
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
@@ -108,9 +115,9 @@ class Function:
             "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
         }
         variables = {name: value for name, value in self.environment.items() if value is not None}
-        self.process = subprocess.Popen(
-            [BINARIES / self.channel], env=lambda_itself | variables, stdout=self.log_file, stderr=self.log_file
-        )
+        self.process = subprocess.Popen([self.binary], env=lambda_itself | variables, stdout=self.log_file, stderr=self.log_file)
+        if self.memory_max:
+            resource.prlimit(self.process.pid, resource.RLIMIT_AS, (self.memory_max, self.memory_max))
 
     def kill(self):
         """Ends the process at once, as Lambda does with one that hangs."""
@@ -150,10 +157,9 @@ class Function:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
     def cpu_seconds(self):
-        """How long the process has kept a processor busy so far."""
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """How long the threads of the process have kept a processor busy so far."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 class Pending:

@@ -24,10 +24,6 @@ pub const MEMBERS_MAX: usize = 64;
 /// the queues, some give up and some fall over when there are many more.
 pub const LEVELS_MAX: usize = 128;
 
-/// The name of a merchant or an environment may have this many bytes: it becomes part of the message's `source`, where a byte can take
-/// three. A name of Adobe's has fewer than 64.
-pub const NAME_BYTES_MAX: usize = 256;
-
 /// The copy of the entity that some events carry in their `data`.
 const COPY: &str = "data_object";
 
@@ -114,8 +110,8 @@ impl<'a, E: Entity> Event<'a, E> {
 
         let mut envelope = Violations::at("");
         let event_id = event_id(&top, &mut envelope);
-        let merchant = name(&top, "merchant_id", &mut envelope);
-        let environment = name(&top, "environment_id", &mut envelope);
+        let merchant = text(&top, "merchant_id", &mut envelope);
+        let environment = text(&top, "environment_id", &mut envelope);
         violations.extend(envelope);
         if !violations.is_empty() {
             return Err(invalid(violations));
@@ -217,15 +213,6 @@ fn text(top: &Members<'_>, key: &str, violations: &mut Violations) -> Option<Str
         None
     })
     .filter(|text| !text.is_empty())
-}
-
-/// The name of a merchant or an environment.
-fn name(top: &Members<'_>, key: &str, violations: &mut Violations) -> Option<String> {
-    let name = text(top, key, violations)?;
-    if name.len() > NAME_BYTES_MAX {
-        violations.add_at(&format!("/{key}"), "must not have more than 256 bytes");
-    }
-    Some(name)
 }
 
 /// A UUID of version 8 (RFC 9562) out of the SHA-256 of all that tells this event from any other.
@@ -402,7 +389,7 @@ mod tests {
     use super::*;
     use crate::{
         body::Unverified,
-        model::{Customer, Order, QuoteItem, Violation},
+        model::{Customer, ELEMENTS_MAX, Order, QuoteItem, Violation},
         signature::{Keys, Signatures},
     };
 
@@ -792,6 +779,50 @@ mod tests {
             }) => assert_eq!((violations.len(), unlisted), (100, 50)),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_elements_of_all_lists_together_are_limited() {
+        let list = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
+        let map = |count: usize| {
+            let elements: Vec<_> = (0..count).map(|id| format!(r#""{id}":{{}}"#)).collect();
+            format!("{{{}}}", elements.join(","))
+        };
+        let names = |count: usize| {
+            let elements: Vec<_> = (0..count).map(|id| format!(r#""a{id}":{{}}"#)).collect();
+            format!("{{{}}}", elements.join(","))
+        };
+        let street = |text: &str, lines: usize| {
+            let street = format!("\"{}\"", text.repeat(lines));
+            format!(r#"[{{"street":{street}}}]"#)
+        };
+        let too_many = |fields: &str| {
+            let body = format!(r#"{{"order":{{"entity_id":1,{fields}}}}}"#);
+            read::<Saved>(&body, "") == Err(Failure::TooManyElements)
+        };
+        let half = ELEMENTS_MAX / 2;
+        let cases: [(&str, &dyn Fn(usize) -> String); 7] = [
+            ("items", &|count| list("{}", count)),
+            ("items", &|count| list("null", count)),
+            ("items", &|count| list("1", count)),
+            ("items", &map),
+            ("items", &names),
+            ("addresses", &|count| street(r"a\n", count - 1)),
+            ("addresses", &|count| {
+                format!(r#"[{{"street":{}}}]"#, list("1", count - 1))
+            }),
+        ];
+        for (index, (field, value)) in cases.into_iter().enumerate() {
+            let fields = |count| format!(r#""{field}":{}"#, value(count));
+            assert!(!too_many(&fields(ELEMENTS_MAX)), "{index}");
+            assert!(too_many(&fields(ELEMENTS_MAX + 1)), "{index}");
+        }
+        let both = |more: usize| {
+            let (items, addresses) = (list("{}", half), list("{}", half + more));
+            format!(r#""items":{items},"addresses":{addresses}"#)
+        };
+        assert!(!too_many(&both(0)));
+        assert!(too_many(&both(1)));
     }
 
     #[test]

@@ -33,6 +33,10 @@ const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
 /// A message group's id may have this many characters.
 const GROUP_CHARS_MAX: usize = 128;
 
+/// The name of a merchant or an environment may have this many bytes in the `source`, where a byte can take three. One of Adobe's has
+/// fewer than 64.
+const NAME_BYTES_MAX: usize = 256;
+
 /// About what a message has beside the original: what CloudEvents asks for, and the contract's fields.
 const HEAD_BYTES: usize = 2 * 1024;
 
@@ -191,6 +195,10 @@ fn source<'a, E>(configured: Option<&'a str>, event: &Event<'_, E>) -> Cow<'a, s
     let mut source = String::from("/adobe-commerce");
     for part in [&event.merchant, &event.environment].into_iter().flatten() {
         source.push('/');
+        if part.len() > NAME_BYTES_MAX {
+            source.push_str(&hash_of(part));
+            continue;
+        }
         for byte in part.bytes() {
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 source.push(char::from(byte));
@@ -304,11 +312,16 @@ fn group_id(group: String) -> String {
         return group;
     }
     let kind = group.split('/').next().unwrap_or_default();
-    let mut id = format!("{kind}/sha256:");
-    for byte in Sha256::digest(group.as_bytes()) {
-        let _ = write!(id, "{byte:02x}"); // writing to a String never fails
+    format!("{kind}/{}", hash_of(&group))
+}
+
+/// Names what is too long, or does not fit, in letters that fit everywhere.
+fn hash_of(text: &str) -> String {
+    let mut hash = String::from("sha256:");
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(hash, "{byte:02x}"); // writing to a String never fails
     }
-    id
+    hash
 }
 
 #[cfg(test)]
@@ -388,6 +401,43 @@ mod tests {
             message.deduplication,
             "3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e"
         );
+    }
+
+    #[test]
+    fn a_long_name_stands_in_the_source_as_its_hash() {
+        let source = |name: &str| {
+            let body = json!({ "merchant_id": name, "environment_id": "e", "order": { "increment_id": "1" } });
+            cloud_event(&message(&body.to_string(), ORIGIN).unwrap())["source"].clone()
+        };
+        let longest = "\u{fc}".repeat(NAME_BYTES_MAX / 2);
+        let written = "%C3%BC".repeat(NAME_BYTES_MAX / 2);
+        assert_eq!(source(&longest), format!("/adobe-commerce/{written}/e"));
+        let hash = source(&format!("{longest}a"));
+        let hash = hash.as_str().unwrap();
+        assert!(
+            hash.starts_with("/adobe-commerce/sha256:") && hash.len() == 89,
+            "{hash}"
+        );
+        assert_ne!(hash, source(&format!("{longest}b")));
+    }
+
+    #[test]
+    fn a_message_is_limited_before_it_is_compressed() {
+        // The order number stands in it three times, of which two are the contract's.
+        let body = |number: &str, length: usize| {
+            format!(
+                r#"{{"order":{{"increment_id":"{}"}}}}"#,
+                number.repeat(length)
+            )
+        };
+        let third = (UNPACKED_BYTES_MAX - 1024) / 3;
+        assert!(message(&body("a", third), ORIGIN).is_ok());
+        let failure = message(&body("a", third + 1024), ORIGIN).unwrap_err();
+        assert_eq!(failure, Failure::TooLarge);
+        // What is escaped for SQS counts as it is written then, twice as long.
+        assert!(message(&body("\u{fffe}", third / 6), ORIGIN).is_ok());
+        let failure = message(&body("\u{fffe}", third / 6 + 512), ORIGIN).unwrap_err();
+        assert_eq!(failure, Failure::TooLarge);
     }
 
     #[test]

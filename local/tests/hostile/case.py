@@ -29,6 +29,7 @@ STATUS = {
     "signature_without_key": 401,
     "signature_wrong": 401,
     "too_large": 413,
+    "too_many_elements": 413,
     "unsupported_media_type": 415,
     "invalid": 422,
 }

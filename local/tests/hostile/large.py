@@ -23,7 +23,7 @@ from .case import (
 
 CASES = []
 MOST = 6 * 1024 * 1024
-WRONG = 1_000_000
+WRONG = 19_998
 
 
 def case(name, channel, content, outcome, pointers=(), why="", more=0, sign=signed):
@@ -69,9 +69,20 @@ case(
     lambda: php_json(body(PLACE, items="@@")).replace('"@@"', "[" + '"ab",' * WRONG + "0]"),
     "invalid",
     at(PLACE, *(f"items/{index}" for index in range(100))),
-    more=WRONG - 98,
+    more=WRONG - 99,
     why="a list of violations ends somewhere",
 )
+for name, unit, close in {
+    "empty-addresses": ('"addresses":[' + "{},", "{}]"),
+    "items-of-nothing": ('"items":[' + "null,", "null]"),
+}.items():
+    case(
+        name,
+        SAVE,
+        lambda unit=unit, close=close: filled(SAVE, unit[unit.index("[") + 1 :], unit[: unit.index("[") + 1], close).replace('"note":', ""),
+        "too_many_elements",
+        why="two or three bytes become hundreds",
+    )
 case(
     "text-read",
     PRODUCT,

@@ -1,0 +1,214 @@
+"""No body kills or stalls a function: generated bodies of up to 6 MB, to the functions as they are deployed, under a real limit of
+memory."""
+
+import json
+import random
+import re
+
+import bodies
+import figures
+import pytest
+from function import RELEASE, Function
+from hostile.case import body, signed
+from stack import ROOT, channels
+
+MEGABYTE = 1024 * 1024
+
+# How much memory a request may take beside the process's own: so many times its body, and this. SECURITY.md promises it.
+MULTIPLE_MAX, BESIDE = 8, 16 * MEGABYTE
+
+# The address space of the whole process, of Lambda's 256 MB.
+PROCESS_MAX = 200 * MEGABYTE
+
+CPU_SECONDS_MAX = 1
+
+ELEMENTS_MAX = int(
+    re.search(r"pub const ELEMENTS_MAX: usize = ([\d_]+);", (ROOT / "shared/src/model/decode.rs").read_text())[1].replace("_", "")
+)
+
+# Anything that answers is fine here; what it answers, the hostile corpus says.
+ANSWERS = {200, 400, 413, 422}
+
+MEASURED = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def measured():
+    yield
+    if MEASURED:
+        figures.write("limits", MEASURED)
+
+
+def limited(stack, channel):
+    """The deployed function with a limit of memory that the kernel keeps."""
+    return Function(
+        channel,
+        stack.queue(channel),
+        binaries=RELEASE,
+        memory_max=PROCESS_MAX,
+        LOG_LEVEL="info",
+        HOOK_TIMEOUT_MS="29000",
+    )
+
+
+def payload(channel, content):
+    return json.dumps(signed(channel, content), ensure_ascii=False).encode()
+
+
+def warm(function):
+    """The process's own memory and CPU: what one small event leaves."""
+    invocation = function.invoke(payload(function.channel, json.dumps(body(function.channel))))
+    assert invocation.status == 200, invocation.log
+    return function.memory_peak(), function.cpu_seconds()
+
+
+@pytest.mark.parametrize("channel", channels())
+def test_no_body_takes_more_memory_or_time_than_promised(stack, channel):
+    count = answered = most = slowest = 0
+    over = []
+    for name, content in bodies.bodies(channel, ELEMENTS_MAX):
+        request = payload(channel, content)
+        assert len(request) <= bodies.PAYLOAD_BYTES_MAX, name
+        with limited(stack, channel) as function:
+            own, busy = warm(function)
+            invocation = function.invoke(request)
+            alive = function.alive() and function.starts == 1
+            taken = function.memory_peak() - own if alive else None
+            busy = function.cpu_seconds() - busy if alive else 0
+        size = len(content.encode())
+        count += 1
+        answered += alive and invocation.status in ANSWERS
+        most = max(most, (taken or 0) - BESIDE and ((taken or 0) - BESIDE) / size)
+        slowest = max(slowest, busy)
+        if not alive or taken > MULTIPLE_MAX * size + BESIDE or busy > CPU_SECONDS_MAX or invocation.status not in ANSWERS:
+            over.append((name, size, taken and taken // 1024, round(busy, 2), invocation.status))
+    MEASURED.append({
+        "channel": channel,
+        "bodies": count,
+        "answered": answered,
+        "most memory beyond 16 MB, in bodies": round(most, 1),
+        "most CPU, ms": round(slowest * 1000),
+    })  # fmt: skip
+    assert not over, over
+
+
+@pytest.mark.parametrize("channel", channels())
+def test_no_sequence_of_bodies_kills_a_function(stack, channel):
+    """What one event leaves behind must leave room for the next."""
+    many = list(bodies.bodies(channel, ELEMENTS_MAX, seed=2))
+    random.Random(channel).shuffle(many)
+    with limited(stack, channel) as function:
+        warm(function)
+        for name, content in many:
+            invocation = function.invoke(payload(channel, content))
+            assert invocation.status in ANSWERS and function.starts == 1, (name, invocation.status, invocation.log)
+        warm(function)
+
+
+# Rules
+
+SAVED = "sales_order_save_after"
+# What a hook waits for in these tests. Rules have half of what is left of it.
+HOOK_SECONDS, ANSWER_MARGIN_SECONDS = 1.0, 0.3
+RULES_SECONDS = (HOOK_SECONDS - ANSWER_MARGIN_SECONDS) / 2
+RULES_OVER_SECONDS_MAX = 0.05
+
+EXCEPTION = {"op": "exception"}
+
+
+def condition(field, operator, *value):
+    return {"field": field, "operator": operator, **({"value": value[0]} if value else {})}
+
+
+def rules_of(conditions, per_rule, then=EXCEPTION):
+    """Rules that have so many of the conditions each, and look at all of them: each begins with one that holds."""
+    chunks = [conditions[at : at + per_rule] for at in range(0, len(conditions), per_rule)]
+    return [{"name": f"rule-{number}", "when": chunk, "then": then} for number, chunk in enumerate(chunks)]
+
+
+def order(**fields):
+    return json.dumps({"order": {"entity_id": 1, "increment_id": "1", "state": "new", **fields}})
+
+
+def letters(count, seed=1):
+    return "".join(random.Random(seed).choices("ab", k=count))
+
+
+def slow_regex(number):
+    return f"/(a|b)*a(a|b){{{60 + number % 40}}}c{number}/"
+
+
+# Each: the rules, the body, and whether all can be evaluated in time.
+RULES = {
+    "one expression on a text of 6 MB": (
+        rules_of([condition("order.customer_note", "regex", slow_regex(0))], 1),
+        lambda: order(customer_note=letters(5_900_000)),
+    ),
+    "100 expressions on a text of 32 KB": (
+        rules_of([condition("order.customer_note", "regex", slow_regex(number)) for number in range(100)], 1),
+        lambda: order(customer_note=letters(32 * 1024)),
+    ),
+    "100 expressions on each of 190 names of 30 KB": (
+        rules_of([condition("order.items[].name", "regex", slow_regex(number)) for number in range(100)], 1),
+        lambda: order(items=[{"sku": "a", "qty_ordered": 1, "name": letters(30_000, seed)} for seed in range(190)]),
+    ),
+    "100 expressions on each of 200,000 short texts": (
+        rules_of([condition("order.notes[]", "regex", slow_regex(number)) for number in range(100)], 1),
+        lambda: order(notes=[letters(16, seed) for seed in range(1000)] * 200),
+    ),
+    "1,000 conditions on a field that no item has": (
+        rules_of([condition("order.items[].foo", "equal", str(number)) for number in range(1000)], 10),
+        lambda: order(items=[{}] * 19_000),
+    ),
+    "1,000 conditions on a field that nothing in a list has": (
+        rules_of([condition("order.x[].foo", "equal", str(number)) for number in range(1000)], 10),
+        lambda: order(x=[{}] * 1_000_000),
+    ),
+    "1,000 fields of an object with a million members": (
+        rules_of([condition(f"order.x.f{number}", "notEmpty") for number in range(1000)], 10),
+        lambda: order(x="@@").replace('"@@"', "{" + '"f":1,' * 700_000 + '"f":1}'),
+    ),
+    "1,000 fields of each of a million elements": (
+        rules_of([condition(f"order.x[].f{number}", "notEmpty") for number in range(1000)], 10),
+        lambda: order(x=[{}] * 1_000_000),
+    ),
+    "1,000 lists of 1,000 values on every SKU": (
+        rules_of([condition("order.items[].sku", "in", ",".join(f"{number}{one}" for one in range(50))) for number in range(1000)], 10),
+        lambda: order(items=[{"sku": f"a{number}", "qty_ordered": 1} for number in range(19_000)]),
+    ),
+    "a message with ten values that nothing has": (
+        rules_of([condition("order.state", "equal", "new")], 1, {"op": "exception", "message": "".join(f"{{order.x[].f{n}}}" for n in range(10))}),
+        lambda: order(x=[{}] * 1_500_000),
+    ),
+    "paths of sixteen steps through lists of lists": (
+        rules_of([condition("order.x" + "[]" * 14, "equal", str(number)) for number in range(1000)], 10),
+        lambda: order(x="@@").replace('"@@"', "[" * 14 + "1," * 2_000_000 + "1" + "]" * 14),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+@pytest.mark.parametrize("name", RULES)
+def test_rules_end_in_their_share_of_the_time_and_cost_no_event(stack, tmp_path, name, mode):
+    rules, content = RULES[name]
+    request = payload(SAVED, content())
+
+    def taken(rules):
+        path = tmp_path / "rules.json"
+        path.write_text(json.dumps({"mode": mode, "rules": rules}))
+        environment = {"RULES_FILE": str(path), "HOOK_TIMEOUT_MS": str(int(HOOK_SECONDS * 1000))}
+        with Function(SAVED, stack.queue(SAVED), binaries=RELEASE, memory_max=PROCESS_MAX, LOG_LEVEL="info", **environment) as function:
+            _, busy = warm(function)
+            invocation = function.invoke(request)
+            assert function.starts == 1, invocation.log
+            return function.cpu_seconds() - busy, invocation
+
+    without, plain = taken([])
+    spent, invocation = taken(rules)
+    assert spent - without <= RULES_SECONDS + RULES_OVER_SECONDS_MAX
+    assert plain.status == 200
+    line = invocation.line
+    assert invocation.status == 200, invocation.log
+    if mode == "observe":
+        assert json.loads(invocation.answer["body"]) == {"op": "success"} and line["forwarded"] == "yes"
+    MEASURED.append({"rules": name, "mode": mode, "CPU, ms": round((spent - without) * 1000), "unevaluated": len(line.get("unevaluated", "").split(",")) if "unevaluated" in line else 0})
