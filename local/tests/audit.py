@@ -26,7 +26,8 @@ FIELDS = {
     "event_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "key": r"(inline|current|previous)/(hmac_secrets|public_keys)/\d{1,2}",
     "rules": r"[\w.,-]+",
-    "observed": r"refused|changed|failed",
+    "unevaluated": r"[\w.,-]+",
+    "observed": r"refused|changed",
     "finding": r"[a-z_]+",
     "violations": NUMBER,
     "spent_ms": NUMBER,
@@ -49,8 +50,8 @@ FIELDS = {
 ONE, MILLISECONDS = "1", r"\['\d+\.\d{1,3}'\]"
 OUTCOMES, TIMES = ["Accepted", "Refused", "Unverified", "Invalid", "Failed"], ["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"]
 # The metrics that there are, by the dimensions that they have, and how the value of each looks.
-WRITTEN = {(): {*OUTCOMES}, ("channel",): {*OUTCOMES, *TIMES, "ColdStart"}, ("channel", "key"): {"Verified"}}
-METRICS = dict.fromkeys([*OUTCOMES, "ColdStart", "Verified"], ONE) | dict.fromkeys(TIMES, MILLISECONDS)
+WRITTEN = {(): {*OUTCOMES}, ("channel",): {*OUTCOMES, *TIMES, "ColdStart", "RulesUnevaluated"}, ("channel", "key"): {"Verified"}}
+METRICS = dict.fromkeys([*OUTCOMES, "ColdStart", "RulesUnevaluated", "Verified"], ONE) | dict.fromkeys(TIMES, MILLISECONDS)
 METRICS_FIELDS = {"channel": FIELDS["channel"], "key": FIELDS["key"], "request_id": ID, **METRICS}
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.

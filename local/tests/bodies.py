@@ -130,13 +130,14 @@ def filled(channel, place, text):
 
 
 def bodies(channel, elements_max, seed=1):
-    """Names and bodies: at every place everything that fits its kind and some of what does not, in 6 MB; and lists as long as they may
-    be, which cost most for their size."""
+    """Names and bodies: at every place something that fits its kind, at every list much of it, and now and then what does not fit, each
+    of 6 MB; and lists that are as long as they may be, which cost most for their size."""
     chance = random.Random(f"{channel} {seed}")
     for place in places(channel):
         fitting = [filler for kind, filler in FILLERS if kind == place.kind]
         others = [filler for kind, filler in FILLERS if kind != place.kind]
-        for filler in chance.sample(fitting, min(len(fitting), 8 if place.kind == "list" else 3)) + chance.sample(others, 1):
+        wanted = chance.sample(fitting, 6 if place.kind == "list" else 1)
+        for filler in wanted + chance.sample(others, chance.random() < 0.3):
             yield f"{place.name}: {filler.name}", filled(channel, place, filler.text(ROOM))
             if place.kind == "list" and filler.separator:
                 yield f"{place.name}: {filler.name}, as many as may be", filled(channel, place, filler.of(elements_max - 10))

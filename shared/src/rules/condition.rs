@@ -15,10 +15,6 @@ const LIST_MAX: usize = 1000;
 /// A text that is longer holds no number.
 const NUMBER_BYTES_MAX: usize = 64;
 
-/// A regular expression looks at a text of at most this many bytes. One look at twice as many takes up to 80 ms, and cannot be
-/// interrupted. A text column of a shop's database holds twice as many, a field that rules look at has some hundred.
-pub(super) const REGEX_TEXT_BYTES_MAX: usize = 32 * 1024;
-
 /// What a value is compared with, and how.
 #[derive(Debug)]
 pub(super) enum Test {
@@ -100,10 +96,10 @@ impl Test {
             Self::Less(limit) => number_of(seen).is_some_and(|number| number < *limit),
             Self::OneOf(literals, expected) => expected.is(literals.hold(seen)),
             Self::Matches(pattern) => match seen {
-                Seen::Text(text) if text.len() > REGEX_TEXT_BYTES_MAX => {
-                    return Evaluation::Unknown;
-                }
-                Seen::Text(text) => pattern.is_match(text),
+                Seen::Text(text) => match pattern.is_match(text) {
+                    Some(matches) => matches,
+                    None => return Evaluation::Unknown,
+                },
                 _ => false,
             },
             Self::Empty(expected) => expected.is(match seen {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{condition::REGEX_TEXT_BYTES_MAX, field::Observer, *};
+use super::{field::Observer, pattern::TEXT_BYTES_MAX, *};
 use crate::{
     body::Unverified,
     channel::Channel,
@@ -792,12 +792,12 @@ fn a_text_that_is_too_long_for_an_expression_cannot_be_evaluated() {
     };
     let forever = Duration::from_mins(1);
     let (decision, matched, unevaluated) =
-        try_until::<Placed>(&rules, &body(REGEX_TEXT_BYTES_MAX), forever);
+        try_until::<Placed>(&rules, &body(TEXT_BYTES_MAX), forever);
     assert!(matches!(decision, Decision::Refuse(_)));
     assert_eq!(matched, ["contract"]);
     assert_eq!(unevaluated, [""; 0]);
     let (decision, matched, unevaluated) =
-        try_until::<Placed>(&rules, &body(REGEX_TEXT_BYTES_MAX + 1), forever);
+        try_until::<Placed>(&rules, &body(TEXT_BYTES_MAX + 1), forever);
     assert!(matches!(decision, Decision::Accept(changes) if changes.len() == 1));
     assert_eq!(matched, ["one-of-several"]);
     assert_eq!(unevaluated, ["contract", "sent"]);
@@ -814,7 +814,7 @@ fn a_rule_can_refuse_when_it_cannot_be_evaluated() {
         }])
     };
     let refuse = json!({ "op": "exception", "message": "{order.increment_id}" });
-    let body = json!({ "order": { "increment_id": "7", "customer_note": "a".repeat(REGEX_TEXT_BYTES_MAX + 1) } });
+    let body = json!({ "order": { "increment_id": "7", "customer_note": "a".repeat(TEXT_BYTES_MAX + 1) } });
     let outcome = |when_unreadable: &str| {
         let rules = rules::<Placed>(&rule(when_unreadable, refuse.clone()));
         try_until::<Placed>(&rules, &body.to_string(), Duration::from_mins(1))
