@@ -63,9 +63,10 @@ class Function:
     """A channel's function with these environment variables. It is started at the first request, and again when it has died.
     Use it in a `with`, so that nothing is left running."""
 
-    def __init__(self, channel, queue_url, binaries=BINARIES, memory_max=None, **environment):
+    def __init__(self, channel, queue_url, binaries=BINARIES, memory_max=None, under=(), **environment):
         self.channel = channel
-        self.binary = binaries / channel
+        # The program, and what runs it, such as valgrind.
+        self.command = [*under, binaries / channel]
         # Of its address space, in bytes.
         self.memory_max = memory_max
         self.environment = {
@@ -115,7 +116,7 @@ class Function:
             "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
         }
         variables = {name: value for name, value in self.environment.items() if value is not None}
-        self.process = subprocess.Popen([self.binary], env=lambda_itself | variables, stdout=self.log_file, stderr=self.log_file)
+        self.process = subprocess.Popen(self.command, env=lambda_itself | variables, stdout=self.log_file, stderr=self.log_file)
         if self.memory_max:
             resource.prlimit(self.process.pid, resource.RLIMIT_AS, (self.memory_max, self.memory_max))
 

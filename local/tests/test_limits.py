@@ -212,3 +212,60 @@ def test_rules_end_in_their_share_of_the_time_and_cost_no_event(stack, tmp_path,
     if mode == "observe":
         assert json.loads(invocation.answer["body"]) == {"op": "success"} and line["forwarded"] == "yes"
     MEASURED.append({"rules": name, "mode": mode, "CPU, ms": round((spent - without) * 1000), "unevaluated": len(line.get("unevaluated", "").split(",")) if "unevaluated" in line else 0})
+
+
+# Growth: what is twice as large takes twice the work, counted in instructions, which no busy machine changes
+
+
+def instructions(stack, folder, content=None):
+    """How many instructions a process executes for its start, a small event, and this one."""
+    counted = folder / "counted"
+    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={counted}", "--log-file=/dev/null"]
+    environment = {"LOG_LEVEL": "info", "HOOK_TIMEOUT_MS": "29000"}
+    with Function(SAVED, stack.queue(SAVED), binaries=RELEASE, under=valgrind, **environment) as function:
+        warm(function)
+        if content:
+            invocation = function.invoke(payload(SAVED, content))
+            assert invocation.status in ANSWERS, invocation.log
+        function.process.terminate()
+        function.process.wait(60)
+    return int(re.search(r"^summary: (\d+)", counted.read_text(), re.MULTILINE)[1])
+
+
+@pytest.fixture(scope="module")
+def without(stack, tmp_path_factory):
+    return instructions(stack, tmp_path_factory.mktemp("growth"))
+
+
+FITTING = {
+    "list": [("data", "order", "items"), ("data", "order", "addresses"), ("data", "order", "billing_address", "street")],
+    "object": [("data", "order"), ("data", "order", "payment"), ("data",)],
+    "text": [("data", "order", "customer_firstname"), ("data", "order", "customer_email"), ("data", "order", "billing_address", "street")],
+    "number": [("data", "order", "grand_total"), ("data", "order", "entity_id"), ("data", "order", "created_at")],
+}
+
+
+@pytest.mark.parametrize(
+    "place, filler",
+    [
+        pytest.param(bodies.Place(chance.choice(FITTING[kind]), kind), filler, id=filler.name)
+        for chance in [random.Random(1)]
+        for kind, filler in bodies.FILLERS
+    ],
+)
+def test_work_grows_no_faster_than_the_body(stack, tmp_path, without, place, filler):
+    # Lists stay below their limit, and what becomes a message below the size at which it is compressed.
+    count = 8_000 if filler.separator else 40_000
+    once = instructions(stack, tmp_path, bodies.filled(SAVED, place, filler.of(count))) - without
+    twice = instructions(stack, tmp_path, bodies.filled(SAVED, place, filler.of(2 * count))) - without
+    assert twice < 2.5 * once + 1_000_000, (place.name, once, twice)
+    MEASURED.append({"growth of": f"{place.name}: {filler.name}", "instructions": once, "of twice": round(twice / once, 2)})
+
+
+def test_compression_grows_no_faster_than_the_body(stack, tmp_path, without):
+    note = bodies.Place(("data", "order", "note"), "text")
+    text = '"' + letters(1_100_000) + letters(1_100_000) + '"'
+    once, twice = (
+        instructions(stack, tmp_path, bodies.filled(SAVED, note, one)) - without for one in (f'"{letters(1_200_000)}"', text)
+    )
+    assert twice < 2.5 * once
