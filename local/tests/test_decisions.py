@@ -135,19 +135,31 @@ def test_a_large_order_of_a_guest_is_refused_or_only_observed(stack, tmp_path):
         assert answer["body"] == SUCCESS
         assert_nothing_leaks(PLACED, made, answer, log)
     assert len(stack.messages(stack.queue(PLACED))) == 1, "the same event three times"
-    # A rule that looks into what cannot be read fails the event; one that is only observed does not.
-    unreadable = [{"name": "looks", "when": [condition("order.x.y", "notEmpty")], "then": {"op": "exception"}}]
-    raw = json.dumps({"order": ORDER | {"increment_id": "000009002", "x": 0}}).encode().replace(b'"x": 0', rb'"x": {"\ud800": 1}')
-    for mode, status in (("enforce", 422), ("observe", 200)):
-        with stack.copy(PLACED, RULES_FILE=rules_file(tmp_path, unreadable, mode)) as function:
-            answer, log = stack.invoke(function, request(PLACED, raw))
-        assert (answer["statusCode"], line(log).get("observed")) == (status, "failed" if mode == "observe" else None)
-    stack.messages(stack.queue(PLACED))
-
     counted = [line(log) for _, log in logs]
     assert [(one["rules"], one["observed"], one["outcome"]) for one in counted] == [
         ("guest-order-limit", "refused", "accepted")
     ] * 3
+
+
+def test_a_rule_that_cannot_be_evaluated_is_named_and_costs_no_event(stack, tmp_path):
+    looks = {"name": "looks", "when": [condition("order.x.y", "notEmpty")], "then": {"op": "exception"}}
+    matches = {"name": "matches", "when": [condition("order.x.z", "regex", "/a/")], "then": {"op": "exception"}}
+
+    def outcome(number, x, rule, mode="enforce"):
+        raw = json.dumps({"order": ORDER | {"increment_id": f"00000900{number}", "x": "@@"}}).replace('"@@"', x).encode()
+        with stack.copy(PLACED, RULES_FILE=rules_file(tmp_path, [rule], mode)) as function:
+            answer, log = stack.invoke(function, request(PLACED, raw))
+        said = line(log)
+        queued = len(stack.messages(stack.queue(PLACED)))
+        assert "observed" not in said and "rules" not in said
+        assert [one for one in log.splitlines() if is_metrics(one) and '"RulesUnevaluated":1' in one]
+        return json.loads(answer["body"])["op"], said["level"], said["unevaluated"], queued
+
+    unreadable, too_long = r'{"\ud800": 1}', json.dumps({"z": "b" * 33_000})
+    for number, mode in enumerate(("enforce", "observe")):
+        assert outcome(number, unreadable, looks, mode) == ("success", "WARN", "looks", 1)
+        assert outcome(number + 2, too_long, matches, mode) == ("success", "WARN", "matches", 1)
+    assert outcome(4, too_long, matches | {"whenUnreadable": "refuse"}) == ("exception", "WARN", "matches", 0)
 
 
 EXAMPLES = [(channel, rule["name"]) for channel in channels() for rule in written(channel)]
@@ -281,6 +293,7 @@ class StockAnswer(http.server.BaseHTTPRequestHandler):
                 "huge": (200, " " * 100_000 + '{"stock":{"qty":9}}'),
                 "out": (200, '{"stock":{"qty":"1.0000"}}'),
                 "no": (200, '{"stock":{"qty":false}}'),
+                "GIFT": (200, '{"stock":{"qty":null}}'),
             }.get(behaviour, (200, '{"stock":{"qty":"2.0000"}}'))
             self.send_response(code)
             self.send_header("content-length", str(len(body)))
@@ -309,7 +322,7 @@ def settings(server, scheme="http", **more):
 
 
 def added(sku, qty="2.0000"):
-    made = request(CART, {"data": {"quote_item": {"sku": sku, "qty": qty}}}, **{"x-adobe-commerce-request-id": f"request-{time.time_ns()}"})
+    made = request(CART, {"data": {"quote_item": {"sku": sku, "qty": qty, "product_id": "7"}}}, **{"x-adobe-commerce-request-id": f"request-{time.time_ns()}"})
     made["requestContext"]["timeEpoch"] = int(time.time() * 1000)
     return made
 
@@ -395,6 +408,32 @@ def test_a_failing_endpoint_is_left_alone_for_a_while(stack):
         time.sleep(10.1)
         findings = [line(stack.invoke(function, added("fails"))[1])["finding"] for _ in range(2)]
         assert findings == ["stock_failed", "stock_paused"], "one trial"
+    stack.messages(stack.queue(CART))
+
+
+@pytest.mark.parametrize("behaviour", ["GIFT", "html", "huge", "unknown"])
+def test_an_answer_without_sense_for_one_product_says_nothing_of_the_others(stack, behaviour):
+    with stock_system() as server, stack.copy(CART, **settings(server, STOCK_WHEN_UNKNOWN="refuse")) as function:
+        for _ in range(4):
+            assert stack.invoke(function, added(behaviour))[0]["body"] == REFUSED
+        answer, log = stack.invoke(function, added("CAP"))
+        assert (answer["body"], line(log)["finding"]) == (SUCCESS, "in_stock")
+    stack.messages(stack.queue(CART))
+
+
+@pytest.mark.parametrize("policy", ["allow", "refuse"])
+def test_what_nobody_can_be_asked_for_follows_the_policy(stack, policy):
+    """A SKU that the path of a URL cannot carry, and a SKU or a quantity that cannot be read."""
+    cases = [(".", 1, "stock_not_asked"), ("..", 1, "stock_not_asked")]
+    cases += [(sku, 1, "stock_item_unreadable") for sku in (None, {"a": 1}, [])]
+    cases += [("CAP", qty, "stock_item_unreadable") for qty in (None, "12 pcs", [1], True)]
+    with stock_system() as server, stack.copy(CART, **settings(server, STOCK_WHEN_UNKNOWN=policy)) as function:
+        for sku, qty, finding in cases:
+            answer, log = stack.invoke(function, added(sku, qty))
+            said = line(log)
+            assert (answer["statusCode"], answer["body"]) == (200, SUCCESS if policy == "allow" else REFUSED), (sku, qty)
+            assert (said["finding"], said["forwarded"]) == (finding, "yes" if policy == "allow" else "no"), (sku, qty)
+        assert server.questions == []
     stack.messages(stack.queue(CART))
 
 

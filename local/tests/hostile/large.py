@@ -69,10 +69,10 @@ case(
     lambda: php_json(body(PLACE, items="@@")).replace('"@@"', "[" + '"ab",' * WRONG + "0]"),
     "invalid",
     at(PLACE, *(f"items/{index}" for index in range(100))),
-    more=WRONG - 99,
+    more=WRONG - 98,
     why="a list of violations ends somewhere",
 )
-for name, unit, close in {
+for name, (unit, close) in {
     "empty-addresses": ('"addresses":[' + "{},", "{}]"),
     "items-of-nothing": ('"items":[' + "null,", "null]"),
 }.items():
