@@ -191,7 +191,14 @@ def changed(value, change_scalar, change_list):
 
 
 def request_seeds():
-    return [request for _, request in samples("*.request.json")]
+    for _, text in samples("*.request.json"):
+        yield text
+    for _, text in samples("ideal.request.json"):
+        request = json.loads(text)
+        # As a load balancer writes them: once each, and twice.
+        for times in (1, 2):
+            lists = {name: [value] * times for name, value in request["headers"].items()}
+            yield json.dumps({"multiValueHeaders": lists} | {name: value for name, value in request.items() if name != "headers"}).encode()
 
 
 def signature_seeds():
@@ -272,7 +279,8 @@ def words(target):
     if target in ("event", "request"):
         # In a request the body is a string, so its quotes are escaped.
         quote = '"' if target == "event" else '\\"'
-        return [f"{quote}{name}{quote}:" for name in [*names, *SHAPE_WORDS]] + JSON_WORDS
+        lists = ['"multiValueHeaders":{"', '":["'] if target == "request" else []
+        return [f"{quote}{name}{quote}:" for name in [*names, *SHAPE_WORDS]] + JSON_WORDS + lists
     if target == "rules":
         return [*names, *OPERATORS, *JSON_WORDS, *PATTERN_WORDS]
     if target == "signature":
