@@ -489,7 +489,15 @@ mod tests {
             ),
             (
                 r#"{"hmac_secrets":["0123456789abcdef",""]}"#,
-                "hmac_secrets/1: the secret is shorter than 16 bytes",
+                "hmac_secrets/1: the secret is empty or white space only",
+            ),
+            (
+                r#"{"hmac_secrets":["-----BEGIN PUBLIC KEY----- hush"]}"#,
+                "hmac_secrets/0: the secret is a PEM text",
+            ),
+            (
+                r#"{"public_keys":["-----BEGIN PRIVATE KEY----- hush"]}"#,
+                "public_keys/0: is a private key",
             ),
             (r#"{"public_keys":"hush"}"#, "public_keys/0: no PEM block"),
             (
