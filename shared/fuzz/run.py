@@ -222,6 +222,8 @@ def pem_seeds():
         pem = path.read_bytes()
         yield b"\0" + pem
         yield b"\0" + pem + pem
+        for between in (b" ", b"\\n", b"\\\\r\\\\n", b"", b"\n  \xc2\xa0", b'"\n"'):
+            yield b"\0\xef\xbb\xbf" + pem.replace(b"\n", between)
         yield bytes([DER]) + base64.b64decode(b"".join(line for line in pem.splitlines() if not line.startswith(b"-")))
 
 
@@ -285,7 +287,8 @@ def words(target):
         return [*names, *OPERATORS, *JSON_WORDS, *PATTERN_WORDS]
     if target == "signature":
         return ["sha256=", "SHA256=", "=", "=="]
-    return ["-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n"]
+    markers = ["-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n", "-----BEGIN PRIVATE KEY-----\n"]
+    return [*markers, "\\n", "\\r\\n", "\\\\n", "\\/", "\ufeff", "\u00a0", "\u200b"]
 
 
 def names_in(schema):
