@@ -57,7 +57,7 @@ def test_a_misspelt_parameter_is_not_passed_over(tmp_path):
     (tmp_path / "samconfig.toml").write_text(config)
     script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path('samconfig.toml'); "
     code, said = run(PYTHON, "-c", script + "preflight.main('default')", cwd=tmp_path)
-    assert (code, said) == (1, "make: template.yaml has no parameter HookTimeout, which samconfig.toml sets\n")
+    assert (code, said) == (1, "make: samconfig.toml: template.yaml has no parameter HookTimeout\n")
 
 
 @pytest.mark.parametrize(("arguments", "stack"), [([], "commerce-webhooks-dev"), (["ENV=prod"], "commerce-webhooks"), (["STACK=mine"], "mine")])
