@@ -422,6 +422,12 @@ mod tests {
                 "FILE: the RSA key has not between 2048 and 8192 bits",
             ),
             (
+                "ec",
+                include_str!("../../shared/tests/signature/ec-public-key.pem"),
+                true,
+                "FILE: the PEM block holds no RSA public key",
+            ),
+            (
                 "private",
                 private,
                 true,
