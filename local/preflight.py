@@ -12,16 +12,20 @@ import boto3
 import botocore.exceptions
 import click
 import tomlkit
-from samcli.cli.types import CfnParameterOverridesType
+from samcli.cli.types import CfnParameterOverridesType, _unquote_wrapped_quotes
 from stack import ROOT, template
 
 CONFIG = ROOT / "samconfig.toml"
 # A number that is the same number to everybody who reads it: CloudFormation takes others, too, but compares them as text.
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+QUOTES = ("'", '"')
 
 
 def main(environment):
-    config = tomlkit.parse(CONFIG.read_text()).unwrap()
+    try:
+        config = tomlkit.parse(CONFIG.read_text()).unwrap()
+    except tomlkit.exceptions.ParseError as error:
+        sys.exit(f"make: samconfig.toml is not TOML: {error}")
     known = [name for name, sections in config.items() if isinstance(sections, dict)]
     if environment not in known:
         sys.exit(f"make: samconfig.toml knows no {environment}, but: {', '.join(known)}")
@@ -61,18 +65,35 @@ class Whole(CfnParameterOverridesType):
         return {} if self.problems else super().convert(values, param, ctx, *files)
 
     def check_text(self, text):
-        """One or more NAME=VALUE, of which SAM takes what is of its form and passes over the rest."""
-        for pattern in self.ordered_pattern_match:
-            if found := re.findall(pattern, f" {text.strip()}"):
-                break
+        """One or more NAME=VALUE."""
+        found, whole = self.taken(text)
         for name, _ in found:
             self.note(name.strip("\"'"))
-        whole = found and not re.sub(pattern, "", f" {text.strip()}").strip(" ")
-        # What ends with spaces loses them, unless a quote ends the value; a quote alone is taken for a pair of them; and the long form
-        # without a value is taken for the short one.
-        loses = text != text.rstrip() and found and found[-1][1][0] not in "\"'"
-        if not whole or loses or any(value == "'" or name == "ParameterKey" for name, value in found):
-            self.problems.append(f"SAM would not take all of {shown(text)}. Write {advice(text)}")
+        if not whole:
+            self.problems.append(f"SAM would not take all of {shown(text)}. Write {self.advice(text)}")
+
+    def taken(self, text):
+        """The names and values that SAM finds in a text, and whether nothing is lost. SAM passes over what is not of its form."""
+        text, end = text.strip(), text[len(text.rstrip()) :]
+        for pattern in self.ordered_pattern_match:
+            if found := re.findall(pattern, f" {text}"):
+                break
+        # Spaces at the end are lost, unless a quote ends the value. The long form without a value is read as the short one.
+        if not found or re.sub(pattern, "", f" {text}").strip(" ") or (end and found[-1][1][0] not in QUOTES) or found[0][0] == "ParameterKey":
+            return found, False
+        return found, all(unquoted(value) == _unquote_wrapped_quotes(value) for _, value in found)
+
+    def advice(self, text):
+        """How to write what SAM would not take."""
+        named = re.findall(r"(?:^|\s)(?:ParameterKey=)?([A-Za-z0-9]+)(?:=|,ParameterValue=)", text)
+        if len(named) != 1:
+            return """a value with spaces as 'NAME="…"', and an empty one as 'NAME=""'"""
+        value = re.split(",ParameterValue=|=", text.replace("ParameterKey=", ""), maxsplit=1)[1].replace('\\"', '"')
+        right = '{}="{}"'.format(named[0], value.replace('"', '\\"'))
+        if not self.taken(right)[1]:
+            return "another value, because SAM has no form for this one"
+        # As text of TOML, the shorter way if there is one.
+        return f"'{right}'" if "'" not in right and right.isprintable() else tomlkit.item(right).as_string()
 
     def check_table(self, table):
         """Each value is text, a number, or a list whose elements SAM joins with commas."""
@@ -90,17 +111,12 @@ class Whole(CfnParameterOverridesType):
         self.names.add(name)
 
 
-def advice(text):
-    """How to write what SAM would not take."""
-    named = re.findall(r"(?:^|\s)(?:ParameterKey=)?([A-Za-z0-9]+)(?:=|,ParameterValue=)", text)
-    if len(named) != 1:
-        return """a value with spaces as 'NAME="…"', and an empty one as 'NAME=""'"""
-    value = re.split(",ParameterValue=|=", text.replace("ParameterKey=", ""), maxsplit=1)[1].replace('\\"', '"')
-    right = '{}="{}"'.format(named[0], value.replace('"', '\\"'))
-    if re.findall(CfnParameterOverridesType.ordered_pattern_match[1], f" {right}") != [tuple(right.split("=", 1))]:
-        return "another value, because SAM has no form for this one"
-    # As text of TOML, the shorter way if there is one.
-    return f"'{right}'" if "'" not in right and right.isprintable() else tomlkit.item(right).as_string()
+def unquoted(value):
+    """What a value means to whoever wrote it: in quotes every character counts, but that a quote in them is escaped."""
+    if value[0] not in QUOTES:
+        return value.replace("\\ ", " ")
+    quote = value[0]
+    return value[1:-1].replace(f"\\{quote}", quote) if len(value) > 1 else value
 
 
 def shown(text):
@@ -144,7 +160,7 @@ def refusal(value, declared):
         least, most = declared.get("MinValue"), declared.get("MaxValue")
         limits = f" from {least} to {most}" if most is not None else "" if least is None else f" of at least {least}"
         fits = WHOLE.fullmatch(value) and (least is None or int(value) >= least) and (most is None or int(value) <= most)
-        return None if fits else f"must be a whole number{limits}, in digits alone"
+        return None if fits else f"must be a whole number{limits}, written in digits"
     # CloudFormation counts as Java does.
     length = len(value.encode("utf-16-le", "surrogatepass")) // 2
     least, most = declared.get("MinLength", 0), declared.get("MaxLength", 4096)

@@ -17,7 +17,7 @@ DECLARED = template()["Parameters"]
 URL = "https://erp.example/stock/{sku}"
 NUMBERS = ["", " ", " 1000", "1000 ", "1 000", "+1000", "-1", "-0", "01000", "1000.0", "1000.5", ".5", "1e3", "0x3e8", "1_000", "NaN", "Infinity",
            "１０００", "1000\n", '"1000"', "true", "9" * 30]  # fmt: skip
-TEXTS = ["", " ", "\t", "\n", "\u00a0", "\u200b", "a", " a", "a ", "a b", "a\nb", "a\tb", 'a"b', "a'b", "'a'", '"a"', "a\\b", "a\\", "a`b", "é", "😀", "\x7f",
+TEXTS = ["", " ", "\t", "\n", "\u00a0", "\u200b", "a", " a", "a ", "a b", "a\nb", "a\tb", 'a"b', "a'b", "'a'", '"a"', "a\\b", "a\\", "a\\ b", "a\\'b", 'a\\"b', "a\\\\b", "a`b", "é", "😀", "\x7f",
          "a,b", "a=b", "a&b", "x" * 100, "x" * 101, "x" * 250, "x" * 251, "😀" * 125, "😀" * 126]  # fmt: skip
 
 
@@ -204,6 +204,8 @@ def test_the_environment_fits_with_the_longest_value_of_everything():
         ('StockMessage="Sold"out', "SAM would not take all of"),
         ('StockMessage=6" nails', """Write 'StockMessage="6\\" nails"'"""),
         ("StockMessage='", "SAM would not take all of"),
+        ('StockMessage="a\\ b"', "another value, because SAM has no form for this one"),
+        ("StockMessage='it\\\"s'", "SAM would not take all of"),
         ("StockMessage=a\\", "another value, because SAM has no form for this one"),
         ("ParameterKey=StockMessage,ParameterValue=Not in stock", """Write 'StockMessage="Not in stock"'"""),
         ("ParameterKey=EventSource,ParameterValue=", """Write 'EventSource=""'"""),
@@ -267,12 +269,17 @@ parameter_overrides = ["HookTimeoutMs=1e3", "LogLevel=debug", "StockUrl=http://e
 """)
     assert code == 1
     assert said.splitlines() == [
-        "make: samconfig.toml: HookTimeoutMs must be a whole number from 600 to 29000, in digits alone, not '1e3'",
+        "make: samconfig.toml: HookTimeoutMs must be a whole number from 600 to 29000, written in digits, not '1e3'",
         "make: samconfig.toml: LogLevel must be one of error; warn; info, not 'debug'",
         "make: samconfig.toml: StockUrl must be a URL with https and with {sku} in its path or query, as https://erp.example/stock/{sku}, of at most 1000"
         " characters, or empty, not 'http://erp.example/{sku}'",
         "make: samconfig.toml: StockMessage must be one line of 1 to 250 characters, not only white space, not ' '",
     ]
+
+
+def test_a_file_that_is_not_toml_is_named_in_one_line(tmp_path):
+    code, said = look(tmp_path, "[dev.global.parameters]\nparameter_overrides = ['StockMessage='']\n")
+    assert code == 1 and said.startswith("make: samconfig.toml is not TOML: ") and said.count("\n") == 1, said
 
 
 def test_parameters_of_one_command_alone_are_not_passed_over(tmp_path):

@@ -1,8 +1,8 @@
-//! Public keys as PEM text, however a console, a variable or a chat has laid the text out.
+//! Reads public keys from PEM text, whatever its layout.
 //!
-//! A key is pasted through many hands before it is in the secret: line breaks become blanks, or the two characters `\n`, or
-//! nothing; quotes and byte order marks are added. Base64 knows none of these characters, so the reader drops them. What is left
-//! must be standard base64 without a flaw: the reader never guesses a character of the key.
+//! Consoles, environment variables and configuration tools change the layout of a PEM text on its way into the secret: line breaks
+//! become spaces, the two characters `\n`, or nothing; quotes, indentation or a byte order mark are added. None of these characters
+//! is part of base64, so the reader removes them. What remains must be strict standard base64: no character of a key is guessed.
 
 use crate::signature::KeyError;
 
@@ -12,12 +12,14 @@ const END: &str = "-----ENDPUBLICKEY-----";
 /// The end of the first line of every kind of private key, such as `RSA PRIVATE KEY`.
 const PRIVATE: &str = "PRIVATEKEY-----";
 
-/// Takes the DER out of every `PUBLIC KEY` block of a text (RFC 7468), whatever its layout: white space, quotes, and `\n`, `\r` and
-/// `\t` written as two characters may stand anywhere. Text around the blocks, and blocks of other kinds, are passed over.
+/// Returns the DER of every `PUBLIC KEY` block of a text (RFC 7468), in the order of the text.
+///
+/// White space, quotes, and the escapes `\n`, `\r` and `\t` may stand anywhere, also in the markers. Other text around the blocks, and
+/// blocks of other kinds, are ignored.
 ///
 /// # Errors
-/// [`KeyError::PrivateKey`] if the text holds a private key, [`KeyError::NotPem`] if it holds no public key or if one of its blocks
-/// has no end or holds anything but base64.
+/// [`KeyError::PrivateKey`] if the text holds a private key. [`KeyError::NotPem`] if it holds no public key, or a block without an end,
+/// or a block with anything but base64 in it.
 pub fn public_keys(text: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     let text = without_layout(text);
     if text.contains(PRIVATE) {
@@ -39,7 +41,7 @@ pub fn public_keys(text: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     }
 }
 
-/// The text without what only lays it out.
+/// Removes the characters that belong to the layout only.
 fn without_layout(text: &str) -> String {
     let mut rest = text.chars();
     let mut kept = String::with_capacity(text.len());
@@ -48,11 +50,11 @@ fn without_layout(text: &str) -> String {
             let behind = rest.as_str().trim_start_matches('\\');
             rest = behind.chars();
             match rest.clone().next() {
-                // An escape, as of JSON or of a shell: of a break, or of a character that counts for itself.
+                // An escape of JSON or of a shell, perhaps escaped itself: of a line break, of a slash, or of a quote.
                 Some('n' | 'r' | 't') => drop(rest.next()),
                 Some('/') | None => {}
                 Some(escaped) if is_layout(escaped) => {}
-                // What else is escaped is no part of a key. It stays, so that the key is refused.
+                // No other escape is expected. The backslash stays, so that the block is refused.
                 Some(_) => kept.push('\\'),
             }
         } else if !is_layout(character) {
@@ -62,7 +64,7 @@ fn without_layout(text: &str) -> String {
     kept
 }
 
-/// Whether a character is white space or a quote, also one that is not seen or that a word processor sets.
+/// Whether a character is white space or a quote. Invisible characters and typographic quotes count, too.
 fn is_layout(character: char) -> bool {
     character.is_whitespace()
         || matches!(
@@ -81,7 +83,7 @@ mod tests {
     const PEM: &str = include_str!("../tests/signature/public-key.pem");
     const OTHER: &str = include_str!("../tests/signature/other-public-key.pem");
 
-    /// What other hands make of a line break, or put between two characters of a key.
+    /// What may stand in place of a line break, or between any two characters.
     const LAYOUT: &[&str] = &[
         "",
         "\n",
@@ -216,7 +218,7 @@ mod tests {
             prop_assert_eq!(public_keys(&parts.concat()), Ok(vec![der_of(PEM)]));
         }
 
-        /// A key's length stands at its beginning, and a marker is what it is: whatever is missing is noticed.
+        /// DER begins with its length, and the markers are fixed: a missing part is always noticed.
         #[test]
         fn a_key_of_which_a_part_is_cut_is_refused(from: usize, length: usize) {
             let compact: String = PEM.chars().filter(|character| !character.is_whitespace()).collect();
@@ -226,7 +228,7 @@ mod tests {
             prop_assert!(RsaKey::from_pem(&cut).is_err());
         }
 
-        /// Nothing tells a changed modulus from a right one, so a changed key may be read: but never as the key that it was.
+        /// PEM has no checksum, so a key with a changed modulus may be accepted, but never as the original key.
         #[test]
         fn a_key_with_another_character_is_another_key_or_none(place: usize, by in 1..64_usize) {
             const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -257,11 +257,11 @@ fn add_unknown<K: Clone>(
 pub struct HmacSecret(Hmac<Sha256>);
 
 impl HmacSecret {
-    /// Takes a secret of at least [`SECRET_BYTES_MIN`] bytes, without the line breaks at its end: a file or a console left them
-    /// there, and no shop signs with them.
+    /// Takes a secret of at least [`SECRET_BYTES_MIN`] bytes. Line breaks at its end are removed: they come from a file or a console,
+    /// and no shop signs with them.
     ///
     /// # Errors
-    /// Says what the text is that is no secret: nothing but white space, a PEM text, or too short.
+    /// [`KeyError::SecretEmpty`], [`KeyError::SecretIsPem`] or [`KeyError::SecretTooShort`].
     pub fn new(text: &str) -> Result<Self, KeyError> {
         let secret = Self::without_line_breaks(text);
         if secret.trim().is_empty() {
@@ -278,7 +278,7 @@ impl HmacSecret {
             .map_err(|_| KeyError::SecretTooShort)
     }
 
-    /// What of a text is the secret: all but the line breaks at its end.
+    /// The text without the line breaks at its end: the secret that [`HmacSecret::new`] reads.
     pub fn without_line_breaks(text: &str) -> &str {
         text.trim_end_matches(['\r', '\n'])
     }
@@ -309,7 +309,7 @@ impl RsaKey {
     /// Takes every `PUBLIC KEY` block out of a PEM text, in any layout that [`pem::public_keys`] reads.
     ///
     /// # Errors
-    /// Says why one of them cannot be used. Then none of the text is.
+    /// Says why a key cannot be used. One such key makes the whole text invalid.
     pub fn from_pem(text: &str) -> Result<Vec<Self>, KeyError> {
         pem::public_keys(text)?
             .iter()
