@@ -1,4 +1,4 @@
-//! Adds keys to the text of the secret, with the reader that the functions use: what is added here, they can verify with.
+//! Adds keys to the text of the secret. Keys are read with the functions' own reader, so a function can use every key that is added.
 
 use std::{
     fs,
@@ -16,13 +16,14 @@ use shared::{
     signature::{HmacSecret, KEYS_MAX, KeyError, KeyList, Keys, RsaKey, Version},
 };
 
-/// The private key of this one is published, under `events/`.
+/// The sample key. Its private key is published with it.
 const SAMPLE_PEM: &str = include_str!("../../events/sample-keys/public-key.pem");
 
-/// Published, too.
+/// The sample secret.
 const SAMPLE_HMAC: &str = include_str!("../../events/sample-keys/hmac-secret.txt");
 
-/// Reads the secret from standard input and writes it, with the keys of a file added, to standard output: for `make keys`.
+/// Adds the keys of a file to a secret, for `make keys`. The secret is read from standard input; the new one is written to standard
+/// output, as JSON with what was found.
 #[derive(Args)]
 #[group(id = "file", required = true, multiple = false)]
 pub(crate) struct Arguments {
@@ -34,16 +35,17 @@ pub(crate) struct Arguments {
     hmac: Option<PathBuf>,
 }
 
-/// What becomes of the secret.
-#[derive(Debug, Serialize)]
+/// The changed secret, and what was found. `Debug` shows the secret, so only tests have it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(Debug))]
 struct Change {
-    /// The new text of the secret; none if it holds every key of the file already.
+    /// The new text of the secret; `None` if it holds every key of the file already.
     secret: Option<String>,
     /// Places of the keys that are new.
     added: Vec<String>,
     /// Places of the keys of the file that were there before.
     known: Vec<String>,
-    /// What of the secret cannot be used, or should not be. It stays as it is.
+    /// Entries of the secret that cannot or should not be used. They stay as they are.
     warnings: Vec<String>,
 }
 
@@ -128,7 +130,7 @@ impl Key {
     }
 }
 
-/// A key, and its text as it is written into the secret.
+/// A key, and the text that is written into the secret.
 type Entry = (Key, String);
 
 /// Every public key of a text.
@@ -138,7 +140,7 @@ fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
     keys.iter().map(entry).collect()
 }
 
-/// A public key as RFC 7468 has it written.
+/// A public key in the form of RFC 7468, as openssl writes it.
 fn canonical(der: &[u8]) -> String {
     let mut rest = &*base64_simd::STANDARD.encode_to_string(der);
     let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
@@ -152,7 +154,7 @@ fn canonical(der: &[u8]) -> String {
     pem + "-----END PUBLIC KEY-----\n"
 }
 
-/// The shared secret that a text is.
+/// The one shared secret of a text.
 fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
     let key = Key::Hmac(HmacSecret::new(text)?);
     Ok(vec![(
@@ -161,7 +163,7 @@ fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
     )])
 }
 
-/// The text of the secret with these keys, of one kind, and what was found in it. No text of it is an error's or a warning's.
+/// Adds keys of one kind to the text of the secret. Errors and warnings hold no part of it.
 fn with_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
     let Ok(mut content) = serde_json::from_str::<Map<String, Value>>(secret) else {
         bail!("the secret is not a JSON object, as in {EXAMPLE}");
@@ -210,7 +212,7 @@ fn with_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
     })
 }
 
-/// Whatever signatures count: the secret can be read before or after they are chosen.
+/// The secret is read whole, whichever signatures the stack accepts.
 const EVERY_KEY: Schemes = Schemes::Chosen {
     hmac: true,
     rsa: true,
