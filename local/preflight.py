@@ -79,7 +79,8 @@ class Whole(CfnParameterOverridesType):
             if found := re.findall(pattern, f" {text}"):
                 break
         # Spaces at the end are lost, unless a quote ends the value. The long form without a value is read as the short one.
-        if not found or re.sub(pattern, "", f" {text}").strip(" ") or (end and found[-1][1][0] not in QUOTES) or found[0][0] == "ParameterKey":
+        cut = not found or re.sub(pattern, "", f" {text}").strip(" ") or (end and found[-1][1][0] not in QUOTES)
+        if cut or found[0][0] == "ParameterKey":
             return found, False
         return found, all(unquoted(value) == _unquote_wrapped_quotes(value) for _, value in found)
 
@@ -103,7 +104,8 @@ class Whole(CfnParameterOverridesType):
             self.note(name)
             given = ",".join(map(str, value)) if isinstance(value, list) else str(value)
             if super().convert({name: value}, None, None) != {name: given}:
-                self.problems.append(f"SAM would not take all of {shown(given)} for {name}. Write it without quotes, backslashes and empty elements")
+                without = "Write it without quotes, backslashes and empty elements"
+                self.problems.append(f"SAM would not take all of {shown(given)} for {name}. {without}")
 
     def note(self, name):
         if name in self.names:
@@ -166,7 +168,8 @@ def refusal(value, declared):
     least, most = declared.get("MinLength", 0), declared.get("MaxLength", 4096)
     if least <= length <= most and re.fullmatch(declared.get("AllowedPattern", r"[\s\S]*"), value):
         return None
-    return declared.get("ConstraintDescription") or f"must be text of {least} to {most} characters that matches {declared.get('AllowedPattern')}"
+    plain = f"must have from {least} to {most} characters, and match {declared.get('AllowedPattern')}"
+    return declared.get("ConstraintDescription", plain)
 
 
 def where():

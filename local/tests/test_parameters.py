@@ -15,9 +15,10 @@ from test_decisions import CART
 
 DECLARED = template()["Parameters"]
 URL = "https://erp.example/stock/{sku}"
-NUMBERS = ["", " ", " 1000", "1000 ", "1 000", "+1000", "-1", "-0", "01000", "1000.0", "1000.5", ".5", "1e3", "0x3e8", "1_000", "NaN", "Infinity",
-           "１０００", "1000\n", '"1000"', "true", "9" * 30]  # fmt: skip
-TEXTS = ["", " ", "\t", "\n", "\u00a0", "\u200b", "a", " a", "a ", "a b", "a\nb", "a\tb", 'a"b', "a'b", "'a'", '"a"', "a\\b", "a\\", "a\\ b", "a\\'b", 'a\\"b', "a\\\\b", "a`b", "é", "😀", "\x7f",
+NUMBERS = ["", " ", " 1000", "1000 ", "1 000", "+1000", "-1", "-0", "01000", "1000.0", "1000.5", ".5", "1e3", "0x3e8", "1_000", "NaN",
+           "Infinity", "１０００", "1000\n", '"1000"', "true", "9" * 30]  # fmt: skip
+TEXTS = ["", " ", "\t", "\n", "\u00a0", "\u200b", "a", " a", "a ", "a b", "a\nb", "a\tb", 'a"b', "a'b", "'a'", '"a"', "a\\b",
+         "a\\", "a\\ b", "a\\'b", 'a\\"b', "a\\\\b", "a`b", "é", "😀", "\x7f",
          "a,b", "a=b", "a&b", "x" * 100, "x" * 101, "x" * 250, "x" * 251, "😀" * 125, "😀" * 126]  # fmt: skip
 
 
@@ -50,16 +51,25 @@ EDGES = {
     "ForwardOriginal": choice("ForwardOriginal", "True", "TRUE", "1", "yes"),
     "StockUrl": text(
         ["", URL, "https://erp.example:8443/stock?sku={sku}&site=1", "https://E-1.example/{sku}", "https://10.0.0.1/{sku}/{sku}",
-         "https://erp.example/a.b/..c/...;d/%20/{sku}.json", "https://erp.example/?{sku}", "https://erp.example/!$&'()*+,;=:@~_-/{sku}",
+         "https://erp.example/a.b/..c/...;d/%20/{sku}.json", "https://erp.example/?{sku}",
+         "https://erp.example/!$&'()*+,;=:@~_-/{sku}",
          "https://erp.example/{sku}" + "x" * 975],
-        [" ", "erp", "https://erp.example/", "https://erp.example", "http://erp.example/{sku}", "http://localhost/{sku}", "HTTPS://erp.example/{sku}",
-         "ftp://erp.example/{sku}", "//erp.example/{sku}", "https:///{sku}", "https://{sku}.example/", "https://{sku}/{sku}", "https://erp.example{sku}/",
-         "https://erp.example:{sku}/{sku}", "https://erp.example:/{sku}", "https://erp.example:80:80/{sku}", "https://erp.example:123456/{sku}",
-         "https://user:hush@erp.example/{sku}", "https://user@erp.example/{sku}", "https://erp.example/#{sku}", "https://erp.example/{sku}#a",
-         "https://erp.example/a b/{sku}", f" {URL}", f"{URL} ", f"{URL}\n", "https://erp.example/{SKU}", "https://erp.example/{sku", "https://erp.example/{a}/{sku}",
-         "https://erp.example/./{sku}", "https://erp.example/../{sku}", "https://erp.example/a/../{sku}", "https://erp.example/{sku}/..",
-         "https://erp.example/{sku}/.?a", "https://erp.example/%2e/{sku}", "https://erp.example/.%2E/{sku}", "https://erp.example/%zz/{sku}", "https://erp.example/%/{sku}",
-         "https://erp.example/é/{sku}", "https://é.example/{sku}", "https://erp_1.example/{sku}", "https://erp.example\\{sku}", 'https://erp.example/"{sku}"',
+        [" ", "erp", "https://erp.example/", "https://erp.example", "http://erp.example/{sku}", "http://localhost/{sku}",
+         "HTTPS://erp.example/{sku}",
+         "ftp://erp.example/{sku}", "//erp.example/{sku}", "https:///{sku}", "https://{sku}.example/", "https://{sku}/{sku}",
+         "https://erp.example{sku}/",
+         "https://erp.example:{sku}/{sku}", "https://erp.example:/{sku}", "https://erp.example:80:80/{sku}",
+         "https://erp.example:123456/{sku}",
+         "https://user:hush@erp.example/{sku}", "https://user@erp.example/{sku}", "https://erp.example/#{sku}",
+         "https://erp.example/{sku}#a",
+         "https://erp.example/a b/{sku}", f" {URL}", f"{URL} ", f"{URL}\n", "https://erp.example/{SKU}",
+         "https://erp.example/{sku", "https://erp.example/{a}/{sku}",
+         "https://erp.example/./{sku}", "https://erp.example/../{sku}", "https://erp.example/a/../{sku}",
+         "https://erp.example/{sku}/..",
+         "https://erp.example/{sku}/.?a", "https://erp.example/%2e/{sku}", "https://erp.example/.%2E/{sku}",
+         "https://erp.example/%zz/{sku}", "https://erp.example/%/{sku}",
+         "https://erp.example/é/{sku}", "https://é.example/{sku}", "https://erp_1.example/{sku}", "https://erp.example\\{sku}",
+         'https://erp.example/"{sku}"',
          "https://erp.example/{sku}" + "x" * 976],
     ),
     "StockPointer": text(
@@ -80,11 +90,13 @@ EDGES = {
     "CartProvisioned": number([0, 1000, 100000], ["00", 100001]),
     "OthersReserved": number([0, 1000, 100000], ["00", 100001]),
     "Deployment": choice("Deployment"),
-    "AlarmTopicArn": text(["", "arn:aws:sns:eu-west-1:0:alarms", "arn:aws-cn:sns:cn-north-1:0:alarms"], [" ", "alarms", " arn:aws:sns:eu-west-1:0:alarms"]),
+    "AlarmTopicArn": text(["", "arn:aws:sns:eu-west-1:0:alarms", "arn:aws-cn:sns:cn-north-1:0:alarms"],
+                          [" ", "alarms", " arn:aws:sns:eu-west-1:0:alarms"]),
     "AlarmEvents": number([1, 1000000], [0, 1000001]),
     "AlarmAgeSeconds": number([60, 1209600], [59, 1209601]),
     "AlarmQuietHours": number([0, 24], [25]),
-    "KmsKeyArn": text(["", "arn:aws:kms:eu-west-1:0:key/1"], [" ", "alias/mine", "arn:aws:kms:eu-west-1:0:alias/a", "arn:aws:kms:eu-west-1:0:key/"]),
+    "KmsKeyArn": text(["", "arn:aws:kms:eu-west-1:0:key/1"],
+                      [" ", "alias/mine", "arn:aws:kms:eu-west-1:0:alias/a", "arn:aws:kms:eu-west-1:0:key/"]),
     "LogLevel": choice("LogLevel", "debug", "INFO", "trace"),
     "LogRetentionDays": choice("LogRetentionDays", "2", "07", "7.0", "0"),
 }  # fmt: skip
@@ -148,13 +160,11 @@ def test_the_edges_of_a_parameter(name):
 
 
 def test_the_function_starts_with_whatever_is_accepted():
-    assert set(OF_PARAMETERS) >= {"EventSource", "StockUrl", "StockPointer", "StockMessage", "StockTimeoutMs", "HookTimeoutMs", "KeysRefreshSeconds"}
+    assert {"EventSource", "StockUrl", "StockPointer", "StockMessage", "HookTimeoutMs", "KeysRefreshSeconds"} <= set(OF_PARAMETERS)
     fits = {name: [value for value in values(name) if "\0" not in value and accepted(name, value)] for name in OF_PARAMETERS}
     # Each start tries one value of every parameter, those of the stock check always with one to ask.
     fits["StockUrl"].append(URL)
-    rounds = [
-        {name: value for name, value in zip(fits, chosen) if value is not None} for chosen in zip_longest(*fits.values())
-    ]
+    rounds = [{name: value for name, value in zip(fits, chosen) if value is not None} for chosen in zip_longest(*fits.values())]
     rounds = [{"StockUrl": URL} | one if not one.get("StockUrl") else one for one in rounds] + [{"StockUrl": ""}]
     with ThreadPoolExecutor(4) as pool:
         for parameters, (started, log) in zip(rounds, pool.map(starts, rounds)):
@@ -173,7 +183,8 @@ def test_a_function_that_would_not_start_is_never_deployed():
 
 def test_the_environment_fits_with_the_longest_value_of_everything():
     """Lambda takes 4 KB, of the variables as JSON."""
-    longest = {name: max((value for value in values(name) if accepted(name, value)), key=lambda value: len(value.encode())) for name in DECLARED}
+    fits = {name: [value for value in values(name) if accepted(name, value)] for name in DECLARED}
+    longest = {name: max(some, key=lambda value: len(value.encode())) for name, some in fits.items()}
     for name, size in {"EventSource": 100, "StockUrl": 1000, "StockPointer": 200, "StockMessage": 250}.items():
         assert DECLARED[name]["MaxLength"] == size
     longest["StockPointer"] = "/" + "\u20ac" * 199
@@ -184,7 +195,8 @@ def test_the_environment_fits_with_the_longest_value_of_everything():
         "WEBHOOK_KEYS_SECRET": f"arn:aws-us-gov:secretsmanager:{region}:{account}:secret:WebhookKeys-{'k' * 20}",
         "METRICS_NAMESPACE": f"CommerceWebhooks/{stack}",
     }
-    whole = {name: of_aws.get(name, value) for name, value in variables().items()} | {variable: longest[name] for name, variable in OF_PARAMETERS.items()}
+    whole = {name: of_aws.get(name, value) for name, value in variables().items()}
+    whole |= {variable: longest[name] for name, variable in OF_PARAMETERS.items()}
     assert all(isinstance(value, str) for value in whole.values()), "a variable that this test does not know"
     assert len(json.dumps(whole, ensure_ascii=False).encode()) <= 4096
 
@@ -257,8 +269,9 @@ def test_a_parameter_in_a_file_is_looked_at_too(tmp_path):
 
 def look(tmp_path, config):
     (tmp_path / "samconfig.toml").write_text(config)
-    script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path(sys.argv[1]); preflight.main('dev')"
-    result = subprocess.run([sys.executable, "-c", script, tmp_path / "samconfig.toml"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path(sys.argv[1]); "
+    command = [sys.executable, "-c", script + "preflight.main('dev')", tmp_path / "samconfig.toml"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     return result.returncode, result.stdout + result.stderr
 
 
