@@ -294,8 +294,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 }
 
-/// A number as CloudFormation lets it through for a parameter of the type Number, and hands it on as it was typed: also `1000.5`,
-/// `1e3`, `+5`, and blanks around it.
+/// Reads a number. A template's parameter of the type Number may be written as `1000.5`, `1e3`, `+5` or with spaces around it, and
+/// arrives here as it was written.
 fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
