@@ -140,9 +140,11 @@ deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what 
 	@$(MAKE) --no-print-directory rules build
 	sam deploy $(SAM_OPTIONS)
 
-keys: $(TOOLS) ## Let a public key of the shop vouch, too: make keys PEM=shop.pem (ENV=… or STACK=… say where)
-	@test -n "$(PEM)" || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key"; exit 1; }
-	@python commerce/keys.py "$(stack)" "$(PEM)"
+keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or HMAC=FILE (ENV=… or STACK=… say where)
+	@test -n "$(PEM)$(HMAC)" -a -z "$(and $(PEM),$(HMAC))" \
+	  || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key, or HMAC=FILE, with a shared secret"; exit 1; }
+	@$(MAKE) --silent --no-print-directory binaries
+	@python commerce/keys.py "$(stack)" $(if $(PEM),pem "$(PEM)",hmac "$(HMAC)")
 
 plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (ENV=…, STACK=… or URL=… says where the bundle is)
 	@$(call shop,plan) || test $$? = 2

@@ -1,6 +1,7 @@
-//! The development tool: it signs and sends webhooks as a shop does, and keeps the sample requests under `events/` in step
-//! with their bodies. It never runs in Lambda.
+//! The development tool: it signs and sends webhooks as a shop does, keeps the sample requests under `events/` in step with their
+//! bodies, and adds keys to the text of a secret. It never runs in Lambda.
 
+mod keys;
 mod samples;
 mod send;
 mod sign;
@@ -10,7 +11,7 @@ use std::{io, process::ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Signs and sends webhooks as a shop does, and keeps the sample requests in step.
+/// Signs and sends webhooks as a shop does, keeps the sample requests in step, and adds keys to a secret.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -20,6 +21,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Keys(keys::Arguments),
     Send(Box<send::Arguments>),
     Samples(samples::Arguments),
 }
@@ -29,6 +31,7 @@ impl Command {
     fn run(&self) -> Result<bool> {
         let mut out = io::stdout().lock();
         match self {
+            Self::Keys(keys) => keys.run(&mut out),
             Self::Send(send) => send.run(&mut out),
             Self::Samples(samples) => samples.run(&mut out),
         }
@@ -86,6 +89,9 @@ mod tests {
                 refused(&[without_url, url, &wrong[..]].concat()),
                 "{wrong:?}"
             );
+        }
+        for wrong in [&["keys"][..], &["keys", "--pem", "a", "--hmac", "b"]] {
+            assert!(refused(wrong), "{wrong:?}");
         }
         let both = [&send[..], &["--secret", "a", "--secret-file", "b"]].concat();
         assert!(refused(&both), "two secrets");

@@ -7,7 +7,7 @@ import sys
 import uuid
 
 import pytest
-from stack import CREDENTIALS, REGION, ROOT, sample_keys
+from stack import CREDENTIALS, REGION, ROOT
 
 PYTHON = sys.executable
 PUBLIC = ROOT / "events" / "sample-keys" / "public-key.pem"
@@ -57,7 +57,7 @@ def test_a_misspelt_parameter_is_not_passed_over(tmp_path):
     (tmp_path / "samconfig.toml").write_text(config)
     script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path('samconfig.toml'); "
     code, said = run(PYTHON, "-c", script + "preflight.main('default')", cwd=tmp_path)
-    assert (code, said) == (1, "make: template.yaml has no parameter HookTimeout, which samconfig.toml sets\n")
+    assert (code, said) == (1, "make: samconfig.toml: template.yaml has no parameter HookTimeout\n")
 
 
 @pytest.mark.parametrize(("arguments", "stack"), [([], "commerce-webhooks-dev"), (["ENV=prod"], "commerce-webhooks"), (["STACK=mine"], "mine")])
@@ -91,48 +91,123 @@ def secret(stack):
     return name, lambda: json.loads(stack.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
 
 
-def keys(stack, pem, **environment):
-    return run(PYTHON, ROOT / "commerce" / "keys.py", stack, pem, **environment)
+@pytest.fixture(scope="module")
+def pems(tmp_path_factory):
+    """Two public keys of a shop, as openssl writes them."""
+    folder = tmp_path_factory.mktemp("pems")
+    return [public_key(folder / str(number)) for number in range(2)]
 
 
-def test_a_key_is_added_beside_those_that_are_there(secret, account, tmp_path):
-    name, look = secret
-    pasted = tmp_path / "pasted.pem"
-    pasted.write_text("\n  " + PUBLIC.read_text().replace("\n", "\r\n").strip())
-    code, said = keys(name, pasted, **account)
-    assert code == 0 and said.startswith(f"Added as public_keys/0 to the secret of {name}."), said
-    assert look() == {"hmac_secrets": "x" * 32, "public_keys": [PUBLIC.read_text()]}
-    again = keys(name, PUBLIC, **account)
-    assert again == (0, "It is there already, as public_keys/0. Nothing was changed.\n")
-    assert json.loads(sample_keys())["public_keys"] == look()["public_keys"], "as the functions are tested with"
+def public_key(path, bits=2048):
+    subprocess.run(["openssl", "genrsa", "-out", path, str(bits)], check=True, capture_output=True)
+    return subprocess.run(["openssl", "rsa", "-in", path, "-pubout"], check=True, capture_output=True, text=True).stdout
 
 
-def test_what_is_no_public_key_of_a_shop_is_not_added(secret, account, tmp_path):
-    name, look = secret
-    before = look()
-    private, small = tmp_path / "private.pem", tmp_path / "small.pem"
-    subprocess.run(["openssl", "genrsa", "-out", private, "2048"], check=True, capture_output=True)
-    subprocess.run(["openssl", "genrsa", "-out", tmp_path / "s", "1024"], check=True, capture_output=True)
-    subprocess.run(["openssl", "rsa", "-in", tmp_path / "s", "-pubout", "-out", small], check=True, capture_output=True)
-    for file, said in [
-        (private, "holds a private key"), (small, "2048 bits or more"), (ROOT / "README.md", "no public key"), (tmp_path / "none", "cannot be read"),
-    ]:
-        code, output = keys(name, file, **account)
-        assert code == 1 and said in output and output.count("\n") == 1, output
-        assert "MII" not in output
-    assert look() == before
+def keys(stack, path, kind="pem", **environment):
+    return run(PYTHON, ROOT / "commerce" / "keys.py", stack, kind, path, **environment)
 
 
-@pytest.mark.parametrize("content", ["hush-hush", "[]", '{"public_keys": null}', '{"public_keys": {"hush": "hush"}}', '{"public_keys": [1]}'])
-def test_a_secret_of_another_form_is_left_as_it_is_and_not_shown(stack, secret, account, content):
-    name, _ = secret
+def put(stack, name, content):
+    """Puts another text into the secret."""
     described = stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     store, arn = stack.client("secretsmanager"), described["Outputs"][0]["OutputValue"]
     store.put_secret_value(SecretId=arn, SecretString=content)
-    code, output = keys(name, PUBLIC, **account)
-    assert code == 1 and output.startswith("keys: the secret is not of the form") and output.count("\n") == 1, output
+    return lambda: store.get_secret_value(SecretId=arn)["SecretString"]
+
+
+def test_a_key_is_added_beside_those_that_are_there(secret, account, pems, tmp_path):
+    name, look = secret
+    pasted, again = tmp_path / "pasted.pem", tmp_path / "again.pem"
+    pasted.write_text("\n  " + pems[0].replace("\n", "\r\n").strip())
+    assert keys(name, pasted, **account) == (0, f"Added public_keys/0 to the secret of {name}. It is valid within ten seconds.\n")
+    assert look() == {"hmac_secrets": "x" * 32, "public_keys": [pems[0]]}
+    for text in (pems[0], pems[0].replace("\n", "\\n"), pems[0].replace("\n", " "), "\ufeff" + pems[0].replace("\n", "")):
+        again.write_text(text)
+        assert keys(name, again, **account) == (0, f"The secret of {name} holds public_keys/0 already.\nNothing was changed.\n")
+    assert look()["public_keys"] == [pems[0]]
+
+
+def test_every_key_of_a_file_is_added(secret, account, pems, tmp_path):
+    name, look = secret
+    first, both = tmp_path / "first.pem", tmp_path / "both.pem"
+    first.write_text(pems[1])
+    both.write_text("the old one: " + pems[0].replace("\n", " ") + " the new one: " + pems[1].replace("\n", "\\n"))
+    assert keys(name, first, **account)[0] == 0
+    said = f"The secret of {name} holds public_keys/0 already.\nAdded public_keys/1 to the secret of {name}. It is valid within ten seconds.\n"
+    assert keys(name, both, **account) == (0, said)
+    assert look()["public_keys"] == [pems[1], pems[0]], "as openssl writes them"
+
+
+def test_a_shared_secret_is_added_from_a_file(secret, account, tmp_path):
+    name, look = secret
+    file = tmp_path / "secret.txt"
+    for text, said in [
+        ("a-secret-of-32-bytes-and-a-few\r\n", f"Added hmac_secrets/1 to the secret of {name}. It is valid within ten seconds.\n"),
+        ("a-secret-of-32-bytes-and-a-few", f"The secret of {name} holds hmac_secrets/1 already.\nNothing was changed.\n"),
+    ]:
+        file.write_text(text)
+        assert keys(name, file, "hmac", **account) == (0, said)
+    assert look() == {"hmac_secrets": ["x" * 32, "a-secret-of-32-bytes-and-a-few"]}
+
+
+def test_what_is_no_key_of_a_shop_is_not_added(secret, account, tmp_path):
+    name, look = secret
+    before = look()
+    private, small, blank = tmp_path / "private.pem", tmp_path / "small.pem", tmp_path / "blank.txt"
+    public_key(private)
+    small.write_text(public_key(tmp_path / "1024", 1024))
+    blank.write_text(" \n" * 20)
+    samples = ROOT / "events" / "sample-keys"
+    for file, kind, said in [
+        (private, "pem", "private.pem: is a private key, which is the shop's alone"),
+        (small, "pem", "small.pem: the RSA key has not between 2048 and 8192 bits"),
+        (ROOT / "Makefile", "pem", 'Makefile: no PEM block "PUBLIC KEY" can be read'),
+        (tmp_path / "none", "pem", "none cannot be read: No such file"),
+        (PUBLIC, "pem", "public-key.pem holds the published sample"),
+        (samples / "hmac-secret.txt", "hmac", "hmac-secret.txt holds the published sample"),
+        (PUBLIC, "hmac", "public-key.pem: the secret is a PEM text"),
+        (blank, "hmac", "blank.txt: the secret is empty or white space only"),
+    ]:
+        code, output = keys(name, file, kind, **account)
+        assert code == 1 and said in output and output.count("\n") == 1, output
+        assert output.startswith("keys: ") and "MII" not in output
+    assert look() == before
+
+
+def test_what_of_the_secret_cannot_be_used_is_named_and_stays(stack, secret, account, pems, tmp_path):
+    name, look = secret
+    entries = ["hush-hush", {"hush": "hush"}, pems[0].replace("A", "hush", 1)]
+    put(stack, name, json.dumps({"public_keys": entries, "hmac_secrets": ["hush"]}))
+    file = tmp_path / "key.pem"
+    file.write_text(pems[1])
+    code, output = keys(name, file, **account)
+    assert code == 0 and "hush" not in output and "MII" not in output, output
+    assert sorted(output.splitlines()) == [
+        f"Added public_keys/3 to the secret of {name}. It is valid within ten seconds.",
+        "keys: warning: hmac_secrets/0: the secret is shorter than 16 bytes",
+        'keys: warning: public_keys/0: no PEM block "PUBLIC KEY" can be read',
+        "keys: warning: public_keys/1: must be a string",
+        'keys: warning: public_keys/2: no PEM block "PUBLIC KEY" can be read',
+    ]
+    assert look() == {"public_keys": [*entries, pems[1]], "hmac_secrets": ["hush"]}
+
+
+@pytest.mark.parametrize("content", ["hush-hush", "[]", '"hush"', '{"public_keys": "hush'])
+def test_a_secret_of_another_form_is_left_as_it_is_and_not_shown(stack, secret, account, pems, tmp_path, content):
+    name, _ = secret
+    look = put(stack, name, content)
+    file = tmp_path / "key.pem"
+    file.write_text(pems[0])
+    code, output = keys(name, file, **account)
+    assert code == 1 and output.startswith("keys: the secret is not a JSON object") and output.count("\n") == 1, output
     assert "hush" not in output
-    assert store.get_secret_value(SecretId=arn)["SecretString"] == content
+    assert look() == content
+
+
+def test_one_kind_of_key_is_asked_for_by_name():
+    for arguments in ([], ["PEM=a", "HMAC=b"]):
+        code, output = run("make", "--silent", "keys", *arguments)
+        assert code == 2 and output.startswith("make: which key? Add PEM=FILE"), output
 
 
 def test_what_keys_lack_is_said_in_one_line(account):

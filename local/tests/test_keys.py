@@ -241,6 +241,37 @@ def test_one_broken_key_costs_no_other(stack, function, pairs):
     ]
 
 
+@pytest.mark.parametrize("between", [" ", "\\n"])
+def test_a_key_whose_line_breaks_were_lost_on_the_way_is_read(stack, function, pairs, between):
+    one, _ = function(Keys(stack, public_keys=[public(pairs[0]).replace("\n", between)]))
+    assert outcome(one.invoke(by_key(pairs[0]))) == (200, "current/public_keys/0")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_break_at_its_end_makes_no_other_secret(stack, function, end):
+    keys = Keys(stack, hmac_secrets=[FIRST])
+    keys.put(hmac_secrets=[SECOND, FIRST + end])
+    one, _ = function(keys)
+    assert outcome(one.invoke(by_secret(FIRST))) == (200, "current/hmac_secrets/1"), "not that of the version before"
+    assert outcome(one.invoke(by_secret(FIRST + end))) == (401, "signature_wrong")
+
+
+def test_what_is_no_secret_is_named_in_the_log_and_not_shown(stack, function, pairs):
+    private = pairs[0].read_text()
+    keys = Keys(stack, hmac_secrets=[" \n" * 20, public(pairs[0]), "hush\n", FIRST], public_keys=[private])
+    one, _ = function(keys)
+    result = one.invoke(by_secret(FIRST))
+    assert outcome(result) == (200, "current/hmac_secrets/3")
+    said = [json.loads(line)["message"] for line in result.log.splitlines() if '"ERROR"' in line]
+    assert said == [
+        "secret: hmac_secrets/0: the secret is empty or white space only",
+        "secret: hmac_secrets/1: the secret is a PEM text; public keys belong under public_keys",
+        "secret: hmac_secrets/2: the secret is shorter than 16 bytes",
+        "secret: public_keys/0: is a private key, which is the shop's alone",
+    ]
+    assert "hush" not in result.log and "MII" not in result.log
+
+
 def test_a_secret_that_was_spoilt_leaves_the_previous_keys(stack, function):
     keys = Keys(stack, hmac_secrets=[FIRST])
     keys.put(hmac_secrets=[SECOND])

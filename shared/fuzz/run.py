@@ -191,7 +191,14 @@ def changed(value, change_scalar, change_list):
 
 
 def request_seeds():
-    return [request for _, request in samples("*.request.json")]
+    for _, text in samples("*.request.json"):
+        yield text
+    for _, text in samples("ideal.request.json"):
+        request = json.loads(text)
+        # As a load balancer writes them: once each, and twice.
+        for times in (1, 2):
+            lists = {name: [value] * times for name, value in request["headers"].items()}
+            yield json.dumps({"multiValueHeaders": lists} | {name: value for name, value in request.items() if name != "headers"}).encode()
 
 
 def signature_seeds():
@@ -215,6 +222,8 @@ def pem_seeds():
         pem = path.read_bytes()
         yield b"\0" + pem
         yield b"\0" + pem + pem
+        for between in (b" ", b"\\n", b"\\\\r\\\\n", b"", b"\n  \xc2\xa0", b'"\n"'):
+            yield b"\0\xef\xbb\xbf" + pem.replace(b"\n", between)
         yield bytes([DER]) + base64.b64decode(b"".join(line for line in pem.splitlines() if not line.startswith(b"-")))
 
 
@@ -272,12 +281,14 @@ def words(target):
     if target in ("event", "request"):
         # In a request the body is a string, so its quotes are escaped.
         quote = '"' if target == "event" else '\\"'
-        return [f"{quote}{name}{quote}:" for name in [*names, *SHAPE_WORDS]] + JSON_WORDS
+        lists = ['"multiValueHeaders":{"', '":["'] if target == "request" else []
+        return [f"{quote}{name}{quote}:" for name in [*names, *SHAPE_WORDS]] + JSON_WORDS + lists
     if target == "rules":
         return [*names, *OPERATORS, *JSON_WORDS, *PATTERN_WORDS]
     if target == "signature":
         return ["sha256=", "SHA256=", "=", "=="]
-    return ["-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n"]
+    markers = ["-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n", "-----BEGIN PRIVATE KEY-----\n"]
+    return [*markers, "\\n", "\\r\\n", "\\\\n", "\\/", "\ufeff", "\u00a0", "\u200b"]
 
 
 def names_in(schema):

@@ -156,10 +156,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             NAME,
             "the hook's timeout in milliseconds, as the shop has it, is missing",
         );
-        let timeout = text
-            .trim()
-            .parse()
-            .map(Duration::from_millis)
+        let timeout = number(&text)
+            .and_then(|milliseconds| Duration::try_from_secs_f64(milliseconds / 1000.0).ok())
             .unwrap_or_default();
         if !text.is_empty() && !(ANSWER_MARGIN * 2..=HOOK_TIMEOUT_MAX).contains(&timeout) {
             let (min, max) = (ANSWER_MARGIN.as_millis() * 2, HOOK_TIMEOUT_MAX.as_millis());
@@ -275,23 +273,31 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     fn seconds(
         &mut self,
         name: &'static str,
-        default: u64,
-        range: std::ops::RangeInclusive<u64>,
+        default: u32,
+        range: std::ops::RangeInclusive<u32>,
     ) -> Duration {
+        let (min, max) = (range.start(), range.end());
         let seconds = match self.optional(name) {
-            None => Some(default),
-            Some(text) => text.trim().parse().ok(),
+            None => Some(f64::from(default)),
+            Some(text) => number(&text),
         };
-        let seconds = seconds.filter(|seconds| range.contains(seconds));
+        let seconds = seconds
+            .filter(|seconds| (f64::from(*min)..=f64::from(*max)).contains(seconds))
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         if seconds.is_none() {
-            let (min, max) = (range.start(), range.end());
             self.problem(
                 name,
                 format!("must be a number of seconds from {min} to {max}"),
             );
         }
-        Duration::from_secs(seconds.unwrap_or(default))
+        seconds.unwrap_or_default()
     }
+}
+
+/// Reads a number. A template's parameter of the type Number may be written as `1000.5`, `1e3`, `+5` or with spaces around it, and
+/// arrives here as it was written.
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
 }
 
 /// Holds the secret itself, as JSON: for local use.
@@ -450,12 +456,54 @@ mod tests {
             ("KEYS_REFRESH_SECONDS", "5 min"),
             ("KEYS_PREVIOUS_SECONDS", "-1"),
             ("KEYS_PREVIOUS_SECONDS", "31536001"),
+            ("KEYS_PREVIOUS_SECONDS", "nan"),
+            ("KEYS_PREVIOUS_SECONDS", "-0.1"),
         ] {
             let problems = read(&[store[0], store[1], (name, value)]).unwrap_err();
             assert!(
                 problems.len() == 1 && problems[0].starts_with(name),
                 "{problems:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_number_is_read_however_cloudformation_lets_it_be_written() {
+        let timeout = |text| read(&[("HOOK_TIMEOUT_MS", text)]).unwrap().hook_timeout;
+        for (text, milliseconds) in [
+            ("1000.5", 1_000.5),
+            ("1e3", 1_000.0),
+            ("1E3", 1_000.0),
+            ("+5000", 5_000.0),
+            (" 5000 ", 5_000.0),
+            ("05000", 5_000.0),
+            ("5000.", 5_000.0),
+            ("600", 600.0),
+            ("600.0", 600.0),
+            ("30000", 30_000.0),
+        ] {
+            assert_eq!(
+                timeout(text),
+                Duration::from_secs_f64(milliseconds / 1_000.0),
+                "{text}"
+            );
+        }
+        let store = |name, text| {
+            let settings = read(&[
+                ("WEBHOOK_KEYS", ""),
+                ("WEBHOOK_KEYS_SECRET", "keys"),
+                (name, text),
+            ]);
+            let Source::Store(settings) = settings.unwrap().secret else {
+                panic!("inline");
+            };
+            (settings.refresh, settings.previous)
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(store("KEYS_REFRESH_SECONDS", "1.5").0, second * 3 / 2);
+        assert_eq!(store("KEYS_REFRESH_SECONDS", "8.64e4").0, second * 86_400);
+        for zero in ["0", "0.0", "-0", "0e5"] {
+            assert!(store("KEYS_PREVIOUS_SECONDS", zero).1.is_zero(), "{zero}");
         }
     }
 
@@ -489,7 +537,15 @@ mod tests {
             ),
             (
                 r#"{"hmac_secrets":["0123456789abcdef",""]}"#,
-                "hmac_secrets/1: the secret is shorter than 16 bytes",
+                "hmac_secrets/1: the secret is empty or white space only",
+            ),
+            (
+                r#"{"hmac_secrets":["-----BEGIN PUBLIC KEY----- hush"]}"#,
+                "hmac_secrets/0: the secret is a PEM text",
+            ),
+            (
+                r#"{"public_keys":["-----BEGIN PRIVATE KEY----- hush"]}"#,
+                "public_keys/0: is a private key",
             ),
             (r#"{"public_keys":"hush"}"#, "public_keys/0: no PEM block"),
             (
@@ -542,7 +598,15 @@ mod tests {
             ("EVENT_SOURCE", "https://caf\u{e9}.example"),
             ("HOOK_TIMEOUT_MS", "0"),
             ("HOOK_TIMEOUT_MS", "5s"),
+            ("HOOK_TIMEOUT_MS", "599.9"),
+            ("HOOK_TIMEOUT_MS", "30000.1"),
             ("HOOK_TIMEOUT_MS", "30001"),
+            ("HOOK_TIMEOUT_MS", "-5000"),
+            ("HOOK_TIMEOUT_MS", "1e300"),
+            ("HOOK_TIMEOUT_MS", "inf"),
+            ("HOOK_TIMEOUT_MS", "NaN"),
+            ("HOOK_TIMEOUT_MS", "0x1388"),
+            ("HOOK_TIMEOUT_MS", "5_000"),
             ("LOG_LEVEL", "loud"),
             ("FORWARD_ORIGINAL", "1"),
             ("METRICS_NAMESPACE", "Commerce Webhooks"),

@@ -17,6 +17,7 @@ pub mod message;
 pub mod metrics;
 pub mod model;
 pub mod operation;
+pub mod pem;
 pub mod pipeline;
 pub mod queue;
 mod quote;

@@ -6,6 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     body::Unverified,
@@ -32,19 +33,48 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-/// A request as API Gateway's HTTP API and Lambda's function URLs write it.
+/// A request as API Gateway's HTTP API and Lambda's function URLs write it. The headers may also be those of a load balancer that
+/// writes `multiValueHeaders` only.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "Written")]
 pub struct Request {
     /// The headers that matter here.
-    #[serde(default)]
     pub headers: Headers,
     /// Who took the request, and when.
     pub request_context: RequestContext,
+    body: Option<String>,
+    is_base64_encoded: bool,
+}
+
+/// The members of a request as they are written.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    #[serde(default)]
+    headers: Headers,
+    /// Read only where `headers` holds none, so that no other request pays for it.
+    #[serde(default)]
+    multi_value_headers: Option<Box<RawValue>>,
+    request_context: RequestContext,
     #[serde(default)]
     body: Option<String>,
     #[serde(default)]
     is_base64_encoded: bool,
+}
+
+impl From<Written> for Request {
+    fn from(written: Written) -> Self {
+        let headers = match written.multi_value_headers {
+            Some(lists) if written.headers.is_empty => Headers::from_lists(&lists),
+            _ => written.headers,
+        };
+        Self {
+            headers,
+            request_context: written.request_context,
+            body: written.body,
+            is_base64_encoded: written.is_base64_encoded,
+        }
+    }
 }
 
 /// What API Gateway says about the request.
@@ -83,8 +113,10 @@ impl Request {
 }
 
 /// The headers that matter here, whatever the case of their names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Headers {
+    /// Whether there is none at all, not even one that does not matter.
+    is_empty: bool,
     /// The shop's id of its own request, which every hook fired in that request carries.
     pub shop_request_id: Option<String>,
     traceparent: Option<String>,
@@ -92,6 +124,20 @@ pub struct Headers {
     rsa: Option<String>,
     content_type: Option<String>,
     content_encoding: Option<String>,
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Self {
+            is_empty: true,
+            shop_request_id: None,
+            traceparent: None,
+            hmac: None,
+            rsa: None,
+            content_type: None,
+            content_encoding: None,
+        }
+    }
 }
 
 impl Headers {
@@ -167,14 +213,70 @@ impl<'de> Visitor<'de> for HeadersVisitor {
         Ok(Headers::default())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut headers = Headers::default();
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Headers::read(map, Some)
+    }
+}
+
+/// The headers of `multiValueHeaders`, each with a list of its values.
+struct Lists(Headers);
+
+impl<'de> Deserialize<'de> for Lists {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(ListsVisitor).map(Self)
+    }
+}
+
+struct ListsVisitor;
+
+impl<'de> Visitor<'de> for ListsVisitor {
+    type Value = Headers;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("headers with lists of values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Headers::read(map, the_only_value)
+    }
+}
+
+/// The value of a header that came once; none for an empty list. Anything else is like a header that came twice, which fits
+/// nothing.
+fn the_only_value(list: Value) -> Option<String> {
+    match list {
+        Value::Null => None,
+        Value::Array(mut values) => match (values.pop(), values.is_empty()) {
+            (None, _) => None,
+            (Some(Value::String(value)), true) => Some(value),
+            _ => Some(String::new()),
+        },
+        _ => Some(String::new()),
+    }
+}
+
+impl Headers {
+    /// Reads `multiValueHeaders`. What is not of its form holds no header, and the request is refused for what it lacks then.
+    fn from_lists(lists: &RawValue) -> Self {
+        serde_json::from_str(lists.get())
+            .map(|Lists(headers)| headers)
+            .unwrap_or_default()
+    }
+
+    fn read<'de, A: MapAccess<'de>, V: Deserialize<'de>>(
+        mut map: A,
+        value_of: impl Fn(V) -> Option<String>,
+    ) -> Result<Self, A::Error> {
+        let mut headers = Self::default();
         while let Some(Word(name)) = map.next_key()? {
+            headers.is_empty = false;
             let Some(place) = headers.place(&name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let value = map.next_value()?;
+            let Some(value) = value_of(map.next_value()?) else {
+                continue;
+            };
             // Twice the same header in two spellings: neither can be trusted over the other, so neither fits anything.
             *place = Some(if place.is_some() {
                 String::new()
@@ -184,9 +286,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
         }
         Ok(headers)
     }
-}
 
-impl Headers {
     fn place(&mut self, name: &str) -> Option<&mut Option<String>> {
         let places = [
             ("content-type", &mut self.content_type),
@@ -322,6 +422,69 @@ mod tests {
             read(r#"{"x-adobe-signature2":"a","accept":"b"}"#),
             (None, None)
         );
+    }
+
+    /// The content type and the two signatures of a request with these headers.
+    fn read_of(headers: &serde_json::Value) -> [Option<String>; 3] {
+        let mut request = json!({ "requestContext": {}, "body": "{}" });
+        for (name, value) in headers.as_object().unwrap() {
+            request[name] = value.clone();
+        }
+        let request: Request = serde_json::from_str(&request.to_string()).unwrap();
+        let Headers {
+            content_type,
+            hmac,
+            rsa,
+            ..
+        } = request.headers;
+        [content_type, hmac, rsa]
+    }
+
+    #[test]
+    fn headers_that_come_as_lists_only_are_read() {
+        let lists = json!({ "Content-Type": ["application/json"], "X-Adobe-Signature": ["a"], "accept": 7 });
+        let expected =
+            [Some("application/json"), Some("a"), None].map(|text| text.map(str::to_owned));
+        for headers in [
+            json!({ "multiValueHeaders": lists }),
+            json!({ "headers": null, "multiValueHeaders": lists }),
+            json!({ "headers": {}, "multiValueHeaders": lists }),
+        ] {
+            assert_eq!(read_of(&headers), expected, "{headers}");
+        }
+        // Both, as REST APIs write them: the plain ones count, whatever they are.
+        let both = json!({ "headers": { "accept": "b" }, "multiValueHeaders": lists });
+        assert_eq!(read_of(&both), [None, None, None]);
+    }
+
+    #[test]
+    fn of_several_values_of_a_header_none_fits() {
+        let hmac = |lists: serde_json::Value| {
+            let [_, hmac, _] = read_of(&json!({ "multiValueHeaders": lists }));
+            hmac
+        };
+        for several in [
+            json!({ "x-adobe-signature": ["a", "b"] }),
+            json!({ "x-adobe-signature": ["a", "a"] }),
+            json!({ "x-adobe-signature": ["a"], "X-Adobe-Signature": ["a"] }),
+            json!({ "x-adobe-signature": ["a", 1] }),
+            json!({ "x-adobe-signature": [1] }),
+            json!({ "x-adobe-signature": "a" }),
+            json!({ "x-adobe-signature": { "a": "a" } }),
+        ] {
+            assert_eq!(hmac(several.clone()), Some(String::new()), "{several}");
+        }
+        for none in [
+            json!({ "x-adobe-signature": [] }),
+            json!({ "x-adobe-signature": null }),
+            json!({}),
+            json!([["x-adobe-signature", ["a"]]]),
+            json!("x-adobe-signature"),
+            json!(7),
+            json!(null),
+        ] {
+            assert_eq!(hmac(none.clone()), None, "{none}");
+        }
     }
 
     #[test]

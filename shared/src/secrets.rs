@@ -77,8 +77,8 @@ impl Secret {
             return (secret, vec![format!("must be JSON, as in {EXAMPLE}")]);
         };
         let mut problems = Vec::new();
-        let hmac = given.remove(HMAC_SECRETS);
-        let rsa = given.remove(PUBLIC_KEYS);
+        let hmac = given.remove(KeyList::Hmac.name());
+        let rsa = given.remove(KeyList::Rsa.name());
         if let Schemes::Chosen {
             hmac: by_hmac,
             rsa: by_rsa,
@@ -107,7 +107,9 @@ impl Secret {
         }
         if !given.is_empty() {
             problems.push(format!(
-                "holds something else than {HMAC_SECRETS}, {PUBLIC_KEYS} and {STOCK_TOKEN}"
+                "holds something else than {}, {} and {STOCK_TOKEN}",
+                KeyList::Hmac,
+                KeyList::Rsa
             ));
         }
         (secret, problems)
@@ -152,8 +154,6 @@ impl KeyReader<'_> {
     }
 }
 
-const HMAC_SECRETS: &str = "hmac_secrets";
-const PUBLIC_KEYS: &str = "public_keys";
 const STOCK_TOKEN: &str = "stock_token";
 
 /// How the secret looks.

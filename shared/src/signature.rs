@@ -8,12 +8,13 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
-use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
 use sha2::Sha256;
 use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
     der::{Decode as _, Reader as _, SliceReader, asn1::UintRef},
 };
+
+use crate::pem;
 
 /// Header of the spec's signature.
 pub const HMAC_HEADER: &str = "x-adobe-signature";
@@ -62,6 +63,11 @@ impl fmt::Display for KeyName {
 }
 
 impl KeyName {
+    /// The place in its version of the secret, as in `public_keys/0`.
+    pub fn place(&self) -> String {
+        format!("{}/{}", self.list, self.index)
+    }
+
     /// The key, or one of the keys, at this place of the list, from 0.
     pub fn new(version: Version, list: KeyList, index: usize) -> Self {
         Self {
@@ -112,12 +118,19 @@ pub enum KeyList {
     Rsa,
 }
 
-impl fmt::Display for KeyList {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(match self {
+impl KeyList {
+    /// The member of the secret's JSON that holds the list.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Hmac => "hmac_secrets",
             Self::Rsa => "public_keys",
-        })
+        }
+    }
+}
+
+impl fmt::Display for KeyList {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.name())
     }
 }
 
@@ -244,8 +257,19 @@ fn add_unknown<K: Clone>(
 pub struct HmacSecret(Hmac<Sha256>);
 
 impl HmacSecret {
-    /// Takes a secret of at least [`SECRET_BYTES_MIN`] bytes.
-    pub fn new(secret: &str) -> Result<Self, KeyError> {
+    /// Takes a secret of at least [`SECRET_BYTES_MIN`] bytes. Line breaks at its end are removed: they come from a file or a console,
+    /// and no shop signs with them.
+    ///
+    /// # Errors
+    /// [`KeyError::SecretEmpty`], [`KeyError::SecretIsPem`] or [`KeyError::SecretTooShort`].
+    pub fn new(text: &str) -> Result<Self, KeyError> {
+        let secret = Self::without_line_breaks(text);
+        if secret.trim().is_empty() {
+            return Err(KeyError::SecretEmpty);
+        }
+        if secret.contains("-----BEGIN") {
+            return Err(KeyError::SecretIsPem);
+        }
         if secret.len() < SECRET_BYTES_MIN {
             return Err(KeyError::SecretTooShort);
         }
@@ -254,8 +278,13 @@ impl HmacSecret {
             .map_err(|_| KeyError::SecretTooShort)
     }
 
+    /// The text without the line breaks at its end: the secret that [`HmacSecret::new`] reads.
+    pub fn without_line_breaks(text: &str) -> &str {
+        text.trim_end_matches(['\r', '\n'])
+    }
+
     /// Whether both sign alike.
-    fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         self.confirms(b"", &other.0.clone().finalize().into_bytes())
     }
 
@@ -277,19 +306,22 @@ pub struct RsaKey {
 }
 
 impl RsaKey {
-    /// Takes every `PUBLIC KEY` block out of a PEM text, with LF or CRLF, with or without a final line break.
-    pub fn from_pem(pem: &str) -> Result<Vec<Self>, KeyError> {
-        let keys = SubjectPublicKeyInfoDer::pem_slice_iter(pem.as_bytes())
-            .map(|block| Self::from_spki(block.map_err(|_| KeyError::NotPem)?.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
-        if keys.is_empty() {
-            Err(KeyError::NotPem)
-        } else {
-            Ok(keys)
-        }
+    /// Takes every `PUBLIC KEY` block out of a PEM text, in any layout that [`pem::public_keys`] reads.
+    ///
+    /// # Errors
+    /// Says why a key cannot be used. One such key makes the whole text invalid.
+    pub fn from_pem(text: &str) -> Result<Vec<Self>, KeyError> {
+        pem::public_keys(text)?
+            .iter()
+            .map(|der| Self::from_der(der))
+            .collect()
     }
 
-    fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
+    /// Takes a `SubjectPublicKeyInfo` (RFC 5280) in DER.
+    ///
+    /// # Errors
+    /// [`KeyError::NotRsa`] or [`KeyError::WrongSize`] if no shop can sign with the key.
+    pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         const RSA_ENCRYPTION: ObjectIdentifier =
             ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
         let spki = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| KeyError::NotRsa)?;
@@ -352,10 +384,16 @@ fn rsa_public_key(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 /// Why a secret or a key cannot be used. It never holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
+    /// There is no secret, or nothing but white space.
+    SecretEmpty,
+    /// The secret is the text of a key or a certificate.
+    SecretIsPem,
     /// The secret is too short to protect anything.
     SecretTooShort,
-    /// There is no `PUBLIC KEY` block.
+    /// There is no `PUBLIC KEY` block, or one that is not whole.
     NotPem,
+    /// The text holds a private key.
+    PrivateKey,
     /// The block holds no RSA key.
     NotRsa,
     /// The RSA key has not between 2048 and 8192 bits.
@@ -365,15 +403,22 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::SecretEmpty => to.write_str("the secret is empty or white space only"),
+            Self::SecretIsPem => {
+                to.write_str("the secret is a PEM text; public keys belong under public_keys")
+            }
             Self::SecretTooShort => {
                 write!(to, "the secret is shorter than {SECRET_BYTES_MIN} bytes")
             }
             Self::NotPem => to.write_str("no PEM block \"PUBLIC KEY\" can be read"),
+            Self::PrivateKey => to.write_str("is a private key, which is the shop's alone"),
             Self::NotRsa => to.write_str("the PEM block holds no RSA public key"),
             Self::WrongSize => to.write_str("the RSA key has not between 2048 and 8192 bits"),
         }
     }
 }
+
+impl std::error::Error for KeyError {}
 
 /// The spec does not say how the digest is written: hex in either case, with or without `sha256=`, or base64.
 fn decode_hmac(value: &str) -> Option<Vec<u8>> {
@@ -668,6 +713,57 @@ mod tests {
     }
 
     #[test]
+    fn line_breaks_at_the_end_do_not_belong_to_a_secret() {
+        let signature = hex(&sign(SECRET, BODY));
+        let plain = HmacSecret::new(SECRET).unwrap();
+        for end in ["\n", "\r\n", "\n\n", "\r\n\r\n"] {
+            let text = format!("{SECRET}{end}");
+            let confirmed = by_secrets(&[&text]).check(BODY, hmac(&signature));
+            assert_eq!(confirmed, Ok(Some(key(KeyList::Hmac, 0))), "{end:?}");
+            assert!(plain.is_same(&HmacSecret::new(&text).unwrap()), "{end:?}");
+        }
+        // Any other character may be meant.
+        for text in [
+            format!("{SECRET} "),
+            format!(" {SECRET}"),
+            format!("\n{SECRET}"),
+            format!("{SECRET}\\n"),
+        ] {
+            let signature = hex(&sign(&text, BODY));
+            let confirmed = by_secrets(&[&text]).check(BODY, hmac(&signature));
+            assert_eq!(confirmed, Ok(Some(key(KeyList::Hmac, 0))), "{text:?}");
+            assert!(!plain.is_same(&HmacSecret::new(&text).unwrap()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_for_what_it_is() {
+        let error = |text: &str| HmacSecret::new(text).err();
+        let long = " \t\n".repeat(9);
+        for text in ["", "\n", "\u{a0}", &long] {
+            assert_eq!(error(text), Some(KeyError::SecretEmpty), "{text:?}");
+        }
+        for text in [
+            PEM,
+            &PEM.replace('\n', " "),
+            &format!("\u{feff}\"{PEM}\""),
+            "-----BEGIN PRIVATE KEY-----",
+            "-----BEGIN CERTIFICATE-----",
+        ] {
+            assert_eq!(error(text), Some(KeyError::SecretIsPem), "{text}");
+        }
+        for text in ["short", "0123456789abcde\n", "0123456789abcde\r\n\n"] {
+            assert_eq!(error(text), Some(KeyError::SecretTooShort), "{text:?}");
+        }
+        assert_eq!(error("0123456789abcdef\n"), None);
+        assert_eq!(
+            error("\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}"),
+            None,
+            "16 bytes"
+        );
+    }
+
+    #[test]
     fn an_older_version_adds_only_what_is_new() {
         let older = include_str!("../tests/signature/other-public-key.pem");
         let (first, second) = ("0123456789abcdef-1", "0123456789abcdef-2");
@@ -704,8 +800,9 @@ mod tests {
 
     #[test]
     fn a_key_that_could_never_confirm_anything_is_refused() {
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(PEM.as_bytes()).unwrap();
-        let der = der.as_ref();
+        let [der] = &pem::public_keys(PEM).unwrap()[..] else {
+            panic!("one key");
+        };
         let (end, exponent) = der.split_at(der.len() - 3);
         assert_eq!(exponent, [1, 0, 1]);
         let with = |modulus_end: u8, exponent: [u8; 3]| {
@@ -713,7 +810,7 @@ mod tests {
             let mut changed = [end, &exponent].concat();
             let last = end.len() - 3;
             changed[last] = modulus_end;
-            RsaKey::from_spki(&changed).map(|key| key.exponent)
+            RsaKey::from_der(&changed).map(|key| key.exponent)
         };
         let odd = der[der.len() - 6];
         assert_eq!(with(odd, [1, 0, 1]).unwrap(), [1, 0, 1]);

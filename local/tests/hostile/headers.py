@@ -250,7 +250,7 @@ def multi_value(**changes):
 
 
 CASES += [
-    Case("only-multi-value", SAVE, lambda: multi_value(headers=None), "unsupported_media_type", why="payload 2.0 has none"),
+    Case("only-multi-value", SAVE, lambda: multi_value(headers=None), "accepted", why="a load balancer has no others"),
     Case("multi-value-besides", SAVE, lambda: multi_value(), "accepted"),
     Case(
         "multi-value-contradictory",
@@ -364,3 +364,35 @@ CASES += [
     Case("base64-right", DELETE, lambda: flagged(IN_BASE64), "accepted", why="as the gateway passes on what is no text"),
     Case("base64-of-nothing", DELETE, lambda: flagged("", of=""), "not_json"),
 ]
+
+# Headers as lists, which a load balancer writes in place of the plain ones
+
+
+def lists(name, outcome, written, why="", **beside):
+    """A good request whose headers are in `multiValueHeaders` only: JSON text as in `literal`."""
+    content = body(CART)
+    text = written.replace("@", f'"{hmac_hex(content)}"').replace("%T", '"content-type":["application/json"]')
+
+    def event():
+        made = gateway_event(CART, content, None)
+        del made["headers"]
+        return json.dumps({**made, **beside, "multiValueHeaders": "@@"}).replace('"@@"', text).encode()
+
+    CASES.append(Case(f"lists-{name}", CART, event, outcome, why=why))
+
+
+lists("alone", "accepted", f'{{%T,"{HMAC}":[@],"accept":["a","b"]}}', "what a load balancer writes")
+lists("beside-null", "accepted", f'{{%T,"{HMAC}":[@]}}', headers=None)
+lists("beside-none", "accepted", f'{{%T,"{HMAC}":[@]}}', headers={})
+lists("beside-plain-ones", "unsupported_media_type", f'{{%T,"{HMAC}":[@]}}', "then the plain ones count", headers={"accept": "*/*"})
+lists("signature-twice", "signature_wrong", f'{{%T,"{HMAC}":[@,@]}}', "neither is better than the other, even alike")
+lists("signature-right-and-wrong", "signature_wrong", f'{{%T,"{HMAC}":[@,{WRONG}]}}')
+lists("signature-in-two-cases", "signature_wrong", f'{{%T,"{HMAC}":[@],"X-Adobe-Signature":[@]}}')
+lists("signature-without-values", "signature_missing", f'{{%T,"{HMAC}":[]}}')
+lists("signature-null", "signature_missing", f'{{%T,"{HMAC}":null}}')
+lists("signature-as-text", "signature_wrong", f'{{%T,"{HMAC}":@}}', "no gateway writes it so")
+lists("signature-as-number", "signature_wrong", f'{{%T,"{HMAC}":[1]}}')
+lists("type-twice", "unsupported_media_type", f'{{"content-type":["application/json","application/json"],"{HMAC}":[@]}}')
+lists("of-other-types", "accepted", f'{{%T,"{HMAC}":[@],"accept":7,"host":{{"a":[]}}}}', "in headers that nobody reads")
+for name, text in {"list": "[]", "text": '"x"', "number": "1", "null": "null", "empty": "{}"}.items():
+    lists(f"as-{name}", "unsupported_media_type", text, "like a request without headers")

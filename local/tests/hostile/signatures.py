@@ -301,6 +301,26 @@ case("body-with-another-total", {HMAC: hmac_hex(RAW)}, content=RAW.replace("12.5
 case("body-doubled", {RSA: GOOD}, content=RAW * 2)
 case("body-of-another-channel", {HMAC: hmac_hex(RAW)}, content=php_json(body(CUSTOMER)), channel=CUSTOMER)
 
+# Keys as consoles, variables and files lay them out
+
+for name, text in {
+    "with-spaces": PUBLIC_PEM.replace("\n", " "),
+    "with-line-breaks-as-two-characters": PUBLIC_PEM.replace("\n", "\\n"),
+    "escaped-twice": PUBLIC_PEM.replace("\n", "\\\\n"),
+    "with-windows-line-breaks-as-characters": PUBLIC_PEM.replace("\n", "\\r\\n"),
+    "without-line-breaks": PUBLIC_PEM.replace("\n", ""),
+    "with-a-byte-order-mark": f"\ufeff{PUBLIC_PEM}",
+    "in-quotes": f'"{PUBLIC_PEM.strip()}"',
+    "indented": PUBLIC_PEM.replace("\n", "\n      "),
+    "with-no-break-spaces": PUBLIC_PEM.replace("\n", "\u00a0"),
+    "with-slashes-escaped": PUBLIC_PEM.replace("/", "\\/"),
+}.items():
+    by_rsa(f"key-{name}", GOOD, "accepted", environment=(("WEBHOOK_KEYS", json.dumps({"public_keys": [text]})),))
+for name, end in {"line-break": "\n", "windows-line-break": "\r\n", "two-line-breaks": "\n\n"}.items():
+    kept = (("WEBHOOK_KEYS", json.dumps({"hmac_secrets": [SECRET + end]})),)
+    by_hmac(f"secret-with-a-{name}", hmac_hex(RAW), "accepted", environment=kept)
+    by_hmac(f"with-the-{name}-of-the-secret", hmac_hex(RAW, secret=SECRET + end), environment=kept, why="the shop has none")
+
 # Keys that are not there
 
 ONLY_HMAC = (("WEBHOOK_KEYS", json.dumps({"hmac_secrets": [SECRET]})),)
