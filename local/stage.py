@@ -34,7 +34,7 @@ class Command:
     """A command under a limit."""
 
     def __init__(self, command, limit_seconds, grace_seconds, environment, output=None):
-        self.grace_seconds, self.verdict = grace_seconds, None
+        self.grace_seconds, self.verdict, self.received = grace_seconds, None, []
         self.ends = time.monotonic() + limit_seconds
         adopt_orphans()
         self.listen()
@@ -46,6 +46,9 @@ class Command:
     def wait(self):
         """Its exit code, or why it had to end. Nothing of it runs any more."""
         while self.process.poll() is None:
+            while self.received:
+                number = self.received.pop(0)
+                self.tell(number, 128 + number)
             if time.monotonic() > self.ends:
                 if self.verdict:
                     break
@@ -67,13 +70,11 @@ class Command:
         where nohup has said so."""
         for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN:
-                signal.signal(one, self.pass_on)
-
-    def pass_on(self, number, _):
-        self.tell(number, 128 + number)
+                # Sent on by `wait`: now, the command may not be there yet.
+                signal.signal(one, lambda number, _: self.received.append(number))
 
     def send(self, number):
-        with contextlib.suppress(ProcessLookupError, AttributeError):
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
     def kill(self):
