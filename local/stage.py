@@ -175,7 +175,9 @@ def table(rows, began, seconds):
 
 
 def say(text):
-    print(text, flush=True)
+    # In one write, because two stages may speak at once.
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def main():
@@ -183,10 +185,13 @@ def main():
     parser.add_argument("--all", action="store_true", help="the command runs stages")
     parser.add_argument("name")
     parser.add_argument("seconds", type=int, help="the limit")
-    parser.add_argument("command", nargs="+")
-    arguments = parser.parse_args()
+    # By hand, because the command may have a `--` of its own.
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments, command = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
+    if not command:
+        parser.error("no command")
     act = all_stages if arguments.all else stage
-    sys.exit(act(arguments.name, arguments.seconds, arguments.command))
+    sys.exit(act(arguments.name, arguments.seconds, command))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,10 @@ def test_the_exit_code_is_the_commands(command, code):
     assert last.startswith("s: ok in " if code == 0 else f"s: failed ({code}) in ")
 
 
+def test_a_command_may_have_options_and_a_double_dash_of_its_own():
+    assert run("s", 60, "sh", "-c", 'echo "$@"', "sh", "--all", "--", "-D").stdout.splitlines()[1] == "--all -- -D"
+
+
 def test_a_command_that_is_not_there_fails():
     ended = run("s", 60, "no-such-command")
     assert (ended.returncode, ended.stderr) == (127, "") and "no-such-command: No such file or directory" in ended.stdout
@@ -102,10 +106,11 @@ def test_all_stages_stand_in_a_table_also_when_one_fails(tmp_path):
     (stage.STAGES / "of-a-test.jsonl").unlink()
     assert ended.returncode == 2
     assert "\none\nfirst: ok in " in ended.stdout and "\ntwo\nsecond: failed (3) in " in ended.stdout
-    table = ended.stdout.split("\n\n")[1].splitlines()
-    assert table[0].split() == ["STAGE", "SECONDS", "RESULT", "WHEN"]
-    assert {tuple(line.split()[:3]) for line in table[1:]} == {("first", "0", "ok"), ("second", "0", "failed")}
-    assert "of-a-test: failed (2) in " in ended.stdout
+    *_, table, last = ended.stdout.split("\n\n")
+    head, *rows = table.splitlines()
+    assert head.split() == ["STAGE", "SECONDS", "RESULT", "WHEN"]
+    assert {(line.split()[0], line.split()[2]) for line in rows} == {("first", "ok"), ("second", "failed")}
+    assert last.startswith("of-a-test: failed (2) in ")
 
 
 def test_a_table_is_never_wider_than_a_hundred_columns():
