@@ -49,8 +49,8 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release figures fuzz soak samples rules send logs invoke start-api redrive \
-  bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-openssl prerequisites-cxx \
-  prerequisites-valgrind binaries worker which-channel
+  bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-python prerequisites-openssl \
+  prerequisites-cxx prerequisites-valgrind binaries worker which-channel
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -81,7 +81,7 @@ ifdef STAGES
 test-rust: | binaries
 test-clippy: | test-rust
 worker: | binaries
-test-others: | worker test-deep
+test-others: | worker
 endif
 
 lint: test-format test-template test-rules test-clippy test-scanners ## Check style, template, rules, licences and sources, without an emulator
@@ -223,9 +223,11 @@ which-channel:
 	@test -n "$(CHANNEL)$(EVENT_CHANNEL)" -o -z "$(EVENT)$(RULES)" || { echo "make: which channel? Add CHANNEL=…, one of: $(CHANNELS)"; exit 1; }
 	@test -z "$(CHANNEL)" -o -n "$(filter $(CHANNELS),$(CHANNEL))" || { echo "make: there is no channel $(CHANNEL), but: $(CHANNELS)"; exit 1; }
 
-prerequisites:
+prerequisites: prerequisites-python
 	@command -v cargo > /dev/null || { echo "make: Rust is missing; install it from https://rustup.rs"; exit 1; }
 	@command -v cc > /dev/null || { echo "make: a C compiler is missing, with which Rust links (Debian: apt install gcc libc6-dev)"; exit 1; }
+
+prerequisites-python:
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
 	  || { echo "make: Python 3.11 or newer with venv is missing (Debian: apt install python3-venv)"; exit 1; }
 
@@ -238,7 +240,7 @@ prerequisites-cxx: prerequisites
 prerequisites-valgrind:
 	@command -v valgrind > /dev/null || { echo "make: valgrind is missing, with which the functions are measured (Debian: apt install valgrind)"; exit 1; }
 
-$(TOOLS): local/requirements.txt | prerequisites
+$(TOOLS): local/requirements.txt | prerequisites-python
 	@echo "Installing the tools into .venv, once (a minute or two) …" >&2
 	@$(call prepare,tools,1800) sh -ec 'python3 -m venv --clear $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<'
 	@touch $@
