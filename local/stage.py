@@ -163,8 +163,8 @@ def all_stages(name, limit_seconds, command):
 
 def table(rows, began, seconds):
     """When each stage ran, and how long: a line for each, at most WIDTH wide."""
-    name = max([len(row["stage"]) for row in rows], default=5) + 2
-    result = max([len(row["outcome"]) for row in rows], default=6) + 2
+    name = max(len(text) for text in ["STAGE", *(row["stage"] for row in rows)]) + 2
+    result = max(len(text) for text in ["RESULT", *(row["outcome"] for row in rows)]) + 2
     bar = max(WIDTH - name - 9 - result, 10)
     lines = [f"{'STAGE':<{name}}{'SECONDS':>7}  {'RESULT':<{result}}WHEN"]
     for row in sorted(rows, key=lambda row: row["began"]):
