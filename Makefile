@@ -81,7 +81,8 @@ ifdef STAGES
 test-rust: | binaries
 test-clippy: | test-rust
 worker: | binaries
-test-others: | worker
+# The longest stage begins first, and the others have the rest of the machine.
+test-release test-others $(DENY) $(CHECKOV) $(FUZZ): | worker
 endif
 
 lint: test-format test-template test-rules test-clippy test-scanners ## Check style, template, rules, licences and sources, without an emulator
