@@ -49,8 +49,8 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release figures fuzz soak samples rules send logs invoke start-api redrive \
-  bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-python prerequisites-openssl \
-  prerequisites-cxx prerequisites-valgrind binaries worker which-channel
+  bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
+  prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
