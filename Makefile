@@ -39,6 +39,8 @@ try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(E
 
 # The tests that `make test` runs of those behind a real template. Any other file under local/tests/ is of `make test-all`.
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,audit bundle decisions stage template tree))
+# Those that need the functions as they are deployed, so they wait for them.
+RELEASED := $(wildcard local/tests/test_limits.py)
 PYTEST := python -m pytest -q
 # A stage of the tests: its name, its limit in seconds (more than ten times what it takes), and then the command. local/stage.py ends it.
 stage = python3 local/stage.py $(1) $(2) --
@@ -48,8 +50,8 @@ prepare = $(if $(STAGES),$(stage))
 stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-directory --jobs=2 --keep-going $(1)-stages
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
-  test-stack test-deep test-others test-scanners test-fuzz test-release figures fuzz soak samples rules send logs invoke start-api redrive \
-  bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
+  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits figures fuzz soak samples rules send logs invoke \
+  start-api redrive bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
   prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind
 
 help: ## Show this list
@@ -74,7 +76,7 @@ test-one: $(TOOLS) binaries worker prerequisites-openssl ## Run chosen tests: ma
 # In the order in which they begin.
 test-stages: test-format binaries $(TOOLS) test-template test-stack test-rust test-rules test-clippy
 
-test-all-stages: binaries $(TOOLS) worker test-deep test-release test-scanners test-fuzz test-others
+test-all-stages: binaries $(TOOLS) worker test-deep test-release $(if $(RELEASED),test-limits) test-scanners test-fuzz test-others
 
 ifdef STAGES
 # At one target directory, one cargo waits for the other; and what waits here holds up what could run.
@@ -107,7 +109,7 @@ test-stack: $(TOOLS) binaries prerequisites-openssl ## Run every sample and the 
 	@$(call stage,stack,2400) $(PYTEST) $(QUICK)
 
 test-deep: $(TOOLS) binaries worker prerequisites-openssl ## Run all the other tests against an emulated AWS
-	@$(call stage,deep,9000) $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK))
+	@$(call stage,deep,9000) $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK) $(RELEASED))
 
 # The example of a consumer, the fuzzer, and what the benchmark is made of.
 test-others: prerequisites-cxx
@@ -129,6 +131,9 @@ test-fuzz: $(FUZZ) ## Give everything that parses 20,000 random inputs
 test-release: prerequisites ## Build the functions as they are deployed (some minutes the first time), and look at their size and into them
 	@$(call stage,release,9000) sh -ec 'nice -n 10 cargo build --quiet --locked --release $(if $(STAGES),--jobs 1); \
 	  python3 local/release.py $(addprefix target/release/,$(CHANNELS))'
+
+test-limits: $(TOOLS) test-release prerequisites-valgrind
+	@$(call stage,limits,9000) $(PYTEST) $(RELEASED)
 
 figures: $(TOOLS) ## Show what the tests, the soak and the fuzzer measured last
 	@python local/figures.py
