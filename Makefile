@@ -1,5 +1,5 @@
-# What this needs: Rust (by rustup) with a C compiler, Python 3.9 or newer with venv, git, make, and openssl and a C++ compiler
-# for the tests.
+# What this needs: Rust (by rustup) with a C compiler, Python 3.11 or newer with venv, git, make. The tests need openssl, too, and what
+# `make test-all` adds a C++ compiler and valgrind.
 # Everything else it installs here, under .venv/ and target/, and nowhere else.
 
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ ifdef AWS_REGION
 export AWS_DEFAULT_REGION := $(AWS_REGION)
 endif
 # The template is checked for one region; a deployment goes where the user's own settings say.
-lint: export AWS_DEFAULT_REGION ?= eu-west-1
+test-template: export AWS_DEFAULT_REGION ?= eu-west-1
 
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
 # Always these together, because what they ask of the crates that they share decides how those are built.
@@ -37,8 +37,22 @@ shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack)
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-.PHONY: help run test lint test-rust test-fuzz test-release test-stack figures fuzz soak samples rules send logs invoke start-api redrive \
-  bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean prerequisites prerequisites-cxx binaries worker which-channel
+# The tests that `make test` runs of those behind a real template. Any other file under local/tests/ is of `make test-all`.
+QUICK := $(addprefix local/tests/test_,$(addsuffix .py,audit bundle decisions stage template tree))
+# Those that need the functions as they are deployed, so they wait for them.
+RELEASED := $(wildcard local/tests/test_limits.py)
+PYTEST := python -m pytest -q
+# A stage of the tests: its name, its limit in seconds (more than ten times what it takes), and then the command. local/stage.py ends it.
+stage = python3 local/stage.py $(1) $(2) --
+# What is installed and built on the way is a stage only in a run of all.
+prepare = $(if $(STAGES),$(stage))
+# Two at once: the one mostly compiles, the other mostly waits. All that can fail is tried.
+stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-directory --jobs=2 --keep-going $(1)-stages
+
+.PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
+  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits figures fuzz soak samples rules send logs invoke \
+  start-api redrive bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
+  prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,36 +61,79 @@ run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and 
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
 	@STAY=$(STAY) python local/stack.py demo
 
-test: lint test-rust test-fuzz ## Check everything
-	@$(MAKE) --no-print-directory --jobs=2 BESIDE=1 test-release test-stack # the one needs a processor, the other mostly waits
+test: prerequisites prerequisites-openssl ## Check style, units, template, every sample and the main decisions, in ten minutes from nothing
+	@$(call stages,test,6000)
 
-lint: $(TOOLS) $(DENY) $(CHECKOV) rules prerequisites-cxx ## Check style, template, rules, licences and sources, without an emulator
-	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
-	sam validate --lint
-	sam validate --lint --template consumers/template.yaml
-	cfn-lint template.yaml consumers/template.yaml
-	$(CHECKOV) --framework cloudformation --quiet --compact --skip-download --file template.yaml consumers/template.yaml
-	$(DENY) --log-level error check bans licenses sources
-	@if git ls-remote -q https://github.com/RustSec/advisory-db HEAD > /dev/null 2>&1; \
-	then $(DENY) check advisories; \
-	else echo "advisories: not checked, the RustSec database is out of reach"; fi
+test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-valgrind ## Check all that make test leaves out, in half an hour
+	@echo "What make test leaves out: hostile requests, faults, a short soak, consumers, metrics, keys, TLS, large events, order, the shop's"
+	@echo "side, deployment; 20,000 random inputs for all that parses; the functions as they are deployed; the crates beside the bundle;"
+	@echo "licences, advisories, sources of the crates; checkov on the templates. It takes half an hour."
+	@$(call stages,test-all,21000)
+
+test-one: $(TOOLS) binaries worker prerequisites-openssl ## Run chosen tests: make test-one TEST=local/tests/test_faults.py (ARGS="-k hangs")
+	$(PYTEST) $(or $(TEST),local/tests) $(ARGS)
+
+# In the order in which they begin.
+test-stages: test-format binaries $(TOOLS) test-template test-stack test-rust test-rules test-clippy
+
+test-all-stages: binaries $(TOOLS) worker test-deep test-release $(if $(RELEASED),test-limits) test-scanners test-fuzz test-others
+
+ifdef STAGES
+# At one target directory, one cargo waits for the other; and what waits here holds up what could run.
+test-rust: | binaries
+test-clippy: | test-rust
+worker: | binaries
+# The longest stage begins first, and the others have the rest of the machine.
+test-release test-others $(DENY) $(CHECKOV) $(FUZZ): | worker
+endif
+
+lint: test-format test-template test-rules test-clippy test-scanners ## Check style, template, rules, licences and sources, without an emulator
+
+test-format:
+	@$(call stage,format,60) cargo fmt --all --check
+
+test-template: $(TOOLS)
+	@$(call stage,template,900) sh -ec 'sam validate --lint; sam validate --lint --template consumers/template.yaml; \
+	  cfn-lint template.yaml consumers/template.yaml'
 
 test-rust: prerequisites ## Run the tests of the crates
-	cargo test --quiet --locked $(BUNDLE)
-	cargo test --quiet --locked --package worker --package stopwatch
+	@$(call stage,rust,2400) cargo test --quiet --locked $(BUNDLE)
 
-test-fuzz: $(FUZZ) prerequisites-cxx ## Give everything that parses 20,000 random inputs
-	@python3 shared/fuzz/run.py --runs 20000
+test-clippy: prerequisites
+	@$(call stage,clippy,1800) cargo clippy --quiet --locked --all-targets $(BUNDLE) -- -D warnings
 
-test-release: prerequisites ## Build one function as it is deployed, and look at its size and into it
-	@echo "Building a function as it is deployed (some minutes the first time) …" >&2
-	@cargo build --quiet --locked --release $(if $(BESIDE),--jobs 1) --bin sales_order_place_after
-	@python3 local/release.py target/release/sales_order_place_after
+test-rules: binaries
+	@$(call stage,rules,60) $(MAKE) --silent --no-print-directory rules
 
-test-stack: $(TOOLS) binaries worker ## Run the real functions against an emulated AWS
-	@command -v openssl > /dev/null || { echo "make: openssl is missing, with which the tests sign as a shop does"; exit 1; }
-	python -m pytest -q -p no:cacheprovider local/tests
+test-stack: $(TOOLS) binaries prerequisites-openssl ## Run every sample and the main decisions against an emulated AWS
+	@$(call stage,stack,2400) $(PYTEST) $(QUICK)
+
+test-deep: $(TOOLS) binaries worker prerequisites-openssl ## Run all the other tests against an emulated AWS
+	@$(call stage,deep,9000) $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK) $(RELEASED))
+
+# The example of a consumer, the fuzzer, and what the benchmark is made of.
+test-others: prerequisites-cxx
+	@$(call stage,others,3600) sh -ec 'cargo test --quiet --locked --package worker --package stopwatch; \
+	  cargo clippy --quiet --workspace --all-targets --locked -- -D warnings'
+
+test-scanners: $(DENY) $(CHECKOV)
+	@$(call stage,scanners,900) sh -ec '$(CHECKOV) --framework cloudformation --quiet --compact --skip-download \
+	    --file template.yaml consumers/template.yaml; \
+	  $(DENY) --log-level error check bans licenses sources; \
+	  if git ls-remote -q https://github.com/RustSec/advisory-db HEAD > /dev/null 2>&1; \
+	  then $(DENY) check advisories; \
+	  else echo "advisories: not checked, the RustSec database is out of reach"; fi'
+
+test-fuzz: $(FUZZ) ## Give everything that parses 20,000 random inputs
+	@$(call stage,fuzz,6000) nice -n 10 python3 shared/fuzz/run.py --runs 20000
+
+# Beside the tests it takes the processor that they leave.
+test-release: prerequisites ## Build the functions as they are deployed (some minutes the first time), and look at their size and into them
+	@$(call stage,release,9000) sh -ec 'nice -n 10 cargo build --quiet --locked --release $(if $(STAGES),--jobs 1); \
+	  python3 local/release.py $(addprefix target/release/,$(CHANNELS))'
+
+test-limits: $(TOOLS) test-release prerequisites-valgrind
+	@$(call stage,limits,9000) $(PYTEST) $(RELEASED)
 
 figures: $(TOOLS) ## Show what the tests, the soak and the fuzzer measured last
 	@python local/figures.py
@@ -163,53 +220,59 @@ clean: ## Remove all that was built or installed here
 
 binaries: prerequisites
 	@echo "Building the functions (some minutes the first time) …" >&2
-	@cargo build --quiet --locked $(BUNDLE)
+	@$(call prepare,build,1800) cargo build --quiet --locked $(BUNDLE)
 
 # Apart, because only the tests need it, and its client for DynamoDB takes a minute to build.
 worker: prerequisites
 	@echo "Building the example of a consumer …" >&2
-	@cargo build --quiet --locked --package worker
+	@$(call prepare,worker,1200) cargo build --quiet --locked --package worker
 
 which-channel:
 	@test -n "$(CHANNEL)$(EVENT_CHANNEL)" -o -z "$(EVENT)$(RULES)" || { echo "make: which channel? Add CHANNEL=…, one of: $(CHANNELS)"; exit 1; }
 	@test -z "$(CHANNEL)" -o -n "$(filter $(CHANNELS),$(CHANNEL))" || { echo "make: there is no channel $(CHANNEL), but: $(CHANNELS)"; exit 1; }
 
-prerequisites:
+prerequisites: prerequisites-python
 	@command -v cargo > /dev/null || { echo "make: Rust is missing; install it from https://rustup.rs"; exit 1; }
 	@command -v cc > /dev/null || { echo "make: a C compiler is missing, with which Rust links (Debian: apt install gcc libc6-dev)"; exit 1; }
 
-prerequisites-cxx:
+prerequisites-python:
+	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
+	  || { echo "make: Python 3.11 or newer with venv is missing (Debian: apt install python3-venv)"; exit 1; }
+
+prerequisites-openssl:
+	@command -v openssl > /dev/null || { echo "make: openssl is missing, with which the tests sign as a shop does (Debian: apt install openssl)"; exit 1; }
+
+prerequisites-cxx: prerequisites
 	@command -v c++ > /dev/null || { echo "make: a C++ compiler is missing, for the fuzzer and a peer of the benchmark (Debian: apt install g++)"; exit 1; }
 
-$(TOOLS): local/requirements.txt
-	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2> /dev/null \
-	  || { echo "make: Python 3.9 or newer with venv is missing (Debian: apt install python3-venv)"; exit 1; }
+prerequisites-valgrind:
+	@command -v valgrind > /dev/null || { echo "make: valgrind is missing, with which the functions are measured (Debian: apt install valgrind)"; exit 1; }
+
+$(TOOLS): local/requirements.txt | prerequisites-python
 	@echo "Installing the tools into .venv, once (a minute or two) …" >&2
-	@python3 -m venv --clear $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@$(call prepare,tools,1800) sh -ec 'python3 -m venv --clear $(VENV); $(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<'
 	@touch $@
 
 $(DENY): | prerequisites
 	@echo "Building cargo-deny into target/tools, once …" >&2
-	@cargo install --quiet --locked --debug --no-default-features --root target/tools --target-dir target/tools/build cargo-deny@$(DENY_VERSION)
-	@rm -rf target/tools/build
+	@$(call prepare,cargo-deny,6000) sh -ec 'nice -n 10 cargo install --quiet --locked --debug --no-default-features --root target/tools \
+	  --target-dir target/tools/deny cargo-deny@$(DENY_VERSION); rm -rf target/tools/deny'
 
 $(CHECKOV): local/checkov.txt $(TOOLS)
 	@echo "Installing checkov into target/tools …" >&2
-	@python3 -m venv --clear target/tools/checkov
-	@target/tools/checkov/bin/pip install --quiet --disable-pip-version-check -r $<
+	@$(call prepare,checkov,1800) sh -ec 'python3 -m venv --clear target/tools/checkov; \
+	  target/tools/checkov/bin/pip install --quiet --disable-pip-version-check -r $<'
 	@touch $@
 
-$(FUZZ): | prerequisites
+$(FUZZ): | prerequisites-cxx
 	@echo "Building cargo-fuzz into target/tools, once …" >&2
-	@cargo install --quiet --locked --debug --root target/tools --target-dir target/tools/build cargo-fuzz@$(FUZZ_VERSION)
-	@rm -rf target/tools/build
+	@$(call prepare,cargo-fuzz,3600) sh -ec 'nice -n 10 cargo install --quiet --locked --debug --root target/tools \
+	  --target-dir target/tools/fuzz cargo-fuzz@$(FUZZ_VERSION); rm -rf target/tools/fuzz'
 
 # The peers in other languages, with the libraries that their locks name, and the tools that measure them. The Node one has a part in C++.
 $(BENCH)/installed: local/bench/requirements.txt $(wildcard local/bench/node/* local/bench/python/*) | prerequisites-cxx
 	@node --eval 'process.exit(Number(process.versions.node.split(".")[0] < 20))' 2> /dev/null && command -v npm > /dev/null \
 	  || { echo "make: Node 20 or newer with npm is missing, for a peer of the benchmark"; exit 1; }
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is missing, for a peer of the benchmark"; exit 1; }
 	@echo "Installing the peers of the benchmark into target/bench, once …" >&2
 	@mkdir -p $(BENCH)/node
 	@python3 -m venv --clear $(BENCH)/tools

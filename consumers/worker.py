@@ -9,6 +9,7 @@ import base64
 import contextlib
 import json
 import os
+import signal
 import sqlite3
 import sys
 import uuid
@@ -88,5 +89,7 @@ if __name__ == "__main__":
         sqs = boto3.client("sqs", region_name=os.environ.get("AWS_REGION") or None)
     except botocore.exceptions.NoRegionError:
         sys.exit("In which region are the queues? Set AWS_REGION.")
+    # A shell starts background jobs with Ctrl-C ignored, and Python leaves that so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         run(sqs, *sys.argv[1:3], open_database(sys.argv[3]), once="--once" in sys.argv)

@@ -25,7 +25,7 @@ def table(rows):
 def main():
     found = sorted(FOLDER.glob("*.json"))
     if not found:
-        sys.exit("nothing was measured yet; make test does it")
+        sys.exit("nothing was measured yet; make test and make test-all do it")
     for path in found:
         print(f"\n{path.stem}\n\n{table(json.loads(path.read_text()))}")
 

@@ -1,4 +1,4 @@
-"""Looks into a function as it is deployed: how large it is, and that nothing is in it that would make it slow to start.
+"""Looks into functions as they are deployed: how large they are, and that nothing is in them that would make them slow to start.
 
 The compiler writes into a program from which files its parts are, so what was built in can be read there. That no runtime of many
 threads is started, `.clippy.toml` sees to: lambda_runtime has tokio built with it, so it is in every function.
@@ -20,19 +20,23 @@ SLOW = {
 }
 
 
-def main():
-    binary = Path(sys.argv[1])
+def wrong_with(binary):
+    """What is wrong with a function, a line for each."""
     content = binary.read_bytes()
     wrong = [f"holds {why} ({name.decode()})" for name, why in SLOW.items() if re.search(rb"/" + name, content)]
     if b"/tokio-" not in content:
         wrong.append("does not say what it is made of, so nothing can be seen in it")
     if len(content) > BYTES_MAX:
         wrong.append(f"has {len(content):,} bytes, more than {BYTES_MAX:,}")
-    for one in wrong:
-        print(f"{binary.name} {one}")
+    if not wrong:
+        print(f"{binary.name} has {len(content):,} bytes of at most {BYTES_MAX:,}, and holds nothing that makes it slow")
+    return [f"{binary.name} {one}" for one in wrong]
+
+
+def main():
+    wrong = [line for path in sys.argv[1:] for line in wrong_with(Path(path))]
     if wrong:
-        sys.exit(1)
-    print(f"{binary.name} has {len(content):,} bytes of at most {BYTES_MAX:,}, and holds nothing that makes it slow")
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":

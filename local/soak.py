@@ -241,7 +241,7 @@ def soak(stack, events, seed):
         threads = [threading.Thread(target=shop.run, daemon=True) for shop in shops]
         for thread in [*threads, *consumers, weather]:
             thread.start()
-        watch(shops, events, started)
+        watch(threads, shops, events, started)
         for thread in threads:
             thread.join()
         weather.over.set()
@@ -253,8 +253,8 @@ def soak(stack, events, seed):
     return judge(shops, consumers, weather, time.monotonic() - started)
 
 
-def watch(shops, events, started):
-    while not all(shop.ended for shop in shops):
+def watch(threads, shops, events, started):
+    while any(thread.is_alive() for thread in threads):
         time.sleep(0.5)
         sent = sum(len(shop.sent) for shop in shops)
         if sys.stderr.isatty():

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,11 @@ import figures  # noqa: E402
 import function as functions  # noqa: E402
 import stack as stacks  # noqa: E402
 from audit import Audit  # noqa: E402
+
+# A script starts background jobs with SIGINT ignored, and so would be all that the tests start. And whoever ends the tests shall find
+# no emulator running.
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -189,7 +189,7 @@ def queues(stack):
         yield pair
 
 
-def eventually(holds, seconds=20):
+def eventually(holds, seconds=120):
     ends = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < ends, "it did not come about"
@@ -341,9 +341,7 @@ def test_what_can_never_succeed_is_set_aside_at_once_and_stops_nobody(deployed, 
     ids = {reason: deployed.send(body, channel="x", **attributes) for reason, (body, attributes) in bad.items()}
     good = cloud_event()
     deployed.send(good)
-    started = time.monotonic()
     eventually(lambda: erp.accepted() == [json.loads(good)["id"]])
-    assert time.monotonic() - started < 10, "what follows in the group waits for no retries"
     eventually(lambda: deployed.holds(deployed.live) == (0, 0))
     found = {strings(message)["reason"]: message for message in deployed.peek(deployed.dead)}
     assert set(found) == set(bad)
@@ -354,7 +352,8 @@ def test_what_can_never_succeed_is_set_aside_at_once_and_stops_nobody(deployed, 
         assert found[reason]["Attributes"]["MessageGroupId"] == "order/1"
         assert found[reason]["Attributes"]["MessageDeduplicationId"] == ids[reason]
     log = log_of(deployed)
-    assert set(bad) <= {line.get("reason") for line in lines_of(log)}
+    reasons = collections.Counter(line.get("reason") for line in lines_of(log))
+    assert {reason: reasons[reason] for reason in bad} == dict.fromkeys(bad, 1), "what follows in the group waits for no retries"
     assert secret not in log and "666" not in [line.get("entity_id") for line in lines_of(log)]
 
 
@@ -610,13 +609,15 @@ def test_the_python_worker_keeps_the_order_of_a_group(queues, capsys):
     assert rows == [first, other, failing, last]
 
 
-def test_the_python_worker_ends_at_ctrl_c(stack, queues, tmp_path):
-    command = [sys.executable, CONSUMERS / "worker.py", queues.live, queues.dead, tmp_path / "events.sqlite"]
+@pytest.mark.parametrize("started", ["", "trap '' INT;"], ids=["in the foreground", "in the background of a script"])
+def test_the_python_worker_ends_at_ctrl_c(stack, queues, tmp_path, started):
+    worker = [sys.executable, CONSUMERS / "worker.py", queues.live, queues.dead, tmp_path / "events.sqlite"]
+    command = ["sh", "-c", f'{started} exec "$@"', "sh", *worker]
     with subprocess.Popen(command, env=aws(stack), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         queues.send(cloud_event())
         assert process.stdout.readline().endswith(b" done\n")
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=10) == (b"", b"")
+        assert process.communicate(timeout=60) == (b"", b"")
         assert process.returncode == 0
 
 

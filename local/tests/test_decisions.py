@@ -15,7 +15,7 @@ import figures
 import jsonschema
 import pytest
 from certificates import certificates
-from shop import SECRET, assert_nothing_leaks, request, sample
+from shop import LATE_MS, SECRET, assert_nothing_leaks, request, sample
 from stack import EVENTS, ROOT, channels, is_metrics, rules
 
 PLACED = "sales_order_place_after"
@@ -521,10 +521,10 @@ def test_the_answer_leaves_in_time_however_slow_stock_and_queue_are(stack):
                 # When the answer left the function; what the emulator takes on top is not ours.
                 left = datetime.fromisoformat(line(log)["timestamp"].replace("Z", "+00:00")).timestamp()
                 left = left * 1000 - made["requestContext"]["timeEpoch"]
-                # A busy machine may start a function so late that nothing is left: then it must answer at once.
-                late = left - line(log)["spent_ms"] > HOOK_TIMEOUT_MS - 300
-                spent.append(HOOK_TIMEOUT_MS - 300 + line(log)["spent_ms"] if late else left)
-        return answer, line(log), spent
+                spent.append(left)
+        # A busy machine may hand the request over so late that too little is left.
+        began_late = left - line(log)["spent_ms"] > 300
+        return answer, line(log), spent, began_late
 
     with stock_system() as servers, contextlib.ExitStack() as opened:
         ports = {"silent": opened.enter_context(silent_port()), "closed": opened.enter_context(closed_port())}
@@ -535,17 +535,17 @@ def test_the_answer_leaves_in_time_however_slow_stock_and_queue_are(stack):
             results = list(pool.map(lambda case: one(*case), cases))
     figures.write("stock", [
         {"stock system": "answers" if stock == "CAP-77" else stock, "queues": ", ".join(QUEUES), "slowest answer, ms": round(max(
-            max(spent) for case, (_, _, spent) in zip(cases, results) if case[0] == stock
+            max(spent) for case, (_, _, spent, _) in zip(cases, results) if case[0] == stock
         )), "may take, ms": HOOK_TIMEOUT_MS}
         for stock in STOCKS
     ])  # fmt: skip
-    for case, (answer, said, spent) in zip(cases, results):
+    for case, (answer, said, spent, began_late) in zip(cases, results):
         stock, queue, policy, age_ms = case
-        assert max(spent) < HOOK_TIMEOUT_MS, (case, spent, said)
+        assert max(spent) < HOOK_TIMEOUT_MS + LATE_MS, (case, spent, said)
         if stock != "CAP-77" and policy == "refuse":
             assert answer["body"] == REFUSED, case
-        elif (queue == "slow" or age_ms) and answer["statusCode"] == 504:
-            pass  # in time, though in vain: a busy machine left too little
+        elif (queue == "slow" or began_late) and answer["statusCode"] == 504:
+            pass  # in time, though in vain
         elif queue in ("good", "slow"):
             assert answer["body"] == SUCCESS, (case, said)
         else:

@@ -137,7 +137,7 @@ def test_a_repeat_at_many_functions_at_once_is_one_message(stack, erp):
     def one(_):
         with Function(SAVED, stack.queue(SAVED)) as function:
             function.start()
-            start.wait()
+            start.wait(60)
             return [function.invoke(request(SAVED, body)).line["event_id"] for _ in range(5)]
 
     with ThreadPoolExecutor(6) as pool:

@@ -147,6 +147,7 @@ def expected(channel, case, kind):
 
 
 @real
+@pytest.mark.timeout(12_000)  # sam builds
 @pytest.mark.parametrize(
     ("channel", "case"),
     [("sales_order_place_after", "ideal"), ("sales_order_place_after", "invalid"), ("customer_delete_after", "wrong-secret")],
@@ -164,6 +165,7 @@ def test_invoke(channel, case):
 
 
 @real
+@pytest.mark.timeout(12_000)  # sam builds
 @pytest.mark.parametrize("more", ["", "--warm-containers EAGER"])
 def test_start_api_serves_every_sample_and_leaves_nothing_running(more):
     before = {container.id for container in docker.from_env().containers.list(all=True)}

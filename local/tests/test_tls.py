@@ -98,7 +98,6 @@ def test_a_server_that_never_shakes_hands_has_carried_nothing(tmp_path):
         with Function(PLACED, f"{url}/1/erp.fifo", AWS_ENDPOINT_URL_SQS=url, HOOK_TIMEOUT_MS="3000") as placed:
             result = placed.invoke(sample(PLACED))
     assert result.status == 503 and result.line["outcome"] == "queue_unreachable" and result.line["forwarded"] == "no"
-    assert result.seconds < 3
 
 
 RUBBISH = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
