@@ -1,5 +1,6 @@
 """Every channel has all its parts, and what is said twice is said alike."""
 
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -72,3 +73,34 @@ def test_the_fuzzer_knows_what_makes_a_channel_different(channel):
     known = (ROOT / "shared" / "fuzz" / "src" / "channels.rs").read_text().split("impl Channel for ")
     known = [one for one in known if f'const NAME: &str = "{channel}";' in one]
     assert [said(one) for one in known] == [said(main)]
+
+
+def constant(path, name):
+    """The value of a constant in the code of the functions."""
+    said = re.search(rf"\bconst {name}: \w+ = ([\d_* ]+);", (ROOT / "shared" / "src" / path).read_text())
+    factors = [int(factor.replace("_", "")) for factor in said[1].split("*")]
+    return math.prod(factors)
+
+
+LIMITS = [
+    ("model/decode.rs", "ELEMENTS_MAX", "{:,} elements", ["README.md", "SECURITY.md", "shared/src/error.rs"]),
+    ("event.rs", "LEVELS_MAX", "{} levels", ["README.md", "SECURITY.md", "shared/src/event.rs"]),
+    ("event.rs", "MEMBERS_MAX", "{} members", ["SECURITY.md", "shared/src/event.rs"]),
+    ("rules/mod.rs", "RULES_MAX", "{} rules", ["README.md", "SECURITY.md"]),
+    ("rules/mod.rs", "REGEXES_MAX", "{} conditions with a `regex`", ["README.md"]),
+    ("rules/mod.rs", "CONDITIONS_MAX", "{} conditions", ["README.md", "SECURITY.md"]),
+]
+
+
+@pytest.mark.parametrize(("path", "name", "form", "places"), LIMITS, ids=[name for _, name, *_ in LIMITS])
+def test_a_limit_is_said_as_it_is(path, name, form, places):
+    for place in places:
+        assert form.format(constant(path, name)) in (ROOT / place).read_text(), place
+
+
+def test_the_sizes_of_texts_and_messages_are_said_as_they_are():
+    security, readme = (ROOT / "SECURITY.md").read_text(), (ROOT / "README.md").read_text()
+    kilobytes = constant("rules/pattern.rs", "TEXT_BYTES_MAX") // 1024
+    assert f"look at texts of at most {kilobytes} KB" in security
+    assert f"It looks at texts of up to {kilobytes} KB" in readme and f"at {kilobytes // 2} KB" in readme
+    assert f"a message of at most {constant('message.rs', 'UNPACKED_BYTES_MAX') // 1024**2} MB before compression" in security
