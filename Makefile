@@ -37,10 +37,10 @@ shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack)
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
-# The tests that `make test` runs of those behind a real template. Any other file under local/tests/ is of `make test-all`.
+# The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,audit bundle decisions stage template tree))
 # Those that need the functions as they are deployed, so they wait for them.
-RELEASED := $(wildcard local/tests/test_limits.py)
+RELEASED := local/tests/test_limits.py
 PYTEST := python -m pytest -q
 # A stage of the tests: its name, its limit in seconds (more than ten times what it takes), and then the command. local/stage.py ends it.
 stage = python3 local/stage.py $(1) $(2) --
@@ -70,13 +70,13 @@ test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-va
 	@echo "licences, advisories, sources of the crates; checkov on the templates. It takes half an hour."
 	@$(call stages,test-all,21000)
 
-test-one: $(TOOLS) binaries worker prerequisites-openssl ## Run chosen tests: make test-one TEST=local/tests/test_faults.py (ARGS="-k hangs")
+test-one: $(TOOLS) binaries worker prerequisites-openssl $(if $(filter-out $(RELEASED),$(firstword $(subst ::, ,$(TEST)))),,test-release) ## Run chosen tests: make test-one TEST=local/tests/test_faults.py (ARGS="-k hangs")
 	$(PYTEST) $(or $(TEST),local/tests) $(ARGS)
 
 # In the order in which they begin.
 test-stages: test-format binaries $(TOOLS) test-template test-stack test-rust test-rules test-clippy
 
-test-all-stages: binaries $(TOOLS) worker test-deep test-release $(if $(RELEASED),test-limits) test-scanners test-fuzz test-others
+test-all-stages: binaries $(TOOLS) worker test-deep test-release test-limits test-scanners test-fuzz test-others
 
 ifdef STAGES
 # At one target directory, one cargo waits for the other; and what waits here holds up what could run.
@@ -132,7 +132,7 @@ test-release: prerequisites ## Build the functions as they are deployed (some mi
 	@$(call stage,release,9000) sh -ec 'nice -n 10 cargo build --quiet --locked --release $(if $(STAGES),--jobs 1); \
 	  python3 local/release.py $(addprefix target/release/,$(CHANNELS))'
 
-test-limits: $(TOOLS) test-release prerequisites-valgrind
+test-limits: $(TOOLS) binaries test-release prerequisites-valgrind prerequisites-openssl ## Fill the functions as they are deployed with generated bodies
 	@$(call stage,limits,9000) $(PYTEST) $(RELEASED)
 
 figures: $(TOOLS) ## Show what the tests, the soak and the fuzzer measured last

@@ -66,7 +66,8 @@ class Whole(CfnParameterOverridesType):
 
     def check_text(self, text):
         """One or more NAME=VALUE."""
-        found, whole = self.taken(text)
+        # For a quote that is not closed, SAM's patterns take hours to find that they do not match.
+        found, whole = ([], False) if has_open_quote(text) else self.taken(text)
         for name, _ in found:
             self.note(name.strip("\"'"))
         if not whole:
@@ -111,6 +112,12 @@ class Whole(CfnParameterOverridesType):
         if name in self.names:
             self.problems.append(f"{name} is set twice")
         self.names.add(name)
+
+
+def has_open_quote(text):
+    """Whether a value begins with a quote and does not end with one."""
+    starts = re.finditer("=(['\"])", text)
+    return any(not re.search(rf"(?<!\\){start[1]}", text[start.end() :]) for start in starts)
 
 
 def unquoted(value):

@@ -22,7 +22,7 @@ from pathlib import Path
 STAGES = Path(__file__).resolve().parent.parent / "target" / "stages"
 # Names the file into which the stages of a run write how they ended.
 RUN = "STAGES"
-# How long a command may take to tidy up once it was told to end.
+# How long a command may take to tidy up after the signal to end.
 GRACE_SECONDS = 20
 # Exit codes, as timeout and a shell have them.
 OVER_THE_LIMIT, NOT_STARTED = 124, 127
@@ -38,7 +38,7 @@ class Command:
         self.ends = time.monotonic() + limit_seconds
         adopt_orphans()
         self.listen()
-        # In a session of its own, so that all of it can be told at once, and nothing of it waits for a terminal.
+        # In a session of its own, so that one signal reaches all of it, and nothing of it waits for a terminal.
         self.process = subprocess.Popen(
             command, env=environment, start_new_session=True, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
@@ -81,7 +81,9 @@ class Command:
         """What is left: of the group, and what left the group but has nobody else."""
         self.send(signal.SIGKILL)
         self.process.wait()
-        while left := descendants():
+        # A process that the kernel cannot end must not hold up the others.
+        ends = time.monotonic() + self.grace_seconds
+        while (left := descendants()) and time.monotonic() < ends:
             for one in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(one, signal.SIGKILL)

@@ -96,7 +96,9 @@ fn text_of(file: &Path) -> Result<String> {
             .map(str::to_owned)
             .ok(),
     };
-    text.with_context(|| format!("{name} is not a text file in UTF-8"))
+    // UTF-16 without a byte order mark reads as UTF-8 with zeros.
+    text.filter(|text| !text.contains('\0'))
+        .with_context(|| format!("{name} is not a text file in UTF-8"))
 }
 
 /// A key, of either kind.
@@ -135,6 +137,9 @@ type Entry = (Key, String);
 
 /// Every public key of a text.
 fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
+    if pem::has_private_key(text) {
+        return Err(KeyError::PrivateKey);
+    }
     let keys = pem::public_keys(text)?;
     let entry = |der: &Vec<u8>| Ok((Key::Rsa(RsaKey::from_der(der)?), canonical(der)));
     keys.iter().map(entry).collect()

@@ -216,6 +216,7 @@ def test_the_environment_fits_with_the_longest_value_of_everything():
         ('StockMessage="Sold"out', "SAM would not take all of"),
         ('StockMessage=6" nails', """Write 'StockMessage="6\\" nails"'"""),
         ("StockMessage='", "SAM would not take all of"),
+        ("LogLevel=warn StockMessage=\"" + "a" * 60, "SAM would not take all of"),
         ('StockMessage="a\\ b"', "another value, because SAM has no form for this one"),
         ("StockMessage='it\\\"s'", "SAM would not take all of"),
         ("StockMessage=a\\", "another value, because SAM has no form for this one"),

@@ -58,13 +58,13 @@ def test_a_command_that_is_not_there_fails():
 
 
 def test_what_is_over_its_limit_may_tidy_up():
-    ended = run("s", 1, "sh", "-c", "trap 'echo tidy; exit 0' INT; while :; do sleep 0.1; done")
+    ended = run("s", 5, "sh", "-c", "trap 'echo tidy; exit 0' INT; while :; do sleep 0.1; done")
     assert ended.returncode == 124
-    assert ended.stdout.splitlines()[1] == "tidy" and "s: over its limit of 1 s in " in ended.stdout
+    assert ended.stdout.splitlines()[1] == "tidy" and "s: over its limit of 5 s in " in ended.stdout
 
 
 def test_what_is_over_its_limit_and_hears_nothing_is_killed_with_all_that_it_started():
-    program = f"import os, sys; sys.path.insert(0, {str(RUNNER[1].parent)!r}); import stage; sys.exit(stage.run(sys.argv[1:], 1, 1, os.environ))"
+    program = f"import os, sys; sys.path.insert(0, {str(RUNNER[1].parent)!r}); import stage; sys.exit(stage.run(sys.argv[1:], 5, 1, os.environ))"
     ended = subprocess.run([sys.executable, "-c", program, "sh", "-c", HANGS], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 124
     assert not runs(int(ended.stdout))

@@ -17,8 +17,8 @@ pub trait Channel {
     /// be absent. `items[].sku` is a field of each element of a list.
     const REQUIRED: &'static [&'static str];
 
-    /// The fields of the entity itself that are forwarded without when they are absent or cannot be read. What decides by them decides
-    /// without them.
+    /// The fields of the entity itself that may be absent or unreadable: the event is forwarded without them. A rule on one that is
+    /// unreadable cannot be evaluated.
     const EXPECTED: &'static [&'static str] = &[];
 
     /// Whether the event happens to an entity only once, so that a second one is a repeat of the first whatever else tells

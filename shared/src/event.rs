@@ -56,6 +56,8 @@ pub struct Event<'a, E> {
     pub entity: E,
     /// The entity as it came.
     pub original: &'a RawValue,
+    /// Fields of the entity that are absent because their value cannot be read (see [`Channel::EXPECTED`]).
+    pub unreadable: Vec<&'static str>,
     /// The other arguments of the event, as they came: the customer before the change, the product of a cart's line.
     pub related: Members<'a>,
 }
@@ -136,6 +138,7 @@ impl<'a, E: Entity> Event<'a, E> {
             environment,
             entity,
             original,
+            unreadable: violations.take_unreadable(),
             related: data,
         })
     }

@@ -229,8 +229,8 @@ fn without_noncharacters(json: String) -> Result<String, Failure> {
     if memchr::memmem::find(json.as_bytes(), &[0xEF, 0xBF]).is_none() {
         return Ok(json);
     }
-    let escapes = json.matches(FOUND).count();
-    let length = json.len() + escapes * (r"\ufffe".len() - FOUND[0].len_utf8());
+    let count = json.matches(FOUND).count();
+    let length = json.len() + count * (r"\ufffe".len() - FOUND[0].len_utf8());
     if length > UNPACKED_BYTES_MAX {
         return Err(Failure::TooLarge);
     }

@@ -18,13 +18,10 @@ const PRIVATE: &str = "PRIVATEKEY-----";
 /// blocks of other kinds, are ignored.
 ///
 /// # Errors
-/// [`KeyError::PrivateKey`] if the text holds a private key. [`KeyError::NotPem`] if it holds no public key, or a block without an end,
-/// or a block with anything but base64 in it.
+/// [`KeyError::PrivateKey`] if the text holds a private key and no public one. [`KeyError::NotPem`] if it holds neither, or a block
+/// without an end, or a block with anything but base64 in it.
 pub fn public_keys(text: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     let text = without_layout(text);
-    if text.contains(PRIVATE) {
-        return Err(KeyError::PrivateKey);
-    }
     let mut blocks = text.split(BEGIN);
     blocks.next();
     let keys = blocks
@@ -34,11 +31,18 @@ pub fn public_keys(text: &str) -> Result<Vec<Vec<u8>>, KeyError> {
         })
         .collect::<Option<Vec<_>>>()
         .ok_or(KeyError::NotPem)?;
-    if keys.is_empty() {
-        Err(KeyError::NotPem)
-    } else {
+    if !keys.is_empty() {
         Ok(keys)
+    } else if text.contains(PRIVATE) {
+        Err(KeyError::PrivateKey)
+    } else {
+        Err(KeyError::NotPem)
     }
+}
+
+/// Whether a text holds a private key.
+pub fn has_private_key(text: &str) -> bool {
+    without_layout(text).contains(PRIVATE)
 }
 
 /// Removes the characters that belong to the layout only.
@@ -196,13 +200,14 @@ mod tests {
             let private = format!(
                 "-----BEGIN {kind}PRIVATE KEY-----\nAAAA\n-----END {kind}PRIVATE KEY-----\n"
             );
-            for text in [
-                private.clone(),
-                private.replace('\n', "\\n"),
-                format!("{PEM}{private}"),
-            ] {
+            for text in [private.clone(), private.replace('\n', "\\n")] {
                 assert_eq!(public_keys(&text), Err(KeyError::PrivateKey), "{text}");
+                assert!(has_private_key(&text), "{text}");
             }
+            // A private key in a secret is a mistake, but no reason to refuse the shop's events.
+            let both = format!("{PEM}{private}");
+            assert_eq!(public_keys(&both), public_keys(PEM));
+            assert!(has_private_key(&both) && !has_private_key(PEM));
         }
     }
 

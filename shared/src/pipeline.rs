@@ -97,6 +97,7 @@ impl<C: Channel> Function<C> {
                 .unwrap_or_default(),
         )?;
         notes.event_id = Some(event.id);
+        notes.unreadable = !event.unreadable.is_empty();
 
         notes.stages.enter(Stage::Decide);
         let mut operations = Vec::new();
@@ -113,7 +114,10 @@ impl<C: Channel> Function<C> {
             .map_err(|_| Failure::OutOfTime)?;
         notes.finding = finding;
         match decision {
-            Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal.into())),
+            Decision::Refuse(refusal) => {
+                self.observe_rules(&event, deadline, notes);
+                return Ok(Outcome::Refused(refusal.into()));
+            }
             Decision::Accept(more) => operations.extend(more),
         }
 
@@ -136,15 +140,8 @@ impl<C: Channel> Function<C> {
         };
         notes.stages.enter(Stage::Enqueue);
         self.queue.send(C::NAME, message, trace, deadline).await?;
-        if self.rules.mode() == Mode::Observe {
-            // Only now, so that rules that are only observed cost no event, whatever they do.
-            notes.stages.enter(Stage::Decide);
-            notes.observed = match self.apply_rules(&event, deadline, notes) {
-                Decision::Refuse(_) => Some("refused"),
-                Decision::Accept(changes) if !changes.is_empty() => Some("changed"),
-                Decision::Accept(_) => None,
-            };
-        }
+        // Only now, so that rules that are only observed cost no event, whatever they do.
+        self.observe_rules(&event, deadline, notes);
         Ok(Outcome::Accepted(operations))
     }
 
@@ -174,6 +171,23 @@ impl<C: Channel> Function<C> {
         let body = body.verify(&secret.keys, signatures)?;
         self.keyring.newer_was_right();
         Ok((body, secret))
+    }
+
+    /// Notes what the rules would have decided, if they are only observed.
+    fn observe_rules<'a>(
+        &'a self,
+        event: &Event<'_, C::Entity>,
+        deadline: Deadline,
+        notes: &mut Notes<'a>,
+    ) {
+        if self.rules.mode() == Mode::Observe {
+            notes.stages.enter(Stage::Decide);
+            notes.observed = match self.apply_rules(event, deadline, notes) {
+                Decision::Refuse(_) => Some("refused"),
+                Decision::Accept(changes) if !changes.is_empty() => Some("changed"),
+                Decision::Accept(_) => None,
+            };
+        }
     }
 
     /// What the merchant's rules decide, within half of the time that is left.
@@ -235,9 +249,10 @@ impl<C: Channel> Function<C> {
         let names = |rules: &[&str]| (!rules.is_empty()).then(|| rules.join(","));
         let rules = names(&notes.rules);
         let unevaluated = names(&notes.unevaluated);
-        let loudness = match &unevaluated {
-            None => Loudness::Info,
-            Some(_) => Loudness::Warn,
+        let loudness = if notes.unreadable || unevaluated.is_some() {
+            Loudness::Warn
+        } else {
+            Loudness::Info
         };
         let line = Line {
             loudness: result.map_or_else(Failure::loudness, |_| loudness),
@@ -278,6 +293,8 @@ impl<C: Channel> Function<C> {
 #[derive(Default)]
 struct Notes<'a> {
     event_id: Option<Uuid>,
+    /// Whether the event has a field that cannot be read and is forwarded without it.
+    unreadable: bool,
     /// Which key vouched for it.
     key: Option<KeyName>,
     /// Names of the rules that matched.

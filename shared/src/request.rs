@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use crate::{
     body::Unverified,
@@ -243,16 +243,13 @@ impl<'de> Visitor<'de> for ListsVisitor {
 
 /// The value of a header that came once; none for an empty list. Anything else is like a header that came twice, which fits
 /// nothing.
-fn the_only_value(list: Value) -> Option<String> {
-    match list {
-        Value::Null => None,
-        Value::Array(mut values) => match (values.pop(), values.is_empty()) {
-            (None, _) => None,
-            (Some(Value::String(value)), true) => Some(value),
-            _ => Some(String::new()),
-        },
-        _ => Some(String::new()),
+fn the_only_value(list: &RawValue) -> Option<String> {
+    let list = list.get();
+    if let Ok([value]) = serde_json::from_str::<[String; 1]>(list) {
+        return Some(value);
     }
+    let absent = serde_json::from_str::<Option<[(); 0]>>(list).is_ok();
+    (!absent).then(String::new)
 }
 
 impl Headers {

@@ -257,8 +257,8 @@ fn add_unknown<K: Clone>(
 pub struct HmacSecret(Hmac<Sha256>);
 
 impl HmacSecret {
-    /// Takes a secret of at least [`SECRET_BYTES_MIN`] bytes. Line breaks at its end are removed: they come from a file or a console,
-    /// and no shop signs with them.
+    /// Takes a secret of at least [`SECRET_BYTES_MIN`] bytes. Line breaks at its end and a byte order mark are removed: they come from a
+    /// file or a console, and no shop signs with them.
     ///
     /// # Errors
     /// [`KeyError::SecretEmpty`], [`KeyError::SecretIsPem`] or [`KeyError::SecretTooShort`].
@@ -278,9 +278,10 @@ impl HmacSecret {
             .map_err(|_| KeyError::SecretTooShort)
     }
 
-    /// The text without the line breaks at its end: the secret that [`HmacSecret::new`] reads.
+    /// The text without line breaks at its end and without a byte order mark: the secret that [`HmacSecret::new`] reads.
     pub fn without_line_breaks(text: &str) -> &str {
-        text.trim_end_matches(['\r', '\n'])
+        text.trim_start_matches('\u{feff}')
+            .trim_end_matches(['\r', '\n'])
     }
 
     /// Whether both sign alike.
@@ -403,7 +404,7 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SecretEmpty => to.write_str("the secret is empty or white space only"),
+            Self::SecretEmpty => to.write_str("the secret is empty or white space"),
             Self::SecretIsPem => {
                 to.write_str("the secret is a PEM text; public keys belong under public_keys")
             }

@@ -240,7 +240,9 @@ impl Stock {
         }
         let asked = tokio::time::timeout(limit, self.ask(&url, wanted, token)).await;
         let enough = asked.unwrap_or(Err(Unknown::TimedOut));
-        self.breaker.note(enough.is_err_and(Unknown::is_trouble));
+        if enough != Err(Unknown::NotAsked) {
+            self.breaker.note(enough.is_err_and(Unknown::is_trouble));
+        }
         enough
     }
 

@@ -3,7 +3,7 @@
 //! A shop writes the same field in many ways (see [`super::scalar`]), so serde's derived readers, which stop at the first
 //! surprise, do not fit. Here a wrong field is noted and reading goes on; only broken JSON ends it.
 
-use std::{fmt, fmt::Write as _, marker::PhantomData};
+use std::{fmt, fmt::Write as _, marker::PhantomData, mem};
 
 use serde::{
     Deserializer, Serialize,
@@ -41,6 +41,8 @@ pub struct Violations {
     unlisted: usize,
     /// How many elements of lists have been read.
     elements: usize,
+    /// Expected fields whose value cannot be read.
+    unreadable: Vec<&'static str>,
 }
 
 /// One step from a place to one that is deeper. Neither a name of ours nor a number needs escaping in a pointer.
@@ -72,6 +74,7 @@ impl Violations {
             list: Vec::new(),
             unlisted: 0,
             elements: 0,
+            unreadable: Vec::new(),
         }
     }
 
@@ -113,15 +116,18 @@ impl Violations {
         }
     }
 
-    /// Notes that the place that is being read is wrong. A second remark on one place is dropped.
+    /// Notes that the place that is being read is wrong, or unreadable if the channel only expects something there. A second remark on
+    /// one place is dropped.
     pub fn add(&mut self, detail: &'static str) {
-        let unreadable = match self.steps[..] {
-            [Step::Name(field)] => self.expected.contains(&field),
-            _ => false,
-        };
-        if !unreadable {
-            self.note("", detail, false);
+        match self.steps[..] {
+            [Step::Name(field)] if self.expected.contains(&field) => self.unreadable.push(field),
+            _ => self.note("", detail, false),
         }
+    }
+
+    /// The expected fields whose value cannot be read.
+    pub(crate) fn take_unreadable(&mut self) -> Vec<&'static str> {
+        mem::take(&mut self.unreadable)
     }
 
     /// Notes that the place that is being read was there before: of two values, one reader takes the first and another the last.

@@ -16,7 +16,7 @@ impl Clock {
     /// How much may be done between two looks: a comparison counts as one. On a slow processor that is a few milliseconds.
     const WORK_MAX: usize = 1024;
 
-    /// A comparison of so many bytes counts as one more, with a regular expression of so many.
+    /// So many bytes that are read or compared count as one more, for a regular expression so many.
     const TEXT_BYTES: usize = 64;
     const REGEX_BYTES: usize = 8;
 
@@ -42,9 +42,9 @@ impl Clock {
         })
     }
 
-    /// Whether there is time for one more step.
-    pub(super) fn has_time(&self) -> bool {
-        self.has_time_for(1)
+    /// Whether there is time for one more step, after one that has read so many bytes.
+    pub(super) fn has_time_after(&self, bytes: usize) -> bool {
+        self.has_time_for(1 + bytes / Self::TEXT_BYTES)
     }
 
     fn has_time_for(&self, work: usize) -> bool {

@@ -240,7 +240,7 @@ impl Observer for Found {
         });
     }
 
-    fn goes_on(&mut self) -> bool {
+    fn goes_on(&mut self, _: usize) -> bool {
         true
     }
 }

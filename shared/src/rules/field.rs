@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -101,8 +101,9 @@ pub(super) trait Observer {
     /// This stands at the end of the path with this slot.
     fn see(&mut self, slot: usize, seen: &Seen<'_>);
 
-    /// Asked at each element and each member: whether the walk goes on.
-    fn goes_on(&mut self) -> bool;
+    /// Asked at each element and each member, and wherever a value is read that is read again or passed over: whether the walk goes on
+    /// after so many bytes.
+    fn goes_on(&mut self, bytes: usize) -> bool;
 }
 
 /// What the rules of a file look at that is not in the contract, whether they are enabled or not: as a hook names it in a shop
@@ -263,9 +264,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Goes on, or ends the walk with an error.
-    fn go_on<E: Error>(&mut self) -> Result<(), E> {
-        if self.observer.goes_on() {
+    /// Goes on after so many bytes, or ends the walk with an error.
+    fn go_on<E: Error>(&mut self, bytes: usize) -> Result<(), E> {
+        if self.observer.goes_on(bytes) {
             Ok(())
         } else {
             Err(E::custom("the observer ended the walk"))
@@ -276,11 +277,12 @@ impl Walk<'_> {
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
         if self.at.ends.is_empty() {
             return from.deserialize_any(self);
         }
         let raw: &RawValue = serde::Deserialize::deserialize(from)?;
+        self.go_on(raw.get().len())?;
         let seen = seen(raw);
         self.at
             .ends
@@ -357,10 +359,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
                     })?
                     .is_some()
                 {
-                    self.go_on()?;
+                    self.go_on(0)?;
                 }
             }
-            None => while list.next_element::<IgnoredAny>()?.is_some() {},
+            None => {
+                while let Some(raw) = list.next_element::<&RawValue>()? {
+                    self.go_on(raw.get().len())?;
+                }
+            }
         }
         self.at
             .named
@@ -372,7 +378,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut missing = vec![true; self.at.named.len()];
         while let Some(index) = map.next_key_seed(KeyOf(self.at))? {
-            self.go_on()?;
+            self.go_on(0)?;
             let named = index.and_then(|index| {
                 *missing.get_mut(index)? = false;
                 self.at.named.get(index).map(|(_, below)| below)
@@ -380,7 +386,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
             // A list may be written as an object whose keys are ids.
             match (named, self.at.each.as_deref()) {
                 (None, None) => {
-                    map.next_value::<IgnoredAny>()?;
+                    let raw: &RawValue = map.next_value()?;
+                    self.go_on(raw.get().len())?;
                 }
                 (Some(at), None) | (None, Some(at)) => {
                     map.next_value_seed(Walk {
@@ -391,6 +398,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 (Some(one), Some(other)) => {
                     let raw: &RawValue = map.next_value()?;
                     for at in [one, other] {
+                        self.go_on(raw.get().len())?;
                         let walk = Walk {
                             at,
                             observer: self.observer,

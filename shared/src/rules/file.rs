@@ -65,7 +65,7 @@ pub(super) struct Rule {
     pub(super) when: Vec<Condition>,
     /// What happens when a condition cannot be evaluated, because a text is longer than a regular expression looks at or the time is
     /// up: the rule is passed over (ignore, also when it is left out) or the shopper is stopped (refuse, only with an exception). The
-    /// log and the metric RulesUnevaluated name it in either case.
+    /// log and the metric `RulesUnevaluated` name it in either case.
     #[serde(default, rename = "whenUnreadable")]
     pub(super) when_unreadable: WhenUnreadable,
     /// One operation, or a list of changes.

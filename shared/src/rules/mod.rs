@@ -37,8 +37,7 @@ pub const RULES_MAX: usize = 100;
 /// A rule has at most this many conditions.
 pub const CONDITIONS_MAX: usize = 10;
 
-/// A file has at most this many regular expressions. Each takes up to a third of a megabyte of the function's memory while it is used,
-/// and a millisecond or two of each cold start.
+/// A file has at most this many regular expressions. Once used, each keeps up to 120 KB of memory; 100 of them keep 12 MB.
 pub const REGEXES_MAX: usize = 100;
 
 /// A rule results in at most this many operations.

@@ -14,7 +14,7 @@ const COMPILED_BYTES_MAX: usize = 32 * 1024;
 pub(super) const TEXT_BYTES_MAX: usize = 32 * 1024;
 
 /// What a match may remember of an expression to be quick takes at most this many bytes.
-const CACHE_BYTES_MAX: usize = 128 * 1024;
+const CACHE_BYTES_MAX: usize = 64 * 1024;
 
 /// PCRE's own limits.
 const REPEAT_MAX: u32 = 65_535;

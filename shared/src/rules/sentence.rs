@@ -98,7 +98,7 @@ impl Sentence {
         for part in &self.0 {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Value { place, .. } => {
+                Part::Value { place, .. } if clock.has_time_after(0) => {
                     let mut values = Values {
                         clock,
                         words: Vec::new(),
@@ -111,6 +111,7 @@ impl Sentence {
                         filled.push_str(", …");
                     }
                 }
+                Part::Value { .. } => {}
             }
         }
         filled
@@ -126,25 +127,21 @@ struct Values<'a> {
 
 impl Observer for Values<'_> {
     fn see(&mut self, _: usize, seen: &Seen<'_>) {
-        if matches!(seen, Seen::Nothing | Seen::Structure { .. }) {
-            return;
+        let full = self.words.len() >= VALUES_MAX;
+        match seen {
+            Seen::Nothing | Seen::Structure { .. } => {}
+            Seen::Number(_) | Seen::Text(_) if full => self.more = true,
+            Seen::Number(number) => self.words.push(number.to_string()),
+            Seen::Text(text) => self.words.push(
+                text.chars()
+                    .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
+                    .take(VALUE_CHARS_MAX)
+                    .collect(),
+            ),
         }
-        if self.words.len() >= VALUES_MAX {
-            self.more = true;
-            return;
-        }
-        self.words.push(match seen {
-            Seen::Number(number) => number.to_string(),
-            Seen::Text(text) => text
-                .chars()
-                .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
-                .take(VALUE_CHARS_MAX)
-                .collect(),
-            Seen::Nothing | Seen::Structure { .. } => String::new(),
-        });
     }
 
-    fn goes_on(&mut self) -> bool {
-        !self.more && self.clock.has_time()
+    fn goes_on(&mut self, bytes: usize) -> bool {
+        !self.more && self.clock.has_time_after(bytes)
     }
 }

@@ -752,7 +752,7 @@ fn a_walk_through_what_the_shop_sent_ends_with_the_time() {
             self.0 += 1;
         }
 
-        fn goes_on(&mut self) -> bool {
+        fn goes_on(&mut self, _: usize) -> bool {
             self.0 < 10
         }
     }
@@ -834,6 +834,32 @@ fn a_rule_can_refuse_when_it_cannot_be_evaluated() {
         problems::<Placed>(&rule("refuse", change)),
         ["rule note: whenUnreadable: refuse needs an exception under then"]
     );
+}
+
+#[test]
+fn a_rule_on_an_unreadable_field_cannot_be_evaluated() {
+    struct Expecting;
+    impl Channel for Expecting {
+        const NAME: &str = "checkout_cart_product_add_after";
+        const REQUIRED: &[&str] = &[];
+        const EXPECTED: &[&str] = &["qty"];
+        type Entity = QuoteItem;
+    }
+    let rules = rules::<Expecting>(&json!([
+        { "name": "many", "when": [{ "field": "quote_item.qty", "operator": "greaterThan", "value": 10 }], "then": { "op": "exception" } },
+        { "name": "none", "when": [{ "field": "quote_item.qty", "operator": "isEmpty" }], "then": { "op": "exception" } },
+    ]));
+    let outcome = |qty: Value| {
+        let body = json!({ "quote_item": { "sku": "A", "qty": qty } }).to_string();
+        let (_, matched, unevaluated) =
+            try_until::<Expecting>(&rules, &body, Duration::from_mins(1));
+        (matched.join(" "), unevaluated.join(" "))
+    };
+    let named = |matched: &str, unevaluated: &str| (matched.to_owned(), unevaluated.to_owned());
+    assert_eq!(outcome(json!("12 pcs")), named("", "many none"));
+    assert_eq!(outcome(json!([1])), named("", "many none"));
+    assert_eq!(outcome(Value::Null), named("none", ""));
+    assert_eq!(outcome(json!(11)), named("many", ""));
 }
 
 #[test]

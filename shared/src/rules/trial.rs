@@ -11,7 +11,10 @@ use super::{
 use crate::{
     deadline::Deadline,
     event::Event,
-    model::{Entity, look::Seen},
+    model::{
+        Entity,
+        look::{Seen, Step},
+    },
 };
 
 /// Whether a condition, or a rule, holds.
@@ -19,7 +22,7 @@ use crate::{
 pub(super) enum Evaluation {
     True,
     False,
-    /// It cannot be evaluated: the time is up, the text is too long for a regular expression, or what the shop sent cannot be read.
+    /// It cannot be evaluated: the time is up, the text is too long for a regular expression, or the value cannot be read.
     Unknown,
 }
 
@@ -63,7 +66,11 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
 
     /// Whether the condition holds for anything that stands at its place.
     pub(super) fn holds(&self, condition: &Condition) -> Evaluation {
+        if !self.clock.has_time_after(0) {
+            return Evaluation::Unknown;
+        }
         match (&condition.place, condition.slot) {
+            (Place::Contract(path, _), _) if self.is_unreadable(path) => Evaluation::Unknown,
             (Place::Contract(path, _), _) => {
                 let mut outcome = Any::default();
                 self.event.entity.look(path, &mut |seen| {
@@ -76,6 +83,14 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
                 slot.and_then(|slot| sent.get(slot).copied())
                     .unwrap_or(Evaluation::Unknown)
             }
+        }
+    }
+
+    /// Whether the path leads to a field whose value could not be read.
+    fn is_unreadable(&self, path: &[Step]) -> bool {
+        match path {
+            [Step::Name(name), ..] => self.event.unreadable.contains(&name.as_str()),
+            _ => false,
         }
     }
 
@@ -113,8 +128,8 @@ impl Observer for Tried<'_> {
         }
     }
 
-    fn goes_on(&mut self) -> bool {
-        self.clock.has_time()
+    fn goes_on(&mut self, bytes: usize) -> bool {
+        self.clock.has_time_after(bytes)
     }
 }
 
