@@ -462,7 +462,7 @@ mod tests {
                 "blank",
                 " \n \n",
                 false,
-                "FILE: the secret is empty or white space only",
+                "FILE: the secret is empty or white space",
             ),
             (
                 "pem",

@@ -166,7 +166,7 @@ def test_what_is_no_key_of_a_shop_is_not_added(secret, account, tmp_path):
         (PUBLIC, "pem", "public-key.pem holds the published sample"),
         (samples / "hmac-secret.txt", "hmac", "hmac-secret.txt holds the published sample"),
         (PUBLIC, "hmac", "public-key.pem: the secret is a PEM text"),
-        (blank, "hmac", "blank.txt: the secret is empty or white space only"),
+        (blank, "hmac", "blank.txt: the secret is empty or white space"),
     ]:
         code, output = keys(name, file, kind, **account)
         assert code == 1 and said in output and output.count("\n") == 1, output

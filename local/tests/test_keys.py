@@ -264,7 +264,7 @@ def test_what_is_no_secret_is_named_in_the_log_and_not_shown(stack, function, pa
     assert outcome(result) == (200, "current/hmac_secrets/3")
     said = [json.loads(line)["message"] for line in result.log.splitlines() if '"ERROR"' in line]
     assert said == [
-        "secret: hmac_secrets/0: the secret is empty or white space only",
+        "secret: hmac_secrets/0: the secret is empty or white space",
         "secret: hmac_secrets/1: the secret is a PEM text; public keys belong under public_keys",
         "secret: hmac_secrets/2: the secret is shorter than 16 bytes",
         "secret: public_keys/0: is a private key, which is the shop's alone",

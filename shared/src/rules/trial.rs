@@ -107,9 +107,12 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
             .conditions
             .iter()
             // What was not walked through could have more to say.
-            .map(|(test, outcome)| match outcome.holds {
-                false if !whole => Evaluation::Unknown,
-                _ => outcome.evaluate(test),
+            .map(|(test, outcome)| {
+                if whole || outcome.holds {
+                    outcome.evaluate(test)
+                } else {
+                    Evaluation::Unknown
+                }
             })
             .collect()
     }
