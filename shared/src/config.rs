@@ -537,7 +537,7 @@ mod tests {
             ),
             (
                 r#"{"hmac_secrets":["0123456789abcdef",""]}"#,
-                "hmac_secrets/1: the secret is empty or white space only",
+                "hmac_secrets/1: the secret is empty or white space",
             ),
             (
                 r#"{"hmac_secrets":["-----BEGIN PUBLIC KEY----- hush"]}"#,
