@@ -16,7 +16,9 @@ import functools
 import gzip
 import io
 import json
+import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -60,6 +62,13 @@ def template():
 def rules(channel):
     """The rules file of a channel."""
     return ROOT / "functions" / channel / "rules.json"
+
+
+def constant(path, name):
+    """The value of a constant in the code of the functions."""
+    said = re.search(rf"\bconst {name}: \w+ = ([\d_* ]+);", (ROOT / "shared" / "src" / path).read_text())
+    factors = [int(factor.replace("_", "")) for factor in said[1].split("*")]
+    return math.prod(factors)
 
 
 def sample_keys(*more_public_keys):

@@ -32,6 +32,11 @@ def request(channel, body, **headers):
     return with_body(made, raw)
 
 
+def condition(field, operator, *value):
+    """A condition of a rule."""
+    return {"field": field, "operator": operator, **({"value": value[0]} if value else {})}
+
+
 def with_body(made, raw):
     """The request with a body of any bytes, as API Gateway passes on what is not text."""
     made = copy.deepcopy(made)

@@ -15,7 +15,7 @@ import figures
 import jsonschema
 import pytest
 from certificates import certificates
-from shop import LATE_MS, SECRET, assert_nothing_leaks, request, sample
+from shop import LATE_MS, SECRET, assert_nothing_leaks, condition, request, sample
 from stack import EVENTS, ROOT, channels, is_metrics, rules
 
 PLACED = "sales_order_place_after"
@@ -42,10 +42,6 @@ def line(log):
     """The log line of the last request."""
     lines = [json.loads(text) for text in log.splitlines() if text.startswith("{") and not is_metrics(text)]
     return [one for one in lines if one["message"] == "answered"][-1]
-
-
-def condition(field, operator, *value):
-    return {"field": field, "operator": operator, **({"value": value[0]} if value else {})}
 
 
 # Rules

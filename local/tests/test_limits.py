@@ -11,7 +11,8 @@ import figures
 import pytest
 from function import RELEASE, Function
 from hostile.case import body, signed
-from stack import ROOT, channels
+from shop import condition
+from stack import channels, constant
 
 MEGABYTE = 1024 * 1024
 
@@ -23,9 +24,7 @@ PROCESS_MAX = 200 * MEGABYTE
 
 CPU_SECONDS_MAX = 1
 
-ELEMENTS_MAX = int(
-    re.search(r"pub const ELEMENTS_MAX: usize = ([\d_]+);", (ROOT / "shared/src/model/decode.rs").read_text())[1].replace("_", "")
-)
+ELEMENTS_MAX = constant("model/decode.rs", "ELEMENTS_MAX")
 
 # Anything that answers is fine here; what it answers, the hostile corpus says.
 ANSWERS = {200, 400, 413, 422}
@@ -33,14 +32,16 @@ ANSWERS = {200, 400, 413, 422}
 # The longest of these tests sends 200 bodies of 6 MB, each to a process of its own: a minute.
 pytestmark = pytest.mark.timeout(1800)
 
-MEASURED = []
+# For the pages of figures: bodies by channel, rules by case, growth by case.
+MEASURED = {"limits": [], "limits-of-rules": [], "growth": []}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def measured():
     yield
-    if MEASURED:
-        figures.write("limits", MEASURED)
+    for name, rows in MEASURED.items():
+        if rows:
+            figures.write(name, rows)
 
 
 def limited(stack, channel):
@@ -86,7 +87,7 @@ def test_no_body_takes_more_memory_or_time_than_promised(stack, channel):
         slowest = max(slowest, busy)
         if not alive or taken > MULTIPLE_MAX * size + BESIDE or busy > CPU_SECONDS_MAX or invocation.status not in ANSWERS:
             over.append((name, size, taken and taken // 1024, round(busy, 2), invocation.status))
-    MEASURED.append({
+    MEASURED["limits"].append({
         "channel": channel,
         "bodies": count,
         "answered": answered,
@@ -118,10 +119,6 @@ RULES_SECONDS = (HOOK - ANSWER_MARGIN) / 2
 RULES_OVER_SECONDS_MAX = 0.05
 
 EXCEPTION = {"op": "exception"}
-
-
-def condition(field, operator, *value):
-    return {"field": field, "operator": operator, **({"value": value[0]} if value else {})}
 
 
 def rules_of(conditions, then=EXCEPTION, per_rule=10):
@@ -255,7 +252,7 @@ def test_rules_end_in_their_share_of_the_time(stack, tmp_path, name, mode):
     # So little time is left beside so large an event that a busy machine may not queue it.
     assert invocation.status in (200, 413, 504)
     unevaluated = invocation.line.get("unevaluated")
-    MEASURED.append({
+    MEASURED["limits-of-rules"].append({
         "rules": name,
         "mode": mode,
         "CPU, ms": round((spent - without) * 1000),
@@ -324,7 +321,7 @@ def test_work_grows_no_faster_than_the_body(stack, tmp_path, without, place, fil
     once = instructions(stack, tmp_path, bodies.filled(SAVED, place, filler.of(count))) - without
     twice = instructions(stack, tmp_path, bodies.filled(SAVED, place, filler.of(2 * count))) - without
     assert twice < 2.5 * once + 1_000_000, (place.name, once, twice)
-    MEASURED.append({"growth of": f"{place.name}: {filler.name}", "instructions": once, "of twice": round(twice / once, 2)})
+    MEASURED["growth"].append({"what is doubled": f"{place.name}: {filler.name}", "instructions": once, "times as many for twice": round(twice / once, 2)})
 
 
 def test_compression_grows_no_faster_than_the_body(stack, tmp_path, without):

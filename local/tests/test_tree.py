@@ -1,11 +1,10 @@
 """Every channel has all its parts, and what is said twice is said alike."""
 
-import math
 import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from stack import EVENTS, ROOT, channels, template
+from stack import EVENTS, ROOT, channels, constant, template
 
 FUNCTIONS = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()}
 HOOKS = {method.get("name"): method for method in ElementTree.parse(ROOT / "commerce" / "webhooks.xml").getroot()}
@@ -73,13 +72,6 @@ def test_the_fuzzer_knows_what_makes_a_channel_different(channel):
     known = (ROOT / "shared" / "fuzz" / "src" / "channels.rs").read_text().split("impl Channel for ")
     known = [one for one in known if f'const NAME: &str = "{channel}";' in one]
     assert [said(one) for one in known] == [said(main)]
-
-
-def constant(path, name):
-    """The value of a constant in the code of the functions."""
-    said = re.search(rf"\bconst {name}: \w+ = ([\d_* ]+);", (ROOT / "shared" / "src" / path).read_text())
-    factors = [int(factor.replace("_", "")) for factor in said[1].split("*")]
-    return math.prod(factors)
 
 
 LIMITS = [
