@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Empty};
 use hyper::{
     Request, StatusCode, Uri,
-    body::Bytes,
+    body::{Bytes, Incoming},
     header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -182,6 +182,7 @@ impl Stock {
                     .pool_timer(TokioTimer::new())
                     .pool_idle_timeout(IDLE_MAX)
                     .pool_max_idle_per_host(1)
+                    .http1_max_buf_size(ANSWER_BYTES_MAX)
                     .build(connector.https_or_http().enable_http1().build()),
                 url,
                 pointer,
@@ -256,24 +257,29 @@ impl Stock {
         let answer = answer.map_err(|_| Unknown::Unreachable)?;
         let status = answer.status();
         // Read to the end, whatever the status: only then can the connection be kept.
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
-        let body = body.await.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Unknown::Nonsense
-            } else {
-                Unknown::Unreachable
-            }
-        });
+        let body = read(answer.into_body()).await;
         self.answered.set(body.is_ok());
         match status {
-            StatusCode::OK => {
-                is_enough(&body?.to_bytes(), &self.pointer, wanted).ok_or(Unknown::Nonsense)
-            }
+            StatusCode::OK => is_enough(&body?, &self.pointer, wanted).ok_or(Unknown::Nonsense),
             StatusCode::TOO_MANY_REQUESTS => Err(Unknown::Failed),
             status if status.is_server_error() => Err(Unknown::Failed),
             _ => Err(Unknown::Refused),
         }
     }
+}
+
+/// The body of an answer. It is copied together, because each part, be it of one byte, keeps the whole buffer that it was read into.
+async fn read(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unknown::Unreachable)?;
+        let part = frame.data_ref().map_or(&[][..], Bytes::as_ref);
+        if whole.len() + part.len() > ANSWER_BYTES_MAX {
+            return Err(Unknown::Nonsense);
+        }
+        whole.extend_from_slice(part);
+    }
+    Ok(whole)
 }
 
 fn question(url: &Uri, token: Option<&Token>) -> Result<Request<Empty<Bytes>>, Unknown> {

@@ -44,6 +44,14 @@ impl Expected {
 }
 
 impl Test {
+    /// How many characters the ranges of its regular expression hold whose other case had to be found.
+    pub(super) fn folded(&self) -> u32 {
+        match self {
+            Self::Matches(pattern) => pattern.folded,
+            _ => 0,
+        }
+    }
+
     /// Makes the test of a condition on a field of this kind, or `None` for a field that is not in the contract. The error is
     /// the end of the sentence "this condition …".
     pub(super) fn new(
@@ -245,6 +253,9 @@ fn number(json: &str) -> Result<Decimal, String> {
 
 /// A number that is written as nothing else would be: no zeros in front, no sign but a minus, no exponent.
 fn plain_number(text: &str) -> Option<Decimal> {
+    if text.len() > NUMBER_BYTES_MAX {
+        return None;
+    }
     let digits = text.strip_prefix('-').unwrap_or(text);
     let zeros_in_front =
         digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
@@ -252,5 +263,5 @@ fn plain_number(text: &str) -> Option<Decimal> {
         && digits
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    (plain && !zeros_in_front && text.len() <= NUMBER_BYTES_MAX).then(|| decimal_from(text))?
+    (plain && !zeros_in_front).then(|| decimal_from(text))?
 }

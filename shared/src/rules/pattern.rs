@@ -6,12 +6,23 @@
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ast::{self, AssertionKind, Ast, parse::ParserBuilder};
 
+/// An expression has at most this many bytes. What is made of it while it is read takes hundreds of times as many.
+const EXPRESSION_BYTES_MAX: usize = 2048;
+
 /// A compiled expression takes at most this many bytes.
 const COMPILED_BYTES_MAX: usize = 32 * 1024;
 
-/// An expression looks at a text of at most this many bytes; at half as many, if compiled it has more than half of its own limit. A match
-/// cannot be interrupted, and takes time in proportion to both: for the worst expressions 35 ms. What rules look at has some hundred bytes.
+/// An expression looks at a text of at most this many bytes, and at less if it has many states (see [`WORK_MAX`]). What rules look at has
+/// some hundred.
 pub(super) const TEXT_BYTES_MAX: usize = 32 * 1024;
+
+/// The states of an expression (see [`states`]) times the bytes of a text that it looks at. A match cannot be interrupted; the slowest take
+/// 6 ns for each state and byte, so that this many take 30 ms.
+const WORK_MAX: usize = 4_800_000;
+
+/// The expressions of a file may have ranges over this many characters where letters match in either case beyond ASCII (flags `i` and
+/// `u`): 16 times all of Unicode. To find the other case of a range over all of Unicode takes 3 ms of a cold start.
+pub(super) const FOLDED_MAX: u32 = 16 * 0x11_0000;
 
 /// What a match may remember of an expression to be quick takes at most this many bytes.
 const CACHE_BYTES_MAX: usize = 64 * 1024;
@@ -28,12 +39,17 @@ const NESTING_MAX: u32 = 32;
 pub(super) struct Pattern {
     regex: Regex,
     text_bytes_max: usize,
+    /// How many characters its ranges hold whose other case has to be found.
+    pub(super) folded: u32,
 }
 
 impl Pattern {
     /// Reads an expression with delimiters and flags, as in `/^97/i`.
     pub(super) fn new(text: &str) -> Result<Self, String> {
         let (expression, flags) = undelimit(text)?;
+        if expression.len() > EXPRESSION_BYTES_MAX {
+            return Err(format!("has more than {EXPRESSION_BYTES_MAX} bytes"));
+        }
         if let Some(flag) = flags.chars().find(|flag| !"isuD".contains(*flag)) {
             return Err(format!(
                 "has the flag {flag:?}; i, s, u and D are understood"
@@ -63,36 +79,84 @@ impl Pattern {
             expression,
             unicode,
             ends: Vec::new(),
+            ranges: 0,
         };
-        let ends = ast::visit(&ast, vetting)?;
-        let mut builder = RegexBuilder::new(&with_ends(expression, &ends, flags));
-        builder
-            .unicode(unicode)
-            .case_insensitive(flags.contains('i'))
-            .dot_matches_new_line(flags.contains('s'))
-            .dfa_size_limit(CACHE_BYTES_MAX)
-            .nest_limit(NESTING_MAX + 2);
-        for (compiled_bytes_max, text_bytes_max) in [
-            (COMPILED_BYTES_MAX / 2, TEXT_BYTES_MAX),
-            (COMPILED_BYTES_MAX, TEXT_BYTES_MAX / 2),
-        ] {
-            match builder.size_limit(compiled_bytes_max).build() {
-                Ok(regex) => {
-                    return Ok(Self {
-                        regex,
-                        text_bytes_max,
-                    });
-                }
-                Err(regex::Error::CompiledTooBig(_)) => {}
-                Err(error) => return Err(syntax_error(&error)),
-            }
+        let (ends, ranges) = ast::visit(&ast, vetting)?;
+        let case_insensitive = flags.contains('i');
+        let folded = if unicode && case_insensitive {
+            ranges
+        } else {
+            0
+        };
+        if folded > FOLDED_MAX {
+            return Err(TOO_MANY_FOLDED.to_owned());
         }
-        Err("is too large".to_owned())
+        let regex = RegexBuilder::new(&with_ends(expression, &ends, flags))
+            .unicode(unicode)
+            .case_insensitive(case_insensitive)
+            .dot_matches_new_line(flags.contains('s'))
+            .size_limit(COMPILED_BYTES_MAX)
+            .dfa_size_limit(CACHE_BYTES_MAX)
+            .nest_limit(NESTING_MAX + 2)
+            .build()
+            .map_err(|error| match error {
+                regex::Error::CompiledTooBig(_) => "is too large".to_owned(),
+                error => syntax_error(&error),
+            })?;
+        Ok(Self {
+            regex,
+            text_bytes_max: TEXT_BYTES_MAX.min(WORK_MAX / states(&ast, unicode)),
+            folded,
+        })
     }
 
     /// Whether it matches anywhere in the text; `None` if the text is too long for it.
     pub(super) fn is_match(&self, text: &str) -> Option<bool> {
         (text.len() <= self.text_bytes_max).then(|| self.regex.is_match(text.as_bytes()))
+    }
+}
+
+/// What is wrong with ranges over more than [`FOLDED_MAX`] characters, as the end of a sentence.
+pub(super) const TOO_MANY_FOLDED: &str =
+    "has ranges over too many characters for the flags i and u; list both cases and leave i out";
+
+/// About how many states an automaton for the expression has, at least 1. A match takes time in proportion to it.
+fn states(ast: &Ast, unicode: bool) -> usize {
+    // In UTF-8 a class of characters is a small automaton of bytes.
+    let class = if unicode { 12 } else { 1 };
+    match ast {
+        Ast::Empty(_) | Ast::Flags(_) | Ast::Assertion(_) => 1,
+        Ast::Literal(literal) if literal.c.is_ascii() => 1,
+        Ast::Literal(_) => 4,
+        Ast::Dot(_) | Ast::ClassUnicode(_) | Ast::ClassPerl(_) | Ast::ClassBracketed(_) => class,
+        Ast::Repetition(repetition) => {
+            let (least, most) = counts(repetition);
+            let copies = usize::try_from(most.unwrap_or(least).max(1)).unwrap_or(usize::MAX);
+            copies.saturating_mul(states(&repetition.ast, unicode) + 1)
+        }
+        Ast::Group(group) => states(&group.ast, unicode) + 2,
+        Ast::Alternation(alternation) => sum(&alternation.asts, unicode),
+        Ast::Concat(concat) => sum(&concat.asts, unicode),
+    }
+}
+
+fn sum(asts: &[Ast], unicode: bool) -> usize {
+    asts.iter()
+        .map(|ast| states(ast, unicode))
+        .fold(asts.len(), usize::saturating_add)
+}
+
+/// How often something is repeated, at least and at most.
+fn counts(repetition: &ast::Repetition) -> (u32, Option<u32>) {
+    match &repetition.op.kind {
+        ast::RepetitionKind::ZeroOrOne => (0, Some(1)),
+        ast::RepetitionKind::ZeroOrMore => (0, None),
+        ast::RepetitionKind::OneOrMore => (1, None),
+        ast::RepetitionKind::Range(ast::RepetitionRange::Exactly(count)) => (*count, Some(*count)),
+        ast::RepetitionKind::Range(ast::RepetitionRange::AtLeast(least)) => (*least, None),
+        ast::RepetitionKind::Range(ast::RepetitionRange::Bounded(least, most)) => {
+            (*least, Some(*most))
+        }
     }
 }
 
@@ -156,11 +220,13 @@ fn with_ends(expression: &str, ends: &[usize], flags: &str) -> String {
     spelled
 }
 
-/// Walks through an expression and refuses what PCRE reads otherwise. It gives the offsets of every `$`.
+/// Walks through an expression and refuses what PCRE reads otherwise. It gives the offsets of every `$`, and how many characters all ranges
+/// hold together.
 struct Vetting<'a> {
     expression: &'a str,
     unicode: bool,
     ends: Vec<usize>,
+    ranges: u32,
 }
 
 impl Vetting<'_> {
@@ -181,14 +247,7 @@ impl Vetting<'_> {
     }
 
     fn repetition(&self, repetition: &ast::Repetition) -> Result<(), String> {
-        let (least, most) = match &repetition.op.kind {
-            ast::RepetitionKind::Range(ast::RepetitionRange::Exactly(count)) => (*count, *count),
-            ast::RepetitionKind::Range(ast::RepetitionRange::AtLeast(least)) => (*least, *least),
-            ast::RepetitionKind::Range(ast::RepetitionRange::Bounded(least, most)) => {
-                (*least, *most)
-            }
-            _ => (0, 0),
-        };
+        let (least, most) = counts(repetition);
         if matches!(*repetition.ast, Ast::Repetition(_)) {
             return Err(
                 "repeats a repetition, which is something else in the shop; put it into (?:…)"
@@ -204,7 +263,7 @@ impl Vetting<'_> {
         {
             return Err("has a blank in a count, which older shops take literally".to_owned());
         }
-        if least.max(most) > REPEAT_MAX {
+        if least.max(most.unwrap_or_default()) > REPEAT_MAX {
             return Err(format!("repeats something more than {REPEAT_MAX} times"));
         }
         Ok(())
@@ -267,11 +326,11 @@ impl Vetting<'_> {
 }
 
 impl ast::Visitor for Vetting<'_> {
-    type Output = Vec<usize>;
+    type Output = (Vec<usize>, u32);
     type Err = String;
 
     fn finish(self) -> Result<Self::Output, String> {
-        Ok(self.ends)
+        Ok((self.ends, self.ranges))
     }
 
     fn visit_pre(&mut self, ast: &Ast) -> Result<(), String> {
@@ -319,9 +378,12 @@ impl ast::Visitor for Vetting<'_> {
                     },
                 ..
             }) => Err(r"has a range up to [; write \[".to_owned()),
-            ast::ClassSetItem::Range(range) => self
-                .literal(&range.start)
-                .and_then(|()| self.literal(&range.end)),
+            ast::ClassSetItem::Range(range) => {
+                let characters = u32::from(range.end.c).abs_diff(range.start.c.into());
+                self.ranges = self.ranges.saturating_add(characters);
+                self.literal(&range.start)
+                    .and_then(|()| self.literal(&range.end))
+            }
             ast::ClassSetItem::Ascii(_) => self.named_class("[:…:]"),
             ast::ClassSetItem::Perl(_) => self.named_class(r"\d, \s or \w"),
             ast::ClassSetItem::Unicode(_) => {
@@ -469,17 +531,36 @@ mod tests {
     }
 
     #[test]
-    fn a_large_expression_looks_at_half_as_long_a_text() {
+    fn an_expression_with_many_states_looks_at_a_shorter_text() {
         for (expression, longest) in [
             ("/b$/", TEXT_BYTES_MAX),
-            ("/a.{100}c/", TEXT_BYTES_MAX),
-            ("/a.{250}c/", TEXT_BYTES_MAX / 2),
+            ("/^(gift|pr[eé]sent) ?card$/iu", TEXT_BYTES_MAX),
+            ("/a.{300}c/s", WORK_MAX / 605),
+            ("/(?:(?:a*)(?:b*)){110}c/", WORK_MAX / 1433),
+            ("/[a-z]{3,40}c/u", WORK_MAX / 523),
         ] {
             let pattern = Pattern::new(expression).unwrap();
             let matches = |length| pattern.is_match(&"a".repeat(length));
             assert_eq!(matches(longest), Some(false), "{expression}");
             assert_eq!(matches(longest + 1), None, "{expression}");
         }
+    }
+
+    #[test]
+    fn an_expression_is_limited_before_anything_is_made_of_it() {
+        let longest = format!("[{}]", "a".repeat(EXPRESSION_BYTES_MAX - 2));
+        assert!(Pattern::new(&format!("/{longest}/")).is_ok());
+        for expression in [&*longest, "(?:||||){0}", "a{0}"] {
+            let text = format!("/{}/", expression.repeat(2 * EXPRESSION_BYTES_MAX / 4));
+            assert_eq!(Pattern::new(&text).unwrap_err(), "has more than 2048 bytes");
+        }
+        let wide = |count| "[b-\\x{10ffff}]{0}".repeat(count);
+        assert!(Pattern::new(&format!("/{}/iu", wide(16))).is_ok());
+        assert!(Pattern::new(&format!("/{}/u", wide(17))).is_ok());
+        assert_eq!(
+            Pattern::new(&format!("/{}/iu", wide(17))).unwrap_err(),
+            TOO_MANY_FOLDED
+        );
     }
 
     #[test]

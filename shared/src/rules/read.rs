@@ -11,6 +11,7 @@ use super::{
     condition::Test,
     field::{Place, SentPlaces},
     file::{self, File, Operator, Then, WhenUnreadable},
+    pattern::{FOLDED_MAX, TOO_MANY_FOLDED},
     sentence::Sentence,
 };
 use crate::{model::Entity, operation::Operation};
@@ -63,6 +64,7 @@ impl Rules {
         }
         let mut names = HashSet::new();
         let mut rules = Vec::new();
+        let mut folded = 0_u32;
         for written in &file.rules {
             let mut problem = |reason: String| {
                 let rule = Some(written.name.chars().take(64).collect());
@@ -78,6 +80,14 @@ impl Rules {
                 problem("another rule has this name".to_owned());
             }
             let rule = rule::<E>(written, &mut problem);
+            let conditions = rule.iter().flat_map(|rule| &rule.conditions);
+            folded = conditions.fold(folded, |folded, condition| {
+                folded.saturating_add(condition.test.folded())
+            });
+            if folded > FOLDED_MAX {
+                problem(format!("with the rules before it, it {TOO_MANY_FOLDED}"));
+                break;
+            }
             rules.extend(rule.filter(|_| wanted(written)));
         }
         if problems.is_empty() {

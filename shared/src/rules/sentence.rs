@@ -134,6 +134,7 @@ impl Observer for Values<'_> {
             Seen::Number(number) => self.words.push(number.to_string()),
             Seen::Text(text) => self.words.push(
                 text.chars()
+                    .take(10 * VALUE_CHARS_MAX) // of which most are kept, unless somebody sends nothing else
                     .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
                     .take(VALUE_CHARS_MAX)
                     .collect(),

@@ -703,6 +703,28 @@ fn a_file_has_a_limited_number_of_expressions() {
     );
 }
 
+#[test]
+fn a_file_has_limited_ranges_of_which_both_cases_match() {
+    let wide =
+        json!({ "field": "order.status", "operator": "regex", "value": "/[b-\\x{10ffff}]/iu" });
+    let rules = |count: usize| {
+        let rules = (0..count).map(
+            |name| json!({ "name": name.to_string(), "enabled": false, "when": [&wide], "then": { "op": "exception" } }),
+        );
+        Rules::read::<Order>(&json!({ "rules": rules.collect::<Vec<_>>() }).to_string())
+    };
+    assert!(rules(16).is_ok());
+    let problems = rules(17).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("rule 16: with the rules before it, it has ranges"),
+        "{}",
+        problems[0]
+    );
+}
+
 /// A condition that looks at every item.
 fn regex_on_names(index: usize) -> Value {
     json!({ "field": "order.items[].name", "operator": "regex", "value": format!("/(a|b)*{index}$/") })
