@@ -13,12 +13,14 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// How much may be done between two looks: a comparison counts as one. On a slow processor that is a few milliseconds.
+    /// How much may be done between two looks: a comparison counts as one. That is less than ten milliseconds.
     const WORK_MAX: usize = 1024;
 
-    /// So many bytes that are read or compared count as one more, for a regular expression so many.
+    /// So many bytes that are read or compared count as one more.
     const TEXT_BYTES: usize = 64;
-    const REGEX_BYTES: usize = 8;
+
+    /// The longest match of a regular expression counts as so much: before each that takes more than a quarter of it, the time is looked at.
+    const MATCH_WORK: usize = 4 * Self::WORK_MAX;
 
     pub(super) fn new(deadline: Deadline) -> Self {
         Self {
@@ -35,11 +37,12 @@ impl Clock {
         } else {
             0
         };
-        self.has_time_for(if let Test::Matches(_) = test {
-            1 + bytes / Self::REGEX_BYTES
+        let work = if let Test::Matches(pattern) = test {
+            pattern.work(bytes, Self::MATCH_WORK)
         } else {
-            1 + bytes / Self::TEXT_BYTES
-        })
+            bytes / Self::TEXT_BYTES
+        };
+        self.has_time_for(1 + work)
     }
 
     /// Whether there is time for one more step, after one that has read so many bytes.
@@ -48,7 +51,7 @@ impl Clock {
     }
 
     fn has_time_for(&self, work: usize) -> bool {
-        let work = self.work.get() + work;
+        let work = self.work.get().saturating_add(work);
         if work < Self::WORK_MAX {
             self.work.set(work);
         } else {

@@ -38,7 +38,8 @@ const NESTING_MAX: u32 = 32;
 #[derive(Debug)]
 pub(super) struct Pattern {
     regex: Regex,
-    text_bytes_max: usize,
+    /// See [`states`].
+    states: usize,
     /// How many characters its ranges hold whose other case has to be found.
     pub(super) folded: u32,
 }
@@ -105,14 +106,20 @@ impl Pattern {
             })?;
         Ok(Self {
             regex,
-            text_bytes_max: TEXT_BYTES_MAX.min(WORK_MAX / states(&ast, unicode)),
+            states: states(&ast, unicode),
             folded,
         })
     }
 
     /// Whether it matches anywhere in the text; `None` if the text is too long for it.
     pub(super) fn is_match(&self, text: &str) -> Option<bool> {
-        (text.len() <= self.text_bytes_max).then(|| self.regex.is_match(text.as_bytes()))
+        let text_bytes_max = TEXT_BYTES_MAX.min(WORK_MAX / self.states);
+        (text.len() <= text_bytes_max).then(|| self.regex.is_match(text.as_bytes()))
+    }
+
+    /// How much of the longest match that is allowed, a match with a text of so many bytes takes: in so many parts of it.
+    pub(super) fn work(&self, bytes: usize, parts: usize) -> usize {
+        bytes.saturating_mul(self.states) / (WORK_MAX / parts)
     }
 }
 
