@@ -268,7 +268,7 @@ impl Stock {
     }
 }
 
-/// The body of an answer. It is copied together, because each part, be it of one byte, keeps the whole buffer that it was read into.
+/// The body of an answer. Each part is copied: even a part of one byte would keep the whole buffer that it was read into.
 async fn read(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {

@@ -117,9 +117,9 @@ impl Pattern {
         (text.len() <= text_bytes_max).then(|| self.regex.is_match(text.as_bytes()))
     }
 
-    /// How much of the longest match that is allowed, a match with a text of so many bytes takes: in so many parts of it.
-    pub(super) fn work(&self, bytes: usize, parts: usize) -> usize {
-        bytes.saturating_mul(self.states) / (WORK_MAX / parts)
+    /// The work of a match with a text of this many bytes, on a scale on which the longest match that is allowed counts as `longest`.
+    pub(super) fn work(&self, bytes: usize, longest: usize) -> usize {
+        bytes.saturating_mul(self.states) / (WORK_MAX / longest)
     }
 }
 
