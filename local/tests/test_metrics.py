@@ -23,10 +23,13 @@ PLACED = "sales_order_place_after"
 HOOK_TIMEOUT_MS = 1500
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 TRACE = "1-5759e988-bd862e3fe1be46a994272793"
-REFUSING = [{
-    "name": "too-much", "enabled": True, "when": [{"field": "order.grand_total", "operator": "greaterThan", "value": 1000}],
-    "then": {"op": "exception", "message": "Too much"},
-}]  # fmt: skip
+RULES = [
+    {
+        "name": "too-much", "when": [{"field": "order.grand_total", "operator": "greaterThan", "value": 1000}],
+        "then": {"op": "exception", "message": "Too much"},
+    },
+    {"name": "note", "when": [{"field": "order.customer_note", "operator": "regex", "value": "/gift/"}], "then": {"op": "exception"}},
+]  # fmt: skip
 
 # The specification's rules, and CloudWatch's own for names and dimensions.
 NAME = {"type": "string", "minLength": 1, "maxLength": 255}
@@ -118,10 +121,10 @@ def by_channel(result):
     return {name: value for (dimensions, name), value in metrics(result).items() if [what for what, _ in dimensions] == ["channel"]}
 
 
-def order(total=1, **headers):
+def order(total=1, note=None, **headers):
     """A request with an order that never was before, dated now."""
     made = request(PLACED, {"order": {"increment_id": uuid.uuid4().hex, "grand_total": total, "order_currency_code": "EUR",
-                                      "items": [{"sku": "x", "qty_ordered": 1}]}}, **headers)  # fmt: skip
+                                      "items": [{"sku": "x", "qty_ordered": 1}], "customer_note": note}}, **headers)  # fmt: skip
     made["requestContext"]["timeEpoch"] = int(time.time() * 1000)
     return made
 
@@ -133,7 +136,7 @@ def start(stack, tmp_path):
 
         def make(**environment):
             proxy = opened.enter_context(Proxy(stack.port))
-            given = {"HOOK_TIMEOUT_MS": str(HOOK_TIMEOUT_MS), "RULES_FILE": rules_file(tmp_path, REFUSING)}
+            given = {"HOOK_TIMEOUT_MS": str(HOOK_TIMEOUT_MS), "RULES_FILE": rules_file(tmp_path, RULES)}
             made = Function(PLACED, stack.queue(PLACED), AWS_ENDPOINT_URL_SQS=proxy.endpoint, **given | environment)
             return opened.enter_context(made), proxy
 
@@ -153,6 +156,7 @@ def with_headers(made, **headers):
 ALL, NONE = ("VerifyTime", "DecideTime", "EnqueueTime"), ()
 MIX = [
     ("accepted", order, "passes", 200, "Accepted", ALL),
+    ("accepted, a rule not evaluated", lambda: order(note="a" * 40_000), "passes", 200, "Accepted", ALL),
     ("refused by a rule", lambda: order(5000), "passes", 200, "Refused", ALL[:2]),
     ("without a signature", lambda: without(order(), "x-adobe-signature"), "passes", 401, "Unverified", ALL[:1]),
     ("forged", lambda: with_headers(order(), x_adobe_signature="0" * 64), "passes", 401, "Unverified", ALL[:1]),
@@ -185,6 +189,7 @@ def test_a_mix_of_all_outcomes(start):
                     assert root.get("channel", PLACED) == result.line["channel"] == PLACED
                 assert_times(named, result.line)
                 assert ("ColdStart" in named) == result.line["cold_start"]
+                assert ("RulesUnevaluated" in named) == ("unevaluated" in result.line)
                 sums.update(published_now)
                 results.append((metric, result))
 
