@@ -139,9 +139,9 @@ fn states(ast: &Ast, unicode: bool) -> usize {
         Ast::Repetition(repetition) => {
             let (least, most) = counts(repetition);
             let copies = usize::try_from(most.unwrap_or(least).max(1)).unwrap_or(usize::MAX);
-            copies.saturating_mul(states(&repetition.ast, unicode) + 1)
+            copies.saturating_mul(states(&repetition.ast, unicode).saturating_add(1))
         }
-        Ast::Group(group) => states(&group.ast, unicode) + 2,
+        Ast::Group(group) => states(&group.ast, unicode).saturating_add(2),
         Ast::Alternation(alternation) => sum(&alternation.asts, unicode),
         Ast::Concat(concat) => sum(&concat.asts, unicode),
     }
@@ -550,6 +550,24 @@ mod tests {
             let matches = |length| pattern.is_match(&"a".repeat(length));
             assert_eq!(matches(longest), Some(false), "{expression}");
             assert_eq!(matches(longest + 1), None, "{expression}");
+        }
+    }
+
+    #[test]
+    fn repetitions_of_nothing_have_many_states_and_no_panic() {
+        let mut expression = "(?:a{0})".to_owned();
+        for _ in 0..6 {
+            expression = format!("(?:{expression}{{65535}})");
+        }
+        for written in [
+            format!("/{expression}/"),
+            format!("/{expression}{{65535}}/"),
+            format!("/{expression}|{expression}/"),
+            format!("/({expression}){{0}}b/"),
+        ] {
+            let pattern = Pattern::new(&written).unwrap();
+            assert_eq!(pattern.is_match("b"), None, "{written}");
+            assert!(pattern.work(1, 1) > 0, "{written}");
         }
     }
 
