@@ -15,7 +15,7 @@ use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order};
 use divan::{AllocProfiler, Bencher};
 use shared::{
     body::Rejected,
-    event::Event,
+    event::{Event, ReadOptions},
     message::Message,
     request::Request,
     signature::{Keys, Signatures},
@@ -42,7 +42,7 @@ fn whole_path(request: &str, keys: &Keys) -> Message {
             body.verify(&Keys::AcceptUnsigned, Signatures::default())
         });
     let body = body.expect("nothing is checked");
-    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
+    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
     common::message(&event)
 }
 

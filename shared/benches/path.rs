@@ -13,7 +13,10 @@ mod common;
 use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use shared::{
-    body::Unverified, event::Event, message::MESSAGE_BYTES_MAX, request::Request,
+    body::Unverified,
+    event::{Event, ReadOptions},
+    message::MESSAGE_BYTES_MAX,
+    request::Request,
     signature::Signatures,
 };
 
@@ -71,7 +74,8 @@ fn decode(bencher: Bencher<'_, '_>, bytes: usize) {
     let body = order(bytes);
     let body = verified(&body);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let event = Event::read::<Placed>(black_box(&body), "").expect("the sample is valid");
+        let event = Event::read::<Placed>(black_box(&body), ReadOptions::default())
+            .expect("the sample is valid");
         black_box(event.id)
     });
 }
@@ -90,7 +94,7 @@ fn message_compressed(bencher: Bencher<'_, '_>, bytes: usize) {
 fn make_message(bencher: Bencher<'_, '_>, bytes: usize, compressed: bool) {
     let body = order(bytes);
     let body = verified(&body);
-    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
+    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let message = common::message(black_box(&event));
         assert_eq!(message.compressed, compressed);

@@ -15,7 +15,12 @@ use common::{Placed, SIZES, order, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use shared::{Deadline, event::Event, model::Order, rules::Rules};
+use shared::{
+    Deadline,
+    event::{Event, ReadOptions},
+    model::Order,
+    rules::Rules,
+};
 
 /// What an order of a few items has.
 const BYTES: usize = 10_000;
@@ -42,7 +47,7 @@ fn rules(conditions: impl Fn(usize) -> Value) -> Rules {
 fn apply(bencher: Bencher<'_, '_>, rules: &Rules, bytes: usize) {
     let body = order(bytes);
     let body = verified(&body);
-    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
+    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
     bencher.bench_local(|| {
         let deadline = Deadline::new(Duration::from_secs(5), 0, 0);
         let ruling = rules.apply(black_box(&event), deadline);
@@ -55,7 +60,7 @@ fn read_the_event_without_rules(bencher: Bencher<'_, '_>) {
     let body = order(BYTES);
     bencher.bench_local(|| {
         let body = verified(black_box(&body));
-        black_box(Event::read::<Placed>(&body, "").map(|event| event.id))
+        black_box(Event::read::<Placed>(&body, ReadOptions::default()).map(|event| event.id))
             .expect("the sample is valid");
     });
 }
@@ -126,7 +131,7 @@ fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>, bytes: usiz
 fn pass_over_the_json(bencher: Bencher<'_, '_>) {
     let body = order(BYTES);
     let body = verified(&body);
-    let event = Event::read::<Placed>(&body, "").expect("the sample is valid");
+    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
     bencher.bench_local(|| {
         let passed: Result<IgnoredAny, _> = serde_json::from_str(black_box(event.original.get()));
         passed.expect("it was read before");

@@ -1,10 +1,7 @@
 //! What makes one function different from the other seven.
 
 use crate::{
-    deadline::Deadline,
-    error::Misconfiguration,
-    model::{Entity, Violations},
-    operation::Operation,
+    deadline::Deadline, error::Misconfiguration, model::Entity, operation::Operation,
     secrets::Token,
 };
 
@@ -13,23 +10,19 @@ pub trait Channel {
     /// The event's name without `observer.`, which is also the function's folder, binary and route.
     const NAME: &'static str;
 
-    /// The fields of the entity that must be there, because the work downstream cannot do without them. Everything else may
-    /// be absent. `items[].sku` is a field of each element of a list.
-    const REQUIRED: &'static [&'static str];
+    /// The fields of the entity by which it is known: all fields of any one alternative must be there, or else nobody could use the
+    /// event.
+    const IDENTITY: &'static [&'static [&'static str]];
 
-    /// The fields of the entity itself that may be absent or unreadable: the event is forwarded without them. A rule on one that is
-    /// unreadable cannot be evaluated.
-    const EXPECTED: &'static [&'static str] = &[];
+    /// The fields of the entity that the work downstream needs, `items[].sku` being a field of each element of a list. Without one, the
+    /// event is forwarded with an issue that says so.
+    const EXPECTED: &'static [&'static str];
 
-    /// Whether the event happens to an entity only once, so that a second one is a repeat of the first whatever else tells
-    /// them apart. Other events need `updated_at` for that, or else the shop's request id.
+    /// Whether the event happens to an entity only once, so that the same content is the same event whichever request brings it.
     const ONCE: bool = false;
 
     /// What the event is about.
     type Entity: Entity;
-
-    /// Rules of the spec over more than one field, or that hold on this channel only.
-    fn check(_entity: &Self::Entity, _violations: &mut Violations) {}
 
     /// Takes from the environment what this channel alone needs, through `variable`, and says everything that is wrong with it.
     fn configure(&mut self, _variable: &dyn Fn(&str) -> Option<String>) -> Vec<Misconfiguration> {

@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     deadline::ANSWER_MARGIN,
     error::Misconfiguration,
+    event::Contract,
     keyring::{Source, StoreSettings},
     queue::QueueSettings,
     secrets::{EXAMPLE, Schemes, Secret},
@@ -48,6 +49,10 @@ pub struct Settings {
     pub source: Option<String>,
     /// Whether what the shop sent travels along untouched.
     pub forward_original: bool,
+    /// What becomes of events with issues.
+    pub contract: Contract,
+    /// URL of the queue to which unusable events go; without it they are refused.
+    pub quarantine_url: Option<String>,
     /// How talkative the logs are.
     pub log_level: LevelFilter,
     /// CloudWatch's namespace for the metrics; without it there are none.
@@ -81,6 +86,15 @@ impl Settings {
                 true,
                 &[("true", true), ("false", false)],
             ),
+            contract: reader.choice(
+                "CONTRACT",
+                Contract::Tolerant,
+                &[
+                    ("tolerant", Contract::Tolerant),
+                    ("strict", Contract::Strict),
+                ],
+            ),
+            quarantine_url: reader.quarantine_url(),
             log_level: reader.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
             metrics_namespace: reader.metrics_namespace(),
             rules_file: reader
@@ -169,6 +183,22 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         timeout
     }
 
+    fn quarantine_url(&mut self) -> Option<String> {
+        const NAME: &str = "QUARANTINE_QUEUE_URL";
+        let choices = [("refuse", false), ("quarantine", true)];
+        if !self.choice("INVALID_EVENTS", false, &choices) {
+            return None;
+        }
+        let url = self.required(
+            NAME,
+            "the URL of the SQS FIFO queue for unusable events is missing",
+        );
+        if !url.is_empty() && origin(&url).is_none() {
+            self.problem(NAME, NOT_A_URL);
+        }
+        Some(url)
+    }
+
     fn source(&mut self) -> Option<String> {
         let source = self.optional("EVENT_SOURCE")?;
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
@@ -194,12 +224,9 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// Where the queue is asked: where its URL points, unless AWS's own variables say otherwise. An emulator's queue is then
     /// found without them; `sam local invoke` passes on no variable that the template does not name.
     fn queue_endpoint(&mut self, queue_url: &str) -> String {
-        let origin = queue_url.split_once("://").and_then(|(scheme, rest)| {
-            let host = rest.split('/').next().filter(|host| !host.is_empty())?;
-            matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
-        });
+        let origin = origin(queue_url);
         if origin.is_none() && !queue_url.is_empty() {
-            self.problem("QUEUE_URL", "must be a URL with http or https");
+            self.problem("QUEUE_URL", NOT_A_URL);
         }
         self.optional("AWS_ENDPOINT_URL_SQS")
             .or_else(|| self.optional("AWS_ENDPOINT_URL"))
@@ -294,6 +321,15 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 }
 
+const NOT_A_URL: &str = "must be a URL with http or https";
+
+/// Scheme and host of a URL.
+fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+    matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
+}
+
 /// Reads a number. A template's parameter of the type Number may be written as `1000.5`, `1e3`, `+5` or with spaces around it, and
 /// arrives here as it was written.
 fn number(text: &str) -> Option<f64> {
@@ -350,6 +386,10 @@ mod tests {
         assert_eq!(settings.queue.budget, Duration::from_millis(4_700));
         assert_eq!((settings.source, settings.forward_original), (None, true));
         assert_eq!(settings.log_level, LevelFilter::INFO);
+        assert_eq!(
+            (settings.contract, settings.quarantine_url),
+            (Contract::Tolerant, None)
+        );
         assert_eq!(settings.metrics_namespace, None);
         assert_eq!(
             settings.queue.endpoint,
@@ -363,6 +403,12 @@ mod tests {
             ("EVENT_SOURCE", "https://shop.example"),
             ("FORWARD_ORIGINAL", "false"),
             ("LOG_LEVEL", "DEBUG"),
+            ("CONTRACT", "strict"),
+            ("INVALID_EVENTS", "quarantine"),
+            (
+                "QUARANTINE_QUEUE_URL",
+                "https://sqs.example/1/quarantine.fifo",
+            ),
             ("METRICS_NAMESPACE", "CommerceWebhooks/my-stack"),
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:4566"),
         ])
@@ -372,6 +418,11 @@ mod tests {
             (Some("https://shop.example"), false)
         );
         assert_eq!(settings.log_level, LevelFilter::DEBUG);
+        assert_eq!(settings.contract, Contract::Strict);
+        assert_eq!(
+            settings.quarantine_url.as_deref(),
+            Some("https://sqs.example/1/quarantine.fifo")
+        );
         assert_eq!(
             settings.metrics_namespace.as_deref(),
             Some("CommerceWebhooks/my-stack")

@@ -25,9 +25,9 @@ pub enum Failure {
     NotJson,
     /// The body names another event than the route.
     WrongEvent,
-    /// Fields are missing or invalid.
+    /// The event is unusable: what identifies it is missing, its entity is not one, or a name is given twice.
     Invalid {
-        /// What is wrong, at most [`crate::model::VIOLATIONS_MAX`].
+        /// What is wrong, at most [`crate::model::LISTED_MAX`].
         violations: Vec<Violation>,
         /// How many more there are.
         unlisted: usize,
@@ -77,6 +77,14 @@ impl From<Trouble> for Failure {
 }
 
 impl Failure {
+    /// The event is unusable: what is listed of it, and how many more there are.
+    pub(crate) fn from_violations((violations, unlisted): (Vec<Violation>, usize)) -> Self {
+        Self::Invalid {
+            violations,
+            unlisted,
+        }
+    }
+
     /// HTTP status and the two texts of the problem: a title that never changes, and what happened.
     fn describe(&self) -> (u16, &'static str, &'static str) {
         match self {
@@ -215,6 +223,15 @@ impl Failure {
             } => violations.len() + unlisted,
             _ => 0,
         }
+    }
+
+    /// Where the fields are that are wrong.
+    pub fn pointers(&self) -> impl Iterator<Item = &str> {
+        let violations = match self {
+            Self::Invalid { violations, .. } => violations.as_slice(),
+            _ => &[],
+        };
+        violations.iter().map(|violation| &*violation.pointer)
     }
 
     /// The body of the answer, as `application/problem+json`. `request_id` is the gateway's, to find the log by.

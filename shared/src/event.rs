@@ -7,14 +7,14 @@ use serde::{
     de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor},
 };
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::{
     body::Verified,
     channel::Channel,
     error::Failure,
-    model::{Entity, Violations},
+    identity::{content_id, event_id, source},
+    model::{Decode, Diagnostics, Entity, Issues, Violation, scalar::Token},
 };
 
 /// Neither the envelope nor its `data` may have more members than this. A shop sends fewer than ten.
@@ -43,33 +43,54 @@ pub(crate) const ENVELOPE: [&str; 8] = [
     "data",
 ];
 
-/// An event that keeps to the contract.
+/// An event, in the contract's form.
 #[derive(Debug)]
 pub struct Event<'a, E> {
-    /// The envelope's `event_id`, or else derived from what was sent, so that a repeat has the same id.
+    /// The CloudEvent's `id`: no other event has it, and every repeat of this one does.
     pub id: Uuid,
-    /// The envelope's merchant, if it names one.
-    pub merchant: Option<String>,
-    /// The envelope's environment, if it names one.
-    pub environment: Option<String>,
+    /// The CloudEvent's `contentid`: every event has it that says the same of the same entity.
+    pub content_id: String,
+    /// The CloudEvent's `source`: the shop.
+    pub source: Cow<'a, str>,
     /// What the event is about, in exact types.
     pub entity: E,
     /// The entity as it came.
     pub original: &'a RawValue,
-    /// Fields of the entity that are absent because their value cannot be read (see [`Channel::EXPECTED`]).
-    pub unreadable: Vec<&'static str>,
+    /// Which fields of the contract are absent though something was sent, or though the channel expects them.
+    pub issues: Issues<'a>,
     /// The other arguments of the event, as they came: the customer before the change, the product of a cart's line.
     pub related: Members<'a>,
+}
+
+/// What an event is read by, beside its body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadOptions<'a> {
+    /// CloudEvents `source` from the configuration; without it the envelope's merchant and environment.
+    pub source: Option<&'a str>,
+    /// The id of the request that brought the event: API Gateway's, or else Lambda's.
+    pub request_id: &'a str,
+    /// What becomes of an event with issues.
+    pub contract: Contract,
+}
+
+/// What becomes of an event of which not every field can be read, or not every expected one is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contract {
+    /// It is forwarded, and says so.
+    #[default]
+    Tolerant,
+    /// It is unusable.
+    Strict,
 }
 
 /// Members of a JSON object, in their order.
 pub type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 impl<'a, E: Entity> Event<'a, E> {
-    /// Reads a body of the channel `C`, in any of its shapes. `shop_request_id` tells two events apart whose bytes do not.
+    /// Reads a body of the channel `C`, in any of its shapes.
     pub fn read<C: Channel<Entity = E>>(
         body: &'a Verified<'_>,
-        shop_request_id: &str,
+        options: ReadOptions<'a>,
     ) -> Result<Self, Failure> {
         let json = body.json()?;
         let (mut top, data) = envelope(json).ok_or(Failure::NotJson)?;
@@ -93,55 +114,115 @@ impl<'a, E: Entity> Event<'a, E> {
             name == COPY || E::KEYS.contains(&name)
         })?;
         let (original, pointer) = take_entity::<C>(&mut data, &mut top)?;
-
-        let mut violations = Violations::requiring(&pointer, C::REQUIRED, C::EXPECTED);
-        let Ok(entity) = E::decode(original, &mut violations) else {
-            if violations.has_too_many_elements() {
-                return Err(Failure::TooManyElements);
-            }
-            // It is JSON, but not all that JSON can write can be read.
-            violations.add(UNREADABLE);
-            return Err(invalid(violations));
-        };
-        let Some(entity) = entity else {
-            violations.add_at("", "is required");
-            return Err(invalid(violations));
-        };
-        violations.require_of_entity(&entity);
-        C::check(&entity, &mut violations);
-
-        let mut envelope = Violations::at("");
-        let event_id = event_id(&top, &mut envelope);
-        let merchant = text(&top, "merchant_id", &mut envelope);
-        let environment = text(&top, "environment_id", &mut envelope);
-        violations.extend(envelope);
-        if !violations.is_empty() {
-            return Err(invalid(violations));
-        }
-
-        // The same bytes can be two events: two shoppers put the same product into their carts, or an order's state goes there
-        // and back and the hook sends little else. Then only the shop's request tells them apart.
-        let told_apart = entity.subject().is_some() && (C::ONCE || !entity.lacks("updated_at"));
-        let occurrence = if told_apart { "" } else { shop_request_id };
-        let id = event_id.unwrap_or_else(|| derive_id(C::NAME, occurrence, body.bytes()));
-        top.retain(|(name, _)| !ENVELOPE.contains(&&**name));
-        if top.iter().any(|(name, _)| find(&data, name).is_some()) {
+        if top
+            .iter()
+            .any(|(name, _)| !ENVELOPE.contains(&&**name) && find(&data, name).is_some())
+        {
             return Err(one_violation(
                 "/data",
                 "must not hold what also stands beside it",
             ));
         }
+
+        let mut at = Diagnostics::new(&pointer, E::NAME, C::EXPECTED);
+        let entity = match E::decode(original, &mut at) {
+            Ok(Some(entity)) => entity,
+            Ok(None) => {
+                at.violate_for_entity();
+                return Err(invalid(at));
+            }
+            Err(_) if at.has_too_many_elements() => return Err(Failure::TooManyElements),
+            Err(_) => {
+                // It is JSON, but not all that JSON can write can be read.
+                at.violate(UNREADABLE);
+                return Err(invalid(at));
+            }
+        };
+        at.identify(&entity, C::IDENTITY);
+        at.expect_of_entity(&entity);
+        let envelope = Envelope::read(&top, &mut at);
+        let issues = at
+            .finish(options.contract == Contract::Strict)
+            .map_err(Failure::from_violations)?;
+
+        let source = options.source.map_or_else(
+            || {
+                let merchant = envelope.merchant.as_deref();
+                Cow::Owned(source(merchant, envelope.environment.as_deref()))
+            },
+            Cow::Borrowed,
+        );
+        let content_id = content_id(C::NAME, &source, original.get());
+        // What happens to an entity once is known by what it says of the entity. Anything else can be said again: a state goes there
+        // and back, and two shoppers put the same product into their carts.
+        let delivery = if C::ONCE && names_itself(&entity) {
+            ""
+        } else {
+            envelope.event_id.as_deref().unwrap_or(options.request_id)
+        };
+        let id = event_id(&content_id, delivery);
+        top.retain(|(name, _)| !ENVELOPE.contains(&&**name));
         data.append(&mut top);
         Ok(Self {
             id,
-            merchant,
-            environment,
+            content_id,
+            source,
             entity,
             original,
-            unreadable: violations.take_unreadable(),
+            issues,
             related: data,
         })
     }
+}
+
+/// Whether no other entity of the shop has what this one says of itself. A number is unique in its store only.
+fn names_itself(entity: &impl Decode) -> bool {
+    !entity.lacks("entity_id") || !(entity.lacks("increment_id") || entity.lacks("store_id"))
+}
+
+/// What the envelope says of the event.
+struct Envelope {
+    event_id: Option<String>,
+    merchant: Option<String>,
+    environment: Option<String>,
+}
+
+impl Envelope {
+    fn read<'a>(top: &Members<'a>, at: &mut Diagnostics<'a>) -> Self {
+        let mut text = |name, attribute| {
+            let raw = find(top, name)?.get();
+            let text = envelope_text(raw);
+            text.unwrap_or_else(|| {
+                at.unreadable_envelope(name, attribute, "must be a string", raw);
+                None
+            })
+        };
+        Self {
+            event_id: text("event_id", "id"),
+            merchant: text("merchant_id", "source"),
+            environment: text("environment_id", "source"),
+        }
+    }
+}
+
+/// A text of the envelope, which may also be a number; null and nothing are both absent. The outer `None` is what cannot be read.
+fn envelope_text(raw: &str) -> Option<Option<String>> {
+    let text = match Token::read(raw)? {
+        Token::Null | Token::Bool(false) => return Some(None),
+        Token::Bool(true) => return None,
+        Token::Number(text) => text.to_owned(),
+        Token::Text(text) => text.into_owned(),
+    };
+    Some((!text.is_empty()).then_some(text))
+}
+
+/// What tells this event from one with the same content: the envelope's `event_id`, or else the request that brought it.
+pub(crate) fn delivery<'a>(json: &'a str, request_id: &'a str) -> Cow<'a, str> {
+    let event_id = members(json, None).and_then(|top| {
+        let raw = find(&top, "event_id")?;
+        envelope_text(raw.get()).flatten()
+    });
+    event_id.map_or(Cow::Borrowed(request_id), Cow::Owned)
 }
 
 /// Takes the entity out of the arguments, and its copy with it: `data.<name>`, else `data.data_object`, else `<name>` at the
@@ -198,53 +279,18 @@ fn names_agree(event: &str, top: &Members<'_>) -> bool {
     })
 }
 
-fn event_id(top: &Members<'_>, violations: &mut Violations) -> Option<Uuid> {
-    let text = text(top, "event_id", violations)?;
-    let id = Uuid::try_parse(&text).ok();
-    if id.is_none() {
-        violations.add_at("/event_id", "must be a UUID");
-    }
-    id
-}
-
-/// A text of the envelope; null and nothing are both absent.
-fn text(top: &Members<'_>, key: &str, violations: &mut Violations) -> Option<String> {
-    let raw = find(top, key)?;
-    let text: Result<Option<String>, _> = serde_json::from_str(raw.get());
-    text.unwrap_or_else(|_| {
-        violations.add_at(&format!("/{key}"), "must be a string");
-        None
-    })
-    .filter(|text| !text.is_empty())
-}
-
-/// A UUID of version 8 (RFC 9562) out of the SHA-256 of all that tells this event from any other.
-fn derive_id(channel: &str, occurrence: &str, body: &[u8]) -> Uuid {
-    let mut hash = Sha256::new();
-    for part in [channel.as_bytes(), occurrence.as_bytes()] {
-        hash.update(part);
-        hash.update([0]); // no name and no header value holds a zero byte, so no two lists of parts run together
-    }
-    hash.update(body);
-    let mut id = [0; 16];
-    id.iter_mut()
-        .zip(hash.finalize())
-        .for_each(|(to, from)| *to = from);
-    uuid::Builder::from_custom_bytes(id).into_uuid()
-}
-
-fn invalid(violations: Violations) -> Failure {
-    let (violations, unlisted) = violations.into_parts();
-    Failure::Invalid {
-        violations,
-        unlisted,
-    }
+/// What makes the event unusable, of which something is known.
+fn invalid(at: Diagnostics<'_>) -> Failure {
+    at.finish(false)
+        .map_or_else(Failure::from_violations, |_| Failure::Internal)
 }
 
 fn one_violation(pointer: &str, detail: &'static str) -> Failure {
-    let mut violations = Violations::at(pointer);
-    violations.add(detail);
-    invalid(violations)
+    let violations = vec![Violation {
+        pointer: pointer.to_owned(),
+        detail,
+    }];
+    Failure::from_violations((violations, 0))
 }
 
 /// Refuses a name that is given twice: of two values, one reader takes the first and another the last.
@@ -392,14 +438,15 @@ mod tests {
     use super::*;
     use crate::{
         body::Unverified,
-        model::{Customer, ELEMENTS_MAX, Order, QuoteItem, Violation},
+        model::{Customer, ELEMENTS_MAX, IssueKind, Order, QuoteItem, Shipment},
         signature::{Keys, Signatures},
     };
 
     struct Placed;
     impl Channel for Placed {
         const NAME: &str = "sales_order_place_after";
-        const REQUIRED: &[&str] = &["increment_id", "items[].sku", "items[].qty_ordered"];
+        const IDENTITY: &[&[&str]] = &[&["increment_id"], &["entity_id"]];
+        const EXPECTED: &[&str] = &["items", "items[].sku", "items[].qty_ordered"];
         const ONCE: bool = true;
         type Entity = Order;
     }
@@ -407,32 +454,50 @@ mod tests {
     struct Saved;
     impl Channel for Saved {
         const NAME: &str = "sales_order_save_after";
-        const REQUIRED: &[&str] = &[];
+        const IDENTITY: &[&[&str]] = &[&["entity_id"], &["increment_id"]];
+        const EXPECTED: &[&str] = &[];
         type Entity = Order;
     }
 
     struct CustomerSaved;
     impl Channel for CustomerSaved {
         const NAME: &str = "customer_save_after_data_object";
-        const REQUIRED: &[&str] = &["entity_id", "email"];
+        const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email", "website_id"]];
+        const EXPECTED: &[&str] = &["entity_id", "email"];
         type Entity = Customer;
     }
 
     struct Added;
     impl Channel for Added {
         const NAME: &str = "checkout_cart_product_add_after";
-        const REQUIRED: &[&str] = &["sku"];
+        const IDENTITY: &[&[&str]] = &[&["sku"]];
+        const EXPECTED: &[&str] = &[];
         type Entity = QuoteItem;
+    }
+
+    struct Shipped;
+    impl Channel for Shipped {
+        const NAME: &str = "sales_order_shipment_save_after";
+        const IDENTITY: &[&[&str]] = &[&["entity_id"]];
+        const EXPECTED: &[&str] = &["items[].qty"];
+        type Entity = Shipment;
+    }
+
+    fn options(request_id: &str) -> ReadOptions<'_> {
+        ReadOptions {
+            request_id,
+            ..ReadOptions::default()
+        }
     }
 
     /// What an event gives: its id, its entity, its original and what came beside it.
     fn read<C: Channel>(
         body: &str,
-        request: &str,
+        request_id: &str,
     ) -> Result<(Uuid, Value, String, Vec<String>), Failure> {
         let body = Unverified::new(body.as_bytes())?
             .verify(&Keys::AcceptUnsigned, Signatures::default())?;
-        let event = Event::read::<C>(&body, request)?;
+        let event = Event::read::<C>(&body, options(request_id))?;
         let related = event
             .related
             .iter()
@@ -444,6 +509,37 @@ mod tests {
             event.original.get().to_owned(),
             related,
         ))
+    }
+
+    /// The issues of an event: pointer, field, kind, whether it is expected, and what is.
+    fn issues<C: Channel>(body: &Value) -> Vec<(String, String, IssueKind, bool, &'static str)> {
+        let body = body.to_string();
+        let body = Unverified::new(body.as_bytes()).unwrap();
+        let body = body
+            .verify(&Keys::AcceptUnsigned, Signatures::default())
+            .unwrap();
+        let event = Event::read::<C>(&body, ReadOptions::default()).unwrap();
+        let issues = event.issues.list.into_iter();
+        issues
+            .map(|issue| {
+                (
+                    issue.pointer,
+                    issue.field,
+                    issue.kind,
+                    issue.expected,
+                    issue.detail,
+                )
+            })
+            .collect()
+    }
+
+    /// The same, in short: the pointers of what is unreadable or skipped.
+    fn unreadable<C: Channel>(body: &Value) -> Vec<String> {
+        let issues = issues::<C>(body).into_iter();
+        issues
+            .filter(|(_, _, kind, ..)| *kind != IssueKind::Missing)
+            .map(|(pointer, ..)| pointer)
+            .collect()
     }
 
     fn entity<C: Channel>(body: &Value) -> Value {
@@ -560,7 +656,7 @@ mod tests {
             .verify(&Keys::AcceptUnsigned, Signatures::default())
             .unwrap();
         assert_eq!(
-            Event::read::<Placed>(&body, "").unwrap_err(),
+            Event::read::<Placed>(&body, ReadOptions::default()).unwrap_err(),
             Failure::NotJson
         );
     }
@@ -621,61 +717,389 @@ mod tests {
     }
 
     #[test]
-    fn all_violations_come_at_once_and_without_values() {
+    fn what_cannot_be_read_is_absent_and_an_issue() {
         let body = json!({
-            "event_id": "secret-1",
+            "event_id": ["secret-1"],
             "merchant_id": { "secret-2": 1 },
             "data": { "order": {
                 "entity_id": "secret-3",
+                "increment_id": "1",
                 "customer_email": "secret-4",
                 "customer_is_guest": 2,
                 "grand_total": "abc",
                 "created_at": "secret-5",
                 "order_currency_code": "secret-6",
-                "items": [{ "sku": "A", "qty_ordered": "x" }, { "name": "B" }, null, "secret-7"],
-                "addresses": { "998": { "address_type": "billing", "country_id": "USA" }, "secret-8": {} },
+                "items": [{ "sku": "A", "qty_ordered": "x" }, { "name": "B" }, null, "secret-7", [], { "sku": "C", "qty_ordered": 1 }],
+                "addresses": {
+                    "998": { "country_id": "USA", "address_type": "billing" },
+                    "secret-8": { "address_type": "shipping", "country_id": "USA", "city": "Town", "region": { "region": [1], "region_code": true } },
+                    "999": { "address_type": "secret-9", "country_id": "USA" },
+                },
                 "payment": 5,
             } },
         });
+        use IssueKind::{Missing, Skipped, Unreadable};
         let number = "must be a decimal number, or a string that holds one";
+        let country = "must be a country code of two letters (ISO 3166-1)";
         let expected = [
             (
                 "/data/order/addresses/998/country_id",
-                "must be a country code of two letters (ISO 3166-1)",
+                "order.billing_address.country_id",
+                Unreadable,
+                false,
+                country,
+            ),
+            (
+                "/data/order/addresses/999",
+                "order.addresses[]",
+                Skipped,
+                false,
+                "must have the type billing or shipping",
             ),
             (
                 "/data/order/addresses",
-                "must be a list, or an object whose keys are ids",
+                "order.shipping_address.country_id",
+                Unreadable,
+                false,
+                country,
+            ),
+            (
+                "/data/order/addresses",
+                "order.shipping_address.region",
+                Unreadable,
+                false,
+                "must be a string",
+            ),
+            (
+                "/data/order/addresses",
+                "order.shipping_address.region_code",
+                Unreadable,
+                false,
+                "must be a string",
             ),
             (
                 "/data/order/created_at",
+                "order.created_at",
+                Unreadable,
+                false,
                 "must be a date and time, as 2026-06-18 20:27:11 or in ISO 8601",
             ),
-            ("/data/order/customer_email", "must be an email address"),
-            ("/data/order/customer_is_guest", "must be 0 or 1"),
+            (
+                "/data/order/customer_email",
+                "order.customer_email",
+                Unreadable,
+                false,
+                "must be an email address",
+            ),
+            (
+                "/data/order/customer_is_guest",
+                "order.customer_is_guest",
+                Unreadable,
+                false,
+                "must be 0 or 1",
+            ),
             (
                 "/data/order/entity_id",
+                "order.entity_id",
+                Unreadable,
+                false,
                 "must be a whole number, not negative",
             ),
-            ("/data/order/grand_total", number),
-            ("/data/order/items/0/qty_ordered", number),
-            ("/data/order/items/1/sku", "is required"),
-            ("/data/order/items/1/qty_ordered", "is required"),
-            ("/data/order/items/2", "must not be empty"),
-            ("/data/order/items/3", "must be an object"),
+            (
+                "/data/order/grand_total",
+                "order.grand_total",
+                Unreadable,
+                false,
+                number,
+            ),
+            (
+                "/data/order/items/0/qty_ordered",
+                "order.items[].qty_ordered",
+                Unreadable,
+                true,
+                number,
+            ),
+            (
+                "/data/order/items/1/sku",
+                "order.items[].sku",
+                Missing,
+                true,
+                "is missing",
+            ),
+            (
+                "/data/order/items/1/qty_ordered",
+                "order.items[].qty_ordered",
+                Missing,
+                true,
+                "is missing",
+            ),
+            (
+                "/data/order/items/2",
+                "order.items[]",
+                Skipped,
+                true,
+                "is empty",
+            ),
+            (
+                "/data/order/items/3",
+                "order.items[]",
+                Skipped,
+                true,
+                "must be an object",
+            ),
+            (
+                "/data/order/items/4",
+                "order.items[]",
+                Skipped,
+                true,
+                "is empty",
+            ),
             (
                 "/data/order/order_currency_code",
+                "order.order_currency_code",
+                Unreadable,
+                false,
                 "must be a currency code of three letters (ISO 4217)",
             ),
-            ("/data/order/payment", "must be an object"),
-            ("/data/order/increment_id", "is required"),
-            ("/event_id", "must be a UUID"),
-            ("/merchant_id", "must be a string"),
+            (
+                "/data/order/payment",
+                "order.payment",
+                Unreadable,
+                false,
+                "must be an object",
+            ),
+            ("/event_id", "id", Unreadable, false, "must be a string"),
+            (
+                "/merchant_id",
+                "source",
+                Unreadable,
+                false,
+                "must be a string",
+            ),
         ];
+        let expected = expected.map(|(pointer, field, kind, expected, detail)| {
+            (pointer.to_owned(), field.to_owned(), kind, expected, detail)
+        });
+        assert_eq!(issues::<Placed>(&body), expected);
+        let read = json!({
+            "increment_id": "1",
+            "items": [{ "sku": "A" }, { "name": "B" }, { "sku": "C", "qty_ordered": "1" }],
+            "billing_address": {},
+            "shipping_address": { "city": "Town" },
+        });
+        assert_eq!(entity::<Placed>(&body), read);
+    }
+
+    #[test]
+    fn what_the_channel_expects_is_missing_where_it_is_absent_or_an_empty_list() {
+        let missing = |order: Value| {
+            let issues = issues::<Placed>(&json!({ "order": order })).into_iter();
+            issues
+                .map(|(pointer, field, kind, expected, _)| {
+                    assert_eq!((kind, expected), (IssueKind::Missing, true), "{field}");
+                    pointer
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(missing(json!({ "entity_id": 1 })), ["/order/items"]);
         assert_eq!(
-            wrong::<Placed>(&body),
-            expected.map(|(pointer, detail)| (pointer.to_owned(), detail))
+            missing(json!({ "entity_id": 1, "items": [] })),
+            ["/order/items"]
         );
+        let items = json!({ "7": { "qty_ordered": null } });
+        assert_eq!(
+            missing(json!({ "entity_id": 1, "items": items })),
+            ["/order/items/7/sku", "/order/items/7/qty_ordered"]
+        );
+        // What cannot be read is not missing as well.
+        for items in [json!("none"), json!([null]), json!({ "x": 1 })] {
+            let body = json!({ "order": { "entity_id": 1, "items": items } });
+            let kinds: Vec<_> = issues::<Placed>(&body)
+                .into_iter()
+                .map(|issue| issue.2)
+                .collect();
+            assert!(
+                kinds.len() == 1 && kinds[0] != IssueKind::Missing,
+                "{kinds:?}"
+            );
+        }
+        let body = json!({ "customer": { "id": "x", "email": "a@b.c", "website_id": 1 } });
+        let fields: Vec<_> = issues::<CustomerSaved>(&body)
+            .into_iter()
+            .map(|issue| (issue.0, issue.1, issue.3))
+            .collect();
+        assert_eq!(
+            fields,
+            [(
+                "/customer/id".to_owned(),
+                "customer.entity_id".to_owned(),
+                true
+            )]
+        );
+    }
+
+    #[test]
+    fn an_event_that_nothing_identifies_is_invalid() {
+        let detail = "is required where nothing else identifies the entity";
+        for order in [
+            json!({ "status": "new" }),
+            json!({ "increment_id": "", "entity_id": null }),
+        ] {
+            assert_eq!(
+                wrong::<Placed>(&json!({ "order": order })),
+                [
+                    ("/order/increment_id".to_owned(), detail),
+                    ("/order/entity_id".to_owned(), detail),
+                ]
+            );
+        }
+        // One that cannot be read identifies nothing.
+        let number = "must be a whole number, not negative";
+        assert_eq!(
+            wrong::<CustomerSaved>(
+                &json!({ "customer": { "id": "x", "email": "n/a", "website_id": 1 } })
+            ),
+            [
+                ("/customer/id".to_owned(), number),
+                ("/customer/email".to_owned(), "must be an email address"),
+            ]
+        );
+        let with = |customer: Value| {
+            read::<CustomerSaved>(&json!({ "customer": customer }).to_string(), "").is_ok()
+        };
+        assert!(with(json!({ "email": "a@b.c", "website_id": 1 })));
+        assert!(!with(json!({ "email": "a@b.c" })));
+        assert!(with(json!({ "id": 7, "email": "n/a" })));
+        assert_eq!(
+            wrong::<Added>(&json!({ "quote_item": {} })),
+            [("/quote_item/sku".to_owned(), "is required")]
+        );
+    }
+
+    #[test]
+    fn a_strict_contract_makes_each_issue_a_violation() {
+        let order =
+            json!({ "order": { "entity_id": 1, "customer_email": "n/a", "items": [null] } });
+        let text = order.to_string();
+        let body = Unverified::new(text.as_bytes()).unwrap();
+        let body = body
+            .verify(&Keys::AcceptUnsigned, Signatures::default())
+            .unwrap();
+        let strict = ReadOptions {
+            contract: Contract::Strict,
+            ..ReadOptions::default()
+        };
+        let Err(Failure::Invalid {
+            violations,
+            unlisted: 0,
+        }) = Event::read::<Placed>(&body, strict)
+        else {
+            panic!("an issue passed");
+        };
+        let pointers: Vec<_> = violations
+            .into_iter()
+            .map(|violation| violation.pointer)
+            .collect();
+        assert_eq!(pointers, unreadable::<Placed>(&order));
+        assert_eq!(pointers.len(), 2);
+    }
+
+    #[test]
+    fn a_collection_is_the_list_in_it() {
+        let item = json!({ "sku": "A", "qty": 1 });
+        let wrong = json!({ "sku": "A", "qty": "x" });
+        for (items, expected, pointers) in [
+            (
+                json!({ "totalRecords": 1, "items": [item] }),
+                json!([item]),
+                vec![],
+            ),
+            (
+                json!({ "totalRecords": "1", "items": { "7": item } }),
+                json!([item]),
+                vec![],
+            ),
+            (json!({ "totalRecords": 0, "items": [] }), json!([]), vec![]),
+            (json!({ "items": [item] }), json!([item]), vec![]),
+            (
+                json!({ "totalRecords": 2, "items": [item, wrong] }),
+                json!([item, { "sku": "A" }]),
+                vec!["/shipment/items/items/1/qty"],
+            ),
+            // Neither is a collection.
+            (json!({ "items": item }), json!([item]), vec![]),
+            (json!({ "totalRecords": item }), json!([item]), vec![]),
+        ] {
+            let body = json!({ "shipment": { "entity_id": 1, "items": items } });
+            assert_eq!(entity::<Shipped>(&body)["items"], expected, "{body}");
+            assert_eq!(unreadable::<Shipped>(&body), pointers, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_list_may_be_keyed_by_anything() {
+        let item = |sku: &str| json!({ "sku": sku, "qty": 1 });
+        for key in [
+            "_0",
+            "zoe@shop.example",
+            "",
+            "-1",
+            "007",
+            "18446744073709551616",
+        ] {
+            let body = json!({ "shipment": { "entity_id": 1, "items": { key: item("A"), "5": item("B") } } });
+            assert_eq!(unreadable::<Shipped>(&body), [""; 0], "{key}");
+            let skus = entity::<Shipped>(&body)["items"].as_array().map(Vec::len);
+            assert_eq!(skus, Some(2), "{key}");
+        }
+        let body = json!({ "shipment": { "entity_id": 1, "items": { "zoe": null, "max": { "sku": [7], "qty": 1 } } } });
+        assert_eq!(unreadable::<Shipped>(&body), ["/shipment/items"; 2]);
+    }
+
+    #[test]
+    fn the_place_of_a_line_of_a_street_is_kept() {
+        let street = |street: Value| {
+            let body =
+                json!({ "order": { "entity_id": 1, "billing_address": { "street": street } } });
+            (
+                entity::<Saved>(&body)["billing_address"]["street"].clone(),
+                unreadable::<Saved>(&body),
+            )
+        };
+        let none = Vec::<String>::new;
+        let lines = json!(["Rua das Flores", "100", "", "Centro"]);
+        for written in [
+            json!("Rua das Flores\n100\n\nCentro"),
+            json!("Rua das Flores\r\n100\r\n\r\nCentro\r\n\r\n"),
+            json!(["Rua das Flores", "100", null, "Centro", "", null]),
+            json!(["Rua das Flores", 100, [], "Centro"]),
+            json!(["Rua das Flores", "100", false, "Centro"]),
+            json!({ "0": "Rua das Flores", "1": "100", "2": "", "3": "Centro" }),
+        ] {
+            assert_eq!(street(written), (lines.clone(), none()));
+        }
+        assert_eq!(
+            street(json!(["Rua das Flores", "100", { "a": 1 }, "Centro"])),
+            (lines, vec!["/order/billing_address/street/2".to_owned()])
+        );
+        for nothing in [
+            json!([]),
+            json!(["", null]),
+            json!(""),
+            json!("\n\n"),
+            json!(null),
+        ] {
+            assert_eq!(street(nothing), (Value::Null, none()));
+        }
+    }
+
+    #[test]
+    fn a_guest_has_no_id() {
+        for guest in [json!(0), json!("0"), json!("0.0000"), json!(null)] {
+            let body = json!({ "order": { "entity_id": 1, "customer_id": guest } });
+            assert_eq!(entity::<Saved>(&body), json!({ "entity_id": 1 }));
+            assert_eq!(unreadable::<Saved>(&body), [""; 0]);
+        }
     }
 
     #[test]
@@ -770,12 +1194,29 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_of_violations_are_cut_and_counted() {
-        let items: Vec<Value> = (0..150).map(|_| json!({ "sku": "A" })).collect();
-        match read::<Placed>(
-            &json!({ "order": { "increment_id": "1", "items": items } }).to_string(),
-            "",
-        ) {
+    fn issues_beyond_the_first_hundred_are_counted() {
+        let item = |index: usize| {
+            if index < 120 {
+                json!({ "sku": "A", "qty_ordered": 1, "price": "x" })
+            } else {
+                json!({ "sku": "A" })
+            }
+        };
+        let items: Vec<Value> = (0..150).map(item).collect();
+        let text = json!({ "order": { "increment_id": "1", "items": items } }).to_string();
+        let body = Unverified::new(text.as_bytes()).unwrap();
+        let body = body
+            .verify(&Keys::AcceptUnsigned, Signatures::default())
+            .unwrap();
+        let event = Event::read::<Placed>(&body, ReadOptions::default()).unwrap();
+        let issues = event.issues;
+        assert_eq!((issues.list.len(), issues.more), (100, 50));
+        assert!(!issues.list.iter().any(|issue| issue.expected) && issues.any_expected);
+        let strict = ReadOptions {
+            contract: Contract::Strict,
+            ..ReadOptions::default()
+        };
+        match Event::read::<Placed>(&body, strict) {
             Err(Failure::Invalid {
                 violations,
                 unlisted,
@@ -848,7 +1289,7 @@ mod tests {
             "items": { "998": { "item_id": "998", "sku": 1001, "qty_ordered": "2.0000", "price": "31.080000" } },
             "addresses": {
                 "5": { "address_type": "shipping", "street": "12/3 Example Road\nUnit 4", "postcode": 97477, "region": { "region": "Oregon", "region_code": "OR", "region_id": 49 }, "country_id": "us" },
-                "6": { "address_type": "billing", "street": ["12/3 Example Road", null, "Unit 4", ""], "region": "Oregon", "region_id": "49" },
+                "6": { "address_type": "billing", "street": ["12/3 Example Road", "Unit 4", null, ""], "region": "Oregon", "region_id": "49" },
                 "7": { "address_type": "other" },
             },
             "payment": { "method": "checkmo", "amount_paid": null, "cc_number": null },
@@ -867,36 +1308,101 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_the_envelopes_or_the_same_for_every_repeat() {
-        let given =
-            r#"{"event_id":"3F1C1D8E-7B1A-4C55-9D3E-2F0A6B7C8D9E","order":{"increment_id":"1"}}"#;
-        assert_eq!(
-            read::<Placed>(given, "").unwrap().0.to_string(),
-            "3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e"
-        );
-
-        let body = r#"{"order":{"increment_id":"1"}}"#;
-        let id = |body: &str, request: &str| read::<Placed>(body, request).unwrap().0;
-        assert_eq!(
-            id(body, "request-1"),
-            id(body, "request-2"),
-            "an order is placed once"
-        );
-        assert_ne!(id(body, ""), id(r#"{"order":{"increment_id":"2"}}"#, ""));
-        assert_eq!(id(body, "").get_version_num(), 8);
-
-        // An order's state goes there and back: the same bytes, two events, unless its date tells them apart.
+    fn a_delivery_makes_an_event_of_its_own() {
         let id = |body: &str, request: &str| read::<Saved>(body, request).unwrap().0;
-        let undated = r#"{"order":{"entity_id":1,"state":"holded"}}"#;
-        assert_eq!(id(undated, "request-1"), id(undated, "request-1"));
-        assert_ne!(id(undated, "request-1"), id(undated, "request-2"));
-        let dated = r#"{"order":{"increment_id":"1","updated_at":"2026-06-18 20:27:11"}}"#;
-        assert_eq!(id(dated, "request-1"), id(dated, "request-2"));
-
-        // Two shoppers put the same product into fresh carts: the same bytes, two events.
+        // An order's state goes there and back: the same bytes, two events, whatever their date.
+        for order in [
+            r#"{"order":{"entity_id":1,"state":"holded"}}"#,
+            r#"{"order":{"entity_id":1,"updated_at":"2026-06-18 20:27:11"}}"#,
+        ] {
+            assert_eq!(id(order, "request-1"), id(order, "request-1"));
+            assert_ne!(id(order, "request-1"), id(order, "request-2"));
+        }
+        // Two shoppers put the same product into fresh carts.
         let fresh = r#"{"quote_item":{"sku":"CAP-77-BLU","qty":1}}"#;
-        let id = |request: &str| read::<Added>(fresh, request).unwrap().0;
-        assert_eq!(id("request-1"), id("request-1"));
-        assert_ne!(id("request-1"), id("request-2"));
+        let added = |request: &str| read::<Added>(fresh, request).unwrap().0;
+        assert_ne!(added("request-1"), added("request-2"));
+        // Who names the event may send it again.
+        let named = |event_id: &str, more: &str| {
+            format!(r#"{{"event_id":{event_id},"order":{{"entity_id":1{more}}}}}"#)
+        };
+        let one = named("\"3F1C1D8E-7B1A-4C55-9D3E-2F0A6B7C8D9E\"", "");
+        assert_eq!(id(&one, "request-1"), id(&one, "request-2"));
+        // But not another event by its name.
+        for other in [
+            named("\"other\"", ""),
+            named("7", ""),
+            named(
+                "\"3F1C1D8E-7B1A-4C55-9D3E-2F0A6B7C8D9E\"",
+                r#","state":"new""#,
+            ),
+        ] {
+            assert_ne!(id(&one, "request-1"), id(&other, "request-1"), "{other}");
+        }
+        for unnamed in [
+            named("null", ""),
+            named("\"\"", ""),
+            named("[1]", ""),
+            named("true", ""),
+        ] {
+            assert_ne!(
+                id(&unnamed, "request-1"),
+                id(&unnamed, "request-2"),
+                "{unnamed}"
+            );
+        }
+        assert_eq!(id(&one, "").get_version_num(), 8);
+    }
+
+    #[test]
+    fn what_happens_once_is_one_event_if_it_names_itself() {
+        let id = |body: &str, request: &str| read::<Placed>(body, request).unwrap().0;
+        for order in [
+            r#"{"order":{"entity_id":1}}"#,
+            r#"{"order":{"increment_id":"1","store_id":1}}"#,
+            r#"{"event_id":"@","order":{"increment_id":"1","store_id":1}}"#,
+        ] {
+            let again = order.replace('@', "another");
+            assert_eq!(id(order, "request-1"), id(&again, "request-2"), "{order}");
+        }
+        // Another store may have the number, too.
+        let unnamed = r#"{"order":{"increment_id":"1"}}"#;
+        assert_ne!(id(unnamed, "request-1"), id(unnamed, "request-2"));
+        let of_store =
+            |store: u8| format!(r#"{{"order":{{"increment_id":"1","store_id":{store}}}}}"#);
+        assert_ne!(id(&of_store(1), "request-1"), id(&of_store(2), "request-1"));
+    }
+
+    #[test]
+    fn the_same_content_has_one_content_id() {
+        let content = |body: &str, source: Option<&str>| {
+            let body = Unverified::new(body.as_bytes()).unwrap();
+            let body = body
+                .verify(&Keys::AcceptUnsigned, Signatures::default())
+                .unwrap();
+            let options = ReadOptions {
+                source,
+                ..ReadOptions::default()
+            };
+            let event = Event::read::<Saved>(&body, options).unwrap();
+            (event.content_id, event.source.into_owned())
+        };
+        let bare = content(r#"{"order":{"entity_id":1}}"#, None);
+        assert_eq!(bare.1, "/adobe-commerce");
+        assert_eq!(
+            content(
+                r#"{"event_id":"x","data":{"data_object":{"entity_id":1},"more":1}}"#,
+                None
+            ),
+            bare
+        );
+        for other in [
+            content(r#"{"order":{"entity_id":2}}"#, None),
+            content(r#"{"order":{"entity_id":1 }}"#, None),
+            content(r#"{"merchant_id":"m","order":{"entity_id":1}}"#, None),
+            content(r#"{"order":{"entity_id":1}}"#, Some("https://shop.example")),
+        ] {
+            assert_ne!(other.0, bare.0, "{other:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod error;
 pub mod event;
 pub mod http;
+pub mod identity;
 pub mod keyring;
 pub mod measure;
 pub mod message;
@@ -19,6 +20,7 @@ pub mod model;
 pub mod operation;
 pub mod pem;
 pub mod pipeline;
+pub mod quarantine;
 pub mod queue;
 mod quote;
 pub mod request;
@@ -37,7 +39,6 @@ use tracing::{error, level_filters::LevelFilter, warn};
 pub use crate::{
     channel::{Channel, Decision, Refusal, Verdict},
     deadline::Deadline,
-    model::Violations,
     operation::Operation,
 };
 use crate::{config::Settings, http::Connections, pipeline::Function, rules::Rules};

@@ -9,6 +9,8 @@ pub enum Metric {
     Accepted,
     /// A rule or the stock check stopped the shopper.
     Refused,
+    /// It is unusable, and in the quarantine queue.
+    Quarantined,
     /// No key vouched for it.
     Unverified,
     /// It is no event, or not a valid one.
@@ -27,6 +29,8 @@ pub enum Metric {
     ColdStart,
     /// At least one of the merchant's rules could not be evaluated.
     RulesUnevaluated,
+    /// It was accepted with issues.
+    Irregular,
     /// A key vouched for it: which one is a dimension.
     Verified,
 }
@@ -37,6 +41,7 @@ impl Metric {
         match self {
             Self::Accepted => "Accepted",
             Self::Refused => "Refused",
+            Self::Quarantined => "Quarantined",
             Self::Unverified => "Unverified",
             Self::Invalid => "Invalid",
             Self::Failed => "Failed",
@@ -46,6 +51,7 @@ impl Metric {
             Self::TimeLeft => "TimeLeft",
             Self::ColdStart => "ColdStart",
             Self::RulesUnevaluated => "RulesUnevaluated",
+            Self::Irregular => "Irregular",
             Self::Verified => "Verified",
         }
     }

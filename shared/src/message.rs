@@ -1,15 +1,10 @@
 //! What the ERP and CRM side reads: one CloudEvent for each accepted event.
 
-use std::{
-    borrow::Cow,
-    fmt::Write as _,
-    io::{self, Write as _},
-};
+use std::io::{self, Write as _};
 
 use flate2::{Compression, write::GzEncoder};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
-use sha2::{Digest as _, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
@@ -17,7 +12,8 @@ use crate::{
     deadline::Deadline,
     error::Failure,
     event::{Event, Members},
-    model::Entity,
+    identity::hash_of,
+    model::{Entity, Issue, IssueKind, Issues, cut},
 };
 
 /// SQS takes at most this many bytes in body and attributes together.
@@ -33,15 +29,14 @@ const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
 /// A message group's id may have this many characters.
 const GROUP_CHARS_MAX: usize = 128;
 
-/// The name of a merchant or an environment may have this many bytes in the `source`, where a byte can take three. One of Adobe's has
-/// fewer than 64.
-const NAME_BYTES_MAX: usize = 256;
-
 /// About what a message has beside the original: what CloudEvents asks for, and the contract's fields.
 const HEAD_BYTES: usize = 2 * 1024;
 
 /// Content type of an uncompressed message.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// The major version of the contract, which every message names. A reader of one version need not understand another.
+pub const CONTRACT_VERSION: u32 = 1;
 
 /// Says how a body that would be too large was made smaller, in the order in which it was done.
 pub const CONTENT_ENCODING: &str = "gzip, base64";
@@ -49,6 +44,8 @@ pub const CONTENT_ENCODING: &str = "gzip, base64";
 /// One message for the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
+    /// What the body is: [`CONTENT_TYPE`], or what else is queued.
+    pub content_type: &'static str,
     /// The CloudEvent as JSON, or its [`CONTENT_ENCODING`] when it is too large for SQS.
     pub body: String,
     /// Whether the body is compressed.
@@ -57,13 +54,13 @@ pub struct Message {
     pub group: String,
     /// Deduplication id: the event's id.
     pub deduplication: String,
+    /// What its reader should know before it reads the body, if there are issues.
+    pub issues: Option<&'static str>,
 }
 
 /// What a message says of its origin beside the event itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
-    /// CloudEvents `source` from the configuration; without it the envelope's merchant and environment.
-    pub source: Option<&'a str>,
+pub struct Origin {
     /// When API Gateway took the event, in milliseconds since 1970; 0 when unknown.
     pub accepted_ms: u64,
     /// Whether what the shop sent travels along untouched.
@@ -74,41 +71,64 @@ impl Message {
     /// Makes the message of an accepted event, before the deadline.
     pub fn new<C: Channel>(
         event: &Event<'_, C::Entity>,
-        origin: Origin<'_>,
+        origin: Origin,
         deadline: Deadline,
     ) -> Result<Self, Failure> {
         let deduplication = event.id.to_string();
         let cloud_event = CloudEvent {
             specversion: "1.0",
             id: &deduplication,
-            source: source(origin.source, event),
+            source: &event.source,
             kind: format!("com.adobe.commerce.observer.{}", C::NAME),
             subject: event.entity.subject(),
             time: time(origin.accepted_ms)?,
             datacontenttype: "application/json",
+            dataschema: schema_id(C::NAME),
+            contentid: &event.content_id,
             data: Data {
                 entity: &event.entity,
+                issues: &event.issues,
                 original: origin
                     .with_original
                     .then_some((event.original, &event.related)),
             },
         };
-        let mut json = Text(Vec::with_capacity(event.original.get().len() + HEAD_BYTES));
-        // Writing fails where the limit is reached, and for no other reason.
-        serde_json::to_writer(&mut json, &cloud_event).map_err(|_| Failure::TooLarge)?;
-        let json = String::from_utf8(json.0).map_err(|_| Failure::Internal)?;
-        let (body, compressed) = fit(without_noncharacters(json)?, deadline)?;
+        let (body, compressed) = write(&cloud_event, event.original.get().len(), deadline)?;
         let group = event
             .entity
             .group()
             .map_or_else(|| deduplication.clone(), group_id);
         Ok(Self {
+            content_type: CONTENT_TYPE,
             body,
             compressed,
             group,
             deduplication,
+            issues: match &event.issues {
+                issues if issues.any_expected => Some("expected"),
+                issues if issues.count() > 0 => Some("other"),
+                _ => None,
+            },
         })
     }
+}
+
+/// The `dataschema` of a channel's messages, which is the `$id` of their JSON Schema.
+pub(crate) fn schema_id(channel: &str) -> String {
+    format!("urn:commerce-webhooks:message:{channel}:{CONTRACT_VERSION}")
+}
+
+/// The body of a message that holds so many bytes of what the shop sent, and whether it is compressed.
+pub(crate) fn write(
+    content: &impl Serialize,
+    sent_bytes: usize,
+    deadline: Deadline,
+) -> Result<(String, bool), Failure> {
+    let mut json = Text(Vec::with_capacity(sent_bytes + HEAD_BYTES));
+    // Writing fails where the limit is reached, and for no other reason.
+    serde_json::to_writer(&mut json, content).map_err(|_| Failure::TooLarge)?;
+    let json = String::from_utf8(json.0).map_err(|_| Failure::Internal)?;
+    fit(without_noncharacters(json)?, deadline)
 }
 
 /// The JSON of a message, of at most [`UNPACKED_BYTES_MAX`]. It needs little more memory than it has bytes: a `Vec` doubles where it is
@@ -149,19 +169,22 @@ impl io::Write for Text {
 struct CloudEvent<'a, E: Entity> {
     specversion: &'static str,
     id: &'a str,
-    source: Cow<'a, str>,
+    source: &'a str,
     #[serde(rename = "type")]
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     time: String,
     datacontenttype: &'static str,
+    dataschema: String,
+    contentid: &'a str,
     data: Data<'a, E>,
 }
 
 /// The spec's payload, and beside it what the shop sent.
 struct Data<'a, E> {
     entity: &'a E,
+    issues: &'a Issues<'a>,
     original: Option<(&'a RawValue, &'a Members<'a>)>,
 }
 
@@ -169,6 +192,15 @@ impl<E: Entity> Serialize for Data<'_, E> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
         map.serialize_entry(E::NAME, self.entity)?;
+        if !self.issues.list.is_empty() {
+            let with_values = self.original.is_none();
+            let written = |issue| WrittenIssue::new(issue, with_values);
+            let list: Vec<_> = self.issues.list.iter().map(written).collect();
+            map.serialize_entry("issues", &list)?;
+        }
+        if self.issues.more > 0 {
+            map.serialize_entry("more_issues", &self.issues.more)?;
+        }
         if let Some((original, related)) = self.original {
             map.serialize_entry("original", original)?;
             if !related.is_empty() {
@@ -187,30 +219,37 @@ impl Serialize for Related<'_> {
     }
 }
 
-/// A URI reference, as CloudEvents asks for.
-fn source<'a, E>(configured: Option<&'a str>, event: &Event<'_, E>) -> Cow<'a, str> {
-    if let Some(configured) = configured {
-        return configured.into();
-    }
-    let mut source = String::from("/adobe-commerce");
-    for part in [&event.merchant, &event.environment].into_iter().flatten() {
-        source.push('/');
-        if part.len() > NAME_BYTES_MAX {
-            source.push_str(&hash_of(part));
-            continue;
-        }
-        for byte in part.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                source.push(char::from(byte));
-            } else {
-                let _ = write!(source, "%{byte:02X}"); // writing to a String never fails
-            }
-        }
-    }
-    source.into()
+/// An issue, with its value where the original does not hold it.
+#[derive(Serialize)]
+struct WrittenIssue<'a> {
+    pointer: &'a str,
+    field: &'a str,
+    kind: IssueKind,
+    expected: bool,
+    detail: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
 }
 
-fn time(accepted_ms: u64) -> Result<String, Failure> {
+impl<'a> WrittenIssue<'a> {
+    fn new(issue: &'a Issue<'_>, with_value: bool) -> Self {
+        let value = issue
+            .value
+            .as_deref()
+            .filter(|_| with_value && issue.kind == IssueKind::Unreadable);
+        Self {
+            pointer: &issue.pointer,
+            field: &issue.field,
+            kind: issue.kind,
+            expected: issue.expected,
+            detail: issue.detail,
+            value: value.map(cut),
+        }
+    }
+}
+
+/// The moment at which API Gateway took the event, or now, as RFC 3339.
+pub(crate) fn time(accepted_ms: u64) -> Result<String, Failure> {
     let accepted = OffsetDateTime::from_unix_timestamp_nanos(i128::from(accepted_ms) * 1_000_000);
     let moment = if accepted_ms == 0 {
         Ok(OffsetDateTime::now_utc())
@@ -315,15 +354,6 @@ fn group_id(group: String) -> String {
     format!("{kind}/{}", hash_of(&group))
 }
 
-/// Names what is too long, or does not fit, in letters that fit everywhere.
-fn hash_of(text: &str) -> String {
-    let mut hash = String::from("sha256:");
-    for byte in Sha256::digest(text.as_bytes()) {
-        let _ = write!(hash, "{byte:02x}"); // writing to a String never fails
-    }
-    hash
-}
-
 #[cfg(test)]
 mod tests {
     use std::{io::Read as _, time::Duration};
@@ -336,27 +366,30 @@ mod tests {
     use crate::{
         body::Unverified,
         deadline::ANSWER_MARGIN,
-        model::Order,
+        event::ReadOptions,
+        identity::NAME_BYTES_MAX,
+        model::{Order, VALUE_BYTES_MAX},
         signature::{Keys, Signatures},
     };
 
     struct Saved;
     impl Channel for Saved {
         const NAME: &str = "sales_order_save_after";
-        const REQUIRED: &[&str] = &[];
+        const IDENTITY: &[&[&str]] = &[];
+        const EXPECTED: &[&str] = &["state"];
         type Entity = Order;
     }
 
-    const ORIGIN: Origin<'_> = Origin {
-        source: None,
+    const ORIGIN: Origin = Origin {
         accepted_ms: 1_781_814_431_000,
         with_original: true,
     };
 
-    fn message(body: &str, origin: Origin<'_>) -> Result<Message, Failure> {
+    fn message(body: &str, origin: Origin) -> Result<Message, Failure> {
         let body = Unverified::new(body.as_bytes())?
             .verify(&Keys::AcceptUnsigned, Signatures::default())?;
-        Message::new::<Saved>(&Event::read::<Saved>(&body, "")?, origin, in_seconds(60))
+        let event = Event::read::<Saved>(&body, ReadOptions::default())?;
+        Message::new::<Saved>(&event, origin, in_seconds(60))
     }
 
     fn in_seconds(seconds: u64) -> Deadline {
@@ -381,26 +414,94 @@ mod tests {
 
     #[test]
     fn a_message_is_a_cloud_event() {
-        let body = r#"{"merchant_id":"m 1","environment_id":"pr\u00f6d","event_id":"3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e","data":{"order":{"entity_id":"216","increment_id":"000000123", "new_key":1.50}, "other":[1]}}"#;
+        let body = r#"{"merchant_id":"m 1","environment_id":"pr\u00f6d","event_id":"3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e","data":{"order":{"entity_id":"216","increment_id":"000000123","state":"new", "new_key":1.50}, "other":[1]}}"#;
         let message = message(body, ORIGIN).unwrap();
         assert_eq!(
             message.body,
             concat!(
-                r#"{"specversion":"1.0","id":"3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e","source":"/adobe-commerce/m%201/pr%C3%B6d","#,
+                r#"{"specversion":"1.0","id":"b755369a-797c-824b-8e80-bea2544dc317","source":"/adobe-commerce/m%201/pr%C3%B6d","#,
                 r#""type":"com.adobe.commerce.observer.sales_order_save_after","subject":"order/000000123","#,
                 r#""time":"2026-06-18T20:27:11Z","datacontenttype":"application/json","#,
-                r#""data":{"order":{"entity_id":216,"increment_id":"000000123"},"#,
-                r#""original":{"entity_id":"216","increment_id":"000000123", "new_key":1.50},"related":{"other":[1]}}}"#
+                r#""dataschema":"urn:commerce-webhooks:message:sales_order_save_after:1","#,
+                r#""contentid":"0e81fc5778bcc0e02ff195e5ee0054569f4ad578675dca5725a639e413f81d4d","#,
+                r#""data":{"order":{"entity_id":216,"increment_id":"000000123","state":"new"},"#,
+                r#""original":{"entity_id":"216","increment_id":"000000123","state":"new", "new_key":1.50},"related":{"other":[1]}}}"#
             )
         );
         assert_eq!(
-            (message.group.as_str(), message.compressed),
-            ("order/216", false)
+            (message.group.as_str(), message.compressed, message.issues),
+            ("order/216", false, None)
         );
         assert_eq!(
             message.deduplication,
-            "3f1c1d8e-7b1a-4c55-9d3e-2f0a6b7c8d9e"
+            "b755369a-797c-824b-8e80-bea2544dc317"
         );
+    }
+
+    #[test]
+    fn issues_stand_in_the_message_and_say_in_the_attribute_whether_one_was_expected() {
+        let body = |state: &str| {
+            format!(
+                r#"{{"order":{{"entity_id":1,"customer_email":"n/a","payment":{{"method":[7]}},"billing_address":5{state}}}}}"#
+            )
+        };
+        let of = |body: &str, with_original| {
+            let message = message(
+                body,
+                Origin {
+                    with_original,
+                    ..ORIGIN
+                },
+            )
+            .unwrap();
+            (
+                cloud_event(&message)["data"]["issues"].clone(),
+                message.issues,
+            )
+        };
+        let email = json!({ "pointer": "/order/customer_email", "field": "order.customer_email", "kind": "unreadable", "expected": false, "detail": "must be an email address" });
+        let method = json!({ "pointer": "/order/payment/method", "field": "order.payment.method", "kind": "unreadable", "expected": false, "detail": "must be a string" });
+        let address = json!({ "pointer": "/order/billing_address", "field": "order.billing_address", "kind": "unreadable", "expected": false, "detail": "must be an object" });
+        let state = json!({ "pointer": "/order/state", "field": "order.state", "kind": "missing", "expected": true, "detail": "is missing" });
+        let known = r#","state":"new""#;
+        let (issues, attribute) = of(&body(known), true);
+        assert_eq!(issues, json!([email, method, address]));
+        assert_eq!(attribute, Some("other"));
+        let (issues, attribute) = of(&body(""), true);
+        assert_eq!(issues, json!([email, method, address, state]));
+        assert_eq!(attribute, Some("expected"));
+
+        // Without the original, nobody else says what was sent.
+        let with = |issue: &Value, value: &str| {
+            let mut issue = issue.clone();
+            issue["value"] = value.into();
+            issue
+        };
+        let (issues, _) = of(&body(known), false);
+        let expected = [
+            with(&email, r#""n/a""#),
+            with(&method, "[7]"),
+            with(&address, "5"),
+        ];
+        assert_eq!(issues, json!(expected));
+        let long = body(known).replace("n/a", &"\u{e9}".repeat(VALUE_BYTES_MAX));
+        let (issues, _) = of(&long, false);
+        let value = issues[0]["value"].as_str().unwrap();
+        assert_eq!(
+            value,
+            format!("\"{}", "\u{e9}".repeat((VALUE_BYTES_MAX - 1) / 2))
+        );
+    }
+
+    #[test]
+    fn issues_that_are_not_listed_are_counted() {
+        let items: Vec<_> = (0..130).map(|_| json!({ "price": "x" })).collect();
+        let body = json!({ "order": { "entity_id": 1, "state": "new", "items": items } });
+        let message = message(&body.to_string(), ORIGIN).unwrap();
+        let data = &cloud_event(&message)["data"];
+        assert_eq!(data["issues"].as_array().map(Vec::len), Some(100));
+        assert_eq!(data["more_issues"], 30);
+        assert_eq!(message.issues, Some("other"));
     }
 
     #[test]
@@ -441,17 +542,17 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_can_name_the_source_and_keep_the_original_back() {
+    fn the_operator_can_keep_the_original_back() {
         let origin = Origin {
-            source: Some("https://shop.example"),
             with_original: false,
             ..ORIGIN
         };
-        let body =
-            r#"{"merchant_id":"m","data":{"order":{"increment_id":"1","new_key":1},"other":[1]}}"#;
+        let body = r#"{"merchant_id":"m","data":{"order":{"increment_id":"1","state":"new","new_key":1},"other":[1]}}"#;
         let event = cloud_event(&message(body, origin).unwrap());
-        assert_eq!(event["source"], "https://shop.example");
-        assert_eq!(event["data"], json!({ "order": { "increment_id": "1" } }));
+        assert_eq!(
+            event["data"],
+            json!({ "order": { "increment_id": "1", "state": "new" } })
+        );
     }
 
     #[test]

@@ -44,6 +44,10 @@ impl Metrics {
         if line.cold_start {
             count(Metric::ColdStart, channel());
         }
+        if line.metric == Metric::Accepted && line.issues > 0 {
+            count(Metric::Irregular, Vec::new());
+            count(Metric::Irregular, channel());
+        }
         if line.unevaluated.is_some() {
             count(Metric::RulesUnevaluated, channel());
         }
@@ -127,6 +131,8 @@ mod tests {
             observed: None,
             finding: None,
             violations: 0,
+            issues: 0,
+            pointers: None,
             stages,
             spent: Duration::from_micros(7_890),
             left: Duration::from_micros(4_680_250),

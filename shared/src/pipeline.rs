@@ -18,13 +18,15 @@ use crate::{
     config::Settings,
     deadline::Deadline,
     error::{Failure, Forwarded},
-    event::Event,
+    event::{Contract, Event, ReadOptions},
     http::Connections,
     keyring::Keyring,
     measure::{Metric, Stage, Stages},
     message::{Message, Origin},
     metrics::Metrics,
+    model::Issues,
     operation::{self, Operation},
+    quarantine::Unusable,
     queue::{Queue, Trace},
     request::{Payload, Request},
     rules::{Mode, Rules},
@@ -32,6 +34,9 @@ use crate::{
     signature::{KeyName, Signatures, Untrusted},
     telemetry::{Line, Loudness, Output, plain_id, trace_id},
 };
+
+/// A log line names at most this many places of an event.
+const POINTERS_MAX: usize = 20;
 
 /// One of the eight functions, ready for requests.
 pub struct Function<C> {
@@ -43,6 +48,8 @@ pub struct Function<C> {
     hook_timeout: Duration,
     source: Option<String>,
     forward_original: bool,
+    contract: Contract,
+    quarantine_url: Option<String>,
     cold: Cell<bool>,
 }
 
@@ -63,6 +70,8 @@ impl<C: Channel> Function<C> {
             hook_timeout: settings.hook_timeout,
             source: settings.source,
             forward_original: settings.forward_original,
+            contract: settings.contract,
+            quarantine_url: settings.quarantine_url,
             cold: Cell::new(true),
         }
     }
@@ -77,8 +86,8 @@ impl<C: Channel> Function<C> {
     async fn process<'a>(
         &'a self,
         request: &Request,
+        context: &Context,
         deadline: Deadline,
-        xray: Option<&str>,
         notes: &mut Notes<'a>,
     ) -> Result<Outcome, Failure> {
         let body = request.body()?;
@@ -87,17 +96,33 @@ impl<C: Channel> Function<C> {
             .verify(body, request.headers.signatures(), deadline)
             .await?;
         notes.key = body.vouched_by();
+        let trace = Trace {
+            traceparent: request.headers.traceparent(),
+            xray: context.xray_trace_id.as_deref(),
+        };
+
         notes.stages.enter(Stage::Read);
-        let event = Event::read::<C>(
-            &body,
-            request
-                .headers
-                .shop_request_id
-                .as_deref()
-                .unwrap_or_default(),
-        )?;
+        let options = ReadOptions {
+            source: self.source.as_deref(),
+            request_id: request.delivered_as().unwrap_or(&context.request_id),
+            contract: self.contract,
+        };
+        let event = match Event::read::<C>(&body, options) {
+            Ok(event) => event,
+            Err(failure) => {
+                let unusable = self.unusable(&failure, request, &body, options.request_id);
+                let (Some(unusable), Some(url)) = (unusable, &self.quarantine_url) else {
+                    return Err(failure);
+                };
+                notes.stages.enter(Stage::Write);
+                let message = unusable.message(deadline)?;
+                notes.stages.enter(Stage::Enqueue);
+                self.send(url, message, trace, deadline).await?;
+                return Ok(Outcome::Quarantined(failure));
+            }
+        };
         notes.event_id = Some(event.id);
-        notes.unreadable = !event.unreadable.is_empty();
+        notes.note_issues(&event.issues);
 
         notes.stages.enter(Stage::Decide);
         let mut operations = Vec::new();
@@ -125,24 +150,61 @@ impl<C: Channel> Function<C> {
         let message = Message::new::<C>(
             &event,
             Origin {
-                source: self.source.as_deref(),
                 accepted_ms: request.request_context.time_epoch,
                 with_original: self.forward_original,
             },
             deadline,
         )?;
-        if deadline.remaining().is_zero() {
-            return Err(Failure::OutOfTime);
-        }
-        let trace = Trace {
-            traceparent: request.headers.traceparent(),
-            xray,
-        };
         notes.stages.enter(Stage::Enqueue);
-        self.queue.send(C::NAME, message, trace, deadline).await?;
+        self.send(self.queue.url(), message, trace, deadline)
+            .await?;
         // Only now, so that rules that are only observed cost no event, whatever they do.
         self.observe_rules(&event, deadline, notes);
         Ok(Outcome::Accepted(operations))
+    }
+
+    /// The body for the quarantine queue, if that is what it is unusable for, and nobody asked for the answer.
+    fn unusable<'b>(
+        &self,
+        failure: &'b Failure,
+        request: &Request,
+        body: &'b Verified<'_>,
+        request_id: &'b str,
+    ) -> Option<Unusable<'b>> {
+        let Failure::Invalid {
+            violations,
+            unlisted,
+        } = failure
+        else {
+            return None;
+        };
+        let asked = request.headers.refuses_invalid_events();
+        let body_text = body.json().ok().filter(|_| !asked)?;
+        Some(Unusable {
+            channel: C::NAME,
+            body: body_text,
+            request_id,
+            accepted_ms: request.request_context.time_epoch,
+            key: body.vouched_by(),
+            reasons: violations,
+            more_reasons: *unlisted,
+        })
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        message: Message,
+        trace: Trace<'_>,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        if deadline.remaining().is_zero() {
+            return Err(Failure::OutOfTime);
+        }
+        self.queue
+            .send(url, C::NAME, message, trace, deadline)
+            .await
+            .map_err(Failure::Queue)
     }
 
     /// Lets the body pass if a key vouches for it: one of the known keys, or one that has come since they were read.
@@ -214,9 +276,8 @@ impl<C: Channel> Function<C> {
         let deadline = Deadline::new(self.hook_timeout, accepted_ms, context.deadline);
 
         let mut notes = Notes::default();
-        let xray = context.xray_trace_id.as_deref();
         let result = match &request {
-            Ok(request) => self.process(request, deadline, xray, &mut notes).await,
+            Ok(request) => self.process(request, &context, deadline, &mut notes).await,
             Err(failure) => Err(failure.clone()),
         };
         notes.stages.end();
@@ -249,7 +310,16 @@ impl<C: Channel> Function<C> {
         let names = |rules: &[&str]| (!rules.is_empty()).then(|| rules.join(","));
         let rules = names(&notes.rules);
         let unevaluated = names(&notes.unevaluated);
-        let loudness = if notes.unreadable || unevaluated.is_some() {
+        let failure = match result {
+            Err(failure) | Ok(Outcome::Quarantined(failure)) => Some(failure),
+            Ok(Outcome::Accepted(_) | Outcome::Refused(_)) => None,
+        };
+        let pointers = failure.map_or_else(
+            || notes.pointers.clone(),
+            |failure| joined(failure.pointers()),
+        );
+        let warns = failure.is_some() || notes.issues > 0 || unevaluated.is_some();
+        let loudness = if warns {
             Loudness::Warn
         } else {
             Loudness::Info
@@ -274,7 +344,9 @@ impl<C: Channel> Function<C> {
             unevaluated: unevaluated.as_deref(),
             observed: notes.observed,
             finding: notes.finding,
-            violations: result.err().map_or(0, Failure::violations),
+            violations: failure.map_or(0, Failure::violations),
+            issues: notes.issues,
+            pointers: Some(pointers.as_str()).filter(|pointers| !pointers.is_empty()),
             stages: &notes.stages,
             spent: notes.spent,
             left: notes.left,
@@ -293,8 +365,9 @@ impl<C: Channel> Function<C> {
 #[derive(Default)]
 struct Notes<'a> {
     event_id: Option<Uuid>,
-    /// Whether the event has a field that cannot be read and is forwarded without it.
-    unreadable: bool,
+    /// How many issues the event has, and where the first ones are.
+    issues: usize,
+    pointers: String,
     /// Which key vouched for it.
     key: Option<KeyName>,
     /// Names of the rules that matched.
@@ -310,11 +383,26 @@ struct Notes<'a> {
     left: Duration,
 }
 
-/// What became of an event that nothing was wrong with.
+impl Notes<'_> {
+    fn note_issues(&mut self, issues: &Issues<'_>) {
+        self.issues = issues.count();
+        self.pointers = joined(issues.list.iter().map(|issue| &*issue.pointer));
+    }
+}
+
+/// The first few pointers, for a log line.
+fn joined<'p>(pointers: impl Iterator<Item = &'p str>) -> String {
+    let pointers: Vec<_> = pointers.take(POINTERS_MAX).collect();
+    pointers.join(" ")
+}
+
+/// What became of an event that the shop may go on with, or that is refused on purpose.
 #[derive(Debug)]
 enum Outcome {
     Accepted(Vec<Operation>),
     Refused(Operation),
+    /// It is unusable, for this reason.
+    Quarantined(Failure),
 }
 
 impl Outcome {
@@ -322,6 +410,7 @@ impl Outcome {
         match self {
             Self::Accepted(_) => "accepted",
             Self::Refused(_) => "refused",
+            Self::Quarantined(_) => "quarantined",
         }
     }
 
@@ -329,13 +418,14 @@ impl Outcome {
         match self {
             Self::Accepted(_) => Metric::Accepted,
             Self::Refused(_) => Metric::Refused,
+            Self::Quarantined(_) => Metric::Quarantined,
         }
     }
 
     fn forwarded(&self) -> Forwarded {
         match self {
             Self::Accepted(_) => Forwarded::Yes,
-            Self::Refused(_) => Forwarded::No,
+            Self::Refused(_) | Self::Quarantined(_) => Forwarded::No,
         }
     }
 
@@ -343,6 +433,7 @@ impl Outcome {
         match self {
             Self::Accepted(operations) => operation::body(operations),
             Self::Refused(exception) => operation::body(std::slice::from_ref(exception)),
+            Self::Quarantined(_) => operation::body(&[]),
         }
     }
 }
@@ -390,7 +481,8 @@ mod tests {
 
     impl Channel for Cart {
         const NAME: &str = "checkout_cart_product_add_after";
-        const REQUIRED: &[&str] = &["sku"];
+        const IDENTITY: &[&[&str]] = &[&["sku"]];
+        const EXPECTED: &[&str] = &["qty"];
         type Entity = QuoteItem;
 
         async fn decide(&self, item: &QuoteItem, _: Option<&Token>, _: Deadline) -> Verdict {
@@ -511,15 +603,14 @@ mod tests {
     async fn violations_are_listed_in_the_problem() {
         let (status, _, body) = invoke(
             Cart,
-            request(&json!({ "data": { "quote_item": { "qty": [] } } })),
+            request(&json!({ "data": { "quote_item": { "qty": "x", "sku": [7] } } })),
         )
         .await;
         assert_eq!(status, 422);
         assert_eq!(
             body["errors"],
             json!([
-                { "pointer": "/data/quote_item/qty", "detail": "must be a decimal number, or a string that holds one" },
-                { "pointer": "/data/quote_item/sku", "detail": "is required" },
+                { "pointer": "/data/quote_item/sku", "detail": "must be a string" },
             ])
         );
     }
@@ -539,7 +630,8 @@ mod tests {
 
     impl Channel for Placed {
         const NAME: &str = "sales_order_place_after";
-        const REQUIRED: &[&str] = &["increment_id"];
+        const IDENTITY: &[&[&str]] = &[&["increment_id"]];
+        const EXPECTED: &[&str] = &[];
         type Entity = Order;
     }
 

@@ -28,7 +28,7 @@ use crate::{
     aws::{Aws, classify, no_retries},
     deadline::Deadline,
     error::Trouble,
-    message::{CONTENT_ENCODING, CONTENT_TYPE, Message},
+    message::{CONTENT_ENCODING, Message},
     quote::quote,
 };
 
@@ -124,15 +124,21 @@ impl Queue {
         }
     }
 
-    /// Sends a message: within the deadline it is there, or the error says why not.
+    /// The queue's own URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a message to this queue, or to another of the same endpoint: within the deadline it is there, or the error says why not.
     pub async fn send(
         &self,
+        to: &str,
         channel: &str,
         message: Message,
         trace: Trace<'_>,
         deadline: Deadline,
     ) -> Result<(), Trouble> {
-        let body = SendMessage::new(&self.url, channel, &message, trace).to_json();
+        let body = SendMessage::new(to, channel, &message, trace).to_json();
         let body = Bytes::from(body.map_err(|_| Trouble::Refused)?);
         drop(message);
         let mut may_have_it = false;
@@ -202,6 +208,8 @@ struct Attributes<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     content_encoding: Option<Attribute<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    issues: Option<Attribute<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<Attribute<'a>>,
 }
 
@@ -235,10 +243,11 @@ impl<'a> SendMessage<'a> {
             message_deduplication_id: &message.deduplication,
             message_attributes: Attributes {
                 channel: Attribute::text(channel),
-                content_type: Attribute::text(CONTENT_TYPE),
+                content_type: Attribute::text(message.content_type),
                 content_encoding: message
                     .compressed
                     .then(|| Attribute::text(CONTENT_ENCODING)),
+                issues: message.issues.map(Attribute::text),
                 traceparent: trace.traceparent.map(Attribute::text),
             },
             message_system_attributes: trace.xray.map(|xray| SystemAttributes {
@@ -348,7 +357,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::http::Connections;
+    use crate::{http::Connections, message::CONTENT_TYPE};
 
     const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{\"MessageId\":\"1-2-3\"}";
     const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
@@ -421,9 +430,13 @@ mod tests {
             compressed: false,
             group: "order/1".into(),
             deduplication: "1".into(),
+            content_type: CONTENT_TYPE,
+            issues: None,
         };
         let deadline = Deadline::new(budget + crate::deadline::ANSWER_MARGIN, 0, u64::MAX);
-        let result = queue.send("x", message, Trace::default(), deadline).await;
+        let result = queue
+            .send(queue.url(), "x", message, Trace::default(), deadline)
+            .await;
         (result, server.join().unwrap().0)
     }
 
@@ -441,6 +454,8 @@ mod tests {
             compressed: true,
             group: "order/1".into(),
             deduplication: "2".into(),
+            content_type: CONTENT_TYPE,
+            issues: Some("other"),
         };
         let trace = Trace {
             traceparent: Some("00-1-2-01"),
@@ -457,6 +472,7 @@ mod tests {
                 "channel": text("channel"),
                 "content-type": text(CONTENT_TYPE),
                 "content-encoding": text(CONTENT_ENCODING),
+                "issues": text("other"),
                 "traceparent": text("00-1-2-01"),
             },
             "MessageSystemAttributes": { "AWSTraceHeader": text("Root=1") },

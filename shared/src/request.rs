@@ -15,6 +15,9 @@ use crate::{
     telemetry::plain_id,
 };
 
+/// Sent as `refuse` by what sends quarantined events again: one that is still unusable must not be quarantined a second time.
+const INVALID_EVENTS_HEADER: &str = "x-invalid-events";
+
 /// What an invocation brings: a request, as it should, or anything else.
 #[derive(Debug)]
 pub struct Payload(Option<Request>);
@@ -95,6 +98,11 @@ impl Request {
         plain_id(&self.request_context.request_id)
     }
 
+    /// The gateway's id of the request as it is, by which one delivery is told from another.
+    pub fn delivered_as(&self) -> Option<&str> {
+        Some(&*self.request_context.request_id).filter(|id| !id.is_empty())
+    }
+
     /// The raw bytes that the shop sent, if they claim to be JSON.
     pub fn body(&self) -> Result<Unverified<'_>, Failure> {
         if !self.headers.says_json() {
@@ -119,6 +127,7 @@ pub struct Headers {
     is_empty: bool,
     /// The shop's id of its own request, which every hook fired in that request carries.
     pub shop_request_id: Option<String>,
+    invalid_events: Option<String>,
     traceparent: Option<String>,
     hmac: Option<String>,
     rsa: Option<String>,
@@ -131,6 +140,7 @@ impl Default for Headers {
         Self {
             is_empty: true,
             shop_request_id: None,
+            invalid_events: None,
             traceparent: None,
             hmac: None,
             rsa: None,
@@ -147,6 +157,11 @@ impl Headers {
             hmac: self.hmac.as_deref(),
             rsa: self.rsa.as_deref(),
         }
+    }
+
+    /// Whether whoever sends the request wants to know of an unusable event, whatever the operator chose.
+    pub fn refuses_invalid_events(&self) -> bool {
+        self.invalid_events.as_deref() == Some("refuse")
     }
 
     /// The trace that the request belongs to (W3C Trace Context, `traceparent`), if it is one.
@@ -290,6 +305,7 @@ impl Headers {
             ("content-encoding", &mut self.content_encoding),
             ("traceparent", &mut self.traceparent),
             ("x-adobe-commerce-request-id", &mut self.shop_request_id),
+            (INVALID_EVENTS_HEADER, &mut self.invalid_events),
             (HMAC_HEADER, &mut self.hmac),
             (RSA_HEADER, &mut self.rsa),
         ];

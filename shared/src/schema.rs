@@ -1,20 +1,20 @@
 //! What the types say, in files: JSON Schemas of the messages, under `shared/schema/` for the consumers of the queues, and of the
 //! rules files, as `shared/rules.schema.json` for the editors of merchants; and the fields of the hooks in `commerce/webhooks.xml`.
 
-use std::{env, fs, path::Path};
+use std::{collections::BTreeMap, env, fs, path::Path};
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
     channel::Channel,
-    model::{Decode as _, Entity, decode::IN_EACH},
+    message::schema_id,
+    model::{Decode as _, Entity, LISTED_MAX, diagnostics::IN_EACH},
     rules::File,
 };
 
 /// The schema of the channel's message, once it is decompressed.
 #[expect(
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "for tests only"
@@ -23,29 +23,22 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
     let mut entity = generator.subschema_for::<C::Entity>().to_value();
     let mut definitions = generator.take_definitions(true);
-    // What one channel requires is no property of the entity, which other channels share.
+    // What identifies an event of one channel is no property of the entity, which other channels share.
     let name = C::Entity::schema_name();
     if let Some(definition) = definitions.remove(&*name) {
         entity = definition;
     }
-    let (nested, own): (Vec<&str>, Vec<&str>) = C::REQUIRED
+    let alternatives = C::IDENTITY
         .iter()
-        .partition(|field| field.contains(IN_EACH));
-    entity["required"] = json!(own);
-    for (list, field) in nested.iter().filter_map(|field| field.split_once(IN_EACH)) {
-        let element = entity["properties"][list]["items"]["$ref"]
-            .as_str()
-            .and_then(|path| definitions.get_mut(path.strip_prefix("#/$defs/")?))
-            .and_then(Value::as_object_mut)
-            .unwrap_or_else(|| panic!("{list} is no list of entities"));
-        let required = element.entry("required").or_insert_with(|| json!([]));
-        required
-            .as_array_mut()
-            .into_iter()
-            .for_each(|all| all.push(json!(field)));
-    }
+        .map(|fields| json!({ "required": fields }));
+    entity["anyOf"] = alternatives.collect();
     let mut data = Map::new();
     data.insert(C::Entity::NAME.into(), entity);
+    data.insert("issues".into(), issues());
+    data.insert(
+        "more_issues".into(),
+        json!({ "type": "integer", "minimum": 1, "description": "How many issues there are beside those that are listed." }),
+    );
     data.insert(
         "original".into(),
         json!({ "type": "object", "description": "The entity exactly as the shop sent it; absent when the operator chose so." }),
@@ -54,23 +47,78 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
         "related".into(),
         json!({ "type": "object", "description": "The other arguments of the event, exactly as the shop sent them." }),
     );
+    let id = schema_id(C::NAME);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": id,
         "title": format!("com.adobe.commerce.observer.{}", C::NAME),
         "description": "CloudEvents 1.0 in JSON, as the body of an SQS message.",
         "type": "object",
-        "required": ["specversion", "id", "source", "type", "time", "datacontenttype", "data"],
+        "required": ["specversion", "id", "source", "type", "time", "datacontenttype", "dataschema", "contentid", "data"],
         "properties": {
             "specversion": { "const": "1.0" },
-            "id": { "type": "string", "format": "uuid", "description": "The same for every repeat of the event: the idempotency key." },
+            "id": { "type": "string", "format": "uuid", "description": "The same for every repeat of the event, and no other event has it: the idempotency key." },
             "source": { "type": "string", "format": "uri-reference", "description": "The shop." },
             "type": { "const": format!("com.adobe.commerce.observer.{}", C::NAME) },
             "subject": { "type": "string", "description": "What the event is about; absent while it has no id." },
             "time": { "type": "string", "format": "date-time", "description": "When the event was taken." },
             "datacontenttype": { "const": "application/json" },
-            "data": { "type": "object", "required": [C::Entity::NAME], "properties": data },
+            "dataschema": { "const": id, "description": "This schema. The number at its end is the major version of the contract." },
+            "contentid": { "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The same for all events that say the same of the same entity." },
+            "data": {
+                "type": "object",
+                "required": [C::Entity::NAME],
+                "properties": data,
+                "if": { "not": { "required": ["issues"] } },
+                "then": { "properties": { C::Entity::NAME: expected::<C>() } },
+            },
         },
         "$defs": definitions,
+    })
+}
+
+/// What the channel expects of its entity.
+fn expected<C: Channel>() -> Value {
+    let (nested, own): (Vec<&str>, Vec<&str>) = C::EXPECTED
+        .iter()
+        .partition(|field| field.contains(IN_EACH));
+    let mut lists: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (list, field) in nested.iter().filter_map(|field| field.split_once(IN_EACH)) {
+        lists.entry(list).or_default().push(field);
+    }
+    let mut properties = Map::new();
+    for (list, fields) in lists {
+        let mut elements = json!({ "items": { "required": fields } });
+        if own.contains(&list) {
+            elements["minItems"] = 1.into();
+        }
+        properties.insert(list.into(), elements);
+    }
+    let mut expected = json!({ "required": own });
+    if !properties.is_empty() {
+        expected["properties"] = properties.into();
+    }
+    expected
+}
+
+fn issues() -> Value {
+    json!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": LISTED_MAX,
+        "description": "What a reader should know of fields that are absent; absent where there is nothing to know.",
+        "items": {
+            "type": "object",
+            "required": ["pointer", "field", "kind", "expected", "detail"],
+            "properties": {
+                "pointer": { "type": "string", "description": "JSON pointer into the body that the shop sent." },
+                "field": { "type": "string", "description": "The field of the contract, as in order.items[].sku." },
+                "kind": { "enum": ["unreadable", "missing", "skipped"], "description": "unreadable: what was sent has no form in the contract. missing: nothing was sent. skipped: an element of a list is not in the message." },
+                "expected": { "type": "boolean", "description": "Whether the work downstream is thought to need it." },
+                "detail": { "type": "string", "description": "What the contract expects there." },
+                "value": { "type": "string", "description": "What was sent, as JSON, of at most 256 bytes; only of an unreadable field, and only where there is no original." },
+            },
+        },
     })
 }
 
@@ -168,7 +216,8 @@ mod tests {
 
     impl Channel for InvoicePaid {
         const NAME: &str = "sales_order_invoice_pay";
-        const REQUIRED: &[&str] = &[];
+        const IDENTITY: &[&[&str]] = &[&["entity_id"]];
+        const EXPECTED: &[&str] = &[];
         type Entity = Invoice;
     }
 

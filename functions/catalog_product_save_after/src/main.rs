@@ -8,7 +8,8 @@ struct CatalogProductSaveAfter;
 
 impl Channel for CatalogProductSaveAfter {
     const NAME: &str = "catalog_product_save_after";
-    const REQUIRED: &[&str] = &["entity_id", "sku"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["sku"]];
+    const EXPECTED: &[&str] = &["entity_id", "sku"];
     type Entity = Product;
 }
 

@@ -8,7 +8,8 @@ struct CustomerDeleteAfter;
 
 impl Channel for CustomerDeleteAfter {
     const NAME: &str = "customer_delete_after";
-    const REQUIRED: &[&str] = &["entity_id", "email"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email", "website_id"]];
+    const EXPECTED: &[&str] = &["entity_id"];
     const ONCE: bool = true;
     type Entity = Customer;
 }

@@ -8,7 +8,8 @@ struct CustomerSaveAfterDataObject;
 
 impl Channel for CustomerSaveAfterDataObject {
     const NAME: &str = "customer_save_after_data_object";
-    const REQUIRED: &[&str] = &["entity_id", "email"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email"]];
+    const EXPECTED: &[&str] = &["entity_id", "email"];
     type Entity = Customer;
 }
 

@@ -2,27 +2,21 @@
 
 use std::process::ExitCode;
 
-use shared::{
-    Channel, Violations,
-    model::{Invoice, scalar::Id},
-};
-
-/// The state of a paid invoice.
-const PAID: Id = Id(2);
+use shared::{Channel, model::Invoice};
 
 struct SalesOrderInvoicePay;
 
 impl Channel for SalesOrderInvoicePay {
     const NAME: &str = "sales_order_invoice_pay";
-    const REQUIRED: &[&str] = &["grand_total", "state"];
+    const IDENTITY: &[&[&str]] = &[
+        &["entity_id"],
+        &["increment_id"],
+        &["order_id"],
+        &["grand_total"],
+    ];
+    const EXPECTED: &[&str] = &["grand_total", "state"];
     const ONCE: bool = true;
     type Entity = Invoice;
-
-    fn check(invoice: &Invoice, violations: &mut Violations) {
-        if invoice.state.is_some_and(|state| state != PAID) {
-            violations.add_at("/state", "must be 2 (paid)");
-        }
-    }
 }
 
 fn main() -> ExitCode {

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{Channel, Violations, model::Order};
+use shared::{Channel, model::Order};
 
 struct SalesOrderPlaceAfter;
 
 impl Channel for SalesOrderPlaceAfter {
     const NAME: &str = "sales_order_place_after";
-    const REQUIRED: &[&str] = &[
-        "increment_id",
+    const IDENTITY: &[&[&str]] = &[&["increment_id"], &["entity_id"]];
+    const EXPECTED: &[&str] = &[
         "grand_total",
         "order_currency_code",
         "items",
@@ -18,12 +18,6 @@ impl Channel for SalesOrderPlaceAfter {
     ];
     const ONCE: bool = true;
     type Entity = Order;
-
-    fn check(order: &Order, violations: &mut Violations) {
-        if order.items.as_ref().is_some_and(Vec::is_empty) {
-            violations.add_at("/items", "must not be empty");
-        }
-    }
 }
 
 fn main() -> ExitCode {

@@ -8,7 +8,8 @@ struct SalesOrderSaveAfter;
 
 impl Channel for SalesOrderSaveAfter {
     const NAME: &str = "sales_order_save_after";
-    const REQUIRED: &[&str] = &["entity_id", "increment_id", "state"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["increment_id"]];
+    const EXPECTED: &[&str] = &["entity_id", "increment_id", "state"];
     type Entity = Order;
 }
 

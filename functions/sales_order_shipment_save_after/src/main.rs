@@ -8,7 +8,8 @@ struct SalesOrderShipmentSaveAfter;
 
 impl Channel for SalesOrderShipmentSaveAfter {
     const NAME: &str = "sales_order_shipment_save_after";
-    const REQUIRED: &[&str] = &["entity_id", "order_id"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["increment_id"], &["order_id"]];
+    const EXPECTED: &[&str] = &["entity_id", "order_id", "items[].qty"];
     type Entity = Shipment;
 }
 

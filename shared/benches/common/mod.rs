@@ -36,7 +36,8 @@ pub(crate) struct Placed;
 
 impl Channel for Placed {
     const NAME: &str = "sales_order_place_after";
-    const REQUIRED: &[&str] = &["increment_id", "items[].sku", "items[].qty_ordered"];
+    const IDENTITY: &[&[&str]] = &[&["increment_id"], &["entity_id"]];
+    const EXPECTED: &[&str] = &["items", "items[].sku", "items[].qty_ordered"];
     const ONCE: bool = true;
     type Entity = Order;
 }
@@ -116,7 +117,6 @@ pub(crate) fn hmac(body: &str) -> String {
 /// The message of an event, with all that it can hold.
 pub(crate) fn message(event: &Event<'_, Order>) -> Message {
     let origin = Origin {
-        source: None,
         accepted_ms: 1_781_814_431_000,
         with_original: true,
     };

@@ -2,8 +2,8 @@
 //! test of `make test-stack` compares the two.
 
 use shared::{
-    Channel, Violations,
-    model::{Customer, Invoice, Order, Product, QuoteItem, Shipment, scalar::Id},
+    Channel,
+    model::{Customer, Invoice, Order, Product, QuoteItem, Shipment},
 };
 
 /// How many channels there are.
@@ -44,7 +44,8 @@ pub struct CatalogProductSaveAfter;
 
 impl Channel for CatalogProductSaveAfter {
     const NAME: &str = "catalog_product_save_after";
-    const REQUIRED: &[&str] = &["entity_id", "sku"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["sku"]];
+    const EXPECTED: &[&str] = &["entity_id", "sku"];
     type Entity = Product;
 }
 
@@ -53,18 +54,9 @@ pub struct CheckoutCartProductAddAfter;
 
 impl Channel for CheckoutCartProductAddAfter {
     const NAME: &str = "checkout_cart_product_add_after";
-    const REQUIRED: &[&str] = &[];
+    const IDENTITY: &[&[&str]] = &[&["sku"], &["product_id"]];
     const EXPECTED: &[&str] = &["sku", "qty"];
     type Entity = QuoteItem;
-
-    fn check(item: &QuoteItem, violations: &mut Violations) {
-        if item.sku.is_none() && item.product_id.is_none() {
-            violations.add_at("/sku", "is required, or else product_id");
-        }
-        if item.qty.is_some_and(|qty| !qty.is_positive()) {
-            violations.add_at("/qty", "must be greater than zero");
-        }
-    }
 }
 
 /// A customer's account was deleted.
@@ -72,7 +64,8 @@ pub struct CustomerDeleteAfter;
 
 impl Channel for CustomerDeleteAfter {
     const NAME: &str = "customer_delete_after";
-    const REQUIRED: &[&str] = &["entity_id", "email"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email", "website_id"]];
+    const EXPECTED: &[&str] = &["entity_id"];
     const ONCE: bool = true;
     type Entity = Customer;
 }
@@ -82,27 +75,25 @@ pub struct CustomerSaveAfterDataObject;
 
 impl Channel for CustomerSaveAfterDataObject {
     const NAME: &str = "customer_save_after_data_object";
-    const REQUIRED: &[&str] = &["entity_id", "email"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email"]];
+    const EXPECTED: &[&str] = &["entity_id", "email"];
     type Entity = Customer;
 }
-
-/// The state of a paid invoice.
-const PAID: Id = Id(2);
 
 /// An invoice was paid.
 pub struct SalesOrderInvoicePay;
 
 impl Channel for SalesOrderInvoicePay {
     const NAME: &str = "sales_order_invoice_pay";
-    const REQUIRED: &[&str] = &["grand_total", "state"];
+    const IDENTITY: &[&[&str]] = &[
+        &["entity_id"],
+        &["increment_id"],
+        &["order_id"],
+        &["grand_total"],
+    ];
+    const EXPECTED: &[&str] = &["grand_total", "state"];
     const ONCE: bool = true;
     type Entity = Invoice;
-
-    fn check(invoice: &Invoice, violations: &mut Violations) {
-        if invoice.state.is_some_and(|state| state != PAID) {
-            violations.add_at("/state", "must be 2 (paid)");
-        }
-    }
 }
 
 /// A customer placed an order.
@@ -110,8 +101,8 @@ pub struct SalesOrderPlaceAfter;
 
 impl Channel for SalesOrderPlaceAfter {
     const NAME: &str = "sales_order_place_after";
-    const REQUIRED: &[&str] = &[
-        "increment_id",
+    const IDENTITY: &[&[&str]] = &[&["increment_id"], &["entity_id"]];
+    const EXPECTED: &[&str] = &[
         "grand_total",
         "order_currency_code",
         "items",
@@ -120,12 +111,6 @@ impl Channel for SalesOrderPlaceAfter {
     ];
     const ONCE: bool = true;
     type Entity = Order;
-
-    fn check(order: &Order, violations: &mut Violations) {
-        if order.items.as_ref().is_some_and(Vec::is_empty) {
-            violations.add_at("/items", "must not be empty");
-        }
-    }
 }
 
 /// An order was saved.
@@ -133,7 +118,8 @@ pub struct SalesOrderSaveAfter;
 
 impl Channel for SalesOrderSaveAfter {
     const NAME: &str = "sales_order_save_after";
-    const REQUIRED: &[&str] = &["entity_id", "increment_id", "state"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["increment_id"]];
+    const EXPECTED: &[&str] = &["entity_id", "increment_id", "state"];
     type Entity = Order;
 }
 
@@ -142,6 +128,7 @@ pub struct SalesOrderShipmentSaveAfter;
 
 impl Channel for SalesOrderShipmentSaveAfter {
     const NAME: &str = "sales_order_shipment_save_after";
-    const REQUIRED: &[&str] = &["entity_id", "order_id"];
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["increment_id"], &["order_id"]];
+    const EXPECTED: &[&str] = &["entity_id", "order_id", "items[].qty"];
     type Entity = Shipment;
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use shared::{
     Channel, Deadline,
     channel::Decision,
-    event::Event,
+    event::{Event, ReadOptions},
     operation::{self, Operation},
     rules::{OPERATIONS_MAX, RULES_MAX, Rules},
 };
@@ -65,7 +65,7 @@ pub fn check<C: Channel>(text: &str, body: &[u8]) {
 /// Whether all rules could be evaluated.
 fn apply<C: Channel>(rules: &Rules, body: &[u8]) -> bool {
     let body = unsigned(body).expect("it is small enough");
-    let Ok(event) = Event::read::<C>(&body, "") else {
+    let Ok(event) = Event::read::<C>(&body, ReadOptions::default()) else {
         return false;
     };
     let deadline = Deadline::new(BUDGET, 0, 0);

@@ -1,12 +1,11 @@
-use std::borrow::Cow;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{
-    decode::{Decode, Violations, entity},
+    decode::{Decode, entity},
+    diagnostics::Diagnostics,
     look::{Kind, Look, NoSuchPlace, Seen, Step, kind_of_leaf, look_at},
-    scalar::{Code, Country, Email, Scalar, Text, Token, scalar_from_raw},
+    scalar::{Code, Country, Email, Text, scalar_from_raw},
 };
 
 entity! {
@@ -41,6 +40,44 @@ entity! {
     elsewhere "is not in the contract; the shop sends it as in order.addresses[].company"
 }
 
+/// The types of an order's addresses.
+pub(super) const BILLING: &str = "billing";
+pub(super) const SHIPPING: &str = "shipping";
+
+/// An address in the list of an order, of which the contract knows two types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListedAddress(pub(super) Address);
+
+impl Decode for ListedAddress {
+    fn decode<'de, D: Deserializer<'de>>(
+        from: D,
+        at: &mut Diagnostics<'de>,
+    ) -> Result<Option<Self>, D::Error> {
+        let mark = at.mark();
+        let address = Address::decode(from, at)?;
+        let kind = address.as_ref().map(|address| {
+            let kind = address.address_type.as_ref();
+            kind.map(|Code(kind)| kind.as_str())
+        });
+        let field = match kind {
+            None => return Ok(None),
+            Some(Some(BILLING)) => "order.billing_address",
+            Some(Some(SHIPPING)) => "order.shipping_address",
+            Some(_) => {
+                at.left_out(mark, "must have the type billing or shipping");
+                return Ok(address.map(Self));
+            }
+        };
+        at.rename_fields(mark, |below| Some(format!("{field}{below}")));
+        Ok(address.map(Self))
+    }
+
+    #[cfg(feature = "schema")]
+    fn hook_fields(sample: &serde_json::Value, path: &str, fields: &mut Vec<String>) {
+        Address::hook_fields(sample, path, fields);
+    }
+}
+
 /// The region's code belongs beside its name, wherever the shop wrote it.
 fn settle_region(address: &mut Address) {
     if let Some(region) = &mut address.region {
@@ -73,17 +110,24 @@ entity! {
 impl Decode for Region {
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        violations: &mut Violations,
+        at: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
         if raw.get().starts_with(['{', '[']) {
-            let object = RegionObject::decode(raw, violations).map_err(serde::de::Error::custom)?;
+            let mark = at.mark();
+            let object = RegionObject::decode(raw, at).map_err(serde::de::Error::custom)?;
+            let (name, code) = (at.field_beside("region"), at.field_beside("region_code"));
+            at.rename_fields(mark, |below| match below {
+                ".region" => Some(name.clone()),
+                ".region_code" => Some(code.clone()),
+                _ => None,
+            });
             return Ok(object.map(|object| Self {
                 name: object.region,
                 code: object.region_code,
             }));
         }
-        let name = scalar_from_raw(raw, violations);
+        let name = scalar_from_raw(raw.get(), at);
         Ok(name.map(|name| Self {
             name: Some(name),
             code: None,
@@ -115,27 +159,22 @@ pub struct Street(pub Vec<Text>);
 impl Decode for Street {
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        violations: &mut Violations,
+        at: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
-        let lines = if raw.get().starts_with(['{', '[']) {
-            let lines = Vec::<Line>::decode(raw, violations).map_err(serde::de::Error::custom)?;
-            lines
-                .unwrap_or_default()
-                .into_iter()
-                .map(|Line(line)| line)
-                .collect()
+        let mut lines: Vec<Text> = if raw.get().starts_with(['{', '[']) {
+            let lines = Vec::<Line>::decode(raw, at).map_err(serde::de::Error::custom)?;
+            let lines = lines.unwrap_or_default().into_iter();
+            lines.map(|Line(line)| line).collect()
         } else {
-            let whole: Option<Text> = scalar_from_raw(raw, violations);
+            let whole: Option<Text> = scalar_from_raw(raw.get(), at);
             let Text(whole) = whole.unwrap_or_else(|| Text(String::new()));
-            violations.count_elements(whole.lines().count())?;
-            whole.lines().map(str::to_owned).collect::<Vec<_>>()
+            at.count_elements(whole.lines().count())?;
+            whole.lines().map(|line| Text(line.to_owned())).collect()
         };
-        let lines: Vec<Text> = lines
-            .into_iter()
-            .filter(|line| !line.is_empty())
-            .map(Text)
-            .collect();
+        // The place of a line means something: number, complement, district. Only behind the last one nothing stands.
+        let used = lines.iter().rposition(|Text(line)| !line.is_empty());
+        lines.truncate(used.map_or(0, |last| last + 1));
         Ok((!lines.is_empty()).then_some(Self(lines)))
     }
 }
@@ -150,26 +189,17 @@ impl Look for Street {
     }
 }
 
-/// One line of a street; a list may hold null for a line that is not used.
-struct Line(String);
+/// One line of a street, empty where none can be read.
+struct Line(Text);
 
-impl Scalar for Line {
-    const EXPECTS: &'static str = Text::EXPECTS;
-    const KIND: Kind = Text::KIND;
-
-    fn seen(&self) -> Seen<'_> {
-        Seen::Text(Cow::Borrowed(&self.0))
-    }
-
-    fn is_absent(_: &Token<'_>) -> bool {
-        false
-    }
-
-    fn from_token(token: &Token<'_>) -> Option<Self> {
-        match token {
-            Token::Null => Some(Self(String::new())),
-            _ => Text::from_token(token).map(|Text(line)| Self(line)),
-        }
+impl Decode for Line {
+    fn decode<'de, D: Deserializer<'de>>(
+        from: D,
+        at: &mut Diagnostics<'de>,
+    ) -> Result<Option<Self>, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        let line = scalar_from_raw(raw.get(), at);
+        Ok(Some(Self(line.unwrap_or_else(|| Text(String::new())))))
     }
 }
 

@@ -23,6 +23,8 @@ entity! {
         product_type: Code,
         /// Id of the cart; absent while the cart is not saved.
         quote_id: Code,
+        /// Id of the store view of the cart.
+        store_id: Id,
     }
 }
 

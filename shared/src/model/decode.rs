@@ -1,234 +1,38 @@
-//! How an entity is read: once, from left to right, with every violation found on the way.
+//! How an entity is read: once, from left to right, with everything noted that is wrong on the way.
 //!
 //! A shop writes the same field in many ways (see [`super::scalar`]), so serde's derived readers, which stop at the first
-//! surprise, do not fit. Here a wrong field is noted and reading goes on; only broken JSON ends it.
+//! surprise, do not fit. Here a field that cannot be read is noted and reading goes on; only broken JSON ends it.
 
-use std::{fmt, fmt::Write as _, marker::PhantomData, mem};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
-    Deserializer, Serialize,
-    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
-/// At most this many violations are listed in an answer; what is found beyond them is only counted.
-pub const VIOLATIONS_MAX: usize = 100;
-
-/// The lists of an entity may have this many elements, all of them together. One of a few bytes is read into hundreds, so without a
-/// limit a body of 3 MB would need more memory than a function has. The largest body that a shop can send, 6 MB, holds some 6,000
-/// lines of an order as Commerce writes them by default.
-pub const ELEMENTS_MAX: usize = 20_000;
-
-/// Between the name of a list and that of a field that each of its elements must have.
-pub(crate) const IN_EACH: &str = "[].";
-
-/// One thing that is wrong with an event: where, and what is expected there. It never holds a value out of the event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Violation {
-    /// JSON pointer (RFC 6901) into the body as it was sent.
-    pub pointer: String,
-    /// What the contract expects there.
-    pub detail: &'static str,
-}
-
-/// Everything that is wrong with an event, and the place that is being read: its text is made only where something is wrong.
-#[derive(Debug)]
-pub struct Violations {
-    root: String,
-    steps: Vec<Step>,
-    required: &'static [&'static str],
-    expected: &'static [&'static str],
-    list: Vec<Violation>,
-    unlisted: usize,
-    /// How many elements of lists have been read.
-    elements: usize,
-    /// Expected fields whose value cannot be read.
-    unreadable: Vec<&'static str>,
-}
-
-/// One step from a place to one that is deeper. Neither a name of ours nor a number needs escaping in a pointer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
-    /// To the field of this name.
-    Name(&'static str),
-    /// To the element of a list at this index, or under this id.
-    Element(u64),
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => write!(to, "/{name}"),
-            Self::Element(number) => write!(to, "/{number}"),
-        }
-    }
-}
-
-impl Violations {
-    /// Starts at `place`, a JSON pointer into the body.
-    pub fn at(place: &str) -> Self {
-        Self {
-            root: place.to_owned(),
-            steps: Vec::new(),
-            required: &[],
-            expected: &[],
-            list: Vec::new(),
-            unlisted: 0,
-            elements: 0,
-            unreadable: Vec::new(),
-        }
-    }
-
-    /// Starts at `place`, where an entity stands of which a channel requires some fields (see [`crate::Channel::REQUIRED`]) and of
-    /// which others may be unreadable ([`crate::Channel::EXPECTED`]).
-    pub(crate) fn requiring(
-        place: &str,
-        required: &'static [&'static str],
-        expected: &'static [&'static str],
-    ) -> Self {
-        Self {
-            required,
-            expected,
-            ..Self::at(place)
-        }
-    }
-
-    /// Notes which of the entity's own required fields are absent.
-    pub(crate) fn require_of_entity(&mut self, entity: &impl Decode) {
-        for field in self.required {
-            if !field.contains(IN_EACH) && entity.lacks(field) {
-                self.add_at(&format!("/{field}"), "is required");
-            }
-        }
-    }
-
-    /// Notes which of its required fields are absent in the element of a list that is being read.
-    fn require_of_element(&mut self, element: &impl Decode) {
-        let [.., Step::Name(list), Step::Element(_)] = self.steps[..] else {
-            return;
-        };
-        for field in self.required {
-            let in_list = field
-                .strip_prefix(list)
-                .and_then(|rest| rest.strip_prefix(IN_EACH));
-            if let Some(field) = in_list.filter(|field| element.lacks(field)) {
-                self.add_at(&format!("/{field}"), "is required");
-            }
-        }
-    }
-
-    /// Notes that the place that is being read is wrong, or unreadable if the channel only expects something there. A second remark on
-    /// one place is dropped.
-    pub fn add(&mut self, detail: &'static str) {
-        match self.steps[..] {
-            [Step::Name(field)] if self.expected.contains(&field) => self.unreadable.push(field),
-            _ => self.note("", detail, false),
-        }
-    }
-
-    /// The expected fields whose value cannot be read.
-    pub(crate) fn take_unreadable(&mut self) -> Vec<&'static str> {
-        mem::take(&mut self.unreadable)
-    }
-
-    /// Notes that the place that is being read was there before: of two values, one reader takes the first and another the last.
-    pub(crate) fn add_given_twice(&mut self) {
-        self.note("", "must not be given twice", false);
-    }
-
-    /// Notes that `below`, a pointer from the place that is being read, is wrong. It is dropped when something at that place
-    /// or below it is known: a field of the wrong type is not also missing, a list of wrong elements is not also empty.
-    pub fn add_at(&mut self, below: &str, detail: &'static str) {
-        self.note(below, detail, true);
-    }
-
-    fn note(&mut self, below: &str, detail: &'static str, unless_below: bool) {
-        if self.list.len() >= VIOLATIONS_MAX {
-            self.unlisted += 1;
-            return;
-        }
-        let mut pointer = self.root.clone();
-        for step in &self.steps {
-            let _ = write!(pointer, "{step}"); // writing to a String never fails
-        }
-        pointer.push_str(below);
-        let known = self
-            .list
-            .iter()
-            .filter_map(|known| known.pointer.strip_prefix(&pointer));
-        if !known
-            .into_iter()
-            .any(|rest| rest.is_empty() || (unless_below && rest.starts_with('/')))
-        {
-            self.list.push(Violation { pointer, detail });
-        }
-    }
-
-    /// Counts elements of lists before they are read. The error ends the reading: there are more than [`ELEMENTS_MAX`].
-    pub(crate) fn count_elements<E: de::Error>(&mut self, more: usize) -> Result<(), E> {
-        self.elements = self.elements.saturating_add(more);
-        if self.has_too_many_elements() {
-            Err(E::custom("too many elements"))
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Whether the reading was ended because the lists have more than [`ELEMENTS_MAX`] elements.
-    pub(crate) fn has_too_many_elements(&self) -> bool {
-        self.elements > ELEMENTS_MAX
-    }
-
-    /// Whether nothing is wrong.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Takes over what another search found.
-    pub fn extend(&mut self, other: Self) {
-        self.unlisted += other.unlisted;
-        for violation in other.list {
-            if self.list.len() < VIOLATIONS_MAX {
-                self.list.push(violation);
-            } else {
-                self.unlisted += 1;
-            }
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.list.len() + self.unlisted
-    }
-
-    /// The violations that are listed, and the number of those that are not.
-    pub fn into_parts(self) -> (Vec<Violation>, usize) {
-        (self.list, self.unlisted)
-    }
-
-    /// Does `work` one step deeper. An error ends the reading, and the place stays where it came up.
-    pub(crate) fn inside<R, E>(
-        &mut self,
-        step: Step,
-        work: impl FnOnce(&mut Self) -> Result<R, E>,
-    ) -> Result<R, E> {
-        self.steps.push(step);
-        let result = work(self)?;
-        self.steps.pop();
-        Ok(result)
-    }
-}
+use super::{
+    diagnostics::{Diagnostics, Step},
+    scalar::Token,
+};
 
 /// Something that can be read out of an event.
 pub trait Decode: Sized {
-    /// Reads one value. `None` is an absent value (null, or empty where emptiness means absence) or a wrong one, which is
-    /// then noted in `violations`. The error is the reader's own: broken JSON.
+    /// Reads one value. `None` is an absent value (null, or empty where emptiness means absence) or an unreadable one, which is
+    /// then noted in `at`. The error is the reader's own: broken JSON.
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        violations: &mut Violations,
+        at: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error>;
 
     /// Whether the field with this name is absent. A name that the entity does not have is always absent.
     fn lacks(&self, _field: &str) -> bool {
         true
+    }
+
+    /// Whether it is a list without elements, which is as good as none.
+    fn is_empty(&self) -> bool {
+        false
     }
 
     /// Notes which fields of a shop's event are read here, as a hook in the shop names them. `path` leads here, and `sample` is
@@ -240,15 +44,15 @@ pub trait Decode: Sized {
 }
 
 /// Lets a [`Decode`] be read where serde asks for a seed.
-pub(crate) struct Seed<'a, T>(&'a mut Violations, PhantomData<T>);
+pub(crate) struct Seed<'a, 'de, T>(&'a mut Diagnostics<'de>, PhantomData<T>);
 
-impl<'a, T> Seed<'a, T> {
-    pub(crate) fn new(violations: &'a mut Violations) -> Self {
-        Self(violations, PhantomData)
+impl<'a, 'de, T> Seed<'a, 'de, T> {
+    pub(crate) fn new(at: &'a mut Diagnostics<'de>) -> Self {
+        Self(at, PhantomData)
     }
 }
 
-impl<'de, T: Decode> DeserializeSeed<'de> for Seed<'_, T> {
+impl<'de, T: Decode> DeserializeSeed<'de> for Seed<'_, 'de, T> {
     type Value = Option<T>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -256,44 +60,60 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Seed<'_, T> {
     }
 }
 
-/// The visits of a [`Visitor`] that end in one violation: a scalar stands where a structure should.
-macro_rules! scalars_are_wrong {
+/// The visits of a [`Visitor`] to a scalar in the place of a structure. What PHP writes where nothing is set is absent.
+macro_rules! scalars_are_unreadable {
     ($detail:literal) => {
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            self.0.add($detail);
+        fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+            if flag {
+                self.0.unreadable($detail, Some("true".into()));
+            }
             Ok(None)
         }
 
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            self.0.add($detail);
+        fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+            self.0.unreadable($detail, Some(number.to_string().into()));
             Ok(None)
         }
 
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            self.0.add($detail);
+        fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+            self.0.unreadable($detail, Some(number.to_string().into()));
             Ok(None)
         }
 
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            self.0.add($detail);
+        fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+            self.0.unreadable($detail, Some(number.to_string().into()));
             Ok(None)
         }
 
-        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-            self.0.add($detail);
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            if !text.is_empty() {
+                self.0
+                    .unreadable($detail, $crate::model::decode::quoted(text));
+            }
             Ok(None)
         }
     };
 }
-pub(crate) use scalars_are_wrong;
+pub(crate) use scalars_are_unreadable;
+
+/// A text as JSON, or as much of it as a message may hold.
+pub(crate) fn quoted<'de>(text: &str) -> Option<Cow<'de, str>> {
+    serde_json::to_string(super::diagnostics::cut(text))
+        .ok()
+        .map(Cow::Owned)
+}
 
 impl<T: Decode> Decode for Vec<T> {
-    /// Reads a list, or what PHP makes of a list that is keyed by id: an object, whose values are the list.
+    /// Reads a list, or what PHP makes of one: an object whose values are the list, or a collection, which has the list in it.
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        violations: &mut Violations,
+        at: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
-        from.deserialize_any(ListVisitor(violations, PhantomData))
+        from.deserialize_any(ListVisitor(at, PhantomData))
+    }
+
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
     }
 
     #[cfg(feature = "schema")]
@@ -308,9 +128,18 @@ impl<T: Decode> Decode for Vec<T> {
     }
 }
 
-struct ListVisitor<'a, T>(&'a mut Violations, PhantomData<T>);
+struct ListVisitor<'a, 'de, T>(&'a mut Diagnostics<'de>, PhantomData<T>);
 
-impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
+impl<'de, T: Decode> ListVisitor<'_, 'de, T> {
+    /// The element under a key that is no id.
+    fn element_of<E: serde::de::Error>(&mut self, raw: &'de RawValue) -> Result<Option<T>, E> {
+        self.0
+            .inside(Step::Keyed, |at| Element::new(at).deserialize(raw))
+            .map_err(E::custom)
+    }
+}
+
+impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, 'de, T> {
     type Value = Option<Vec<T>>;
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -333,69 +162,104 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, T> {
         Ok(Some(read))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut read = Vec::new();
-        while let Some(MapKey(id)) = map.next_key()? {
-            // A key that is no id could be anything, a person's name even: it must not come back in a pointer.
-            let Some(id) = id else {
-                self.0.count_elements(1)?;
-                self.0
-                    .add("must be a list, or an object whose keys are ids");
-                map.next_value::<IgnoredAny>()?;
-                continue;
+        let mut is_collection = false;
+        let mut items: Option<&RawValue> = None;
+        while let Some(key) = map.next_key()? {
+            let step = match key {
+                Key::Id(id) => Step::Element(id),
+                Key::Other => Step::Keyed,
+                Key::TotalRecords => {
+                    let count: &RawValue = map.next_value()?;
+                    if Token::read(count.get()).is_some() {
+                        is_collection = true;
+                    } else {
+                        read.extend(self.element_of(count)?);
+                    }
+                    continue;
+                }
+                Key::Items => {
+                    // An element, or the list of a collection: what follows may say it.
+                    if let Some(other) = items.replace(map.next_value()?) {
+                        read.extend(self.element_of(other)?);
+                    }
+                    continue;
+                }
             };
-            let element = self.0.inside(Step::Element(id), |at| {
-                map.next_value_seed(Element::<T>::new(at))
-            })?;
+            let element = self
+                .0
+                .inside(step, |at| map.next_value_seed(Element::<T>::new(at)))?;
             read.extend(element);
+        }
+        if let Some(items) = items {
+            if is_collection || items.get().starts_with('[') {
+                let list = self.0.inside(Step::Items, |at| Vec::<T>::decode(items, at));
+                read.extend(list.map_err(A::Error::custom)?.into_iter().flatten());
+            } else {
+                read.extend(self.element_of(items)?);
+            }
         }
         Ok(Some(read))
     }
 
-    scalars_are_wrong!("must be a list");
+    scalars_are_unreadable!("must be a list");
 }
 
-/// An element of a list, which must be there.
-struct Element<'a, T>(&'a mut Violations, PhantomData<T>);
+/// An element of a list, which is skipped if it cannot be read.
+struct Element<'a, 'de, T>(&'a mut Diagnostics<'de>, PhantomData<T>);
 
-impl<'a, T> Element<'a, T> {
-    fn new(violations: &'a mut Violations) -> Self {
-        Self(violations, PhantomData)
+impl<'a, 'de, T> Element<'a, 'de, T> {
+    fn new(at: &'a mut Diagnostics<'de>) -> Self {
+        Self(at, PhantomData)
     }
 }
 
-impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, T> {
+impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, 'de, T> {
     type Value = Option<T>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         self.0.count_elements(1)?;
-        let known = self.0.count();
+        let mark = self.0.mark();
         let element = T::decode(from, self.0)?;
         match &element {
-            Some(element) => self.0.require_of_element(element),
-            None if self.0.count() == known => self.0.add("must not be empty"),
-            None => {}
+            Some(element) => self.0.expect_of_element(element),
+            None => self.0.skipped(mark),
         }
         Ok(element)
     }
 }
 
-/// The key of a keyed list: the id, if it is one.
-struct MapKey(Option<u64>);
+/// A key of an object in the place of a list.
+enum Key {
+    /// The id of an element.
+    Id(u64),
+    /// Of a collection of Magento: how many elements it has.
+    TotalRecords,
+    /// Of a collection of Magento: its elements.
+    Items,
+    /// Anything else.
+    Other,
+}
 
-impl<'de> serde::Deserialize<'de> for MapKey {
+impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct KeyVisitor;
         impl Visitor<'_> for KeyVisitor {
-            type Value = MapKey;
+            type Value = Key;
 
             fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
                 to.write_str("a key")
             }
 
-            fn visit_str<E>(self, key: &str) -> Result<MapKey, E> {
+            fn visit_str<E>(self, key: &str) -> Result<Key, E> {
                 let canonical = key == "0" || !key.starts_with(['0', '+']);
-                Ok(MapKey(if canonical { key.parse().ok() } else { None }))
+                Ok(match key {
+                    "totalRecords" => Key::TotalRecords,
+                    "items" => Key::Items,
+                    _ if canonical => key.parse().map_or(Key::Other, Key::Id),
+                    _ => Key::Other,
+                })
             }
         }
         from.deserialize_str(KeyVisitor)
@@ -429,9 +293,9 @@ macro_rules! entity {
         impl $crate::model::decode::Decode for $Entity {
             fn decode<'de, D: serde::Deserializer<'de>>(
                 from: D,
-                violations: &mut $crate::model::decode::Violations,
+                at: &mut $crate::model::diagnostics::Diagnostics<'de>,
             ) -> Result<Option<Self>, D::Error> {
-                use $crate::model::decode::{Seed, Step, Violations, scalars_are_wrong};
+                use $crate::model::{decode::{Seed, scalars_are_unreadable}, diagnostics::{Diagnostics, Step}};
 
                 #[allow(non_camel_case_types, clippy::allow_attributes, reason = "one variant for each field, named as it is")]
                 enum Key { $($field,)* $($($extra,)*)? Unknown }
@@ -458,9 +322,9 @@ macro_rules! entity {
                     }
                 }
 
-                struct EntityVisitor<'a>(&'a mut Violations);
+                struct EntityVisitor<'a, 'de>(&'a mut Diagnostics<'de>);
 
-                impl<'de> serde::de::Visitor<'de> for EntityVisitor<'_> {
+                impl<'de> serde::de::Visitor<'de> for EntityVisitor<'_, 'de> {
                     type Value = Option<$Entity>;
 
                     fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -478,7 +342,7 @@ macro_rules! entity {
                             empty = false;
                         }
                         if !empty {
-                            self.0.add("must be an object");
+                            self.0.unreadable("must be an object", None);
                         }
                         Ok(None)
                     }
@@ -492,15 +356,16 @@ macro_rules! entity {
                                 $(Key::$field => {
                                     $field = Some(at.inside(Step::Name(stringify!($field)), |at| {
                                         if $field.is_some() {
-                                            at.add_given_twice();
+                                            at.given_twice();
                                         }
                                         map.next_value_seed(Seed::new(at))
                                     })?);
                                 })*
                                 $($(Key::$extra => {
-                                    $extra = Some(at.inside(Step::Name(stringify!($extra)), |at| {
+                                    const STEP: Step = $crate::model::diagnostics::step_to(stringify!($extra), &[$($(stringify!($spec)),+)?]);
+                                    $extra = Some(at.inside(STEP, |at| {
                                         if $extra.is_some() {
-                                            at.add_given_twice();
+                                            at.given_twice();
                                         }
                                         map.next_value_seed(Seed::new(at))
                                     })?);
@@ -519,15 +384,15 @@ macro_rules! entity {
                         Ok(Some(entity))
                     }
 
-                    scalars_are_wrong!("must be an object");
+                    scalars_are_unreadable!("must be an object");
                 }
 
-                from.deserialize_any(EntityVisitor(violations))
+                from.deserialize_any(EntityVisitor(at))
             }
 
             fn lacks(&self, field: &str) -> bool {
                 match field {
-                    $(stringify!($field) => self.$field.is_none(),)*
+                    $(stringify!($field) => self.$field.as_ref().is_none_or($crate::model::decode::Decode::is_empty),)*
                     _ => true,
                 }
             }
@@ -569,6 +434,14 @@ macro_rules! entity {
                         #[allow(unreachable_code, clippy::allow_attributes, reason = "not for every entity")]
                         Err(NoSuchPlace::Unknown)
                     }
+                }
+            }
+
+            fn is_computed(path: &[$crate::model::look::Step]) -> bool {
+                let computed: &[&str] = &[$($(stringify!($computed)),*)?];
+                match path {
+                    [$crate::model::look::Step::Name(name), ..] => computed.contains(&name.as_str()),
+                    _ => false,
                 }
             }
 

@@ -13,6 +13,8 @@ entity! {
         order_id: Id,
         /// Invoice number; absent before the invoice's first save.
         increment_id: Code,
+        /// Id of the store view of the order. Invoice numbers are unique in a store.
+        store_id: Id,
         /// What is paid, in the order's currency.
         grand_total: Money,
         /// State: 1 open, 2 paid, 3 cancelled.

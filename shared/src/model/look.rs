@@ -58,6 +58,11 @@ pub trait Look {
     /// What stands at the end of the path, by the contract alone.
     fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace>;
 
+    /// Whether what stands at the end of the path is made of other fields.
+    fn is_computed(_path: &[Step]) -> bool {
+        false
+    }
+
     /// Shows `see` everything that stands at the end of the path: one thing, or one for each element of the lists on the way.
     fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>));
 }

@@ -4,6 +4,7 @@
 //! the message's `original`. Every field can be absent: which ones an event cannot do without is a matter of its channel.
 
 pub(crate) mod decode;
+pub(crate) mod diagnostics;
 pub mod look;
 pub mod scalar;
 
@@ -17,11 +18,16 @@ mod shipment;
 
 use serde::Serialize;
 
+pub(crate) use self::diagnostics::cut;
+
 pub use self::{
     address::{Address, Region, Street},
     cart::QuoteItem,
     customer::Customer,
-    decode::{Decode, ELEMENTS_MAX, VIOLATIONS_MAX, Violation, Violations},
+    decode::Decode,
+    diagnostics::{
+        Diagnostics, ELEMENTS_MAX, Issue, IssueKind, Issues, LISTED_MAX, VALUE_BYTES_MAX, Violation,
+    },
     invoice::Invoice,
     look::Look,
     order::{Order, OrderItem, Payment},

@@ -2,7 +2,7 @@ use rust_decimal::Decimal;
 
 use super::{
     Entity,
-    address::Address,
+    address::{Address, BILLING, ListedAddress, SHIPPING},
     decode::entity,
     scalar::{Code, Currency, Email, Flag, Id, Money, Quantity, Text, Timestamp},
 };
@@ -14,6 +14,8 @@ entity! {
         entity_id: Id,
         /// Order number, as the customer sees it.
         increment_id: Code,
+        /// Id of the store view in which the order was placed. Order numbers are unique in a store.
+        store_id: Id,
         /// Status code, as in `pending`.
         status: Code,
         /// State of the order's life, as in `new`.
@@ -56,9 +58,9 @@ entity! {
         payment: Payment,
     }
     reads {
-        addresses: Vec<Address> as billing_address | shipping_address,
+        addresses: Vec<ListedAddress> as billing_address | shipping_address,
     }
-    settle settle_addresses
+    settle settle_order
     computes {
         unexplained_total: Money = unexplained_total,
     }
@@ -117,12 +119,13 @@ fn unexplained_total(order: &Order) -> Option<Money> {
     rest.map(|rest| Money(rest.round_dp(4).normalize()))
 }
 
-/// The shop lists an order's addresses by type, the spec names them. A named one wins.
-fn settle_addresses(order: &mut Order) {
-    for mut address in order.addresses.take().unwrap_or_default() {
+/// The shop lists an order's addresses by type, the spec names them. A named one wins. A guest has no id, or 0.
+fn settle_order(order: &mut Order) {
+    order.customer_id = order.customer_id.filter(|id| id.0 != 0);
+    for ListedAddress(mut address) in order.addresses.take().unwrap_or_default() {
         let place = match address.address_type.take() {
-            Some(Code(kind)) if kind == "billing" => &mut order.billing_address,
-            Some(Code(kind)) if kind == "shipping" => &mut order.shipping_address,
+            Some(Code(kind)) if kind == BILLING => &mut order.billing_address,
+            Some(Code(kind)) if kind == SHIPPING => &mut order.shipping_address,
             _ => continue,
         };
         place.get_or_insert(address);

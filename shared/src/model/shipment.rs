@@ -13,6 +13,8 @@ entity! {
         order_id: Id,
         /// Shipment number.
         increment_id: Code,
+        /// Id of the store view of the order. Shipment numbers are unique in a store.
+        store_id: Id,
         /// When the shipment was created.
         created_at: Timestamp,
         /// How the parcels can be followed; absent when there are none.

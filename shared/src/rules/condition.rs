@@ -1,5 +1,7 @@
 //! Whether one condition of a rule holds.
 
+use std::borrow::Cow;
+
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
@@ -94,6 +96,20 @@ impl Test {
             }
             Operator::IsEmpty => Ok(Self::Empty(Expected::Yes)),
             Operator::NotEmpty => Ok(Self::Empty(Expected::No)),
+        }
+    }
+
+    /// Whether it can be tried on a value for which a field of this kind has no form. What is no number can neither be greater nor the
+    /// same as one, and what is no date cannot be the same as one; but nobody knows what the shop meant by it.
+    pub(super) fn can_compare(&self, seen: &Seen<'_>, kind: Kind) -> bool {
+        match self {
+            Self::Greater(_) | Self::Less(_) => number_of(seen).is_some(),
+            Self::OneOf(..) => match kind {
+                Kind::Number => number_of(seen).is_some(),
+                Kind::Moment => false,
+                Kind::Text | Kind::Capitals | Kind::Structure => true,
+            },
+            Self::Matches(_) | Self::Empty(_) => true,
         }
     }
 
@@ -230,6 +246,20 @@ impl Literals {
             Seen::Nothing | Seen::Structure { .. } => false,
         }
     }
+}
+
+/// What a rule sees of a value for which a field of this kind has no form: its text. Of a list or an object there is none.
+pub(super) fn unreadable(json: &str, kind: Kind) -> Option<Seen<'_>> {
+    let text: Cow<'_, str> = match Token::read(json)? {
+        Token::Text(text) => text,
+        Token::Number(text) => text.into(),
+        Token::Bool(flag) => if flag { "1" } else { "0" }.into(),
+        Token::Null => return None,
+    };
+    Some(Seen::Text(match kind {
+        Kind::Capitals => text.trim().to_uppercase().into(),
+        _ => text,
+    }))
 }
 
 /// A number in whatever type it came.

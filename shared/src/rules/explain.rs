@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Condition, Mode, Rule, Rules,
-    field::{Observer, Place, Root},
+    field::{Observer, Place, Root, Unreadable},
     file, read,
     sentence::Sentence,
     trial::{Evaluation, Trial},
@@ -17,7 +17,7 @@ use crate::{
     channel::{Channel, Decision},
     deadline::Deadline,
     error::Failure,
-    event::Event,
+    event::{Event, ReadOptions},
     model::{Entity, look::Seen},
     operation::{self, Operation},
     request::Request,
@@ -120,7 +120,8 @@ fn explain<C: Channel>(
 ) -> Result<String, String> {
     let request = serde_json::from_slice::<Request>(sent).ok();
     let body = body(request.as_ref(), sent)?;
-    let event = Event::read::<C>(&body, "").map_err(|failure| not_an_event(&failure))?;
+    let event = Event::read::<C>(&body, ReadOptions::default())
+        .map_err(|failure| not_an_event(&failure))?;
     let deadline = Deadline::new(BUDGET, 0, 0);
     let trial = Trial::new(rules, &event, deadline);
 
@@ -202,6 +203,12 @@ fn explain_rule<E: Entity>(
 fn found<E: Entity>(event: &Event<'_, E>, condition: &Condition) -> String {
     let mut found = Found::default();
     let looked = condition.place.look(event, &mut found);
+    if let Place::Contract(path, _) = &condition.place {
+        for value in Unreadable::at(path, event).values {
+            let value: String = value.chars().take(VALUE_CHARS_MAX).collect();
+            found.words.push(format!("{value}, which is unreadable"));
+        }
+    }
     if found.more > 0 {
         found.words.push(format!("{} more", found.more));
     }

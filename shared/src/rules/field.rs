@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     event::{ENVELOPE, Event},
     model::{
-        Entity,
+        Entity, IssueKind,
         look::{Kind, NoSuchPlace, Seen, Step},
         scalar::Token,
     },
@@ -96,6 +96,39 @@ impl Place {
     }
 }
 
+/// What the contract does not show of a place, because it cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Unreadable<'e> {
+    /// The values that were sent, as JSON.
+    pub(super) values: Vec<&'e str>,
+    /// Whether more may have been sent: something above the place cannot be read, or there are more issues than are listed.
+    pub(super) hides_more: bool,
+}
+
+impl<'e> Unreadable<'e> {
+    /// What cannot be read at this place of the contract.
+    pub(super) fn at<E: Entity>(path: &[Step], event: &'e Event<'_, E>) -> Self {
+        let field = name(E::NAME, path);
+        let computed = E::is_computed(path);
+        let mut found = Self {
+            values: Vec::new(),
+            hides_more: event.issues.more > 0,
+        };
+        let issues = event.issues.list.iter();
+        for issue in issues.filter(|issue| issue.kind == IssueKind::Unreadable) {
+            let below = field.strip_prefix(&*issue.field);
+            match (below, &issue.value) {
+                (Some(""), Some(value)) => found.values.push(value),
+                (Some(rest), _) if rest.is_empty() || rest.starts_with(['.', '[']) => {
+                    found.hides_more = true;
+                }
+                _ => found.hides_more |= computed,
+            }
+        }
+        found
+    }
+}
+
 /// Who looks on while what the shop sent is walked through.
 pub(super) trait Observer {
     /// This stands at the end of the path with this slot.
@@ -125,7 +158,6 @@ pub(crate) fn hook_fields<E: Entity>(
     fields.collect()
 }
 
-#[cfg(feature = "schema")]
 fn name(root: &str, path: &[Step]) -> String {
     path.iter().fold(root.to_owned(), |name, step| match step {
         Step::Name(next) => format!("{name}.{next}"),

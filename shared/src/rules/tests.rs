@@ -7,6 +7,7 @@ use super::{field::Observer, pattern::TEXT_BYTES_MAX, *};
 use crate::{
     body::Unverified,
     channel::Channel,
+    event::ReadOptions,
     model::{Customer, Order, QuoteItem, look::Seen},
     signature::{Keys, Signatures},
 };
@@ -14,21 +15,24 @@ use crate::{
 struct Placed;
 impl Channel for Placed {
     const NAME: &str = "sales_order_place_after";
-    const REQUIRED: &[&str] = &[];
+    const IDENTITY: &[&[&str]] = &[];
+    const EXPECTED: &[&str] = &[];
     type Entity = Order;
 }
 
 struct CustomerSaved;
 impl Channel for CustomerSaved {
     const NAME: &str = "customer_save_after_data_object";
-    const REQUIRED: &[&str] = &[];
+    const IDENTITY: &[&[&str]] = &[];
+    const EXPECTED: &[&str] = &[];
     type Entity = Customer;
 }
 
 struct Added;
 impl Channel for Added {
     const NAME: &str = "checkout_cart_product_add_after";
-    const REQUIRED: &[&str] = &[];
+    const IDENTITY: &[&[&str]] = &[];
+    const EXPECTED: &[&str] = &[];
     type Entity = QuoteItem;
 }
 
@@ -48,7 +52,7 @@ fn try_until<C: Channel>(
     let body = body
         .verify(&Keys::AcceptUnsigned, Signatures::default())
         .unwrap();
-    let event = Event::read::<C>(&body, "").unwrap();
+    let event = Event::read::<C>(&body, ReadOptions::default()).unwrap();
     let deadline = Deadline::new(time + crate::deadline::ANSWER_MARGIN, 0, 0);
     let ruling = rules.apply(&event, deadline);
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
@@ -789,7 +793,7 @@ fn a_walk_through_what_the_shop_sent_ends_with_the_time() {
         let body = body
             .verify(&Keys::AcceptUnsigned, Signatures::default())
             .unwrap();
-        let event = Event::read::<Placed>(&body, "").unwrap();
+        let event = Event::read::<Placed>(&body, ReadOptions::default()).unwrap();
         let mut steps = Steps(0);
         let place = Place::find::<Order>("order.z.x[].y").unwrap();
         assert!(place.look(&event, &mut steps).is_err());
@@ -858,30 +862,162 @@ fn a_rule_can_refuse_when_it_cannot_be_evaluated() {
     );
 }
 
-#[test]
-fn a_rule_on_an_unreadable_field_cannot_be_evaluated() {
-    struct Expecting;
-    impl Channel for Expecting {
-        const NAME: &str = "checkout_cart_product_add_after";
-        const REQUIRED: &[&str] = &[];
-        const EXPECTED: &[&str] = &["qty"];
-        type Entity = QuoteItem;
+/// What a single condition on an event makes of its rule: whether it matches, `None` if it cannot be evaluated.
+fn evaluates<C: Channel>(event: &Value, field: &str, operator: &str, value: Value) -> Option<bool> {
+    let mut condition = json!({ "field": field, "operator": operator });
+    if !value.is_null() {
+        condition["value"] = value;
     }
-    let rules = rules::<Expecting>(&json!([
-        { "name": "many", "when": [{ "field": "quote_item.qty", "operator": "greaterThan", "value": 10 }], "then": { "op": "exception" } },
-        { "name": "none", "when": [{ "field": "quote_item.qty", "operator": "isEmpty" }], "then": { "op": "exception" } },
-    ]));
-    let outcome = |qty: Value| {
-        let body = json!({ "quote_item": { "sku": "A", "qty": qty } }).to_string();
-        let (_, matched, unevaluated) =
-            try_until::<Expecting>(&rules, &body, Duration::from_mins(1));
-        (matched.join(" "), unevaluated.join(" "))
+    let rules =
+        rules::<C>(&json!([{ "name": "one", "when": [condition], "then": { "op": "exception" } }]));
+    let (_, matched, unevaluated) =
+        try_until::<C>(&rules, &event.to_string(), Duration::from_mins(1));
+    unevaluated.is_empty().then_some(!matched.is_empty())
+}
+
+#[test]
+fn a_rule_sees_what_cannot_be_read_as_the_text_that_was_sent() {
+    let order = |field: &str, value: Value| {
+        let mut order = json!({ "increment_id": "1" });
+        order[field] = value;
+        json!({ "order": order })
     };
-    let named = |matched: &str, unevaluated: &str| (matched.to_owned(), unevaluated.to_owned());
-    assert_eq!(outcome(json!("12 pcs")), named("", "many none"));
-    assert_eq!(outcome(json!([1])), named("", "many none"));
-    assert_eq!(outcome(Value::Null), named("none", ""));
-    assert_eq!(outcome(json!(11)), named("many", ""));
+    let of = evaluates::<Placed>;
+    let email = order("customer_email", json!("n/a"));
+    let field = "order.customer_email";
+    assert_eq!(of(&email, field, "equal", json!("n/a")), Some(true));
+    assert_eq!(of(&email, field, "notEqual", json!("n/a")), Some(false));
+    assert_eq!(of(&email, field, "regex", json!("/^n/")), Some(true));
+    assert_eq!(of(&email, field, "isEmpty", Value::Null), Some(false));
+    assert_eq!(of(&email, field, "notEmpty", Value::Null), Some(true));
+
+    let total = order("grand_total", json!("1,299.00"));
+    let field = "order.grand_total";
+    for operator in ["greaterThan", "lessThan", "equal", "notEqual"] {
+        assert_eq!(of(&total, field, operator, json!(5)), None, "{operator}");
+    }
+    assert_eq!(of(&total, field, "isEmpty", Value::Null), Some(false));
+    // A number all the same, if not one of the contract's.
+    let id = order("entity_id", json!(1.5));
+    assert_eq!(
+        of(&id, "order.entity_id", "greaterThan", json!(1)),
+        Some(true)
+    );
+    assert_eq!(of(&id, "order.entity_id", "equal", json!(1.5)), Some(true));
+
+    let date = order("created_at", json!("2026-06-18"));
+    let field = "order.created_at";
+    assert_eq!(of(&date, field, "regex", json!("/^2026-06/")), Some(true));
+    assert_eq!(
+        of(&date, field, "equal", json!("2026-06-18 00:00:00")),
+        None
+    );
+
+    for nothing_to_see in [json!(["a"]), json!({ "a": 1 })] {
+        let email = order("customer_email", nothing_to_see);
+        assert_eq!(
+            of(&email, "order.customer_email", "isEmpty", Value::Null),
+            None
+        );
+    }
+    let absent = order("customer_email", json!([]));
+    assert_eq!(
+        of(&absent, "order.customer_email", "isEmpty", Value::Null),
+        Some(true)
+    );
+}
+
+#[test]
+fn a_rule_sees_what_cannot_be_read_in_a_list_or_under_another_name() {
+    let of = evaluates::<Placed>;
+    let addresses = json!({ "order": { "increment_id": "1", "addresses": [
+        { "address_type": "shipping", "country_id": "Germany" },
+        { "country_id": "DE", "address_type": "billing" },
+    ] } });
+    let country = "order.shipping_address.country_id";
+    assert_eq!(
+        of(&addresses, country, "in", json!(["DE", "Germany"])),
+        Some(true)
+    );
+    assert_eq!(of(&addresses, country, "equal", json!("DE")), Some(false));
+    assert_eq!(
+        of(
+            &addresses,
+            "order.billing_address.country_id",
+            "equal",
+            json!("DE")
+        ),
+        Some(true)
+    );
+
+    let items = json!({ "order": { "increment_id": "1", "items": [
+        { "sku": "A", "price": "1,299.00" },
+        { "sku": "B", "price": 5 },
+        { "sku": "C" },
+    ] } });
+    let price = "order.items[].price";
+    assert_eq!(
+        of(&items, price, "equal", json!(5)),
+        Some(true),
+        "of the second"
+    );
+    assert_eq!(
+        of(&items, price, "greaterThan", json!(5)),
+        None,
+        "perhaps the first"
+    );
+    assert_eq!(
+        of(&items, price, "isEmpty", Value::Null),
+        Some(true),
+        "of the third"
+    );
+    assert_eq!(
+        of(&items, "order.items[].sku", "equal", json!("Z")),
+        Some(false)
+    );
+    let items = json!({ "order": { "increment_id": "1", "items": [{ "price": "1,299.00" }] } });
+    assert_eq!(of(&items, price, "isEmpty", Value::Null), Some(false));
+
+    let customer = json!({ "customer": { "id": "fifty-seven", "email": "zoe@shop.example" } });
+    assert_eq!(
+        evaluates::<CustomerSaved>(&customer, "customer.entity_id", "isEmpty", Value::Null),
+        Some(false)
+    );
+}
+
+#[test]
+fn what_is_below_or_made_of_something_unreadable_cannot_be_evaluated() {
+    let of = evaluates::<Placed>;
+    let event = json!({ "order": { "increment_id": "1", "payment": "checkmo", "items": "none", "grand_total": 5, "subtotal": "5,-" } });
+    for field in [
+        "order.payment.method",
+        "order.items[].sku",
+        "order.unexplained_total",
+    ] {
+        assert_eq!(of(&event, field, "isEmpty", Value::Null), None, "{field}");
+    }
+    assert_eq!(
+        of(&event, "order.payment", "notEmpty", Value::Null),
+        Some(true)
+    );
+    assert_eq!(
+        of(&event, "order.grand_total", "equal", json!(5)),
+        Some(true)
+    );
+}
+
+#[test]
+fn what_is_absent_cannot_be_evaluated_when_more_is_unreadable_than_is_listed() {
+    let items: Vec<_> = (0..150)
+        .map(|_| json!({ "sku": "A", "price": "x" }))
+        .collect();
+    let event = json!({ "order": { "increment_id": "1", "items": items } });
+    let of = evaluates::<Placed>;
+    assert_eq!(of(&event, "order.status", "isEmpty", Value::Null), None);
+    assert_eq!(
+        of(&event, "order.increment_id", "equal", json!("2")),
+        Some(false)
+    );
 }
 
 #[test]

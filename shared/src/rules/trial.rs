@@ -5,15 +5,15 @@ use std::cell::OnceCell;
 use super::{
     Condition, Rule, Rules,
     clock::Clock,
-    condition::Test,
-    field::{Observer, Place},
+    condition::{Test, unreadable},
+    field::{Observer, Place, Unreadable},
 };
 use crate::{
     deadline::Deadline,
     event::Event,
     model::{
         Entity,
-        look::{Seen, Step},
+        look::{Kind, Seen, Step},
     },
 };
 
@@ -70,12 +70,15 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
             return Evaluation::Unknown;
         }
         match (&condition.place, condition.slot) {
-            (Place::Contract(path, _), _) if self.is_unreadable(path) => Evaluation::Unknown,
-            (Place::Contract(path, _), _) => {
+            (Place::Contract(path, kind), _) => {
                 let mut outcome = Any::default();
-                self.event.entity.look(path, &mut |seen| {
-                    outcome.add(&condition.test, &seen, &self.clock);
-                });
+                if self.event.issues.count() == 0 {
+                    self.event.entity.look(path, &mut |seen| {
+                        outcome.add(&condition.test, &seen, &self.clock);
+                    });
+                } else {
+                    self.look_with_issues(path, *kind, &condition.test, &mut outcome);
+                }
                 outcome.evaluate(&condition.test)
             }
             (Place::Sent(..), slot) => {
@@ -86,11 +89,20 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
         }
     }
 
-    /// Whether the path leads to a field whose value could not be read.
-    fn is_unreadable(&self, path: &[Step]) -> bool {
-        match path {
-            [Step::Name(name), ..] => self.event.unreadable.contains(&name.as_str()),
-            _ => false,
+    /// Shows the test what stands at a place of the contract, and in place of what is absent because it could not be read, what was sent.
+    fn look_with_issues(&self, path: &[Step], kind: Kind, test: &Test, outcome: &mut Any) {
+        let unreadable = Unreadable::at(path, self.event);
+        let mut absent = unreadable.values.len();
+        self.event.entity.look(path, &mut |seen| match seen {
+            Seen::Nothing if absent > 0 => absent -= 1,
+            Seen::Nothing if unreadable.hides_more => outcome.add_unknown(),
+            _ => outcome.add(test, &seen, &self.clock),
+        });
+        for value in unreadable.values {
+            if !self.clock.has_time_after(value.len()) {
+                return outcome.add_unknown();
+            }
+            outcome.add_unreadable(test, value, kind, &self.clock);
         }
     }
 
@@ -159,6 +171,18 @@ impl Any {
             Evaluation::False => {}
             Evaluation::Unknown => self.unknown = true,
         }
+    }
+
+    fn add_unreadable(&mut self, test: &Test, json: &str, kind: Kind, clock: &Clock) {
+        match unreadable(json, kind) {
+            Some(seen) if test.can_compare(&seen, kind) => self.add(test, &seen, clock),
+            _ => self.add_unknown(),
+        }
+    }
+
+    fn add_unknown(&mut self) {
+        self.seen = true;
+        self.unknown = true;
     }
 
     fn evaluate(&self, test: &Test) -> Evaluation {

@@ -1,0 +1,149 @@
+//! What goes to the quarantine queue: a body that a key vouched for and that is no usable event, as it came.
+
+use serde::Serialize;
+
+use crate::{
+    deadline::Deadline,
+    error::Failure,
+    event::delivery,
+    identity::body_id,
+    message::{Message, time, write},
+    model::Violation,
+    signature::KeyName,
+};
+
+/// Content type of its messages.
+const CONTENT_TYPE: &str = "application/json";
+
+/// A body that is unusable, and all that is needed to send it again.
+#[derive(Clone, Copy, Debug)]
+pub struct Unusable<'a> {
+    /// The channel to which it was sent.
+    pub channel: &'static str,
+    /// The body, as it was signed.
+    pub body: &'a str,
+    /// The id of the request that brought it.
+    pub request_id: &'a str,
+    /// When API Gateway took it, in milliseconds since 1970; 0 when unknown.
+    pub accepted_ms: u64,
+    /// Which key vouched for it.
+    pub key: Option<KeyName>,
+    /// Why it is unusable.
+    pub reasons: &'a [Violation],
+    /// How many more reasons there are.
+    pub more_reasons: usize,
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    channel: &'static str,
+    time: String,
+    delivery: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    request_id: &'a str,
+    reasons: &'a [Violation],
+    more_reasons: usize,
+    body: &'a str,
+}
+
+impl Unusable<'_> {
+    /// Makes the message, before the deadline.
+    pub fn message(&self, deadline: Deadline) -> Result<Message, Failure> {
+        let delivery = delivery(self.body, self.request_id);
+        let id = body_id(self.channel, self.body, &delivery).to_string();
+        let written = Written {
+            channel: self.channel,
+            time: time(self.accepted_ms)?,
+            delivery: &delivery,
+            key: self.key.map(|key| key.to_string()),
+            request_id: self.request_id,
+            reasons: self.reasons,
+            more_reasons: self.more_reasons,
+            body: self.body,
+        };
+        let (body, compressed) = write(&written, self.body.len(), deadline)?;
+        Ok(Message {
+            content_type: CONTENT_TYPE,
+            body,
+            compressed,
+            // Each has a group of its own: nobody needs their order, and all of them can be looked at.
+            group: id.clone(),
+            deduplication: id,
+            issues: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn message(body: &str) -> Message {
+        let reasons = [Violation {
+            pointer: "/order/increment_id".to_owned(),
+            detail: "is required",
+        }];
+        let unusable = Unusable {
+            channel: "sales_order_place_after",
+            body,
+            request_id: "gateway-1",
+            accepted_ms: 1_781_814_431_000,
+            key: None,
+            reasons: &reasons,
+            more_reasons: 2,
+        };
+        let deadline = Deadline::new(Duration::from_mins(1), 0, 0);
+        unusable.message(deadline).unwrap()
+    }
+
+    #[test]
+    fn a_message_holds_the_body_as_it_came_and_what_is_needed_to_send_it_again() {
+        let body = r#"{ "order":{"name":"Zo\u00eb\/"}}"#;
+        let message = message(body);
+        let written: Value = serde_json::from_str(&message.body).unwrap();
+        let expected = json!({
+            "channel": "sales_order_place_after",
+            "time": "2026-06-18T20:27:11Z",
+            "delivery": "gateway-1",
+            "request_id": "gateway-1",
+            "reasons": [{ "pointer": "/order/increment_id", "detail": "is required" }],
+            "more_reasons": 2,
+            "body": body,
+        });
+        assert_eq!(written, expected);
+        assert_eq!(message.group, message.deduplication);
+        assert_eq!(
+            (message.compressed, message.content_type),
+            (false, "application/json")
+        );
+    }
+
+    #[test]
+    fn the_delivery_is_the_envelopes_event_id_if_it_has_one() {
+        let delivery = |body: &str| {
+            let written: Value = serde_json::from_str(&message(body).body).unwrap();
+            written["delivery"].clone()
+        };
+        assert_eq!(delivery(r#"{"event_id":"e-1","order":{}}"#), "e-1");
+        assert_eq!(delivery(r#"{"event_id":7}"#), "7");
+        for none in [
+            r#"{"event_id":null}"#,
+            r#"{"event_id":""}"#,
+            r#"{"event_id":[1]}"#,
+            "{}",
+        ] {
+            assert_eq!(delivery(none), "gateway-1", "{none}");
+        }
+    }
+
+    #[test]
+    fn a_large_body_travels_compressed() {
+        let body = format!(r#"{{"a":"{}"}}"#, "0123456789".repeat(200_000));
+        assert!(message(&body).compressed);
+    }
+}
