@@ -30,6 +30,9 @@ FIELDS = {
     "observed": r"refused|changed",
     "finding": r"[a-z_]+",
     "violations": NUMBER,
+    "issues": NUMBER,
+    # Made of names of the contract and of numbers.
+    "pointers": r"((/[A-Za-z_]+|/\d+)| )+",
     "spent_ms": NUMBER,
     "left_ms": NUMBER,
     "cold_start": r"True|False",
@@ -48,10 +51,11 @@ FIELDS = {
     "step": r"[a-z_ ]+",
 }
 ONE, MILLISECONDS = "1", r"\['\d+\.\d{1,3}'\]"
-OUTCOMES, TIMES = ["Accepted", "Refused", "Unverified", "Invalid", "Failed"], ["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"]
+OUTCOMES, TIMES = ["Accepted", "Refused", "Quarantined", "Unverified", "Invalid", "Failed"], ["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"]
 # The metrics that there are, by the dimensions that they have, and how the value of each looks.
-WRITTEN = {(): {*OUTCOMES}, ("channel",): {*OUTCOMES, *TIMES, "ColdStart", "RulesUnevaluated"}, ("channel", "key"): {"Verified"}}
-METRICS = dict.fromkeys([*OUTCOMES, "ColdStart", "RulesUnevaluated", "Verified"], ONE) | dict.fromkeys(TIMES, MILLISECONDS)
+COUNTS = ["ColdStart", "RulesUnevaluated", "Irregular"]
+WRITTEN = {(): {*OUTCOMES, "Irregular"}, ("channel",): {*OUTCOMES, *TIMES, *COUNTS}, ("channel", "key"): {"Verified"}}
+METRICS = dict.fromkeys([*OUTCOMES, *COUNTS, "Verified"], ONE) | dict.fromkeys(TIMES, MILLISECONDS)
 METRICS_FIELDS = {"channel": FIELDS["channel"], "key": FIELDS["key"], "request_id": ID, **METRICS}
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
