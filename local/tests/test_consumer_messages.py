@@ -3,9 +3,13 @@
 import collections
 import contextlib
 import hashlib
+import http.server
 import json
 import sqlite3
+import threading
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 import pytest
@@ -212,6 +216,90 @@ def test_the_notes_of_the_rust_worker_have_keys_of_one_length_and_all_expire(sta
     assert entity["updated_at"]["S"] == "2026-06-18T12:00:00.25Z"
     assert all(len(key) <= 72 for key in notes)
     assert all(float(item["expires"]["N"]) > time.time() + 28 * 24 * 3600 for item in notes.values())
+
+
+class Table(http.server.ThreadingHTTPServer):
+    """DynamoDB, which notes what is asked of it, and refuses the operations in `refused`."""
+
+    daemon_threads = True
+
+    def __init__(self, endpoint):
+        super().__init__(("127.0.0.1", 0), TableCall)
+        self.endpoint, self.url = endpoint, f"http://127.0.0.1:{self.server_port}"
+        self.asked, self.refused = [], set()
+
+
+class TableCall(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        operation = self.headers["x-amz-target"].split(".")[1]
+        self.server.asked.append(operation)
+        if operation in self.server.refused:
+            status, answer = 400, b'{"__type":"com.amazonaws.dynamodb.v20120810#AccessDeniedException"}'
+        else:
+            status, answer = self.pass_on(body)
+        self.send_response(status)
+        self.send_header("content-type", "application/x-amz-json-1.0")
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def pass_on(self, body):
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length")}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.server.endpoint, body, kept)) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def watched(stack, queues, erp):  # noqa: F811
+    """The worker in Rust with a DynamoDB that can be watched: consumer and table."""
+    with Table(stack.endpoint) as table:
+        threading.Thread(target=table.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        with rust_worker(stack, queues, erp, AWS_ENDPOINT_URL_DYNAMODB=table.url) as function:
+            yield InRust(queues, function, erp, stack), table
+        table.shutdown()
+
+
+def test_the_rust_worker_asks_its_table_no_more_than_it_needs(watched):
+    consumer, table = watched
+    of_one = {
+        "done": (message("a"), ["PutItem", "TransactGetItems", "TransactWriteItems"]),
+        "repeated": (message("a"), ["PutItem", "PutItem", "TransactGetItems"]),
+        "expected_issues": (message("b", attributes={"issues": "expected"}), []),
+    }
+    for outcome, (given, operations) in of_one.items():
+        table.asked.clear()
+        assert consumer.handle(given) == [outcome]
+        assert sorted(table.asked) == operations
+    table.asked.clear()
+    assert consumer.handle(message("a", subject=None)) == ["done"]
+    assert table.asked == ["PutItem", "PutItem"]
+
+
+def test_an_event_that_cannot_be_compared_comes_again_and_is_not_claimed_meanwhile(watched):
+    consumer, table = watched
+    table.refused.add("TransactGetItems")
+    assert consumer.handle(message("a")) == ["ledger_unavailable"]
+    assert consumer.worked_on() == consumer.notes() == []
+    table.refused.clear()
+    assert consumer.handle_what_is_there() == ["done"]
+
+
+def test_the_notes_of_an_event_stand_together(watched):
+    consumer, table = watched
+    table.refused.add("TransactWriteItems")
+    event = message("a")
+    assert consumer.handle(event) == ["done"], "the work is not done again for a note"
+    (claim,) = consumer.notes()
+    assert claim["id"]["S"] == ledger_key("event", event.body, "id") and "done" not in claim
 
 
 # What the message is
