@@ -1,14 +1,18 @@
 """An example of a consumer in plain Python: writes every event into a SQLite database, each once, and in the order of its group.
 
-    worker.py QUEUE_URL DEAD_LETTER_QUEUE_URL DATABASE_FILE [--once]
+    worker.py QUEUE_URL DEAD_LETTER_QUEUE_URL DATABASE_FILE [--once] [--take-expected-issues]
 
-It runs until Ctrl-C. With --once it ends when nothing more comes.
+It runs until Ctrl-C. With --once it ends when nothing more comes. An event with issues of fields that its channel expects
+goes to the dead-letter queue, unless --take-expected-issues is given.
 """
 
+import argparse
 import base64
 import contextlib
+import datetime
 import json
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -17,6 +21,15 @@ import zlib
 
 import boto3
 import botocore.exceptions
+
+
+TYPE_PREFIX = "com.adobe.commerce.observer."
+# Every entity has its name in `data`. It is found by that name, because a later version may put other members beside it.
+ENTITIES = {"order", "invoice", "shipment", "customer", "product", "quote_item"}
+
+
+class UnknownSchema(Exception):
+    """The event keeps to a contract that is not known here."""
 
 
 def work(database, event, text):
@@ -33,28 +46,106 @@ def read(message):
         if encoding["StringValue"] != "gzip, base64" or not unpacker.eof:
             raise ValueError("unknown encoding, or too large")
     event = json.loads(text)
-    if event["specversion"] != "1.0" or not event["type"].startswith("com.adobe.commerce.observer."):
+    if event["specversion"] != "1.0" or not event["type"].startswith(TYPE_PREFIX):
         raise ValueError("not an event of ours")
+    # The last part is the major version of the contract. Earlier functions named none.
+    known = f"urn:commerce-webhooks:message:{event['type'].removeprefix(TYPE_PREFIX)}:1"
+    if event.get("dataschema") not in (None, known):
+        raise UnknownSchema
+    if not isinstance(event["source"], str) or not isinstance(event.get("subject"), str | None):
+        raise ValueError("not a CloudEvent")
+    if event.get("contentid") is not None and not re.fullmatch("[0-9a-f]{64}", event["contentid"]):
+        raise ValueError("not a content id of ours")
+    entity(event)
     return {**event, "id": str(uuid.UUID(event["id"]))}, text
 
 
-def handle(sqs, message, dead_letters, database):
+def entity(event):
+    (name,) = ENTITIES & event["data"].keys()
+    return event["data"][name]
+
+
+def has_expected_issues(message, data):
+    """Whether something is wrong with a field that the channel expects. The attribute says so; if it was lost on the way, the
+    list of issues does. Where neither can tell, the answer is yes: somebody should look."""
+    told = message.get("MessageAttributes", {}).get("issues", {}).get("StringValue")
+    if told in ("expected", "other"):
+        return told == "expected"
+    try:
+        return "more_issues" in data or any(issue["expected"] for issue in data.get("issues", []))
+    except (KeyError, TypeError):
+        return True
+
+
+def updated_at(event):
+    """The entity's own time of its last change, as it was sent; None if there is none that can be compared."""
+    try:
+        text = entity(event)["updated_at"]
+        return text if datetime.datetime.fromisoformat(text).tzinfo else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def is_older(one, other):
+    return None not in (one, other) and datetime.datetime.fromisoformat(one) < datetime.datetime.fromisoformat(other)
+
+
+def compare(database, event):
+    """`repeated` if this is what was done last for its entity, `stale` if it was done before something newer, else None: there
+    is work to do. That an event is older is no reason to skip it, because one that comes for the first time may come late."""
+    if not event.get("subject") or not event.get("contentid"):
+        return None
+    of_entity = event["source"], event["type"], event["subject"]
+    last = database.execute("SELECT contentid, updated_at FROM last_done WHERE (source, type, subject) = (?, ?, ?)", of_entity)
+    contentid, last_updated_at = last.fetchone() or (None, None)
+    if contentid == event["contentid"]:
+        return "repeated"
+    content = *of_entity, event["contentid"]
+    same = database.execute("SELECT 1 FROM contents WHERE (source, type, subject, contentid) = (?, ?, ?, ?)", content)
+    return "stale" if same.fetchone() and is_older(updated_at(event), last_updated_at) else None
+
+
+def note(database, event):
+    """Remembers what is done for an entity now."""
+    of_entity = event["source"], event["type"], event.get("subject")
+    if event.get("subject") and event.get("contentid"):
+        content = *of_entity, event["contentid"]
+        database.execute("INSERT OR IGNORE INTO contents (source, type, subject, contentid) VALUES (?, ?, ?, ?)", content)
+        database.execute("INSERT OR REPLACE INTO last_done VALUES (?, ?, ?, ?, ?)", (*content, updated_at(event)))
+    else:
+        # What was done last is not known any more: nothing may be taken for a repetition of it.
+        database.execute("DELETE FROM last_done WHERE (source, type, subject) = (?, ?, ?)", of_entity)
+
+
+def set_aside(sqs, message, dead_letters, reason):
+    ids = {name: message["Attributes"][name] for name in ("MessageGroupId", "MessageDeduplicationId")}
+    attributes = {**message.get("MessageAttributes", {}), "reason": {"DataType": "String", "StringValue": reason}}
+    sqs.send_message(QueueUrl=dead_letters, MessageBody=message["Body"], MessageAttributes=attributes, **ids)
+    return f"set aside: {reason}"
+
+
+def handle(sqs, message, dead_letters, database, take_expected_issues):
     try:
         event, text = read(message)
+        expected_issues = has_expected_issues(message, event["data"])
+    except UnknownSchema:
+        return set_aside(sqs, message, dead_letters, "unknown_schema")
     except Exception:
-        ids = {name: message["Attributes"][name] for name in ("MessageGroupId", "MessageDeduplicationId")}
-        reason = {"reason": {"DataType": "String", "StringValue": "unreadable"}}
-        attributes = {**message.get("MessageAttributes", {}), **reason}
-        sqs.send_message(QueueUrl=dead_letters, MessageBody=message["Body"], MessageAttributes=attributes, **ids)
-        return "set aside"
-    with database:  # one transaction: the work and the note, or neither
-        if database.execute("INSERT OR IGNORE INTO done (id) VALUES (?)", (event["id"],)).rowcount == 0:
+        return set_aside(sqs, message, dead_letters, "unreadable")
+    if expected_issues and not take_expected_issues:
+        return set_aside(sqs, message, dead_letters, "expected_issues")
+    with database:  # one transaction: the work and the notes, or neither
+        of_event = event["source"], event["type"], event["id"]
+        if database.execute("INSERT OR IGNORE INTO done_events (source, type, id) VALUES (?, ?, ?)", of_event).rowcount == 0:
             return "repeated"
+        if skipped := compare(database, event):
+            return skipped
         work(database, event, text)
+        note(database, event)
         return "done"
 
 
-def run(sqs, queue, dead_letters, database, once):
+def run(sqs, queue, dead_letters, database, once, take_expected_issues=False):
     wanted = {"MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
     while True:
         messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1 if once else 20, **wanted).get("Messages", [])
@@ -66,7 +157,7 @@ def run(sqs, queue, dead_letters, database, once):
             if group in halted:
                 continue  # it comes again, after the one before it
             try:
-                outcome = handle(sqs, message, dead_letters, database)
+                outcome = handle(sqs, message, dead_letters, database, take_expected_issues)
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             except Exception as failure:
                 halted.add(group)
@@ -76,14 +167,30 @@ def run(sqs, queue, dead_letters, database, once):
 
 def open_database(file):
     database = sqlite3.connect(file)
-    database.execute("CREATE TABLE IF NOT EXISTS done (id TEXT PRIMARY KEY)")
+    for table, key, rest in (
+        ("done_events", "source, type, id", ""),
+        ("last_done", "source, type, subject", "contentid, updated_at, "),
+        ("contents", "source, type, subject, contentid", ""),
+    ):
+        database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({key}, {rest}PRIMARY KEY ({key}))")
     database.execute("CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, id TEXT, type TEXT, event TEXT)")
     return database
 
 
+def parser():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("queue", help="URL of the queue")
+    parser.add_argument("dead_letters", help="URL of its dead-letter queue")
+    parser.add_argument("database", help="file of the SQLite database")
+    parser.add_argument("--once", action="store_true", help="end when nothing more comes")
+    parser.add_argument(
+        "--take-expected-issues", action="store_true", help="work on an event although it lacks what its channel expects"
+    )
+    return parser
+
+
 if __name__ == "__main__":
-    if len(sys.argv) not in (4, 5) or sys.argv[4:] not in ([], ["--once"]):
-        sys.exit(__doc__)
+    chosen = parser().parse_args()
     try:
         # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
         sqs = boto3.client("sqs", region_name=os.environ.get("AWS_REGION") or None)
@@ -92,4 +199,5 @@ if __name__ == "__main__":
     # A shell starts background jobs with Ctrl-C ignored, and Python leaves that so.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
-        run(sqs, *sys.argv[1:3], open_database(sys.argv[3]), once="--once" in sys.argv)
+        database = open_database(chosen.database)
+        run(sqs, chosen.queue, chosen.dead_letters, database, chosen.once, chosen.take_expected_issues)

@@ -35,6 +35,16 @@ pub(crate) struct Settings {
     pub(crate) table: String,
     pub(crate) dead_letter_queue_url: String,
     pub(crate) erp: ErpSettings,
+    pub(crate) expected_issues: ExpectedIssues,
+}
+
+/// What is done with an event that lacks what its channel expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExpectedIssues {
+    /// It goes to the dead-letter queue, for somebody to look at.
+    SetAside,
+    /// It is worked on like any other.
+    Take,
 }
 
 /// How AWS is reached. All of it from the environment that Lambda sets.
@@ -82,6 +92,14 @@ impl Settings {
             dead_letter_queue_url: reader
                 .required("DEAD_LETTER_QUEUE_URL", "the URL of the dead-letter queue"),
             erp: reader.erp(),
+            expected_issues: reader.choice(
+                "EXPECTED_ISSUES",
+                ExpectedIssues::SetAside,
+                &[
+                    ("set-aside", ExpectedIssues::SetAside),
+                    ("take", ExpectedIssues::Take),
+                ],
+            ),
             log_level: reader.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
         };
         if reader.problems.is_empty() {
@@ -192,9 +210,11 @@ mod tests {
             (Content::Entity, None)
         );
         assert_eq!((settings.aws.sqs, settings.aws.dynamodb), (None, None));
+        assert_eq!(settings.expected_issues, ExpectedIssues::SetAside);
         let more = [
             ("ERP_TIMEOUT_MS", "300"),
             ("ERP_CONTENT", "event"),
+            ("EXPECTED_ISSUES", "take"),
             ("AWS_ENDPOINT_URL", "http://a"),
             ("AWS_ENDPOINT_URL_SQS", "http://b"),
         ];
@@ -205,6 +225,7 @@ mod tests {
             (settings.erp.timeout.as_millis(), settings.erp.content),
             (300, Content::Event)
         );
+        assert_eq!(settings.expected_issues, ExpectedIssues::Take);
         assert_eq!(
             (
                 settings.aws.sqs.as_deref(),
@@ -229,6 +250,7 @@ mod tests {
             ("ERP_TOKEN", "hush\nhush"),
             ("ERP_TIMEOUT_MS", "0"),
             ("ERP_CONTENT", "all"),
+            ("EXPECTED_ISSUES", "ignore"),
             ("LOG_LEVEL", "loud"),
         ];
         let problems = read(&[&ENOUGH[..], &wrong].concat()).err().unwrap();

@@ -1,4 +1,4 @@
-//! The way of a message: read it, claim its event, do the work, note that it is done.
+//! The way of a message: read it, claim its event, compare it with what is done, do the work, note that it is done.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,12 +11,12 @@ use crate::{
     batch::{Answer, Batch, Fate, Record},
     dead_letters::DeadLetters,
     event::{Event, Reason, unpack},
-    ledger::{Claim, Ledger},
-    settings::{Aws, OPERATION_MAX, Settings},
+    ledger::{Claim, History, Ledger},
+    settings::{Aws, ExpectedIssues, OPERATION_MAX, Settings},
     work::{Erp, Undone, work},
 };
 
-/// What a message may take beside the work: to claim it, to set it aside, and to release it.
+/// What a message may take beside the work: to claim and compare it, to set it aside, and to release it.
 const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(3);
 
 /// Everything that a message needs.
@@ -25,6 +25,7 @@ pub(crate) struct Worker {
     ledger: Ledger,
     dead_letters: DeadLetters,
     erp: Erp,
+    expected_issues: ExpectedIssues,
     /// A message is begun only while this much time is left.
     needed: Duration,
 }
@@ -34,8 +35,10 @@ pub(crate) struct Worker {
 enum Outcome {
     /// The work is done.
     Done,
-    /// It was done before.
+    /// It was done before, or its content was, and its entity has not changed since.
     Repeated,
+    /// Its content was done before, and its entity has changed since.
+    Stale,
     /// It can never succeed, and was set aside.
     SetAside(Reason),
     /// It comes again.
@@ -85,6 +88,7 @@ impl Worker {
             ),
             dead_letters: DeadLetters::new(dead_letters, settings.dead_letter_queue_url),
             erp: Erp::new(&settings.erp)?,
+            expected_issues: settings.expected_issues,
             needed: settings.erp.timeout + OVERHEAD_MAX,
         })
     }
@@ -126,24 +130,42 @@ impl Worker {
         };
         line.event_id = Some(event.id.clone().into_owned());
         line.channel = Some(event.channel.clone());
+        if self.expected_issues == ExpectedIssues::SetAside
+            && event.has_expected_issues(record.attribute("issues"))
+        {
+            return self.set_aside(record, Reason::ExpectedIssues).await;
+        }
         let owner = &context.request_id;
-        match self.ledger.claim(&event.id, owner, deadline).await {
+        // Both at once, for time. Nothing changes in between: SQS hands out no other message of the entity's group meanwhile.
+        let claim = self.ledger.claim(&event, owner, deadline);
+        let (claim, history) = tokio::join!(claim, self.ledger.compare(&event));
+        match claim {
             Ok(Claim::Ours) => {}
             Ok(Claim::Done) => return Outcome::Repeated,
             Ok(Claim::Busy) => return Outcome::Failed("in_progress"),
             Err(_) => return Outcome::Failed("ledger_unavailable"),
         }
-        let outcome = match work(&self.erp, &event).await {
-            Ok(()) => {
-                // Already logged, and no reason to do the work again.
-                let _ = self.ledger.finish(&event.id).await;
-                return Outcome::Done;
-            }
+        let outcome = match history {
+            Ok(History::New) => self.work(record, &event).await,
+            Ok(History::Repeated) => Outcome::Repeated,
+            Ok(History::Stale) => Outcome::Stale,
+            Err(_) => Outcome::Failed("ledger_unavailable"),
+        };
+        // That a note failed is already logged, and no reason to do the work again.
+        match outcome {
+            Outcome::Done => drop(self.ledger.finish(&event).await),
+            Outcome::Repeated | Outcome::Stale => drop(self.ledger.skip(&event).await),
+            Outcome::SetAside(_) | Outcome::Failed(_) => self.ledger.release(&event, owner).await,
+        }
+        outcome
+    }
+
+    async fn work(&self, record: &Record, event: &Event<'_>) -> Outcome {
+        match work(&self.erp, event).await {
+            Ok(()) => Outcome::Done,
             Err(Undone::Never) => self.set_aside(record, Reason::Refused).await,
             Err(Undone::Later(why)) => Outcome::Failed(why),
-        };
-        self.ledger.release(&event.id, owner).await;
-        outcome
+        }
     }
 
     async fn set_aside(&self, record: &Record, reason: Reason) -> Outcome {
@@ -159,6 +181,7 @@ impl Line {
         let (outcome, reason) = match outcome {
             Outcome::Done => ("done", None),
             Outcome::Repeated => ("repeated", None),
+            Outcome::Stale => ("stale", None),
             Outcome::SetAside(reason) => ("set_aside", Some(reason.name())),
             Outcome::Failed(reason) => ("failed", Some(reason)),
         };

@@ -1,0 +1,365 @@
+"""What both examples of a consumer do with one message after another: work on it, skip it, or set it aside."""
+
+import collections
+import contextlib
+import hashlib
+import http.server
+import json
+import sqlite3
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+import pytest
+from stack import ROOT
+from test_consumers import (  # noqa: F401 (fixtures among them)
+    deliver, erp, erp_server, ledger_key, python_worker, queues, redrive, rust_worker, started, strings,
+)  # fmt: skip
+
+CHANNEL = "sales_order_save_after"
+# One after the other, the first two in one second of the shop's clock.
+EARLY, SAME_SECOND, LATE = "2026-06-18T12:00:00Z", "2026-06-18T12:00:00Z", "2026-06-18T12:00:00.250Z"
+
+
+Message = collections.namedtuple("Message", "id body attributes")
+
+
+def message(content, updated_at=EARLY, data=None, attributes=None, **changes):
+    """An event with this content, as a message. Every call makes another event. A member that is None is left out."""
+    entity = {"entity_id": 1, "state": content, "updated_at": updated_at}
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "/adobe-commerce",
+        "type": f"com.adobe.commerce.observer.{CHANNEL}",
+        "subject": "order/1",
+        "dataschema": f"urn:commerce-webhooks:message:{CHANNEL}:1",
+        "contentid": hashlib.sha256(content.encode()).hexdigest(),
+        "data": {**(data or {}), "order": {name: value for name, value in entity.items() if value is not None}},
+    }
+    event = {name: value for name, value in (event | changes).items() if value is not None}
+    return Message(event["id"], json.dumps(event), {"channel": CHANNEL, **(attributes or {})})
+
+
+class Consumer:
+    """A consumer at its queue, and what it remembers."""
+
+    def __init__(self, queues):
+        self.queues = queues
+
+    def handle(self, *messages, **how):
+        """What becomes of each message."""
+        for given in messages:
+            self.queues.send(given.body, **given.attributes)
+        return self.handle_what_is_there(**how)
+
+
+class InRust(Consumer):
+    def __init__(self, queues, function, erp, stack):  # noqa: F811
+        super().__init__(queues)
+        self.function, self.erp, self.dynamodb = function, erp, stack.client("dynamodb")
+
+    def handle_what_is_there(self, take_expected_issues=False):
+        setting = {"EXPECTED_ISSUES": "take"} if take_expected_issues else {}
+        if setting.items() - self.function.environment.items():
+            self.function.environment |= setting
+            self.function.kill()
+        return deliver(self.queues, self.function)[0]
+
+    def worked_on(self):
+        return self.erp.accepted()
+
+    def notes(self):
+        return self.dynamodb.scan(TableName=self.function.table)["Items"]
+
+
+class InPython(Consumer):
+    def __init__(self, queues, file, stack):  # noqa: F811
+        super().__init__(queues)
+        self.file, self.stack = file, stack
+
+    def handle_what_is_there(self, take_expected_issues=False):
+        options = ["--once", *["--take-expected-issues"] * take_expected_issues]
+        code, said, errors = started(self.stack, "worker.py", self.queues.live, self.queues.dead, self.file, *options)
+        assert (code, errors) == (0, "")
+        return [line.split(" ", 1)[1].removeprefix("set aside: ") for line in said.splitlines()]
+
+    def worked_on(self):
+        return self.rows("SELECT id FROM events ORDER BY number")
+
+    def notes(self):
+        return [row for table in ("done_events", "last_done", "contents") for row in self.rows(f"SELECT * FROM {table}")]
+
+    def rows(self, query):
+        with contextlib.closing(sqlite3.connect(self.file)) as database:
+            return [row[0] for row in database.execute(query)]
+
+
+@pytest.fixture(params=["Rust", "Python"])
+def consumer(request, stack, queues, erp, tmp_path):  # noqa: F811
+    if request.param == "Python":
+        yield InPython(queues, tmp_path / "events.sqlite", stack)
+    else:
+        with rust_worker(stack, queues, erp) as function:
+            yield InRust(queues, function, erp, stack)
+
+
+def test_the_python_worker_knows_the_entities_of_the_schemas():
+    schemas = [json.loads(file.read_text()) for file in (ROOT / "shared" / "schema").glob("*.json")]
+    assert {name for schema in schemas for name in schema["properties"]["data"]["required"]} == python_worker.ENTITIES
+
+
+# What is done already
+
+
+def test_an_event_that_comes_again_is_skipped(consumer):
+    event = message("a")
+    assert consumer.handle(event, event) == ["done", "repeated"]
+    assert consumer.worked_on() == [event.id]
+
+
+def test_what_was_done_last_for_an_entity_is_skipped_under_another_id(consumer):
+    first = message("a", LATE)
+    assert consumer.handle(first, message("a", LATE), message("a", LATE)) == ["done", "repeated", "repeated"]
+    assert consumer.worked_on() == [first.id]
+
+
+def test_content_that_was_done_before_something_newer_is_stale(consumer):
+    old, new = message("a", EARLY), message("b", LATE)
+    assert consumer.handle(old, new, message("a", EARLY), message("b", LATE)) == ["done", "done", "stale", "repeated"]
+    assert consumer.worked_on() == [old.id, new.id]
+    assert consumer.queues.holds(consumer.queues.live) == (0, 0), "a stale event is finished"
+    assert consumer.queues.holds(consumer.queues.dead) == (0, 0)
+
+
+def test_there_and_back_again_within_one_second_is_three_times_work(consumer):
+    events = [message("a", EARLY), message("b", SAME_SECOND), message("a", EARLY)]
+    assert consumer.handle(*events) == ["done"] * 3
+    assert consumer.worked_on() == [event.id for event in events]
+
+
+def test_content_that_comes_for_the_first_time_is_worked_on_however_old_it_is(consumer):
+    events = [message("b", LATE), message("a", EARLY)]
+    assert consumer.handle(*events) == ["done"] * 2
+    # The older was done last, so the newer is no repetition of it.
+    events.append(message("b", LATE))
+    assert consumer.handle(events[-1]) == ["done"]
+    assert consumer.worked_on() == [event.id for event in events]
+
+
+@pytest.mark.parametrize("unknown", [None, "yesterday", 7])
+def test_without_a_time_of_change_nothing_is_stale(consumer, unknown):
+    events = [message("a", unknown), message("b", LATE), message("a", unknown), message("c", unknown), message("b", LATE)]
+    assert consumer.handle(*events) == ["done"] * 5
+
+
+def test_an_event_that_was_skipped_is_skipped_again_whatever_was_done_since(consumer):
+    repeated = message("a", EARLY)
+    events = [message("a", EARLY), repeated, message("b", SAME_SECOND), repeated]
+    assert consumer.handle(*events) == ["done", "repeated", "done", "repeated"]
+
+
+def test_without_a_subject_every_event_is_work(consumer):
+    line = [message("a", subject=None) for _ in range(3)]
+    assert consumer.handle(*line, line[0]) == ["done"] * 3 + ["repeated"]
+    assert consumer.worked_on() == [event.id for event in line]
+
+
+def test_messages_of_earlier_functions_have_only_their_id(consumer):
+    events = [message("a", contentid=None, dataschema=None) for _ in range(3)]
+    assert consumer.handle(*events, events[0]) == ["done"] * 3 + ["repeated"]
+    assert consumer.worked_on() == [event.id for event in events]
+
+
+def test_after_a_message_of_an_earlier_function_nothing_is_taken_for_a_repetition(consumer):
+    events = [message("a"), message("b", contentid=None), message("a")]
+    assert consumer.handle(*events) == ["done"] * 3
+
+
+@pytest.mark.parametrize("member", ["source", "type", "subject"])
+def test_events_of_different_entities_do_not_stand_in_each_others_way(consumer, member):
+    placed = "com.adobe.commerce.observer.sales_order_place_after"
+    other = {"source": "/another-shop", "type": placed, "subject": "order/2"}[member]
+    schema = {"dataschema": "urn:commerce-webhooks:message:sales_order_place_after:1"} if member == "type" else {}
+    one, another = message("a"), message("a", **{member: other}, **schema)
+    assert consumer.handle(one, another) == ["done"] * 2
+    if member != "subject":
+        # Even with one id: it is unique only with source and type.
+        same_id = message("b", id=one.id, **{member: other}, **schema)
+        assert consumer.handle(same_id) == ["done"]
+
+
+def test_what_was_not_done_leaves_no_notes(stack, queues, erp):  # noqa: F811
+    erp.answer = lambda key, body, before: 422 if len(erp.posts) == 0 else 200
+    with rust_worker(stack, queues, erp) as function:
+        consumer = InRust(queues, function, erp, stack)
+        assert consumer.handle(message("a")) == ["refused"]
+        assert consumer.notes() == []
+        assert consumer.handle(message("a")) == ["done"]
+
+
+def test_the_notes_of_the_rust_worker_have_keys_of_one_length_and_all_expire(stack, queues, erp):  # noqa: F811
+    event = message("a", LATE, subject="order/" + "9" * 3000, source="/" + "s" * 3000)
+    with rust_worker(stack, queues, erp) as function:
+        consumer = InRust(queues, function, erp, stack)
+        assert consumer.handle(event) == ["done"]
+        notes = {item["id"]["S"]: item for item in consumer.notes()}
+    assert set(notes) == {
+        ledger_key("event", event.body, "id"),
+        ledger_key("entity", event.body, "subject"),
+        ledger_key("content", event.body, "subject", "contentid"),
+    }
+    entity = notes[ledger_key("entity", event.body, "subject")]
+    assert entity["contentid"]["S"] == json.loads(event.body)["contentid"]
+    assert entity["updated_at"]["S"] == "2026-06-18T12:00:00.25Z"
+    assert all(len(key) <= 72 for key in notes)
+    assert all(float(item["expires"]["N"]) > time.time() + 28 * 24 * 3600 for item in notes.values())
+
+
+class Table(http.server.ThreadingHTTPServer):
+    """DynamoDB, which notes what is asked of it, and refuses the operations in `refused`."""
+
+    daemon_threads = True
+
+    def __init__(self, endpoint):
+        super().__init__(("127.0.0.1", 0), TableCall)
+        self.endpoint, self.url = endpoint, f"http://127.0.0.1:{self.server_port}"
+        self.asked, self.refused = [], set()
+
+
+class TableCall(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        operation = self.headers["x-amz-target"].split(".")[1]
+        self.server.asked.append(operation)
+        if operation in self.server.refused:
+            status, answer = 400, b'{"__type":"com.amazonaws.dynamodb.v20120810#AccessDeniedException"}'
+        else:
+            status, answer = self.pass_on(body)
+        self.send_response(status)
+        self.send_header("content-type", "application/x-amz-json-1.0")
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def pass_on(self, body):
+        kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "content-length")}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.server.endpoint, body, kept)) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def watched(stack, queues, erp):  # noqa: F811
+    """The worker in Rust with a DynamoDB that can be watched: consumer and table."""
+    with Table(stack.endpoint) as table:
+        threading.Thread(target=table.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        with rust_worker(stack, queues, erp, AWS_ENDPOINT_URL_DYNAMODB=table.url) as function:
+            yield InRust(queues, function, erp, stack), table
+        table.shutdown()
+
+
+def test_the_rust_worker_asks_its_table_no_more_than_it_needs(watched):
+    consumer, table = watched
+    of_one = {
+        "done": (message("a"), ["PutItem", "TransactGetItems", "TransactWriteItems"]),
+        "repeated": (message("a"), ["PutItem", "PutItem", "TransactGetItems"]),
+        "expected_issues": (message("b", attributes={"issues": "expected"}), []),
+    }
+    for outcome, (given, operations) in of_one.items():
+        table.asked.clear()
+        assert consumer.handle(given) == [outcome]
+        assert sorted(table.asked) == operations
+    table.asked.clear()
+    assert consumer.handle(message("a", subject=None)) == ["done"]
+    assert table.asked == ["PutItem", "PutItem"]
+
+
+def test_an_event_that_cannot_be_compared_comes_again_and_is_not_claimed_meanwhile(watched):
+    consumer, table = watched
+    table.refused.add("TransactGetItems")
+    assert consumer.handle(message("a")) == ["ledger_unavailable"]
+    assert consumer.worked_on() == consumer.notes() == []
+    table.refused.clear()
+    assert consumer.handle_what_is_there() == ["done"]
+
+
+def test_the_notes_of_an_event_stand_together(watched):
+    consumer, table = watched
+    table.refused.add("TransactWriteItems")
+    event = message("a")
+    assert consumer.handle(event) == ["done"], "the work is not done again for a note"
+    (claim,) = consumer.notes()
+    assert claim["id"]["S"] == ledger_key("event", event.body, "id") and "done" not in claim
+
+
+# What the message is
+
+
+def test_the_entity_is_found_by_its_name(consumer):
+    stranger = {"aaa": {"updated_at": "2030-01-01T00:00:00Z"}}
+    old, new = message("a", EARLY, stranger), message("b", LATE, stranger)
+    assert consumer.handle(old, new, message("a", EARLY, stranger)) == ["done", "done", "stale"]
+    if isinstance(consumer, InRust):
+        assert [post.body["state"] for post in consumer.erp.posts] == ["a", "b"]
+
+
+def test_an_event_of_another_contract_is_set_aside(consumer):
+    prefix = "urn:commerce-webhooks:message:"
+    other = [f"{prefix}{name}" for name in (f"{CHANNEL}:2", f"{CHANNEL}:1.0", CHANNEL, "customer_delete_after:1")]
+    events = [message("a", dataschema=dataschema) for dataschema in [*other, "https://example.com/1"]]
+    assert consumer.handle(*events, message("b"), message("c", dataschema=None)) == ["unknown_schema"] * 5 + ["done"] * 2
+    dead = consumer.queues.peek(consumer.queues.dead)
+    assert [(each["Body"], strings(each)["reason"]) for each in dead] == [(event.body, "unknown_schema") for event in events]
+
+
+# Issues
+
+
+def issue(kind, expected):
+    where = {"pointer": "/data/order/grand_total", "field": "order.grand_total"}
+    return {**where, "kind": kind, "expected": expected, "detail": "must be a number"}
+
+
+@pytest.mark.parametrize("attribute", ["as sent", "lost"])
+@pytest.mark.parametrize("kind", ["unreadable", "missing", "skipped"])
+def test_an_event_with_expected_issues_is_set_aside_and_one_with_others_is_worked_on(consumer, kind, attribute):
+    def with_issues(content, *expected):
+        told = {"issues": "expected" if any(expected) else "other"} if attribute == "as sent" else {}
+        return message(content, data={"issues": [issue(kind, each) for each in expected]}, attributes=told)
+
+    bad, good = with_issues("a", False, True), with_issues("b", False)
+    assert consumer.handle(bad) == ["expected_issues"]
+    assert consumer.worked_on() == consumer.notes() == [], "no work, and no claim"
+    assert consumer.handle(good) == ["done"]
+    assert consumer.worked_on() == [good.id]
+    (dead,) = consumer.queues.peek(consumer.queues.dead)
+    assert (dead["Body"], strings(dead)) == (bad.body, {**bad.attributes, "reason": "expected_issues"})
+
+
+def test_where_nobody_can_tell_whether_issues_were_expected_the_event_is_set_aside(consumer):
+    unlisted = message("a", data={"issues": [issue("missing", False)], "more_issues": 3})
+    assert consumer.handle(unlisted, message("b", data={"issues": "many"})) == ["expected_issues"] * 2
+
+
+def test_events_that_were_set_aside_for_their_issues_are_worked_on_once_the_setting_takes_them(consumer):
+    # As a consumer leaves them. Their deduplication ids are new, because SQS drops one that it had less than five minutes ago.
+    events = [
+        message("a", data={"issues": [issue("missing", True)]}, attributes={"issues": told, "reason": "expected_issues"})
+        for told in ("expected", "new")
+    ]
+    for event in events:
+        consumer.queues.send(event.body, queue=consumer.queues.dead, **event.attributes)
+    assert "2 listed, 2 moved" in redrive(consumer.queues, "--min-age", "0")
+    assert consumer.handle_what_is_there(take_expected_issues=True) == ["done", "repeated"]
+    assert consumer.worked_on() == [events[0].id]
+    assert consumer.queues.holds(consumer.queues.dead) == (0, 0)
