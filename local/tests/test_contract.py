@@ -3,10 +3,12 @@
 `.venv/bin/python local/contract.py record` records them. docs/contract.md says what may change."""
 
 import json
+import re
 
 import contract
 import jsonschema
 import pytest
+import soak
 
 CHANNEL = "sales_order_place_after"
 NUMBER = {"type": "integer", "format": "uint64", "minimum": 0}
@@ -272,6 +274,40 @@ def test_nothing_that_the_schemas_promise_can_be_lost_unnoticed(path):
 def test_nothing_that_the_small_schema_promises_can_be_lost_unnoticed():
     assert len(list(promises(schema()))) > 80
     assert_all_is_held(schema())
+
+
+# The page
+
+
+PAGE = (contract.ROOT / "docs" / "contract.md").read_text()
+
+
+def promised_fields(made):
+    """What the page's table has in a row, as the schema has it."""
+    data = made["properties"]["data"]
+    (entity,) = data["required"]
+    expected = data["then"]["properties"][entity]
+    fields = {*expected["required"]}
+    for name, one in expected.get("properties", {}).items():
+        fields |= {f"{name}[].{field}" for field in one["items"]["required"]}
+    return entity, {frozenset(case["required"]) for case in data["properties"][entity]["anyOf"]}, fields
+
+
+@pytest.mark.parametrize("path", sorted(contract.SCHEMAS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_page_says_what_identifies_an_event_and_what_is_expected_of_it(path):
+    row = re.search(rf"^\| `{path.stem}` \|(.*)\|$", PAGE, re.MULTILINE)
+    entity, identity, expected = (re.findall("`(.*?)`", part) for part in row[1].split("|"))
+    cases = {frozenset(re.findall("`(.*?)`", case)) for case in row[1].split("|")[1].split(" or ")}
+    assert identity and (*entity, cases, set(expected)) == promised_fields(json.loads(path.read_text()))
+
+
+def test_the_message_on_the_page_keeps_the_contract():
+    text = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1]
+    message = json.loads(text)
+    channel = message["type"].rpartition(".")[2]
+    jsonschema.validate(message, json.loads((contract.SCHEMAS / f"{channel}.json").read_text()))
+    content = soak.content_id(channel, message["source"], soak.span(text, "data", "original"))
+    assert (message["contentid"], message["id"]) == (content, soak.event_id(content, "pay-7"))
 
 
 # The files

@@ -45,7 +45,8 @@ def test_the_bits_of_an_id_are_those_of_rfc_9562():
 
 def test_an_id_is_made_of_the_entity_as_it_stands_and_of_the_delivery():
     entity = r'{ "entity_id":7,"a\/b":[1.50,"}\""]}'
-    body = f'{{"merchant_id":"m","environment_id":"e","x":[{{}}], "data" : {{"data_object":1, "order" :{entity} }}, "event_id":"D"}}'
+    shop = '"merchant_id":"m","environment_id":"e"'
+    body = f'{{{shop},"x":[{{}}], "data" : {{"data_object":1, "order" :{entity} }}, "event_id":"D"}}'
     content = hashlib.sha256(f"{SAVED}\0/adobe-commerce/m/e\0{entity}".encode()).hexdigest()
     assert soak.ids(SAVED, body, "R") == (content, soak.version_8(hashlib.sha256(f"{content}\0D".encode()).digest()))
 
