@@ -310,6 +310,13 @@ def test_the_message_on_the_page_keeps_the_contract():
     assert (message["contentid"], message["id"]) == (content, soak.event_id(content, "pay-7"))
 
 
+def test_the_rules_that_take_the_place_of_422_can_be_used_as_they_are():
+    rules = re.findall(r"```json\n(.*?)```", (contract.ROOT / "docs" / "upgrade.md").read_text(), re.DOTALL)
+    assert len(rules) == 2
+    for text in rules:
+        jsonschema.validate(json.loads(text), json.loads((contract.ROOT / "shared" / "rules.schema.json").read_text()))
+
+
 # The files
 
 
