@@ -53,11 +53,13 @@ HOOK_TIMEOUT_MS, SOFT_TIMEOUT_MS = range(600, 29001), range(100, 29001)
 
 @dataclass(frozen=True)
 class Bundle:
-    """Where the bundle is, and the times that it goes by."""
+    """Where the bundle is, the times that it goes by, and its parameters InvalidEvents and Contract (None if they are not known)."""
 
     url: str
     timeout: int
     soft_timeout: int
+    invalid_events: str = None
+    contract: str = None
     # Those of the times that nobody said.
     assumed: tuple = ()
 
@@ -180,7 +182,7 @@ def bundle_of(options):
     """The bundle as a stack says, or as the command line says; times that nobody says are those of our webhooks.xml."""
     written = own_hooks()[0]
     times = {"timeout": options.hook_timeout_ms, "soft_timeout": options.soft_timeout_ms}
-    url = None
+    url, parameters = None, {}
     if options.url:
         url = web_address("URL", ROUTE.sub("", options.url.rstrip("/")), "https://….execute-api.eu-west-1.amazonaws.com")
     elif not options.xml or options.stack:
@@ -188,8 +190,10 @@ def bundle_of(options):
 
         url, said = stack_says(options.stack or STACK)
         times = {name: given or said[name] for name, given in times.items()}
+        parameters = {name: said[name] for name in ("invalid_events", "contract")}
     assumed = tuple(name for name, given in times.items() if not given)
-    return Bundle(url=url, assumed=assumed, **{name: given or getattr(written, name) for name, given in times.items()})
+    times = {name: given or getattr(written, name) for name, given in times.items()}
+    return Bundle(url=url, assumed=assumed, **times, **parameters)
 
 
 # plan and apply
@@ -443,7 +447,8 @@ def show_request(shop, deed, body):
 
 
 def show_findings(hooks, bundle, supported, renew):
-    expected = Expected(bundle.url, bundle.timeout, bundle.soft_timeout, bundle.hooks())
+    parameters = {"invalid_events": bundle.invalid_events, "contract": bundle.contract}
+    expected = Expected(bundle.url, bundle.timeout, bundle.soft_timeout, bundle.hooks(), **parameters)
     found, ours = examine(hooks, expected, supported), relevant(hooks, expected)
     for channel, findings in found.items():
         levels = {finding.level for finding in findings}
