@@ -210,7 +210,8 @@ def about_fields(hook, expected):
     if anonymous:
         # Of those that go together, what is sent already is no part of the remedy.
         ways = [" with ".join(path for one in together for path in sent.lacking(one, own)) for together in contract.identity]
-        why = "Without it the bundle cannot tell what the event is about. It answers 422 to every one."
+        becomes = "goes to the quarantine" if expected.invalid_events == "quarantine" else "gets 422"
+        why = f"Without it nobody can tell what the event is about, and every event {becomes}."
         yield Finding(ERROR, f"does not send {' or '.join(dict.fromkeys(ways))}", why, "make apply")
     identifying = {path for together in contract.identity for path in together} if anonymous else set()
     awaited, optional = [], []

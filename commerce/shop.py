@@ -14,11 +14,8 @@ import argparse
 import contextlib
 import json
 import os
-import re
-import shutil
 import signal
 import sys
-import textwrap
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +38,7 @@ from hooks import (
 
 try:
     from rest import Shop, ShopError, web_address
+    from terminal import agreed, paint, wrapped
 except ModuleNotFoundError as missing:
     sys.exit(f"shop: the module {missing.name} is not installed here. Start this with `make plan`, or with .venv/bin/python")
 
@@ -221,7 +219,7 @@ def apply(shop, bundle, options):
         print(
             "\nThe shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
         )
-    if not options.yes and not agreed():
+    if not options.yes and not agreed("Apply this?", "nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked."):
         print("Nothing was changed.")
         return CHANGES
     print()
@@ -348,16 +346,6 @@ def uninterrupted():
         raise KeyboardInterrupt
 
 
-def agreed():
-    if not sys.stdin.isatty():
-        raise ShopError("nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked.")
-    try:
-        return input("\nApply this? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        print()
-        return False
-
-
 # doctor and xml
 
 
@@ -477,20 +465,6 @@ def head(*lines):
 
 def some(rows):
     return ", ".join(rows[:10]) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
-
-
-def wrapped(start, text, indent):
-    """The text in lines that fit the terminal. What colours `start` takes no room."""
-    width = min(shutil.get_terminal_size((120, 24)).columns, 120)
-    plain = len(re.sub(r"\033\[\d+m", "", start))
-    first = " " * max(plain - len(indent), 0)
-    whole = {"break_on_hyphens": False, "break_long_words": False}
-    lines = textwrap.wrap(printable(text), max(width - len(indent) - 2, 30), initial_indent=first, **whole) or [""]
-    return "\n".join([start + lines[0].lstrip(), *(indent + line for line in lines[1:])])
-
-
-def paint(text, code):
-    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 if __name__ == "__main__":
