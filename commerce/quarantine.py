@@ -35,7 +35,7 @@ from redrive import UNPACKED_BYTES_MAX, attribute, count, give_back, plain, rece
 
 # Seconds until the connection stands, and until the answer comes: a function gives up by itself before API Gateway does, after 30.
 CONNECT, ANSWER = 5, 35
-SHOWN_POINTERS = 8
+SHOWN_POINTERS = 4
 # What a pointer looks like that leads through names of the contract. Another could hold a customer's data.
 POINTER = re.compile(r"(/[A-Za-z0-9_.-]{1,64}){0,12}")
 # An id of API Gateway, or of Lambda.
@@ -177,7 +177,7 @@ def note(mark, words):
 
 
 def kilobytes(size):
-    return f"{size} bytes" if size < 1024 else f"{size / 1024:.1f} KB"
+    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KB"
 
 
 # Sending
@@ -306,6 +306,10 @@ def work(options):
             for number, (_, own_id) in enumerate(outcomes):
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=held.pop(own_id))
                 outcomes[number] = ("deleted", own_id)
+    except (ShopError, KeyboardInterrupt):
+        if options.send and outcomes:
+            print(f"\n{summary([outcome for outcome, _ in outcomes], options)}")
+        raise
     finally:
         give_back(sqs, queue, held)
     print(summary([outcome for outcome, _ in outcomes], options))

@@ -183,7 +183,7 @@ def test_events_are_listed_without_their_content_and_stay_where_they_are(held, r
     assert said.splitlines()[0] == f"Quarantine of {held.name}: about 2 events"
     first, second = said.split("\n\n")[1:3]
     assert first.splitlines() == [
-        f"{ORDER}  2026-06-18 20:27:11 UTC  {len(json.dumps({'data': {'order': {'name': NAME}}}))} bytes  kept until 2026-06-22",
+        f"{ORDER}  2026-06-18 20:27:11 UTC  {len(json.dumps({'data': {'order': {'name': NAME}}}))} B  kept until 2026-06-22",
         f"    id       {ids[0]}",
         "    request  JKJaXmPLvHcESHA=",
         "    key      current/hmac_secrets/0",
@@ -191,7 +191,7 @@ def test_events_are_listed_without_their_content_and_stay_where_they_are(held, r
     ], "an emulated queue keeps messages for four days"
     flat = " ".join(second.split())
     assert f"{CUSTOMER} 2026-06-18 20:27:11 UTC 39.1 KB" in flat and "key none, signatures are not checked" in flat
-    assert "reasons 100: /data/order/items/0/sku, " in flat and flat.endswith("/data/order/items/7/sku, …")
+    assert "reasons 100: /data/order/items/0/sku, " in flat and flat.endswith("/data/order/items/3/sku, …")
     assert said.endswith("2 listed. SEND=1 sends them again. DELETE=1 deletes those of ID=… or CHANNEL=….\n")
     assert sorted(held.ids()) == sorted(ids) and api.posts == []
 
@@ -296,6 +296,7 @@ def test_any_other_answer_ends_it_and_keeps_what_is_left(held, run, api, answer,
     code, said = run(held, "--send")
     last = said.splitlines()[-1]
     assert code == 1 and last.startswith(f"quarantine: {words}"), said
+    assert said.splitlines()[-2] == "1 accepted."
     assert "The event stays in the quarantine, and nothing more was sent." in last
     assert len(api.posts) == 2 and len(held.ids()) == 2 and set(held.ids()) < set(ids), "and visible"
 
@@ -338,7 +339,7 @@ def test_whoever_ends_it_leaves_what_was_not_sent_visible(held, run, api, monkey
 
     monkeypatch.setattr(quarantine.Api, "post", ended_at_the_third)
     code, said = run(held, "--send")
-    assert code == 130 and "quarantine: stopped. What was not accepted stays" in said
+    assert code == 130 and "\n2 accepted.\n" in said and "quarantine: stopped. What was not accepted stays" in said
     assert len(api.posts) == 2 and len(held.ids()) == 10 and set(held.ids()) < set(ids)
 
 
