@@ -196,7 +196,7 @@ build-Rules:
 	  || date -u +%FT%TZ > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks
+deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (CONFIRM=quarantine: see InvalidEvents)
 	@python local/preflight.py $(or $(ENV),default)
 	@$(MAKE) --no-print-directory rules build
 	sam deploy $(SAM_OPTIONS)
