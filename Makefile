@@ -51,7 +51,7 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits figures fuzz soak samples rules send logs invoke \
-  start-api redrive bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
+  start-api redrive quarantine bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
   prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind
 
 help: ## Show this list
@@ -169,6 +169,10 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 	@python consumers/redrive.py "$(QUEUE)" $(if $(DRY_RUN),--dry-run) $(if $(CHANNEL),--channel "$(CHANNEL)") \
 	  $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)") $(ARGS)
 
+quarantine: $(TOOLS) ## List the events that nobody could use (SEND=1 sends them again, DELETE=1 deletes; CHANNEL=… ID=… MAX=… choose; ENV=… or STACK=…)
+	@python commerce/quarantine.py "$(stack)" $(if $(SEND),--send) $(if $(DELETE),--delete) $(if $(YES),--yes) \
+	  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)")
+
 bench: prerequisites $(BENCH)/installed ## Measure beside a floor, plain Rust, Node and Python, in a quarter of an hour (ROUNDS=15): BENCHMARKS.md
 	@echo "Building what is measured (a quarter of an hour the first time) …" >&2
 	@cargo build --quiet --locked --release --bin sales_order_place_after
@@ -192,7 +196,7 @@ build-Rules:
 	  || date -u +%FT%TZ > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks
+deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (CONFIRM=quarantine: see InvalidEvents)
 	@python local/preflight.py $(or $(ENV),default)
 	@$(MAKE) --no-print-directory rules build
 	sam deploy $(SAM_OPTIONS)

@@ -32,7 +32,7 @@ FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
 
 
 def stack_says(name):
-    """The URL of the bundle, and the times that it was deployed with, None for one that is not said."""
+    """The URL of the bundle, and what it was deployed with: its times (None for one that is not said), InvalidEvents and Contract."""
     try:
         stack = described(name)
     except ShopError as error:
@@ -44,7 +44,9 @@ def stack_says(name):
         raise ShopError(f"the stack {name} has no URLs of hooks in its outputs; is it this bundle's?")
     parameters = {one["ParameterKey"]: one.get("ParameterValue") for one in stack.get("Parameters", [])}
     times = {"timeout": "HookTimeoutMs", "soft_timeout": "SoftTimeoutMs"}
-    return urls.pop(), {time: int(parameters[key]) if parameters.get(key) else None for time, key in times.items()}
+    said = {time: int(parameters[key]) if parameters.get(key) else None for time, key in times.items()}
+    # A stack that was deployed before there were these two refuses, and knows no third way.
+    return urls.pop(), said | {"invalid_events": parameters.get("InvalidEvents", "refuse"), "contract": parameters.get("Contract")}
 
 
 def boto3_session():

@@ -33,12 +33,26 @@ class Finding:
 
 @dataclass(frozen=True)
 class Expected:
-    """What the doctor knows of the bundle: its URL (None if it is not known), its times, and the hooks that it wants, by channel."""
+    """What the doctor knows of the bundle: its URL (None if it is not known), its times, the hooks that it wants, by channel, and its
+    parameters InvalidEvents and Contract (None if they are not known)."""
 
     url: str
     timeout: int
     soft_timeout: int
     hooks: dict
+    invalid_events: str = None
+    contract: str = None
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the message of a channel holds of its entity: every single field, those of which one set must be there for the event to be
+    of use, and those without which it has an issue."""
+
+    entity: str
+    fields: list
+    identity: list
+    expected: set
 
 
 def relevant(hooks, expected):
@@ -102,7 +116,7 @@ def findings(hook, expected):
         return
     yield from about_address(hook, expected)
     yield from about_time(hook, expected)
-    yield from about_outcome(hook)
+    yield from about_outcome(hook, expected)
     yield from about_fields(hook, expected)
 
 
@@ -160,7 +174,7 @@ def about_time(hook, expected):
         yield Finding(ERROR, f"has a ttl of {hook.ttl} s", why, "make apply: it sets 0.")
 
 
-def about_outcome(hook):
+def about_outcome(hook, expected):
     if hook.channel == UNIMPORTANT and hook.required:
         why = "When the bundle cannot queue the event, the shopper cannot put the product into the cart."
         yield Finding(
@@ -174,6 +188,10 @@ def about_outcome(hook):
         yield Finding(
             INFO, "is not required", why, "make apply: it sets required to true, unless commerce/webhooks.xml says otherwise."
         )
+    if not hook.required and expected.invalid_events == "refuse":
+        why = "An event without its identity gets 422 (InvalidEvents=refuse). The shop goes on, and the event is lost."
+        remedy = "Deploy with InvalidEvents=quarantine: the bundle then keeps such events for 14 days."
+        yield Finding(WARNING, "is not required, and unusable events are refused", why, remedy)
     if not hook.fallback_error_message:
         why = "When it fails, people read a general sentence of the shop's."
         yield Finding(INFO, "has no fallback message", why, "make apply")
@@ -185,17 +203,29 @@ def about_outcome(hook):
 def about_fields(hook, expected):
     if not hook.fields:
         return
-    contract, entity = read_contract(hook.channel)
-    sent = Sent(hook, {entity, f"{entity}_data_object"})
-    required, optional = [], []
-    for path, needed in contract.items():
-        if not sent.has(path):
-            (required if needed else optional).extend(sent.lacking(path, expected.hooks[hook.channel]))
-    if required:
-        why = "The bundle cannot do without and answers 422, so that the shop takes every event for failed."
-        yield Finding(ERROR, f"does not send {listed(required)}", why, "make apply")
+    contract = read_contract(hook.channel)
+    sent = Sent(hook, {contract.entity, f"{contract.entity}_data_object"})
+    own = expected.hooks[hook.channel]
+    anonymous = not any(all(sent.has(path) for path in together) for together in contract.identity)
+    if anonymous:
+        # Of those that go together, what is sent already is no part of the remedy.
+        ways = [" with ".join(path for one in together for path in sent.lacking(one, own)) for together in contract.identity]
+        becomes = "goes to the quarantine" if expected.invalid_events == "quarantine" else "gets 422"
+        why = f"Without it nobody can tell what the event is about, and every event {becomes}."
+        yield Finding(ERROR, f"does not send {' or '.join(dict.fromkeys(ways))}", why, "make apply")
+    identifying = {path for together in contract.identity for path in together} if anonymous else set()
+    awaited, optional = [], []
+    for path in contract.fields:
+        if path not in identifying and not sent.has(path):
+            (awaited if path in contract.expected else optional).extend(sent.lacking(path, own))
+    if awaited and expected.contract == "strict":
+        why = "With Contract=strict no event is of use without it."
+        yield Finding(ERROR, f"does not send {listed(awaited)}", why, "make apply, or deploy with Contract=tolerant.")
+    elif awaited:
+        why = "Every event is forwarded with an issue, and consumers set such messages aside by default."
+        yield Finding(WARNING, f"does not send {listed(awaited)}", why, "make apply")
     if "updated_at" in optional:
-        why = "Two saves that are alike otherwise are told apart by the shop's request id, which no signature covers."
+        why = "By it a consumer tells an older state from a newer one, when events arrive late or in another order."
         yield Finding(WARNING, "does not send updated_at", why, "make apply")
         optional.remove("updated_at")
     if optional:
@@ -272,24 +302,37 @@ def bare(path):
 
 
 def read_contract(channel):
-    """Every single field of the channel's entity and whether it is required, out of the message's schema; and the entity's name."""
+    """The contract of a channel, out of its message's schema."""
     schema = json.loads((ROOT / "shared" / "schema" / f"{channel}.json").read_text())
-    properties = schema["properties"]["data"]["properties"]
-    [entity] = schema["properties"]["data"]["required"]
-    fields = {}
+    data = schema["properties"]["data"]
+    [entity] = data["required"]
+    fields, expected = [], set()
 
-    def walk(part, path, required):
+    def walk(part, path):
         part = schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
         if "properties" in part:
             for name, below in part["properties"].items():
-                walk(below, f"{path}.{name}" if path else name, name in part.get("required", ()))
+                walk(below, joined(path, name))
         elif "$ref" in part.get("items", ()):
-            walk(part["items"], f"{path}[]", required)
+            walk(part["items"], f"{path}[]")
         else:
-            fields[path] = required
+            fields.append(path)
 
-    walk(properties[entity], "", True)
-    return fields, entity
+    def expect(part, path):
+        expected.update(joined(path, name) for name in part.get("required", ()))
+        for name, below in part.get("properties", {}).items():
+            expect(below, joined(path, name))
+        if "items" in part:
+            expect(part["items"], f"{path}[]")
+
+    whole = data["properties"][entity]
+    walk(whole, "")
+    expect(data["then"]["properties"][entity], "")
+    return Contract(entity, fields, [one["required"] for one in whole["anyOf"]], expected)
+
+
+def joined(path, name):
+    return f"{path}.{name}" if path else name
 
 
 def rules_look_at(channel):

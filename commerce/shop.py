@@ -14,11 +14,8 @@ import argparse
 import contextlib
 import json
 import os
-import re
-import shutil
 import signal
 import sys
-import textwrap
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +38,7 @@ from hooks import (
 
 try:
     from rest import Shop, ShopError, web_address
+    from terminal import agreed, paint, wrapped
 except ModuleNotFoundError as missing:
     sys.exit(f"shop: the module {missing.name} is not installed here. Start this with `make plan`, or with .venv/bin/python")
 
@@ -53,11 +51,13 @@ HOOK_TIMEOUT_MS, SOFT_TIMEOUT_MS = range(600, 29001), range(100, 29001)
 
 @dataclass(frozen=True)
 class Bundle:
-    """Where the bundle is, and the times that it goes by."""
+    """Where the bundle is, the times that it goes by, and its parameters InvalidEvents and Contract (None if they are not known)."""
 
     url: str
     timeout: int
     soft_timeout: int
+    invalid_events: str = None
+    contract: str = None
     # Those of the times that nobody said.
     assumed: tuple = ()
 
@@ -180,7 +180,7 @@ def bundle_of(options):
     """The bundle as a stack says, or as the command line says; times that nobody says are those of our webhooks.xml."""
     written = own_hooks()[0]
     times = {"timeout": options.hook_timeout_ms, "soft_timeout": options.soft_timeout_ms}
-    url = None
+    url, parameters = None, {}
     if options.url:
         url = web_address("URL", ROUTE.sub("", options.url.rstrip("/")), "https://….execute-api.eu-west-1.amazonaws.com")
     elif not options.xml or options.stack:
@@ -188,8 +188,10 @@ def bundle_of(options):
 
         url, said = stack_says(options.stack or STACK)
         times = {name: given or said[name] for name, given in times.items()}
+        parameters = {name: said[name] for name in ("invalid_events", "contract")}
     assumed = tuple(name for name, given in times.items() if not given)
-    return Bundle(url=url, assumed=assumed, **{name: given or getattr(written, name) for name, given in times.items()})
+    times = {name: given or getattr(written, name) for name, given in times.items()}
+    return Bundle(url=url, assumed=assumed, **times, **parameters)
 
 
 # plan and apply
@@ -217,7 +219,7 @@ def apply(shop, bundle, options):
         print(
             "\nThe shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
         )
-    if not options.yes and not agreed():
+    if not options.yes and not agreed("Apply this?", "nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked."):
         print("Nothing was changed.")
         return CHANGES
     print()
@@ -344,16 +346,6 @@ def uninterrupted():
         raise KeyboardInterrupt
 
 
-def agreed():
-    if not sys.stdin.isatty():
-        raise ShopError("nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked.")
-    try:
-        return input("\nApply this? [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        print()
-        return False
-
-
 # doctor and xml
 
 
@@ -443,7 +435,8 @@ def show_request(shop, deed, body):
 
 
 def show_findings(hooks, bundle, supported, renew):
-    expected = Expected(bundle.url, bundle.timeout, bundle.soft_timeout, bundle.hooks())
+    parameters = {"invalid_events": bundle.invalid_events, "contract": bundle.contract}
+    expected = Expected(bundle.url, bundle.timeout, bundle.soft_timeout, bundle.hooks(), **parameters)
     found, ours = examine(hooks, expected, supported), relevant(hooks, expected)
     for channel, findings in found.items():
         levels = {finding.level for finding in findings}
@@ -472,20 +465,6 @@ def head(*lines):
 
 def some(rows):
     return ", ".join(rows[:10]) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
-
-
-def wrapped(start, text, indent):
-    """The text in lines that fit the terminal. What colours `start` takes no room."""
-    width = min(shutil.get_terminal_size((120, 24)).columns, 120)
-    plain = len(re.sub(r"\033\[\d+m", "", start))
-    first = " " * max(plain - len(indent), 0)
-    whole = {"break_on_hyphens": False, "break_long_words": False}
-    lines = textwrap.wrap(printable(text), max(width - len(indent) - 2, 30), initial_indent=first, **whole) or [""]
-    return "\n".join([start + lines[0].lstrip(), *(indent + line for line in lines[1:])])
-
-
-def paint(text, code):
-    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 if __name__ == "__main__":

@@ -2,11 +2,16 @@
 
 The parameters are read by SAM's own code, and each value is held against what template.yaml asks of it, as CloudFormation will do
 after the build. SAM cuts or drops values that are not written as it wants them; here that is an error.
+
+What lets events pass rules and the stock check is asked about: CONFIRM=quarantine says yes where nobody can be asked.
 """
 
+import json
 import os
 import re
 import sys
+import textwrap
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
@@ -16,6 +21,7 @@ from samcli.cli.types import CfnParameterOverridesType, _unquote_wrapped_quotes
 from stack import ROOT, template
 
 CONFIG = ROOT / "samconfig.toml"
+FUNCTIONS = ROOT / "functions"
 # A number that is the same number to everybody who reads it: CloudFormation takes others, too, but compares them as text.
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 QUOTES = ("'", '"')
@@ -32,11 +38,14 @@ def main(environment):
     chosen = config[environment].get("global", {}).get("parameters", {})
     problems = list(misplaced(environment, config[environment]))
     parameters, found = read(chosen.get("parameter_overrides", []))
-    problems += found or unfit(parameters, template()["Parameters"])
+    declared = template()["Parameters"]
+    problems += found or unfit(parameters, declared)
     if problems:
         sys.exit("\n".join(f"make: samconfig.toml: {problem}" for problem in problems))
     region, account = where()
-    architecture = parameters.get("Architecture") or template()["Parameters"]["Architecture"]["Default"]
+    # SAM keeps what the stack has for every parameter that is named nowhere.
+    confirm({name: str(one["Default"]) for name, one in declared.items()} | deployed(chosen["stack_name"], region) | parameters)
+    architecture = parameters.get("Architecture") or declared["Architecture"]["Default"]
     print(f"Stack {chosen['stack_name']} in {region}, account {account}. Building eight functions for {architecture} first, which takes")
     print("up to twenty minutes the first time.", flush=True)
 
@@ -191,6 +200,56 @@ def where():
         sys.exit("make: no credentials of AWS. Log in, or set AWS_PROFILE; `make build` needs none")
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         sys.exit(f"make: AWS does not say who you are: {error}")
+
+
+def deployed(stack, region):
+    """The parameters of the stack as it is now; none if there is no stack yet."""
+    try:
+        client = boto3.client("cloudformation", region_name=region)
+        [said] = client.describe_stacks(StackName=stack)["Stacks"]
+        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in said.get("Parameters", [])}
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationError":
+            return {}
+        sys.exit(f"make: AWS does not show the stack {stack}: {error}")
+    except botocore.exceptions.BotoCoreError as error:
+        sys.exit(f"make: AWS does not show the stack {stack}: {error}")
+
+
+def confirm(parameters):
+    """Asks whether events that cannot be used shall pass what would stop others. Ends the deployment unless somebody says yes."""
+    rules, stock = enforced(), urlsplit(parameters["StockUrl"]).hostname
+    if parameters["InvalidEvents"] != "quarantine" or not (rules or stock) or os.environ.get("CONFIRM") == "quarantine":
+        return
+    passed = [f"the rules of {', '.join(rules)} do not stop it"] if rules else []
+    passed += [f"the stock system at {stock} is not asked"] if stock else []
+    words = (
+        "InvalidEvents=quarantine: the shop gets `success` for an event that cannot be used, and the event goes to the quarantine. "
+        f"Nothing looks at it first: {', and '.join(passed)}."
+    )
+    print(textwrap.fill(words, 100, break_on_hyphens=False, break_long_words=False), flush=True)
+    if not sys.stdin.isatty():
+        sys.exit("make: there is nobody to confirm that. Set CONFIRM=quarantine, or InvalidEvents=refuse in samconfig.toml")
+    try:
+        answer = input("Type yes to deploy it so: ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != "yes":
+        sys.exit("make: nothing was deployed")
+
+
+def enforced():
+    """The channels with a rule that acts."""
+    found = []
+    for path in sorted(FUNCTIONS.glob("*/rules.json")):
+        try:
+            written = json.loads(path.read_text())
+            acts = written.get("mode", "enforce") == "enforce" and any(rule.get("enabled", True) for rule in written["rules"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # `make rules` comes next, and says what is wrong with the file.
+            continue
+        found += [path.parent.name] * acts
+    return found
 
 
 if __name__ == "__main__":

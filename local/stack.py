@@ -162,12 +162,13 @@ class Stack:
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         for channel in channels():
             s3.put_object(Bucket=BUCKET, Key=channel, Body=package(channel))
-        bundle = self.emulated(template())
+        # As `sam deploy` does: in the request itself CloudFormation takes no template of this size.
+        s3.put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(self.emulated(template())))
         cloudformation = self.client("cloudformation")
         parameters = {"Architecture": machine(), **self.parameters}
         cloudformation.create_stack(
             StackName=STACK_NAME,
-            TemplateBody=json.dumps(bundle),
+            TemplateURL=f"{self.endpoint}/{BUCKET}/template.json",
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in parameters.items()],
         )

@@ -73,6 +73,116 @@ def test_a_region_in_either_of_the_two_variables_is_one_for_all_tools():
     assert run(*show) == (0, "\n")
 
 
+# What lets events pass rules and the stock check
+
+
+ON, STOCK = "InvalidEvents=quarantine", "StockUrl=https://erp.example/stock/{sku}"
+RULE = {"name": "one", "when": [], "then": {"op": "exception"}}
+OFF = {**RULE, "enabled": False}
+
+
+def look(tmp_path, account, parameters, rules, answer=None, stack_name="not-there-yet", **environment):
+    """The look at a samconfig.toml with these parameters, and rules by channel: exit code and output. An answer comes by a terminal."""
+    overrides = json.dumps(parameters)
+    (tmp_path / "samconfig.toml").write_text(f'[dev.global.parameters]\nstack_name = "{stack_name}"\nparameter_overrides = {overrides}\n')
+    for channel, written in rules.items():
+        (tmp_path / channel).mkdir()
+        (tmp_path / channel / "rules.json").write_text(written if isinstance(written, str) else json.dumps(written))
+    script = (
+        "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; folder = pathlib.Path(sys.argv[1]); "
+        "preflight.CONFIG, preflight.FUNCTIONS = folder / 'samconfig.toml', folder; preflight.main('dev')"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE")) and name != "CONFIRM"}
+    terminal, end = os.openpty()
+    os.write(terminal, f"{answer}\n".encode())
+    try:
+        result = subprocess.run(
+            [PYTHON, "-c", script, tmp_path],
+            cwd=ROOT,
+            env=clean | account | environment,
+            stdin=subprocess.DEVNULL if answer is None else end,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(terminal)
+        os.close(end)
+    return result.returncode, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rules"),
+    [
+        ([], {"a": {"mode": "enforce", "rules": [RULE]}}),
+        ([STOCK], {}),
+        ([ON], {}),
+        ([ON], {"a": {"mode": "observe", "rules": [RULE]}, "b": {"mode": "enforce", "rules": [OFF]}, "c": {"rules": []}}),
+        # `make rules`, which comes next, says so.
+        ([ON], {"a": "{", "b": "[]", "c": {"mode": "enforce"}, "d": {"rules": 7}}),
+    ],
+)
+def test_what_passes_no_rule_and_no_stock_check_is_not_asked_about(account, tmp_path, parameters, rules):
+    code, said = look(tmp_path, account, parameters, rules)
+    assert code == 0 and said.startswith("Stack not-there-yet in "), said
+
+
+ENFORCED = {"a": {"mode": "enforce", "rules": [OFF, RULE]}, "b": {"rules": [RULE]}, "c": {"mode": "observe", "rules": [RULE]}}
+SAID = "InvalidEvents=quarantine: the shop gets `success` for an event that cannot be used, and the event goes to the quarantine."
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rules", "passed"),
+    [
+        ([ON], ENFORCED, "the rules of a, b do not stop it."),
+        ([ON, STOCK], {}, "the stock system at erp.example is not asked."),
+        ([ON, STOCK], ENFORCED, "the rules of a, b do not stop it, and the stock system at erp.example is not asked."),
+    ],
+)
+def test_whoever_deploys_confirms_that_unusable_events_pass_rules_and_stock_check(account, tmp_path, parameters, rules, passed):
+    code, said = look(tmp_path, account, parameters, rules, answer="yes")
+    assert code == 0 and "Stack not-there-yet in " in said
+    question = said.partition("Type yes to deploy it so: ")[0]
+    assert " ".join(question.split()) == f"{SAID} Nothing looks at it first: {passed}"
+    assert all(len(line) <= 100 for line in question.splitlines())
+
+
+@pytest.mark.parametrize("answer", ["no", "y", "", "\x04"])
+def test_without_a_yes_nothing_is_deployed(account, tmp_path, answer):
+    code, said = look(tmp_path, account, [ON], ENFORCED, answer=answer)
+    assert code == 1 and said.endswith("make: nothing was deployed\n") and "Stack " not in said
+
+
+def test_without_a_terminal_a_variable_confirms(account, tmp_path):
+    code, said = look(tmp_path, account, [ON], ENFORCED)
+    assert code == 1 and said.endswith(
+        "make: there is nobody to confirm that. Set CONFIRM=quarantine, or InvalidEvents=refuse in samconfig.toml\n"
+    )
+    for path in tmp_path.glob("?"):
+        path.joinpath("rules.json").unlink()
+        path.rmdir()
+    code, said = look(tmp_path, account, [ON], ENFORCED, CONFIRM="quarantine")
+    assert code == 0 and said.startswith("Stack not-there-yet in ")
+
+
+def test_make_passes_the_confirmation_on():
+    show = ["make", "--eval=show: ; @echo $$CONFIRM", "show"]
+    assert run(*show, "CONFIRM=quarantine") == run(*show, CONFIRM="quarantine") == (0, "quarantine\n")
+
+
+def test_what_the_stack_has_and_nobody_names_counts_too(stack, account, tmp_path):
+    name = f"deployed-{uuid.uuid4().hex[:8]}"
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}
+    bundle = {"Parameters": {"InvalidEvents": {"Type": "String", "Default": "quarantine"}}, "Resources": {"Queue": queue}}
+    parameters = [{"ParameterKey": "InvalidEvents", "ParameterValue": "quarantine"}]
+    cloudformation = stack.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(bundle), Parameters=parameters)
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    code, said = look(tmp_path, account, [STOCK], {}, stack_name=name)
+    assert code == 1 and "the stock system at erp.example is not asked" in said
+    assert look(tmp_path, account, [STOCK, "InvalidEvents=refuse"], {}, stack_name=name)[0] == 0
+
+
 # After
 
 

@@ -49,6 +49,8 @@ EDGES = {
         [" ", "my shop", " a", "a ", "caf\u00e9", "x" * 101, *(f"a{one}b" for one in '"<>\\^`{|}\n\t\x7f')],
     ),
     "ForwardOriginal": choice("ForwardOriginal", "True", "TRUE", "1", "yes"),
+    "Contract": choice("Contract", "Strict", "lenient"),
+    "InvalidEvents": choice("InvalidEvents", "Quarantine", "accept", "422"),
     "StockUrl": text(
         ["", URL, "https://erp.example:8443/stock?sku={sku}&site=1", "https://E-1.example/{sku}", "https://10.0.0.1/{sku}/{sku}",
          "https://erp.example/a.b/..c/...;d/%20/{sku}.json", "https://erp.example/?{sku}",
@@ -95,6 +97,7 @@ EDGES = {
     "AlarmEvents": number([1, 1000000], [0, 1000001]),
     "AlarmAgeSeconds": number([60, 1209600], [59, 1209601]),
     "AlarmQuietHours": number([0, 24], [25]),
+    "AlarmIrregularEvents": number([0, 1, 1000000], [1000001]),
     "KmsKeyArn": text(["", "arn:aws:kms:eu-west-1:0:key/1"],
                       [" ", "alias/mine", "arn:aws:kms:eu-west-1:0:alias/a", "arn:aws:kms:eu-west-1:0:key/"]),
     "LogLevel": choice("LogLevel", "debug", "INFO", "trace"),
@@ -140,6 +143,7 @@ def environment(**parameters):
         "WEBHOOK_KEYS": "",
         "WEBHOOK_KEYS_SECRET": "arn:aws:secretsmanager:eu-west-1:0:secret:keys",
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://127.0.0.1:1",
+        "QUARANTINE_QUEUE_URL": "http://127.0.0.1:1/0/quarantine.fifo",
     }
 
 
@@ -192,6 +196,7 @@ def test_the_environment_fits_with_the_longest_value_of_everything():
     stack, region, account = "s" * 128, "ap-southeast-99", "0" * 12
     of_aws = {
         "QUEUE_URL": f"https://sqs.{region}.amazonaws.com.cn/{account}/{'q' * 80}",
+        "QUARANTINE_QUEUE_URL": f"https://sqs.{region}.amazonaws.com.cn/{account}/{'q' * 80}",
         "WEBHOOK_KEYS_SECRET": f"arn:aws-us-gov:secretsmanager:{region}:{account}:secret:WebhookKeys-{'k' * 20}",
         "METRICS_NAMESPACE": f"CommerceWebhooks/{stack}",
     }

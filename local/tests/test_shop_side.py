@@ -18,6 +18,7 @@ from stand_in import IMS, IMS_TOKEN, INTEGRATION, SECRETS, TOKEN, identity, runn
 
 sys.path.append(str(ROOT / "commerce"))
 
+import doctor  # noqa: E402
 import hooks as commerce_hooks  # noqa: E402
 import rest  # noqa: E402
 
@@ -30,6 +31,7 @@ BUNDLE = "https://a1b2c3.execute-api.eu-west-1.amazonaws.com"
 CHANNELS = sorted(channels())
 OWN = commerce_hooks.from_xml((ROOT / "commerce" / "webhooks.xml").read_text())
 BATCH = OWN[0].batch_name
+TIMES = {"timeout": 5000, "soft_timeout": 1000}
 FOREIGN = {
     "webhook_method": "observer.sales_order_place_after",
     "webhook_type": "before",
@@ -141,10 +143,10 @@ def test_what_the_hook_sends_gives_the_same_entity_as_everything(stack, channel,
     assert message["MessageBody"]["data"][entity] == expected[entity]
 
 
-def test_a_hook_without_a_field_that_is_required_is_refused(stack):
+def test_an_event_is_refused_when_its_hook_leaves_out_what_identifies_it(stack):
     channel = "sales_order_place_after"
     body = json.loads((EVENTS / channel / "default.body.json").read_text())
-    fields = [field for field in fields_of(channel) if not field[0].endswith("items[].sku")]
+    fields = [field for field in fields_of(channel) if not field[0].endswith((".increment_id", ".entity_id"))]
     answer, message = replay(stack, channel, request(channel, filtered(body, fields)))
     assert (answer["statusCode"], message) == (422, None)
 
@@ -838,8 +840,18 @@ def fields_without(channel, *endings, **more):
     [
         (
             "sales_order_place_after",
-            fields_without("sales_order_place_after", ".increment_id", "items[].sku"),
-            {"error": "does not send increment_id, items[].sku"},
+            fields_without("sales_order_place_after", ".increment_id", ".entity_id", "items[].sku"),
+            {"error": "does not send increment_id or entity_id", "warning": "does not send items[].sku"},
+        ),
+        (
+            "sales_order_place_after",
+            fields_without("sales_order_place_after", ".grand_total", "[].qty_ordered"),
+            {"warning": "does not send grand_total, items[].qty_ordered"},
+        ),
+        (
+            "sales_order_place_after",
+            fields_without("sales_order_place_after", ".increment_id"),
+            {"warning": "does not send increment_id"},
         ),
         (
             "sales_order_save_after",
@@ -855,7 +867,28 @@ def fields_without(channel, *endings, **more):
         (
             "customer_save_after_data_object",
             fields_without("customer_save_after_data_object", "object.id"),
-            {"error": "does not send id"},
+            {"warning": "does not send id"},
+        ),
+        (
+            "customer_save_after_data_object",
+            fields_without("customer_save_after_data_object", "object.id", ".email"),
+            {"error": "does not send id or email"},
+        ),
+        (
+            "customer_delete_after",
+            fields_without("customer_delete_after", "entity_id", ".email"),
+            {"error": "does not send entity_id or email"},
+        ),
+        (
+            "customer_delete_after",
+            fields_without("customer_delete_after", "entity_id", ".email", ".website_id"),
+            {"error": "does not send entity_id or email with website_id"},
+        ),
+        ("customer_delete_after", fields_without("customer_delete_after", ".email"), {"warning": "does not send email"}),
+        (
+            "sales_order_invoice_pay",
+            fields_without("sales_order_invoice_pay", ".entity_id", ".increment_id", ".order_id", ".grand_total"),
+            {"error": "does not send entity_id or increment_id or order_id or grand_total"},
         ),
         (
             "customer_delete_after",
@@ -871,7 +904,7 @@ def fields_without(channel, *endings, **more):
         (
             "sales_order_place_after",
             {"fields": [{"name": "eventName"}, {"name": "body", "source": "data.order"}]},
-            {"error": "does not send", "warning": "does not send"},
+            {"error": "does not send increment_id or entity_id", "warning": "does not send"},
         ),
         (
             "sales_order_place_after",
@@ -889,6 +922,35 @@ def test_the_doctor_knows_which_fields_the_model_needs(run, channel, change, fin
     assert said.keys() == findings.keys()
     assert all(text in said[level] for level, text in findings.items())
     assert code == ("error" in findings)
+
+
+def test_the_doctor_reads_what_identifies_an_event_and_what_is_expected_of_it_out_of_its_schema():
+    contract = doctor.read_contract("sales_order_place_after")
+    assert (contract.entity, contract.identity) == ("order", [["increment_id"], ["entity_id"]])
+    assert contract.expected >= {"grand_total", "order_currency_code", "items[].sku", "items[].qty_ordered"}
+    for channel in CHANNELS:
+        contract = doctor.read_contract(channel)
+        named = {path for together in contract.identity for path in together} | contract.expected
+        lists = {path.split("[]")[0] for path in contract.fields}
+        assert contract.identity and named <= {*contract.fields, *lists}, channel
+
+
+@pytest.mark.parametrize("how", ["refuse", "quarantine", None])
+def test_the_doctor_warns_of_unusable_events_that_are_lost(run, monkeypatch, how):
+    monkeypatch.setattr("aws.stack_says", lambda _: (BUNDLE, dict(TIMES, invalid_events=how, contract="tolerant")))
+    with running(wanted(sales_order_save_after={"required": False})) as shop:
+        code, said = run("doctor", shop, "--stack", "any")
+    channels_warned = re.findall(r"^! (\w+)  not required$", said, re.MULTILINE)
+    assert code == 0
+    assert channels_warned == (["sales_order_save_after", "checkout_cart_product_add_after"] if how == "refuse" else [])
+    assert ("Deploy with InvalidEvents=quarantine" in flat(said)) == (how == "refuse")
+
+
+def test_to_a_strict_bundle_an_expected_field_that_is_not_sent_is_an_error(run, monkeypatch):
+    monkeypatch.setattr("aws.stack_says", lambda _: (BUNDLE, dict(TIMES, invalid_events="quarantine", contract="strict")))
+    with running(wanted(sales_order_save_after=fields_without("sales_order_save_after", ".state"))) as shop:
+        code, said = run("doctor", shop, "--stack", "any")
+    assert code == 1 and "error does not send state With Contract=strict no event is of use without it." in flat(said)
 
 
 def test_the_doctor_finds_hooks_that_are_not_there_twice_there_or_too_early(run):
@@ -989,7 +1051,7 @@ def test_the_doctor_looks_at_a_file(run, tmp_path):
         "make webhooks-xml",
     ):
         assert expected in said
-    assert "4 errors" in said
+    assert "3 errors" in said
 
 
 @pytest.mark.parametrize("content", [None, "<config", "no xml"])
@@ -1025,8 +1087,8 @@ def test_the_readme_shows_what_is_printed(run):
     readme = told((ROOT / "README.md").read_text())
     where = ["--url", bundle, "--hook-timeout-ms", "5000", "--soft-timeout-ms", "1000"]
     with running(hooks + others) as shop:
-        doctor = told(run("doctor", shop, *where)[1])
-        assert doctor[doctor.index("✗") :] in readme
+        examined = told(run("doctor", shop, *where)[1])
+        assert examined[examined.index("✗") :] in readme
         assert told(run("apply", shop, "--yes", *where)[1]) in readme
 
 

@@ -89,6 +89,7 @@ def what_lambda_keeps(parameters):
 
 
 OTHER = {"Architecture": "x86_64", "SignatureSchemes": "rsa", "ForwardOriginal": "false", "StockWhenUnknown": "refuse"} | {
+    "Contract": "strict", "InvalidEvents": "quarantine",
     "Deployment": "Canary10Percent5Minutes", "LogLevel": "warn", "LogRetentionDays": 7,
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:0:alarms", "KmsKeyArn": "arn:aws:kms:eu-west-1:0:key/1",
 }
@@ -122,6 +123,7 @@ def test_without_language_extensions_it_would_not():
 def test_a_description_fits(name):
     longest = {"SignatureSchemes": "accept-unsigned", "EventSource": "x" * template()["Parameters"]["EventSource"]["MaxLength"]}
     longest |= {"KeysPreviousSeconds": 31536000, "KeysRefreshSeconds": 86400, "HookTimeoutMs": 29000, "ForwardOriginal": "false"}
+    longest |= {"Contract": "tolerant", "InvalidEvents": "quarantine"}
     longest |= {f"{group}Reserved": 100000 for group in (*SHOPPERS.values(), "Others")}
     assert len(expanded(**longest)[name]["Properties"]["Description"]) <= 256, "Lambda takes no more"
 
@@ -153,6 +155,7 @@ def test_a_role_may_do_what_its_function_does_and_nothing_else(name):
     queue = function["Environment"]["Variables"]["QUEUE_URL"]["Ref"]
     assert {(*sorted([one["Action"]] if isinstance(one["Action"], str) else one["Action"]), str(one["Resource"])) for one in own} == {
         ("sqs:GetQueueAttributes", "sqs:SendMessage", str({"Fn::GetAtt": [queue, "Arn"]})),
+        ("sqs:SendMessage", str({"Fn::GetAtt": ["QuarantineQueue", "Arn"]})),
         ("secretsmanager:GetSecretValue", str({"Ref": "WebhookKeys"})),
         ("logs:CreateLogStream", "logs:PutLogEvents", str({"Fn::GetAtt": ["FunctionLogs", "Arn"]})),
         # X-Ray knows no smaller resource.
@@ -180,19 +183,35 @@ def test_a_key_of_the_operator_encrypts_queues_secret_logs_and_variables():
 def test_queues_are_fifo_encrypted_and_have_a_dead_letter_queue():
     resources = expanded()
     queues = of_type(resources, "AWS::SQS::Queue")
-    assert len(queues) == 4
+    assert len(queues) == 5
     for name, queue in queues.items():
         properties = queue["Properties"]
         assert properties["FifoQueue"] is True
         assert properties["SqsManagedSseEnabled"] is True
         assert queue["DeletionPolicy"] == queue["UpdateReplacePolicy"] == "Retain", "messages outlive the stack"
-        if not name.endswith("DeadLetterQueue"):
+        assert properties["MessageRetentionPeriod"] == 14 * 24 * 3600, "as long as SQS keeps anything"
+        if name == "QuarantineQueue":
+            assert "RedrivePolicy" not in properties, "to be looked at often makes nothing worse"
+        elif not name.endswith("DeadLetterQueue"):
             target = properties["RedrivePolicy"]["deadLetterTargetArn"]
             assert target == {"Fn::GetAtt": [name.replace("Queue", "DeadLetterQueue"), "Arn"]}
     (policy,) = of_type(resources, "AWS::SQS::QueuePolicy").values()
     (deny,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert deny["Effect"] == "Deny" and deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert set(mentioned(deny["Resource"])) == set(mentioned(policy["Properties"]["Queues"])) == set(queues)
+
+
+@pytest.mark.parametrize("how", template()["Parameters"]["InvalidEvents"]["AllowedValues"])
+def test_the_quarantine_is_there_whatever_becomes_of_invalid_events(how):
+    resources = expanded(InvalidEvents=how)
+    assert "Condition" not in resources["QuarantineQueue"], "going back to refuse deletes nothing"
+    for name in FUNCTIONS:
+        variables = resources[name]["Properties"]["Environment"]["Variables"]
+        assert variables["QUARANTINE_QUEUE_URL"] == {"Ref": "QuarantineQueue"}
+        assert (variables["CONTRACT"], variables["INVALID_EVENTS"]) == ({"Ref": "Contract"}, {"Ref": "InvalidEvents"})
+    outputs = template()["Outputs"]
+    assert outputs["QuarantineQueueUrl"]["Value"] == {"Ref": "QuarantineQueue"}
+    assert outputs["QuarantineQueueArn"]["Value"] == {"Fn::GetAtt": ["QuarantineQueue", "Arn"]}
 
 
 def test_the_access_log_holds_nothing_that_the_shop_sent():
@@ -280,6 +299,24 @@ def test_an_alarm_on_silence_is_there_by_parameter():
     assert (alarm["Period"], str(alarm["EvaluationPeriods"]), alarm["ComparisonOperator"]) == (3600, "6", "LessThanThreshold")
 
 
+def test_an_alarm_on_events_with_issues_is_there_by_parameter():
+    assert template()["Parameters"]["AlarmIrregularEvents"]["Default"] == 0
+    assert template()["Resources"]["IrregularAlarm"]["Condition"] == "HasAlarmIrregularEvents"
+    alarm = expanded(AlarmIrregularEvents=20)["IrregularAlarm"]["Properties"]
+    assert (alarm["Period"], alarm["Statistic"], str(alarm["Threshold"])) == (3600, "Sum", "20")
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold" and "Dimensions" not in alarm
+
+
+def test_the_first_event_in_the_quarantine_rings():
+    resources = expanded()
+    alarm, dead = (resources[name]["Properties"] for name in ("QuarantineAlarm", "ErpDeadLettersAlarm"))
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["QuarantineQueue", "QueueName"]}}]
+    different = {"AlarmDescription", "Dimensions"}
+    assert {name: one for name, one in alarm.items() if name not in different} == {
+        name: one for name, one in dead.items() if name not in different
+    }
+
+
 def dashboard():
     body = template()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     numbers = {"SoftTimeoutMs": "1", "HookTimeoutMs": "2", "AlarmAgeSeconds": "3"}
@@ -291,7 +328,7 @@ def test_the_dashboard_shows_every_alarm_function_and_queue():
     resources = template()["Resources"]
     for kind, form in (("AWS::CloudWatch::Alarm", "${%s.Arn}"), ("AWS::Serverless::Function", "${%s}"), ("AWS::SQS::Queue", "${%s.QueueName}")):
         for name in of_type(resources, kind):
-            assert form % name in shown or name in ("DeploymentAlarm", "QuietAlarm"), name
+            assert form % name in shown or name in ("DeploymentAlarm", "QuietAlarm", "IrregularAlarm"), name
 
 
 def watched():

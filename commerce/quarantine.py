@@ -1,0 +1,382 @@
+"""The quarantine of a stack: the events that nobody could use, kept for 14 days where InvalidEvents is `quarantine`.
+
+    quarantine.py STACK             list them
+    quarantine.py STACK --send      send them again; what is accepted leaves the quarantine
+    quarantine.py STACK --delete    delete those of --id or --channel, after asking
+
+An event is posted to the API as the shop sent it. Its event_id is its first delivery, unless the shop gave it one, so that it has the
+same id however often it is sent. It is signed with the first HMAC secret of the stack, and asks for a 422 if it still cannot be used.
+
+Nothing of a body and no secret is ever shown.
+"""
+
+import argparse
+import base64
+import hashlib
+import hmac
+import json
+import re
+import sys
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import botocore.exceptions
+import requests
+
+from aws import PATIENCE, boto3_session, described
+from rest import ShopError, host_of, innermost, limited, web_address
+from terminal import agreed, paint, wrapped
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "consumers"))
+
+from redrive import UNPACKED_BYTES_MAX, attribute, count, give_back, plain, receive, text_attribute  # noqa: E402
+
+# Seconds until the connection stands, and until the answer comes: a function gives up by itself before API Gateway does, after 30.
+CONNECT, ANSWER = 5, 35
+SHOWN_POINTERS = 4
+# What a pointer looks like that leads through names of the contract. Another could hold a customer's data.
+POINTER = re.compile(r"(/[A-Za-z0-9_.-]{1,64}){0,12}")
+# An id of API Gateway, or of Lambda.
+REQUEST = re.compile(r"[A-Za-z0-9_=-]{1,128}")
+CHANNEL = re.compile(r"[a-z][a-z_]{1,99}")
+SPACE = re.compile(r"[ \t\r\n]*")
+# Numbers stay text: nobody reads them here, and Python refuses very long ones.
+DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+OPERATIONS = {"success", "exception", "add", "replace", "remove"}
+# As the functions take it.
+SECRET_BYTES_MIN = 16
+STAYS = "The event stays in the quarantine, and nothing more was sent. If it arrived all the same, it keeps its id the next time."
+ADVICE = {
+    401: " Is hmac_secrets of the stack's secret what the functions know? It takes up to five minutes after a change by hand.",
+    404: " Is the stack of this project, and does it have the channel?",
+    429: " Try again in a moment, or with MAX=….",
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event in the quarantine. Of one that cannot be read only the first four are known."""
+
+    id: str
+    channel: str
+    taken: datetime
+    size: int
+    readable: bool
+    request: str = "-"
+    key: str = "-"
+    reasons: str = ""
+    delivery: str = ""
+    body: str = ""
+
+
+class Api:
+    """The routes of a stack, and the secret that vouches for what is posted to them."""
+
+    def __init__(self, url, secret):
+        self._url = web_address("the output WebhooksUrl", url, "https://….execute-api.eu-west-1.amazonaws.com")
+        self._secret = secret
+        self._session = requests.Session()
+
+    def post(self, channel, body):
+        """Status and content of the answer."""
+        host = host_of(self._url)
+        headers = {
+            "Content-Type": "application/json",
+            "X-Adobe-Signature": hmac.new(self._secret, body, hashlib.sha256).hexdigest(),
+            # Or it would come back into the quarantine, as another message.
+            "x-invalid-events": "refuse",
+        }
+        # Without `auth`, requests would add what a ~/.netrc has for the host.
+        how = {"timeout": (CONNECT, ANSWER), "allow_redirects": False, "stream": True, "auth": lambda request: request}
+        try:
+            with self._session.post(f"{self._url}/webhook/observer.{channel}", body, headers=headers, **how) as answer:
+                return answer.status_code, limited(answer, host)
+        except requests.exceptions.RequestException as error:
+            raise ShopError(f"no answer from {host}: {innermost(error)}. {STAYS}") from None
+
+
+# What the quarantine holds
+
+
+def read(message):
+    known = message["Attributes"]
+    taken = datetime.fromtimestamp(int(known["SentTimestamp"]) / 1000, UTC)
+    own_id = plain(known["MessageDeduplicationId"])
+    try:
+        return Event(id=own_id, readable=True, **parts(json.loads(text(message))))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error):
+        # Nobody is told more: the reason could quote the body.
+        channel = plain(text_attribute(message, "channel"))
+        return Event(id=own_id, channel=channel, taken=taken, size=len(message["Body"]), readable=False)
+
+
+def text(message):
+    encoding = text_attribute(message, "content-encoding")
+    if not encoding:
+        return message["Body"]
+    if encoding != "gzip, base64":
+        raise ValueError("another encoding")
+    unpacking = zlib.decompressobj(wbits=31)
+    unpacked = unpacking.decompress(base64.b64decode(message["Body"], validate=True), UNPACKED_BYTES_MAX)
+    if not unpacking.eof:
+        raise ValueError("cut off, or too large")
+    return unpacked
+
+
+def parts(said):
+    """What is known of an event by its message."""
+    if not CHANNEL.fullmatch(said["channel"]) or not isinstance(said["delivery"], str) or not said["delivery"]:
+        raise ValueError("no channel or delivery")
+    request = said.get("request_id") or "-"
+    return {
+        "channel": said["channel"],
+        "taken": datetime.fromisoformat(said["time"]).astimezone(UTC),
+        "size": len(said["body"].encode()),
+        "request": request if REQUEST.fullmatch(request) else "-",
+        "key": plain(said["key"]) if said.get("key") else "none, signatures are not checked",
+        "reasons": pointers(said.get("reasons"), said.get("more_reasons")),
+        "delivery": said["delivery"],
+        "body": said["body"],
+    }
+
+
+def pointers(reasons, more):
+    """How many reasons there are, and where the first of them are."""
+    reasons = reasons if isinstance(reasons, list) else []
+    places = [one["pointer"] if isinstance(one, dict) and isinstance(one.get("pointer"), str) else "-" for one in reasons]
+    places = dict.fromkeys(place or "the body" for place in (place if POINTER.fullmatch(place) else "-" for place in places))
+    number = len(reasons) + (more if isinstance(more, int) else 0)
+    shown = ", ".join(list(places)[:SHOWN_POINTERS])
+    return f"{number}: {shown}{', …' if len(places) > SHOWN_POINTERS or number > len(reasons) else ''}" if shown else str(number)
+
+
+def is_chosen(event, options):
+    ids = {event.id, event.request} - {"-"}
+    return (not options.channel or event.channel == options.channel) and (not options.id or options.id in ids)
+
+
+def show(event, retention):
+    until = event.taken.timestamp() + retention
+    print(
+        f"{paint(event.channel, 1)}  {event.taken:%Y-%m-%d %H:%M:%S} UTC  {kilobytes(event.size)}  "
+        f"kept until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}"
+    )
+    rows = {"id": event.id}
+    if event.readable:
+        rows |= {"request": event.request, "key": event.key, "reasons": event.reasons}
+    for name, value in rows.items():
+        print(wrapped(f"    {name:7}  ", value, " " * 13))
+    if not event.readable:
+        note("!", "cannot be read, and is never sent: it is not a message that the functions write")
+
+
+def note(mark, words):
+    print(wrapped(f"    {paint(mark, 32 if mark == '✓' else 33)} ", words, " " * 6), flush=True)
+
+
+def kilobytes(size):
+    return f"{size} B" if size < 1024 else f"{size / 1024:.1f} KB"
+
+
+# Sending
+
+
+def send(api, event):
+    """Posts an event again, shows what came of it, and says it in a word or two for the sum."""
+    if not event.readable:
+        return "not sent"
+    try:
+        body = with_event_id(event.body, event.delivery).encode()
+    except (ValueError, RecursionError):
+        note("!", "not sent, and kept: its body is not a JSON object, or is nested too deeply")
+        return "not sent"
+    status, content = api.post(event.channel, body)
+    try:
+        answer = DECODER.decode(content.decode())
+    except (ValueError, RecursionError):
+        answer = None
+    if status == 422:
+        problem = answer if isinstance(answer, dict) else {}
+        more = problem.get("more_errors", "")
+        reasons = pointers(problem.get("errors"), int(more) if str(more).isdecimal() else 0)
+        note("!", f"still unusable, and kept; reasons {reasons}")
+        return "still unusable"
+    operations = [one.get("op") if isinstance(one, dict) else None for one in (answer if isinstance(answer, list) else [answer])]
+    if status != 200 or not operations or not OPERATIONS.issuperset(operations):
+        what = f"status {status}" if status != 200 else "something else than operations"
+        raise ShopError(f"the API answered {what}.{ADVICE.get(status, '')} {STAYS}")
+    if "exception" in operations:
+        note("!", "refused by a rule or the stock check, and kept")
+        return "refused"
+    note("✓", "accepted, and deleted from the quarantine")
+    return "accepted"
+
+
+def with_event_id(body, delivery):
+    """The body with the delivery as its event_id, if it has none. Nothing else of it changes."""
+    places = [(start, end) for name, start, end in members(body) if name == "event_id"]
+    value = json.dumps(delivery)
+    if not places:
+        at = body.index("{") + 1
+        comma = "" if body[SPACE.match(body, at).end()] == "}" else ","
+        return f'{body[:at]}"event_id":{value}{comma}{body[at:]}'
+    [start, end], *others = places
+    # The functions take these two for none.
+    if not others and body[start:end] in ("null", '""'):
+        return body[:start] + value + body[end:]
+    return body
+
+
+def members(body):
+    """The name of each member of the outermost object, and where its value begins and ends."""
+    if not isinstance(DECODER.decode(body), dict):
+        raise ValueError("no object")
+    at = SPACE.match(body, body.index("{") + 1).end()
+    while body[at] != "}":
+        name, at = DECODER.raw_decode(body, at)
+        # Behind the colon.
+        start = SPACE.match(body, SPACE.match(body, at).end() + 1).end()
+        _, end = DECODER.raw_decode(body, start)
+        yield name, start, end
+        at = SPACE.match(body, end).end()
+        if body[at] == ",":
+            at = SPACE.match(body, at + 1).end()
+
+
+def api_of(stack, known):
+    schemes = known.parameters.get("SignatureSchemes", "hmac,rsa")
+    if schemes == "rsa":
+        raise ShopError(f"the functions of {stack} take no HMAC (SignatureSchemes=rsa). Deploy with hmac,rsa to send events again")
+    store = boto3_session().client("secretsmanager", config=PATIENCE)
+    content = store.get_secret_value(SecretId=known.output("WebhookKeysArn")).get("SecretString", "")
+    try:
+        secrets = json.loads(content).get("hmac_secrets")
+    except (ValueError, AttributeError, RecursionError):
+        raise ShopError(f"the secret of {stack} is not a JSON object") from None
+    # As the functions read it: one text or a list, and line breaks at the end belong to the file that it came from.
+    secrets = secrets if isinstance(secrets, list) else [secrets]
+    usable = [one.rstrip("\r\n").encode() for one in secrets if isinstance(one, str) and "-----BEGIN" not in one]
+    usable = [one for one in usable if len(one) >= SECRET_BYTES_MIN and one.strip()]
+    if not usable:
+        raise ShopError(f"the secret of {stack} has no HMAC secret to sign with. Add one: make keys HMAC=FILE")
+    return Api(known.output("WebhooksUrl"), usable[0])
+
+
+class Stack:
+    """What CloudFormation says of the stack."""
+
+    def __init__(self, name):
+        self._name, said = name, described(name)
+        self._outputs = {one["OutputKey"]: one["OutputValue"] for one in said.get("Outputs", [])}
+        self.parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in said.get("Parameters", [])}
+
+    def output(self, name):
+        if name not in self._outputs:
+            raise ShopError(f"the stack {self._name} has no output {name}: is it of this project, and deployed since it has a quarantine?")
+        return self._outputs[name]
+
+
+def work(options):
+    known = Stack(options.stack)
+    queue = known.output("QuarantineQueueUrl")
+    api = api_of(options.stack, known) if options.send else None
+    sqs = boto3_session().client("sqs", config=PATIENCE)
+    waiting, hidden, retention = (
+        int(attribute(sqs, queue, name) or 0)
+        for name in ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "MessageRetentionPeriod")
+    )
+    print(f"Quarantine of {options.stack}: about {events(waiting)}{f', and {hidden} that another run looks at' if hidden else ''}\n")
+    outcomes, held = [], {}
+    try:
+        for message in receive(sqs, queue, held):
+            event = read(message)
+            if not is_chosen(event, options):
+                continue
+            show(event, retention)
+            outcome = send(api, event) if api else "listed"
+            if outcome == "accepted":
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=held.pop(message["MessageId"]))
+            outcomes.append((outcome, message["MessageId"]))
+            print()
+            if len(outcomes) == options.max:
+                break
+        if options.delete and outcomes and may_delete(len(outcomes), options):
+            for number, (_, own_id) in enumerate(outcomes):
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=held.pop(own_id))
+                outcomes[number] = ("deleted", own_id)
+    except (ShopError, KeyboardInterrupt):
+        if options.send and outcomes:
+            print(f"\n{summary([outcome for outcome, _ in outcomes], options)}")
+        raise
+    finally:
+        give_back(sqs, queue, held)
+    print(summary([outcome for outcome, _ in outcomes], options))
+
+
+def may_delete(number, options):
+    refusal = "nothing was deleted: there is nobody to ask. Add YES=1 to delete unasked."
+    return options.yes or agreed(f"Delete {events(number)} for good?", refusal)
+
+
+def summary(outcomes, options):
+    if not outcomes:
+        return "It has no such event." if options.channel or options.id else "It has nothing to show."
+    counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
+    counted = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    if options.delete:
+        return f"{counted}." if "deleted" in counts else "Nothing was deleted."
+    return f"{counted}." if options.send else f"{counted}. SEND=1 sends them again. DELETE=1 deletes those of ID=… or CHANNEL=…."
+
+
+def events(number):
+    return f"{number} event{'' if number == 1 else 's'}"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as everything here does."""
+
+    def error(self, message):
+        self.exit(1, f"quarantine: {message}\n")
+
+
+def read_options(arguments):
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stack", help="the stack in CloudFormation")
+    parser.add_argument("--send", action="store_true", help="send the events again")
+    parser.add_argument("--delete", action="store_true", help="delete them; needs --id or --channel")
+    parser.add_argument("--yes", action="store_true", help="delete without asking")
+    parser.add_argument("--channel", help="only this channel's, as sales_order_place_after")
+    parser.add_argument("--id", help="only the one with this id, or of this request")
+    parser.add_argument("--max", type=count, help="no more than this many, at least 1")
+    options = parser.parse_args(arguments)
+    if options.send and options.delete:
+        parser.error("SEND=1 and DELETE=1: one of them")
+    if options.delete and not options.id and not options.channel:
+        parser.error("which events shall be deleted? Add ID=… or CHANNEL=…")
+    return options
+
+
+def main(arguments=None):
+    options = read_options(arguments)
+    try:
+        work(options)
+        return 0
+    except ShopError as error:
+        reason = str(error)
+    except botocore.exceptions.ClientError as error:
+        # The code alone: the message could quote the request.
+        reason = f"AWS refuses {error.operation_name}: {error.response['Error']['Code']}"
+    except botocore.exceptions.BotoCoreError as error:
+        reason = f"AWS is out of reach: {error}"
+    except KeyboardInterrupt:
+        print("\nquarantine: stopped. What was not accepted stays, and keeps its id when it is sent again.", file=sys.stderr)
+        return 130
+    sys.stdout.flush()
+    print(f"quarantine: {reason}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
