@@ -12,7 +12,7 @@ import pytest
 from function import Function
 from hostile.case import STATUS, body, signed
 from shop import assert_nothing_leaks
-from stack import ROOT, channels, is_metrics
+from stack import ROOT, channels, constant, is_metrics
 
 CORPUS = list(hostile.corpus())
 SMALL_ONES = [pytest.param(case, id=f"{theme}-{case.name}") for theme, case in CORPUS if not case.large]
@@ -36,6 +36,9 @@ SOURCE = "".join(
 )
 
 OF_A_COLD_START = ("queue reached", "signatures are not checked: events are taken from anybody")
+
+# A log line names at most so many places.
+LOGGED_MAX = constant("pipeline.rs", "POINTERS_MAX")
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9_.:=-]{1,128}")
 
@@ -117,18 +120,19 @@ def the_log_of(case, log):
     assert len(answered) == 1
     assert all(line["message"] in OF_A_COLD_START for line in lines if line not in answered)
     line = answered[0]
-    # A cart line is forwarded, with a warning, without what cannot be read.
-    reported = line.get("finding") == "item_unreadable"
-    assert line["level"] in ({"INFO"} if case.accepted else {"WARN"}) | ({"WARN"} if reported else set())
+    assert line["level"] == ("INFO" if case.accepted and not case.issues else "WARN")
     assert line["channel"] == case.channel
     assert line["outcome"] == case.outcome
     assert line["status"] == STATUS[case.outcome]
     assert line["forwarded"] == ("yes" if case.accepted else "no")
-    assert line["violations"] == len(case.pointers) + case.more
+    assert (line["violations"], line["issues"]) == (case.violations, case.issues)
+    logged = line.get("pointers", "").split()
+    assert len(logged) <= LOGGED_MAX and set(logged) <= set(case.pointers)
+    assert len(logged) == LOGGED_MAX or sorted(logged) == sorted(filter(None, case.pointers))
     assert all(PLAIN_ID.fullmatch(line[name]) for name in ("request_id", "shop_request_id") if name in line)
     assert all(str(uuid.UUID(line[name])) == line[name] for name in ("event_id",) if name in line)
     assert all(isinstance(line[name], int) for name in ("spent_ms", "left_ms", "cold_start"))
-    known = "timestamp level message channel outcome status forwarded violations request_id shop_request_id event_id key finding spent_ms"
+    known = "timestamp level message channel outcome status forwarded violations issues pointers request_id shop_request_id event_id key finding spent_ms"
     assert set(line) <= {*known.split(), "left_ms", "cold_start", "trace_id"}
     return line
 
@@ -145,7 +149,7 @@ def assert_as_expected(case, answer, line):
     }
     if case.accepted:
         assert content == {"op": "success"}
-        return []
+        return case.pointers
     errors = content.get("errors", [])
     pointers = [error["pointer"] for error in errors]
     assert sorted(pointers) == sorted(case.pointers)
@@ -169,8 +173,9 @@ def readable(event):
 def test_every_case_has_a_name_and_an_outcome():
     names = [f"{theme}-{case.name}" for theme, case in CORPUS]
     assert len(set(names)) == len(names)
-    assert all(case.outcome in STATUS and bool(case.pointers) == (case.outcome == "invalid") for _, case in CORPUS)
-    assert sum(not case.accepted for _, case in CORPUS) >= 330
+    assert all(case.outcome in STATUS for _, case in CORPUS)
+    assert all(case.pointers if case.outcome == "invalid" else case.accepted or not case.pointers for _, case in CORPUS)
+    assert sum(not case.strict().accepted for _, case in CORPUS) >= 330
 
 
 @pytest.mark.parametrize("case", SMALL_ONES)
@@ -178,6 +183,11 @@ def test_a_hostile_request(shop, case):
     _, seconds = shop.send(shop.function(case), case)
     shop.slowest = max(shop.slowest, seconds)
     assert seconds < PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize("case", SMALL_ONES)
+def test_a_hostile_request_to_a_strict_contract(shop, case):
+    shop.send(shop.function(case.strict()), case.strict())
 
 
 @pytest.mark.parametrize("case", LARGE_ONES)

@@ -137,11 +137,13 @@ def start(stack, tmp_path):
         def make(**environment):
             proxy = opened.enter_context(Proxy(stack.port))
             given = {"HOOK_TIMEOUT_MS": str(HOOK_TIMEOUT_MS), "RULES_FILE": rules_file(tmp_path, RULES)}
+            given |= {"INVALID_EVENTS": "quarantine", "QUARANTINE_QUEUE_URL": stack.outputs["QuarantineQueueUrl"]}
             made = Function(PLACED, stack.queue(PLACED), AWS_ENDPOINT_URL_SQS=proxy.endpoint, **given | environment)
             return opened.enter_context(made), proxy
 
         yield make
     stack.messages(stack.queue(PLACED))
+    stack.messages(stack.outputs["QuarantineQueueUrl"])
 
 
 def without(made, *names):
@@ -153,9 +155,12 @@ def with_headers(made, **headers):
 
 
 # What is sent, the fault of the queue meanwhile, the status, the metric, and the stages that are reached.
+NO_ORDER = {"order": {"grand_total": 5}}
 ALL, NONE = ("VerifyTime", "DecideTime", "EnqueueTime"), ()
 MIX = [
     ("accepted", order, "passes", 200, "Accepted", ALL),
+    ("accepted with issues", lambda: order("1,299.00"), "passes", 200, "Accepted", ALL),
+    ("quarantined", lambda: request(PLACED, NO_ORDER), "passes", 200, "Quarantined", ("VerifyTime", "EnqueueTime")),
     ("accepted, a rule not evaluated", lambda: order(note="a" * 40_000), "passes", 200, "Accepted", ALL),
     ("refused by a rule", lambda: order(5000), "passes", 200, "Refused", ALL[:2]),
     ("without a signature", lambda: without(order(), "x-adobe-signature"), "passes", 401, "Unverified", ALL[:1]),
@@ -165,7 +170,7 @@ MIX = [
     ("not a request", lambda: {"Records": []}, "passes", 400, "Invalid", NONE),
     ("not said to be JSON", lambda: with_headers(order(), content_type="text/plain"), "passes", 415, "Invalid", NONE),
     ("too large", lambda: with_body(order(), b"x" * 6_300_000), "passes", 413, "Invalid", NONE),
-    ("invalid", lambda: request(PLACED, {"order": {"grand_total": []}}), "passes", 422, "Invalid", ALL[:1]),
+    ("invalid", lambda: request(PLACED, NO_ORDER, **{"x-invalid-events": "refuse"}), "passes", 422, "Invalid", ALL[:1]),
     ("the queue refuses", order, "denied", 503, "Failed", ALL),
     ("the queue is silent", order, "hangs", 504, "Failed", ALL),
 ]
@@ -182,7 +187,10 @@ def test_a_mix_of_all_outcomes(start):
                 result = function.invoke(made())
                 assert result.status == status, (what, result.log)
                 published_now, named = metrics(result), by_channel(result)
-                assert {name for dimensions, name in published_now if not dimensions} == named.keys() & OUTCOMES == {metric}, what
+                totals = {name for dimensions, name in published_now if not dimensions}
+                assert totals - {"Irregular"} == named.keys() & OUTCOMES == {metric}, what
+                irregular = bool(result.line["issues"])
+                assert ("Irregular" in totals, "Irregular" in named) == (irregular, irregular), what
                 assert {name for name in named if name.endswith("Time")} == set(stages), what
                 for root in map(json.loads, result.metrics):
                     assert root["request_id"] == result.line["request_id"]

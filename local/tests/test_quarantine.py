@@ -1,6 +1,7 @@
-"""The quarantine: what `make quarantine` shows, sends again and deletes, with a stand-in for the API."""
+"""The quarantine: what `make quarantine` shows, sends again and deletes, with a stand-in for the API; and what the functions put there."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import hmac
@@ -10,9 +11,14 @@ import re
 import socket
 import sys
 import threading
+import time
+import urllib.error
+import urllib.request
 import uuid
 
 import pytest
+from function import Function
+from shop import sample
 from stack import CREDENTIALS, REGION, ROOT
 from test_deploy import run as command
 
@@ -526,3 +532,141 @@ def test_the_program_itself_starts(held, stack):
     held.put()
     code, said = command(sys.executable, ROOT / "commerce" / "quarantine.py", held.name, **account(stack))
     assert code == 0 and "1 listed." in said
+
+
+# With the real functions
+
+
+class Gateway(Call):
+    """API Gateway's part: makes a request of what is posted, for the function that the server has."""
+
+    def do_POST(self):
+        made = sample(self.path.rpartition(".")[2], "ideal")
+        made["headers"] = {name.lower(): value for name, value in self.headers.items()}
+        made["body"], made["isBase64Encoded"] = self.rfile.read(int(self.headers["content-length"])).decode(), False
+        made["requestContext"] |= {"requestId": uuid.uuid4().hex, "timeEpoch": int(time.time() * 1000)}
+        invocation = self.server.function.invoke(made)
+        self.server.lines.append(invocation.line)
+        content = invocation.answer["body"].encode()
+        self.send_response(invocation.status)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def real(stack):
+    """A function behind its own API, and its quarantine: `real(**environment)` starts it anew."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server, contextlib.ExitStack() as opened:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        server.lines = []
+        held = Quarantine(stack, f"http://127.0.0.1:{server.server_port}")
+        held.deploy()
+
+        def start(**environment):
+            given = {"INVALID_EVENTS": "quarantine", "QUARANTINE_QUEUE_URL": held.queue, "WEBHOOK_KEYS": json.dumps({"hmac_secrets": KEY})}
+            server.function = opened.enter_context(Function(ORDER, stack.queue(ORDER), **given | environment))
+            return held, server
+
+        stack.client("sqs").purge_queue(QueueUrl=stack.queue(ORDER))
+        yield start
+        server.shutdown()
+
+
+def post(server, body, **headers):
+    """Posts a signed body as the shop does: status and answer."""
+    raw = json.dumps(body, separators=(",", ":")).encode()
+    signature = hmac.new(KEY.encode(), raw, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json", "x-adobe-signature": signature, **headers}
+    request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/webhook/observer.{ORDER}", raw, headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_an_unusable_event_is_quarantined_as_it_came_and_the_shop_goes_on(real, stack, run):
+    held, server = real()
+    body = {"data": {"order": {"customer_firstname": NAME, "increment_id": None}}}
+    assert post(server, body) == (200, {"op": "success"})
+    line = server.lines[-1]
+    assert (line["outcome"], line["status"], line["forwarded"], line["level"]) == ("quarantined", 200, "no", "WARN")
+    assert line["pointers"] == "/data/order/increment_id /data/order/entity_id" and line["violations"] == 2
+    assert stack.messages(stack.queue(ORDER)) == []
+
+    [message] = held.receive()
+    said = json.loads(message["Body"])
+    assert json.loads(said["body"]) == body and said["body"] == json.dumps(body, separators=(",", ":"))
+    assert (said["channel"], said["key"], said["delivery"]) == (ORDER, "inline/hmac_secrets/0", said["request_id"])
+    assert [reason["pointer"] for reason in said["reasons"]] == line["pointers"].split()
+    held.sqs.change_message_visibility(QueueUrl=held.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+
+    code, told = run(held, "--send")
+    assert code == 0 and "/data/order/increment_id" in told
+    assert len(held.ids()) == 1, "it stays, and no second one has come"
+    assert server.lines[-1]["outcome"] == "invalid"
+
+
+def test_what_is_sent_again_after_an_upgrade_keeps_its_first_delivery(real, stack, run):
+    held, server = real(CONTRACT="strict")
+    order = {"increment_id": "q-1", "entity_id": 77, "customer_email": "n/a", "grand_total": 5, "order_currency_code": "EUR"}
+    body = {"eventName": ORDER, "data": {"order": order | {"items": [{"sku": "A", "qty_ordered": 1}]}}}
+    unnamed = {"eventName": ORDER, "data": {"order": {**body["data"]["order"], "entity_id": None}}}
+    for sent in (body, unnamed):
+        assert post(server, sent) == (200, {"op": "success"})
+    deliveries = [json.loads(message["Body"])["delivery"] for message in received(held)]
+    assert len(deliveries) == 2
+
+    # What a newer version can read.
+    real()
+    code, _ = run(held, "--send")
+    assert code == 0 and held.ids() == []
+    messages = stack.messages(stack.queue(ORDER))
+    assert [message["MessageBody"]["data"]["issues"][0]["pointer"] for message in messages] == ["/data/order/customer_email"] * 2
+    for message in messages:
+        content = message["MessageBody"]["contentid"]
+        itself = message["MessageBody"]["data"]["order"].get("entity_id")
+        expected = {event_id(content, delivery) for delivery in ([""] if itself else deliveries)}
+        assert message["MessageBody"]["id"] in expected
+
+
+def received(held):
+    messages = held.receive()
+    for message in messages:
+        held.sqs.change_message_visibility(QueueUrl=held.queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    return messages
+
+
+def event_id(content, delivery):
+    digest = bytearray(hashlib.sha256(f"{content}\0{delivery}".encode()).digest()[:16])
+    digest[6], digest[8] = digest[6] & 0x0F | 0x80, digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def test_what_is_refused_for_another_reason_is_not_quarantined(real):
+    held, server = real()
+    good = {"order": {"entity_id": 1}}
+    assert post(server, good, **{"x-adobe-signature": "0" * 64})[0] == 401
+    assert post(server, {"event": "observer.customer_delete_after", **good})[0] == 400
+    assert post(server, {"order": {"status": "new"}}, **{"x-invalid-events": "refuse"})[0] == 422
+    assert post(server, {"order": {"entity_id": 1, "items": [{}] * 20_001}})[0] == 413
+    assert held.ids() == []
+
+
+def test_a_quarantine_that_is_away_is_answered_503(real):
+    _, server = real(QUARANTINE_QUEUE_URL="http://127.0.0.1:9/000000000000/away.fifo", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    status, problem = post(server, {"order": {"status": "new"}})
+    assert (status, problem["type"]) == (503, "urn:commerce-webhooks:queue_unreachable")
+    assert server.lines[-1]["forwarded"] == "no"
+
+
+def test_a_large_unusable_event_travels_compressed(real):
+    held, server = real()
+    body = {"order": {"status": "new", "note": "0123456789" * 150_000}}
+    assert post(server, body)[0] == 200
+    how = {"MessageAttributeNames": ["All"], "MessageSystemAttributeNames": ["All"]}
+    [message] = held.sqs.receive_message(QueueUrl=held.queue, **how)["Messages"]
+    assert message["MessageAttributes"]["content-encoding"]["StringValue"] == "gzip, base64"
+    said = json.loads(gzip.decompress(base64.b64decode(message["Body"])))
+    assert json.loads(said["body"]) == body

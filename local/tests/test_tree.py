@@ -34,14 +34,16 @@ def test_a_channel_is_complete(channel):
     assert routes == [("POST", f"/webhook/observer.{channel}")]
 
     cases = {path.name.split(".")[0] for path in (EVENTS / channel).glob("*.body.json")}
-    assert {"ideal", "default"} <= cases and len(cases) >= 3, "the spec's body, the shop's, and one that is not accepted"
-    statuses = []
+    assert {"ideal", "default"} <= cases and len(cases) >= 3, "the spec's body, the shop's, and one with which something is wrong"
+    statuses, irregular = [], False
     for case in cases:
         assert (EVENTS / channel / f"{case}.request.json").exists(), case
         answer = (EVENTS / channel / f"{case}.answer.json").read_text()
         statuses.append('"op": "success"' in answer)
-        assert (EVENTS / channel / f"{case}.message.json").exists() == statuses[-1], case
-    assert not all(statuses), "one case is not accepted"
+        message = EVENTS / channel / f"{case}.message.json"
+        assert message.exists() == statuses[-1], case
+        irregular |= statuses[-1] and '"issues"' in message.read_text()
+    assert not all(statuses) or irregular, "one case is not accepted, or has issues"
 
 
 @pytest.mark.parametrize("channel", sorted(FUNCTIONS))
@@ -75,7 +77,7 @@ def test_the_fuzzer_knows_what_makes_a_channel_different(channel):
 
 
 LIMITS = [
-    ("model/decode.rs", "ELEMENTS_MAX", "{:,} elements", ["README.md", "SECURITY.md", "shared/src/error.rs"]),
+    ("model/diagnostics.rs", "ELEMENTS_MAX", "{:,} elements", ["README.md", "SECURITY.md", "shared/src/error.rs"]),
     ("event.rs", "LEVELS_MAX", "{} levels", ["README.md", "SECURITY.md", "shared/src/event.rs"]),
     ("event.rs", "MEMBERS_MAX", "{} members", ["SECURITY.md", "shared/src/event.rs"]),
     ("rules/mod.rs", "RULES_MAX", "{} rules", ["README.md", "SECURITY.md"]),

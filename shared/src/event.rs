@@ -14,7 +14,10 @@ use crate::{
     channel::Channel,
     error::Failure,
     identity::{content_id, event_id, source},
-    model::{Decode, Diagnostics, Entity, Issues, Violation, scalar::Token},
+    model::{
+        Decode, Diagnostics, Entity, Issues, Violation,
+        scalar::{Token, is_empty_list},
+    },
 };
 
 /// Neither the envelope nor its `data` may have more members than this. A shop sends fewer than ten.
@@ -207,11 +210,12 @@ impl Envelope {
 
 /// A text of the envelope, which may also be a number; null and nothing are both absent. The outer `None` is what cannot be read.
 fn envelope_text(raw: &str) -> Option<Option<String>> {
-    let text = match Token::read(raw)? {
-        Token::Null | Token::Bool(false) => return Some(None),
-        Token::Bool(true) => return None,
-        Token::Number(text) => text.to_owned(),
-        Token::Text(text) => text.into_owned(),
+    let text = match Token::read(raw) {
+        Some(Token::Null | Token::Bool(false)) => return Some(None),
+        Some(Token::Number(text)) => text.to_owned(),
+        Some(Token::Text(text)) => text.into_owned(),
+        None if raw.starts_with('[') && is_empty_list(raw) => return Some(None),
+        Some(Token::Bool(true)) | None => return None,
     };
     Some((!text.is_empty()).then_some(text))
 }

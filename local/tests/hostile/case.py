@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shop import SECRET, sample
 
@@ -58,7 +58,8 @@ LEAST = {
 @dataclass(frozen=True)
 class Case:
     """A request and what must come of it. `event` makes what Lambda hands to the function: something to be JSON, or its bytes.
-    `pointers` are those of a 422, all of them; for the first 100 of more, `more` is the number of the others."""
+    `pointers` are those of a 422, all of them, or of the issues with which it is accepted, for which a strict contract refuses it; for
+    the first 100 of more, `more` is the number of the others."""
 
     name: str
     channel: str
@@ -73,6 +74,19 @@ class Case:
     @property
     def accepted(self):
         return self.outcome == "accepted"
+
+    @property
+    def issues(self):
+        return len(self.pointers) + self.more if self.accepted else 0
+
+    @property
+    def violations(self):
+        return 0 if self.accepted else len(self.pointers) + self.more
+
+    def strict(self):
+        """The same request to a function with a strict contract."""
+        environment = (*self.environment, ("CONTRACT", "strict"))
+        return replace(self, outcome="invalid" if self.issues else self.outcome, environment=environment)
 
 
 def entity(channel, **fields):

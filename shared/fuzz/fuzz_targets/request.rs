@@ -49,10 +49,9 @@ fuzz_target!(|input: &[u8]| {
     let path = route.map(|route| route.raw_path).unwrap_or_default();
     let routed = channels::NAMES.iter().position(|name| path.ends_with(name));
     let check = for_each_channel!(event::check);
-    let shop_request_id = request.headers.shop_request_id.as_deref();
     check[routed.unwrap_or_default()](
         &body,
-        shop_request_id.unwrap_or_default(),
+        request.delivered_as().unwrap_or_default(),
         request.request_context.time_epoch,
     );
 });

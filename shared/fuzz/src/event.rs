@@ -14,9 +14,9 @@ use shared::{
     Channel, Deadline,
     body::{Unverified, Verified},
     error::Failure,
-    event::Event,
+    event::{Contract, Event, ReadOptions},
     message::{MESSAGE_BYTES_MAX, Message, Origin},
-    model::{Entity, VIOLATIONS_MAX, Violation},
+    model::{Entity, Issue, IssueKind, LISTED_MAX, Violation},
     signature::{Keys, Signatures},
 };
 
@@ -53,13 +53,38 @@ pub fn unsigned(bytes: &[u8]) -> Option<Verified<'_>> {
 }
 
 /// Checks what a channel makes of a body, which API Gateway took at `accepted_ms`.
-pub fn check<C: Channel>(body: &Verified<'_>, shop_request_id: &str, accepted_ms: u64) {
-    let event = match Event::read::<C>(body, shop_request_id) {
-        Ok(event) => event,
-        Err(failure) => return check_failure::<C>(&failure),
+pub fn check<C: Channel>(body: &Verified<'_>, request_id: &str, accepted_ms: u64) {
+    let options = ReadOptions {
+        request_id,
+        ..ReadOptions::default()
     };
-    let again = Event::read::<C>(body, shop_request_id).expect("the same bytes are read alike");
+    let strict = ReadOptions {
+        contract: Contract::Strict,
+        ..options
+    };
+    let event = match Event::read::<C>(body, options) {
+        Ok(event) => event,
+        Err(failure) => {
+            let strictly = Event::read::<C>(body, strict).map(|event| event.id);
+            assert_eq!(
+                strictly.as_ref(),
+                Err(&failure),
+                "unusable in both contracts"
+            );
+            return check_failure::<C>(&failure);
+        }
+    };
+    let again = Event::read::<C>(body, options).expect("the same bytes are read alike");
     assert_eq!(event.id, again.id, "the same bytes have the same id");
+    assert_eq!(event.content_id, again.content_id);
+    match Event::read::<C>(body, strict) {
+        Ok(_) => assert_eq!(event.issues.count(), 0, "a strict contract takes no issue"),
+        Err(failure) => {
+            assert!(event.issues.count() > 0, "only an issue is in its way");
+            check_failure::<C>(&failure);
+        }
+    }
+    check_issues::<C>(&event);
     let parts = event.related.iter().map(|(_, raw)| *raw);
     for part in parts.chain([event.original]) {
         assert!(is_part_of(body.bytes(), part.get()), "it is what was sent");
@@ -76,13 +101,42 @@ fn is_part_of(whole: &[u8], part: &str) -> bool {
     whole.start <= part.start && part.end <= whole.end
 }
 
+/// An issue names fields of the contract, and places by names of the contract; and what it says is unreadable stands in the body.
+fn check_issues<C: Channel>(event: &Event<'_, C::Entity>) {
+    let schema = Schema::of_message(C::NAME);
+    let issues = &event.issues;
+    assert!(issues.list.len() <= LISTED_MAX);
+    assert!(issues.more == 0 || issues.list.len() == LISTED_MAX);
+    for Issue {
+        pointer,
+        field,
+        kind,
+        value,
+        expected,
+        ..
+    } in &issues.list
+    {
+        assert!(schema.is_pointer(pointer), "{pointer}");
+        assert!(schema.is_field(field), "{field}");
+        assert!(value.is_none() || *kind == IssueKind::Unreadable || *kind == IssueKind::Skipped);
+        assert!(!expected || issues.any_expected);
+    }
+}
+
 /// What was read into the contract's form and is read again stays as it is.
 fn check_idempotence<C: Channel>(event: &Event<'_, C::Entity>) {
     let canonical = serde_json::to_string(&event.entity).expect("an entity can be written");
     let key = C::Entity::KEYS[0];
     let body = format!(r#"{{"data":{{"{key}":{canonical}}}}}"#);
     let body = unsigned(body.as_bytes()).expect("it is smaller than what was sent");
-    let again = Event::read::<C>(&body, "").expect("the contract's form keeps to the contract");
+    let again = Event::read::<C>(&body, ReadOptions::default())
+        .expect("the contract's form keeps to the contract");
+    let unread = again.issues.list.iter();
+    assert!(
+        unread.clone().all(|issue| issue.kind == IssueKind::Missing),
+        "the contract's form can be read: {:?}",
+        unread.collect::<Vec<_>>()
+    );
     let written = serde_json::to_string(&again.entity).expect("an entity can be written");
     assert_eq!(canonical, written, "the contract's form is one");
     assert_eq!(event.entity.subject(), again.entity.subject());
@@ -91,7 +145,6 @@ fn check_idempotence<C: Channel>(event: &Event<'_, C::Entity>) {
 
 fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
     let with_original = Origin {
-        source: None,
         accepted_ms,
         with_original: true,
     };
@@ -161,6 +214,10 @@ fn check_envelope<C: Channel>(event: &Event<'_, C::Entity>, message: &Message) -
     assert_eq!(cloud_event.kind, kind);
     assert_eq!(cloud_event.subject, event.entity.subject());
     assert_eq!(cloud_event.datacontenttype, "application/json");
+    let schema = format!("urn:commerce-webhooks:message:{}:1", C::NAME);
+    assert_eq!(cloud_event.dataschema, schema);
+    assert_eq!(cloud_event.contentid, event.content_id);
+    assert_eq!(cloud_event.contentid.len(), 64);
     assert!(cloud_event.data.contains_key(C::Entity::NAME));
     json
 }
@@ -188,7 +245,9 @@ fn check_what_was_sent<C: Channel>(event: &Event<'_, C::Entity>, json: &str) {
         .collect();
     let related = (!related.is_empty()).then(|| escaped(&format!("{{{}}}", related.join(","))));
     assert_eq!(data.get("related").map(|raw| raw.get()), related.as_deref());
-    assert_eq!(data.len(), 2 + usize::from(related.is_some()));
+    let (issues, more) = (event.issues.count() > 0, event.issues.more > 0);
+    let members = [related.is_some(), issues, more];
+    assert_eq!(data.len(), 2 + members.into_iter().filter(|is| *is).count());
 }
 
 /// Checks that an answer about a body that is not accepted holds nothing of it.
@@ -201,8 +260,8 @@ fn check_failure<C: Channel>(failure: &Failure) {
             violations,
             unlisted,
         } => {
-            assert!((1..=VIOLATIONS_MAX).contains(&violations.len()));
-            assert!(*unlisted == 0 || violations.len() == VIOLATIONS_MAX);
+            assert!((1..=LISTED_MAX).contains(&violations.len()));
+            assert!(*unlisted == 0 || violations.len() == LISTED_MAX);
             let schema = Schema::of_message(C::NAME);
             for Violation { pointer, detail } in violations {
                 // What is wrong with the whole body has no place of its own.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::bytes::{Regex, RegexBuilder};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::channels::NAMES;
 
@@ -57,6 +57,7 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         r"^-?\d+(\.\d+)?$",
         "^[A-Z]{2}$",
         "^[A-Z]{3}$",
+        "^[0-9a-f]{64}$",
         // The formats, which a schema has no pattern for.
         DATE_TIME,
         EMAIL,
@@ -69,7 +70,7 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
 });
 
 const DATE_TIME: &str = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$";
-const EMAIL: &str = r"^[^@\s]+@[^@\s]+$";
+const EMAIL: &str = r#"^("([^"\\]|\\.)*"|[^@\s]+)@[^@\s]+$"#;
 
 fn fits(pattern: &str, text: &str) -> bool {
     let mut patterns = PATTERNS.iter();
@@ -103,20 +104,24 @@ impl Schema {
         })
     }
 
+    /// Whether this is a field as rules name it, or an attribute of the CloudEvent that the envelope gives.
+    pub(crate) fn is_field(&self, field: &str) -> bool {
+        let mut names = field.split('.').map(|name| name.trim_end_matches("[]"));
+        ["id", "source"].contains(&field) || names.all(|name| self.names.contains(name))
+    }
+
     /// Checks that a message keeps to the schema.
     pub(crate) fn check(&self, message: &Value) {
         self.check_value(self.resolve(&self.root), message, "");
     }
 
-    /// Checks that the data of a message holds the entity alone.
+    /// Checks that the data of a message holds the entity alone, and what is said of it.
     #[expect(clippy::unused_self, reason = "it belongs to the schema")]
     pub(crate) fn check_has_no_more(&self, entity: &str, data: &Value) {
-        let keys: Vec<_> = data
-            .as_object()
-            .expect("data is an object")
-            .keys()
-            .collect();
-        assert_eq!(keys, [entity]);
+        let data = data.as_object().expect("data is an object");
+        let known = [entity, "issues", "more_issues"];
+        assert!(data.keys().all(|key| known.contains(&key.as_str())));
+        assert!(data.contains_key(entity));
     }
 
     fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Map<String, Value> {
@@ -132,18 +137,24 @@ impl Schema {
     fn check_value(&self, schema: &Map<String, Value>, value: &Value, at: &str) {
         for (keyword, expected) in schema {
             let holds = match keyword.as_str() {
-                "$schema" | "$defs" | "$ref" | "title" | "description" => true,
+                "$schema" | "$id" | "$defs" | "$ref" | "title" | "description" | "then" => true,
                 "type" => match expected.as_str() {
                     Some("object") => value.is_object(),
                     Some("array") => value.is_array(),
                     Some("string") => value.is_string(),
                     Some("number") => value.is_number(),
                     Some("integer") => value.is_u64(),
+                    Some("boolean") => value.is_boolean(),
                     _ => panic!("{at}: type {expected} is not known"),
                 },
                 "const" => value == expected,
                 "enum" => expected.as_array().is_some_and(|list| list.contains(value)),
-                "minimum" => *expected == 0 && value.is_u64(),
+                "minimum" => expected.as_u64() <= value.as_u64(),
+                "anyOf" => expected
+                    .as_array()
+                    .is_some_and(|any| any.iter().any(|one| is_met(one, value))),
+                "if" => !is_met(expected, value) || is_met(&schema["then"], value),
+                "minItems" | "maxItems" => is_met(&json!({ keyword: expected }), value),
                 "minLength" => {
                     *expected == 1 && value.as_str().is_some_and(|text| !text.is_empty())
                 }
@@ -184,6 +195,33 @@ impl Schema {
             );
         }
     }
+}
+
+/// Whether a value keeps to a condition of a schema, which is about what is there.
+fn is_met(condition: &Value, value: &Value) -> bool {
+    let conditions = condition.as_object().expect("a condition is an object");
+    conditions.iter().all(|(keyword, expected)| {
+        let length = value.as_array().map(|list| list.len() as u64);
+        match keyword.as_str() {
+            "required" => expected.as_array().is_some_and(|names| {
+                let mut names = names.iter().filter_map(Value::as_str);
+                names.all(|name| value.get(name).is_some())
+            }),
+            "not" => !is_met(expected, value),
+            "minItems" => length.is_none() || expected.as_u64() <= length,
+            "maxItems" => length.is_none() || expected.as_u64() >= length,
+            "items" => {
+                let mut elements = value.as_array().into_iter().flatten();
+                elements.all(|element| is_met(expected, element))
+            }
+            "properties" => {
+                let mut properties = expected.as_object().into_iter().flatten();
+                properties
+                    .all(|(name, schema)| value.get(name).is_none_or(|below| is_met(schema, below)))
+            }
+            _ => panic!("the keyword {keyword} is not known in a condition"),
+        }
+    })
 }
 
 fn collect_names(schema: &Value, names: &mut BTreeSet<String>) {

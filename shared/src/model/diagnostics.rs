@@ -214,6 +214,25 @@ impl<'de> Diagnostics<'de> {
                 self.missing(field);
             }
         }
+        if self.issues.any_expected {
+            self.forgive_alias(entity);
+        }
+    }
+
+    /// What was sent for a field twice, under two names, is not missed if one of the two was read.
+    fn forgive_alias(&mut self, entity: &impl Decode) {
+        let own = format!("{}.", self.entity);
+        let list = &mut self.issues.list;
+        for issue in list
+            .iter_mut()
+            .filter(|issue| issue.kind == IssueKind::Unreadable)
+        {
+            let field = issue.field.strip_prefix(&own);
+            issue.expected &= field.is_none_or(|field| field.contains(EACH) || entity.lacks(field));
+        }
+        if self.issues.more == 0 {
+            self.issues.any_expected = list.iter().any(|issue| issue.expected);
+        }
     }
 
     /// Notes which of the fields that the channel expects are missing in the element of a list that is being read.
@@ -368,9 +387,9 @@ impl<'de> Diagnostics<'de> {
     }
 
     /// The issues, or else what makes the event unusable: the violations that are listed, and the number of the others. If it is
-    /// `strict`, each issue is a violation.
+    /// `strict`, the issues of an event that is usable otherwise are its violations.
     pub(crate) fn finish(mut self, strict: bool) -> Result<Issues<'de>, (Vec<Violation>, usize)> {
-        if strict {
+        if strict && self.violations.is_empty() {
             self.more_violations += self.issues.more;
             for issue in std::mem::take(&mut self.issues.list) {
                 self.violate_at(issue.pointer, issue.detail);

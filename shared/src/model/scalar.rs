@@ -132,7 +132,6 @@ pub(super) fn scalar_from_raw<'de, T: Scalar>(
     let reading = match Token::read(raw) {
         Some(token) if T::is_absent(&token) => Reading::Absent,
         Some(token) => T::from_token(&token).map_or(Reading::Unreadable, Reading::Value),
-        // PHP writes an empty object as an empty list.
         None if raw.starts_with('[') && is_empty_list(raw) => Reading::Absent,
         None if raw.starts_with('{') => T::from_object(raw),
         None => Reading::Unreadable,
@@ -147,7 +146,8 @@ pub(super) fn scalar_from_raw<'de, T: Scalar>(
     }
 }
 
-fn is_empty_list(json: &str) -> bool {
+/// Whether a JSON list has no elements, which is how PHP writes an empty object.
+pub(crate) fn is_empty_list(json: &str) -> bool {
     let inside = json.get(1..json.len() - 1);
     inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
