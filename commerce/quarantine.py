@@ -203,6 +203,9 @@ def send(api, event):
         reasons = pointers(problem.get("errors"), int(more) if str(more).isdecimal() else 0)
         note("!", f"still unusable, and kept; reasons {reasons}")
         return "still unusable"
+    if status == 413:
+        note("!", "too large, and kept: there is no room for the event_id that it would need")
+        return "too large"
     operations = [one.get("op") if isinstance(one, dict) else None for one in (answer if isinstance(answer, list) else [answer])]
     if status != 200 or not operations or not OPERATIONS.issuperset(operations):
         what = f"status {status}" if status != 200 else "something else than operations"
@@ -223,10 +226,20 @@ def with_event_id(body, delivery):
         comma = "" if body[SPACE.match(body, at).end()] == "}" else ","
         return f'{body[:at]}"event_id":{value}{comma}{body[at:]}'
     [start, end], *others = places
-    # The functions take these two for none.
-    if not others and body[start:end] in ("null", '""'):
-        return body[:start] + value + body[end:]
-    return body
+    if others or is_delivery(DECODER.decode(body[start:end])):
+        return body
+    return body[:start] + value + body[end:]
+
+
+def is_delivery(event_id):
+    """Whether the functions take this for the name of a delivery: a number, or a text that is not empty. They know no others."""
+    if isinstance(event_id, bool) or not isinstance(event_id, str) or not event_id:
+        return False
+    try:
+        event_id.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def members(body):

@@ -392,6 +392,7 @@ DELIVERY = '"d\\u00e9livery \\"1\\""'
         # The functions take these for none.
         ('{"a":"null","event_id" : null }', f'{{"a":"null","event_id" : {DELIVERY} }}'),
         ('{"event\\u005fid":"","a":1}', f'{{"event\\u005fid":{DELIVERY},"a":1}}'),
+        *((f'{{"event_id":{none},"a":1}}', f'{{"event_id":{DELIVERY},"a":1}}') for none in ("false", "true", "[]", "[ ]", "{}", "[1]", '"\\ud800"')),
         ('{"event_id":null,"event_id":"x"}', '{"event_id":null,"event_id":"x"}'),
         ('{"a":1.50,"b":1e400,"c":' + "9" * 5000 + "}", f'{{"event_id":{DELIVERY},"a":1.50,"b":1e400,"c":{"9" * 5000}}}'),
         ('{"\U0001f4e6":"\u2028"}', f'{{"event_id":{DELIVERY},"\U0001f4e6":"\u2028"}}'),
@@ -401,7 +402,8 @@ def test_the_first_delivery_becomes_the_events_id_unless_it_has_one(body, sent):
     made = quarantine.with_event_id(body, 'd\u00e9livery "1"')
     assert made == sent
     before, after = json.loads(body, parse_int=str), json.loads(made, parse_int=str)
-    assert after["event_id"] == (before.get("event_id") or 'd\u00e9livery "1"')
+    given = before.get("event_id")
+    assert after["event_id"] == (given if isinstance(given, str) and given.isprintable() and given else 'd\u00e9livery "1"')
     assert {name: one for name, one in after.items() if name != "event_id"} == {
         name: one for name, one in before.items() if name != "event_id"
     }

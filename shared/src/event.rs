@@ -180,7 +180,8 @@ impl<'a, E: Entity> Event<'a, E> {
 
 /// Whether no other entity of the shop has what this one says of itself. A number is unique in its store only.
 fn names_itself(entity: &impl Decode) -> bool {
-    !entity.lacks("entity_id") || !(entity.lacks("increment_id") || entity.lacks("store_id"))
+    let has = |field| entity.is_identified_by(field);
+    has("entity_id") || (has("increment_id") && has("store_id"))
 }
 
 /// What the envelope says of the event.
@@ -243,7 +244,7 @@ fn take_entity<'a, C: Channel>(
         if let Some(raw) = find(place, key).filter(|raw| !is_nothing(raw.get())) {
             place.retain(|(name, other)| {
                 let copy = name == COPY && other.get() == raw.get();
-                let empty_place = keys.contains(&&**name) && other.get() == "null";
+                let empty_place = keys.contains(&&**name) && is_nothing(other.get());
                 name != key && !copy && !empty_place
             });
             return Ok((raw, pointer_to(inside, key)));
@@ -255,12 +256,14 @@ fn take_entity<'a, C: Channel>(
     ))
 }
 
-/// Whether nothing stands there: null, or the empty list as which PHP writes an object without members.
+/// Whether nothing stands there: null, what PHP writes where nothing is set, or the empty list as which it writes an object without
+/// members.
 fn is_nothing(json: &str) -> bool {
     let list = json
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    json == "null" || list.is_some_and(|inside| inside.trim().is_empty())
+    matches!(json, "null" | "false" | r#""""#)
+        || list.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 fn pointer_to(inside_data: bool, key: &str) -> String {
@@ -276,7 +279,7 @@ fn names_agree(event: &str, top: &Members<'_>) -> bool {
     let names = top
         .iter()
         .filter(|(key, _)| key == "event" || key == "eventName");
-    let mut names = names.filter(|(_, raw)| raw.get() != "null");
+    let mut names = names.filter(|(_, raw)| !is_nothing(raw.get()));
     names.all(|(_, raw)| {
         let name: Option<String> = serde_json::from_str(raw.get()).ok();
         name.is_some_and(|name| name.strip_prefix("observer.").unwrap_or(&name) == event)
@@ -411,6 +414,20 @@ impl<'de> Visitor<'de> for MembersVisitor<'_, 'de> {
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
         Ok(Members::new())
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<Self::Value, E> {
+        match flag {
+            false => Ok(Members::new()),
+            true => Err(E::invalid_type(Unexpected::Bool(flag), &self)),
+        }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        match text {
+            "" => Ok(Members::new()),
+            _ => Err(E::invalid_type(Unexpected::Str(text), &self)),
+        }
     }
 
     // PHP writes an object without members as an empty list.
@@ -570,6 +587,8 @@ mod tests {
             json!({ "data": { "order": order } }),
             json!({ "data": { "data_object": order } }),
             json!({ "data": { "order": null, "data_object": order } }),
+            json!({ "data": { "order": false, "data_object": order } }),
+            json!({ "data": "", "order": order }),
             json!({ "data": [], "order": order }),
             json!({ "event": null, "order": order }),
         ];
@@ -619,12 +638,15 @@ mod tests {
             read::<Placed>(&body.to_string(), "").err()
         };
         for key in ["event", "eventName"] {
+            for nothing in [json!(""), json!(false), json!([]), json!(null)] {
+                assert_eq!(named(key, nothing), None);
+            }
             assert_eq!(named(key, json!("observer.sales_order_place_after")), None);
             assert_eq!(named(key, json!("sales_order_place_after")), None);
             for other in [
                 json!("observer.sales_order_save_after"),
                 json!("plugin.sales_order_place_after"),
-                json!(""),
+                json!(true),
                 json!(7),
             ] {
                 assert_eq!(named(key, other), Some(Failure::WrongEvent));
@@ -948,6 +970,7 @@ mod tests {
         for order in [
             json!({ "status": "new" }),
             json!({ "increment_id": "", "entity_id": null }),
+            json!({ "entity_id": "0.0" }),
         ] {
             assert_eq!(
                 wrong::<Placed>(&json!({ "order": order })),
@@ -1030,6 +1053,12 @@ mod tests {
                 json!([item, { "sku": "A" }]),
                 vec!["/shipment/items/items/1/qty"],
             ),
+            // A collection holds no collections.
+            (
+                json!({ "totalRecords": 1, "items": { "totalRecords": 1, "items": [item] } }),
+                json!([]),
+                vec!["/shipment/items/items"],
+            ),
             // Neither is a collection.
             (json!({ "items": item }), json!([item]), vec![]),
             (json!({ "totalRecords": item }), json!([item]), vec![]),
@@ -1094,6 +1123,48 @@ mod tests {
             json!(null),
         ] {
             assert_eq!(street(nothing), (Value::Null, none()));
+        }
+    }
+
+    #[test]
+    fn of_two_addresses_of_a_type_the_first_counts_that_says_anything() {
+        let (bend, town) = (json!({ "city": "Bend" }), json!({ "city": "Town" }));
+        let listed = |address: &Value| {
+            let mut address = address.clone();
+            address["address_type"] = "billing".into();
+            address
+        };
+        for (order, expected, issues) in [
+            (
+                json!({ "billing_address": {}, "addresses": [listed(&bend)] }),
+                &bend,
+                0,
+            ),
+            (
+                json!({ "addresses": [listed(&json!({})), listed(&bend)] }),
+                &bend,
+                0,
+            ),
+            (
+                json!({ "billing_address": town, "addresses": [listed(&bend)] }),
+                &town,
+                1,
+            ),
+            (
+                json!({ "addresses": [listed(&bend), listed(&town)] }),
+                &bend,
+                1,
+            ),
+        ] {
+            let mut order = order;
+            order["entity_id"] = 1.into();
+            let body = json!({ "order": order });
+            assert_eq!(
+                &entity::<Saved>(&body)["billing_address"],
+                expected,
+                "{body}"
+            );
+            assert_eq!(unreadable::<Saved>(&body), vec!["/order/addresses"; issues]);
         }
     }
 
@@ -1203,7 +1274,8 @@ mod tests {
             if index < 120 {
                 json!({ "sku": "A", "qty_ordered": 1, "price": "x" })
             } else {
-                json!({ "sku": "A" })
+                // Unreadable, and not missing as well.
+                json!({ "sku": "A", "qty_ordered": "x" })
             }
         };
         let items: Vec<Value> = (0..150).map(item).collect();
@@ -1364,14 +1436,24 @@ mod tests {
         for order in [
             r#"{"order":{"entity_id":1}}"#,
             r#"{"order":{"increment_id":"1","store_id":1}}"#,
+            r#"{"order":{"entity_id":0,"increment_id":"1","store_id":1}}"#,
             r#"{"event_id":"@","order":{"increment_id":"1","store_id":1}}"#,
         ] {
             let again = order.replace('@', "another");
             assert_eq!(id(order, "request-1"), id(&again, "request-2"), "{order}");
         }
-        // Another store may have the number, too.
-        let unnamed = r#"{"order":{"increment_id":"1"}}"#;
-        assert_ne!(id(unnamed, "request-1"), id(unnamed, "request-2"));
+        // Another store may have the number, too; and zero is no id.
+        for unnamed in [
+            r#"{"order":{"increment_id":"1"}}"#,
+            r#"{"order":{"increment_id":"1","store_id":0}}"#,
+            r#"{"order":{"increment_id":"1","entity_id":"0"}}"#,
+        ] {
+            assert_ne!(
+                id(unnamed, "request-1"),
+                id(unnamed, "request-2"),
+                "{unnamed}"
+            );
+        }
         let of_store =
             |store: u8| format!(r#"{{"order":{{"increment_id":"1","store_id":{store}}}}}"#);
         assert_ne!(id(&of_store(1), "request-1"), id(&of_store(2), "request-1"));

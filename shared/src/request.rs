@@ -161,7 +161,8 @@ impl Headers {
 
     /// Whether whoever sends the request wants to know of an unusable event, whatever the operator chose.
     pub fn refuses_invalid_events(&self) -> bool {
-        self.invalid_events.as_deref() == Some("refuse")
+        let asked = self.invalid_events.as_deref();
+        asked.is_some_and(|asked| asked.eq_ignore_ascii_case("refuse"))
     }
 
     /// The trace that the request belongs to (W3C Trace Context, `traceparent`), if it is one.

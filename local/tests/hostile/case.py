@@ -86,7 +86,10 @@ class Case:
     def strict(self):
         """The same request to a function with a strict contract."""
         environment = (*self.environment, ("CONTRACT", "strict"))
-        return replace(self, outcome="invalid" if self.issues else self.outcome, environment=environment)
+        if not self.issues:
+            return replace(self, environment=environment)
+        # An answer names a place once.
+        return replace(self, outcome="invalid", pointers=tuple(dict.fromkeys(self.pointers)), environment=environment)
 
 
 def entity(channel, **fields):

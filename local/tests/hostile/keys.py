@@ -272,7 +272,7 @@ case("items-of-numbers", PLACE, body(PLACE, items=[1, ITEM, 2]), "accepted", at(
 case("items-of-texts", PLACE, body(PLACE, items=["CAP-77-BLU"]), "accepted", at(PLACE, "items/0"))
 case("items-of-1e999", PLACE, php_json(body(PLACE, items=[ITEM, "@@"])).replace('"@@"', "1e999"), "invalid", at(PLACE, "items/1"))
 case("items-of-empty-objects", PLACE, body(PLACE, items=[{}]), "accepted", at(PLACE, "items/0/sku", "items/0/qty_ordered"))
-case("items-that-are-one-item", PLACE, body(PLACE, items=ITEM), "accepted", at(PLACE, "items"), "a list of one, forgotten")
+case("items-that-are-one-item", PLACE, body(PLACE, items=ITEM), "accepted", at(PLACE, "items", "items"), "a list of one, forgotten")
 case("items-deep-in-lists", PLACE, body(PLACE, items=[[[[[[ITEM]]]]]]), "accepted", at(PLACE, "items/0"))
 
 # Deep

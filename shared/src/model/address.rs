@@ -48,6 +48,17 @@ pub(super) const SHIPPING: &str = "shipping";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedAddress(pub(super) Address);
 
+impl Address {
+    /// Whether nothing of it is there.
+    pub(super) fn is_blank(&self) -> bool {
+        let blank = Self {
+            address_type: self.address_type.clone(),
+            ..Self::default()
+        };
+        *self == blank
+    }
+}
+
 impl Decode for ListedAddress {
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
@@ -63,9 +74,14 @@ impl Decode for ListedAddress {
             None => return Ok(None),
             Some(Some(BILLING)) => "order.billing_address",
             Some(Some(SHIPPING)) => "order.shipping_address",
-            Some(_) => {
+            Some(Some(_)) => {
                 at.left_out(mark, "must have the type billing or shipping");
                 return Ok(address.map(Self));
+            }
+            // It may be the one or the other.
+            Some(None) => {
+                at.forget(mark);
+                return Ok(None);
             }
         };
         at.rename_fields(mark, |below| Some(format!("{field}{below}")));
@@ -79,7 +95,7 @@ impl Decode for ListedAddress {
 }
 
 /// The region's code belongs beside its name, wherever the shop wrote it.
-fn settle_region(address: &mut Address) {
+fn settle_region(address: &mut Address, _: &mut Diagnostics<'_>) {
     if let Some(region) = &mut address.region {
         let code = region.code.take();
         address.region_code = address.region_code.take().or(code);

@@ -1,6 +1,7 @@
 use super::{
     Entity,
     decode::entity,
+    diagnostics::Diagnostics,
     scalar::{Email, Id, Text, Timestamp},
 };
 
@@ -33,7 +34,7 @@ entity! {
 }
 
 /// The shop's customer data object calls its id `id`.
-fn settle_id(customer: &mut Customer) {
+fn settle_id(customer: &mut Customer, _: &mut Diagnostics<'_>) {
     let id = customer.id.take();
     customer.entity_id = customer.entity_id.or(id);
 }

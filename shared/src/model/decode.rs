@@ -35,6 +35,16 @@ pub trait Decode: Sized {
         false
     }
 
+    /// Whether it can tell one entity from another.
+    fn identifies(&self) -> bool {
+        true
+    }
+
+    /// Whether the field with this name is there, and can tell one entity from another.
+    fn is_identified_by(&self, _field: &str) -> bool {
+        false
+    }
+
     /// Notes which fields of a shop's event are read here, as a hook in the shop names them. `path` leads here, and `sample` is
     /// what a shop sends here by default, where the spec and the shop have two names for one thing.
     #[cfg(feature = "schema")]
@@ -193,7 +203,9 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, 'de, T> {
             read.extend(element);
         }
         if let Some(items) = items {
-            if is_collection || items.get().starts_with('[') {
+            // One within another would be read again at each level.
+            let is_list = is_collection || items.get().starts_with('[');
+            if is_list && !self.0.is_in_collection() {
                 let list = self.0.inside(Step::Items, |at| Vec::<T>::decode(items, at));
                 read.extend(list.map_err(A::Error::custom)?.into_iter().flatten());
             } else {
@@ -220,7 +232,7 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, 'de, T> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         self.0.count_elements(1)?;
-        let mark = self.0.mark();
+        let mark = self.0.begin_element();
         let element = T::decode(from, self.0)?;
         match &element {
             Some(element) => self.0.expect_of_element(element),
@@ -280,10 +292,10 @@ macro_rules! entity {
         $(reads { $($extra:ident: $Extra:ty $(as $($spec:ident)|+)?,)* })?
         $(settle $settle:ident)?
         $(elsewhere $elsewhere:literal)?
-        $(computes { $($computed:ident: $Computed:ty = $compute:path,)* })?
+        $(computes { $($computed:ident: $Computed:ty = $compute:path, of $($part:ident)+;)* })?
     ) => {
         $(#[doc = $about])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         $vis struct $Entity {
             $($(#[doc = $doc])* pub $field: Option<$Type>,)*
@@ -380,7 +392,7 @@ macro_rules! entity {
                             $($field: $field.flatten(),)*
                             $($($extra: $extra.flatten(),)*)?
                         };
-                        $($settle(&mut entity);)?
+                        $($settle(&mut entity, at);)?
                         Ok(Some(entity))
                     }
 
@@ -394,6 +406,13 @@ macro_rules! entity {
                 match field {
                     $(stringify!($field) => self.$field.as_ref().is_none_or($crate::model::decode::Decode::is_empty),)*
                     _ => true,
+                }
+            }
+
+            fn is_identified_by(&self, field: &str) -> bool {
+                match field {
+                    $(stringify!($field) => self.$field.as_ref().is_some_and($crate::model::decode::Decode::identifies),)*
+                    _ => false,
                 }
             }
 
@@ -437,11 +456,17 @@ macro_rules! entity {
                 }
             }
 
-            fn is_computed(path: &[$crate::model::look::Step]) -> bool {
-                let computed: &[&str] = &[$($(stringify!($computed)),*)?];
-                match path {
-                    [$crate::model::look::Step::Name(name), ..] => computed.contains(&name.as_str()),
-                    _ => false,
+            fn made_of(name: &str) -> &'static [&'static str] {
+                match name {
+                    $($(stringify!($computed) => &[$(stringify!($part)),+],)*)?
+                    _ => &[],
+                }
+            }
+
+            fn made_into(sent: &str) -> &'static [&'static str] {
+                match sent {
+                    $($(stringify!($extra) => &[$($(stringify!($spec)),+)?],)*)?
+                    _ => &[],
                 }
             }
 

@@ -74,6 +74,8 @@ pub struct Diagnostics<'de> {
     violations: Vec<Violation>,
     more_violations: usize,
     issues: Issues<'de>,
+    /// Fields of the entity, and of the element that is being read, with issues that are not listed.
+    unlisted: Vec<String>,
     /// How many elements of lists have been read.
     elements: usize,
 }
@@ -151,6 +153,7 @@ impl<'de> Diagnostics<'de> {
             violations: Vec::new(),
             more_violations: 0,
             issues: Issues::default(),
+            unlisted: Vec::new(),
             elements: 0,
         }
     }
@@ -178,11 +181,24 @@ impl<'de> Diagnostics<'de> {
 
     /// Notes that an element of a list has no place in the contract, in the place of all that is known of it since the mark.
     pub(super) fn left_out(&mut self, since: Mark, detail: &'static str) {
+        self.forget(since);
+        let field = self.field();
+        self.push(IssueKind::Skipped, field, false, detail, None);
+    }
+
+    /// Takes back all issues since the mark.
+    pub(super) fn forget(&mut self, since: Mark) {
         self.issues.list.truncate(since.listed);
         self.issues.more = since.more;
         self.issues.any_expected = since.any_expected;
-        let field = self.field();
+    }
+
+    /// Notes that an element of the list of this name has no place in the contract.
+    pub(super) fn one_left_out(&mut self, list: &'static str, detail: &'static str) {
+        self.steps.push(Step::Name(list));
+        let field = self.field() + EACH;
         self.push(IssueKind::Skipped, field, false, detail, None);
+        self.steps.pop();
     }
 
     /// Notes that something of the envelope cannot be read. `attribute` is that of the CloudEvent for which it is missed.
@@ -263,6 +279,7 @@ impl<'de> Diagnostics<'de> {
         let known = self.issues.list.iter().any(|known| {
             below(&known.field) && (known.pointer.starts_with(&pointer) || !field.contains(EACH))
         });
+        let known = known || self.unlisted.iter().any(|known| below(known));
         if !known {
             self.push(IssueKind::Missing, field, true, MISSING, None);
         }
@@ -270,12 +287,6 @@ impl<'de> Diagnostics<'de> {
     }
 
     fn note(&mut self, kind: IssueKind, detail: &'static str, value: Option<Cow<'de, str>>) {
-        let listed = self.issues.list.len() < LISTED_MAX;
-        // Of what is not listed only this matters.
-        if !listed && self.issues.any_expected {
-            self.issues.more += 1;
-            return;
-        }
         let field = self.field();
         let expected = kind == IssueKind::Skipped || self.is_expected(&field);
         self.push(kind, field, expected, detail, value);
@@ -306,21 +317,18 @@ impl<'de> Diagnostics<'de> {
         self.issues.any_expected |= expected;
         if self.issues.list.len() >= LISTED_MAX {
             self.issues.more += 1;
+            self.unlisted.push(field);
             return;
         }
         let pointer = self.pointer();
-        let mut known = self.issues.list.iter();
-        // Elements whose keys are no ids have one pointer.
-        if !known.any(|known| known.pointer == pointer && known.field == field) {
-            self.issues.list.push(Issue {
-                pointer,
-                field,
-                kind,
-                expected,
-                detail,
-                value,
-            });
-        }
+        self.issues.list.push(Issue {
+            pointer,
+            field,
+            kind,
+            expected,
+            detail,
+            value,
+        });
     }
 
     /// Notes that the place that is being read was there before: of two values, one reader takes the first and another the last.
@@ -345,12 +353,13 @@ impl<'de> Diagnostics<'de> {
 
     /// Notes that the event is unusable, unless all fields of one alternative are there (see [`crate::Channel::IDENTITY`]).
     pub(crate) fn identify(&mut self, entity: &impl Decode, alternatives: &[&[&'static str]]) {
-        let lacking = |fields: &&[&'static str]| fields.iter().any(|field| entity.lacks(field));
+        let lacks = |field: &&str| !entity.is_identified_by(field);
+        let lacking = |fields: &&[&'static str]| fields.iter().any(lacks);
         if !alternatives.iter().all(lacking) {
             return;
         }
         for name in alternatives.iter().copied().flatten() {
-            if !entity.lacks(name) {
+            if !lacks(&name) {
                 continue;
             }
             let field = format!("{}.{name}", self.entity);
@@ -369,6 +378,17 @@ impl<'de> Diagnostics<'de> {
             };
             self.violate_at(pointer, detail);
         }
+    }
+
+    /// Begins with an element of a list.
+    pub(super) fn begin_element(&mut self) -> Mark {
+        self.unlisted.retain(|field| !field.contains(EACH));
+        self.mark()
+    }
+
+    /// Whether what is being read is the list in a collection.
+    pub(super) fn is_in_collection(&self) -> bool {
+        matches!(self.steps.last(), Some(Step::Items))
     }
 
     /// Counts elements of lists before they are read. The error ends the reading: there are more than [`ELEMENTS_MAX`].

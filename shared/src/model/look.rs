@@ -58,9 +58,14 @@ pub trait Look {
     /// What stands at the end of the path, by the contract alone.
     fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace>;
 
-    /// Whether what stands at the end of the path is made of other fields.
-    fn is_computed(_path: &[Step]) -> bool {
-        false
+    /// The fields of which the one with this name is computed; none if it is sent.
+    fn made_of(_name: &str) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The fields that are made of what is sent under this name and is not in the contract.
+    fn made_into(_sent: &str) -> &'static [&'static str] {
+        &[]
     }
 
     /// Shows `see` everything that stands at the end of the path: one thing, or one for each element of the lists on the way.

@@ -4,6 +4,7 @@ use super::{
     Entity,
     address::{Address, BILLING, ListedAddress, SHIPPING},
     decode::entity,
+    diagnostics::Diagnostics,
     scalar::{Code, Currency, Email, Flag, Id, Money, Quantity, Text, Timestamp},
 };
 
@@ -62,7 +63,7 @@ entity! {
     }
     settle settle_order
     computes {
-        unexplained_total: Money = unexplained_total,
+        unexplained_total: Money = unexplained_total, of grand_total subtotal tax_amount shipping_amount discount_amount;
     }
 }
 
@@ -120,7 +121,7 @@ fn unexplained_total(order: &Order) -> Option<Money> {
 }
 
 /// The shop lists an order's addresses by type, the spec names them. A named one wins. A guest has no id, or 0.
-fn settle_order(order: &mut Order) {
+fn settle_order(order: &mut Order, at: &mut Diagnostics<'_>) {
     order.customer_id = order.customer_id.filter(|id| id.0 != 0);
     for ListedAddress(mut address) in order.addresses.take().unwrap_or_default() {
         let place = match address.address_type.take() {
@@ -128,7 +129,12 @@ fn settle_order(order: &mut Order) {
             Some(Code(kind)) if kind == SHIPPING => &mut order.shipping_address,
             _ => continue,
         };
-        place.get_or_insert(address);
+        match place {
+            Some(known) if !known.is_blank() => {
+                at.one_left_out("addresses", "is the second one of its type")
+            }
+            _ => *place = Some(address),
+        }
     }
     for address in [&mut order.billing_address, &mut order.shipping_address]
         .into_iter()

@@ -88,6 +88,11 @@ pub trait Scalar: Sized {
     /// Gives the scalar its meaning, or `None` when it has none here.
     fn from_token(token: &Token<'_>) -> Option<Self>;
 
+    /// Whether it can tell one entity from another.
+    fn identifies(&self) -> bool {
+        true
+    }
+
     /// Gives an object its meaning, where PHP writes one for such a scalar.
     fn from_object(_json: &str) -> Reading<Self> {
         Reading::Unreadable
@@ -112,6 +117,10 @@ impl<T: Scalar> Decode for T {
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
         Ok(scalar_from_raw(raw.get(), at))
+    }
+
+    fn identifies(&self) -> bool {
+        T::identifies(self)
     }
 }
 
@@ -192,6 +201,11 @@ impl Scalar for Id {
             .all(|byte| byte.is_ascii_digit())
             .then(|| text.parse().ok())??;
         (id <= i64::MAX.cast_unsigned()).then_some(Self(id))
+    }
+
+    /// A database counts from 1. Zero stands for what is not saved, or for nobody.
+    fn identifies(&self) -> bool {
+        self.0 != 0
     }
 }
 
@@ -364,7 +378,10 @@ impl Scalar for Money {
     }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
-        decimal(token).map(Self)
+        // A decimal that fills all places has none left for the two.
+        decimal(token)
+            .map(Self)
+            .filter(|money| money.with_two_decimals().scale() >= 2)
     }
 }
 
@@ -950,6 +967,9 @@ mod tests {
             "true",
         ]);
         cannot_read::<Money>(&["1e999999999", "79228162514264337593543950336", r#""0x10""#]);
+        // No place is left for two decimals.
+        reads::<Money>(&[("1e26", r#""100000000000000000000000000.00""#)]);
+        cannot_read::<Money>(&["1e27", "1e28", "7922816251426433759354395033.5"]);
         cannot_read::<Money>(&STRUCTURES);
     }
 

@@ -101,7 +101,10 @@ impl Place {
 pub(super) struct Unreadable<'e> {
     /// The values that were sent, as JSON.
     pub(super) values: Vec<&'e str>,
-    /// Whether more may have been sent: something above the place cannot be read, or there are more issues than are listed.
+    /// Whether what is absent there may have been sent: something above the place cannot be read, or there are more issues than are
+    /// listed.
+    pub(super) hides_absent: bool,
+    /// Whether more may have been sent than stands there: an element was skipped, or the field is computed of something unreadable.
     pub(super) hides_more: bool,
 }
 
@@ -109,20 +112,41 @@ impl<'e> Unreadable<'e> {
     /// What cannot be read at this place of the contract.
     pub(super) fn at<E: Entity>(path: &[Step], event: &'e Event<'_, E>) -> Self {
         let field = name(E::NAME, path);
-        let computed = E::is_computed(path);
+        let root = match path.first() {
+            Some(Step::Name(root)) => root.as_str(),
+            _ => "",
+        };
+        let parts = E::made_of(root);
         let mut found = Self {
             values: Vec::new(),
-            hides_more: event.issues.more > 0,
+            hides_absent: event.issues.more > 0,
+            hides_more: event.issues.more > 0 && !parts.is_empty(),
         };
-        let issues = event.issues.list.iter();
-        for issue in issues.filter(|issue| issue.kind == IssueKind::Unreadable) {
-            let below = field.strip_prefix(&*issue.field);
-            match (below, &issue.value) {
-                (Some(""), Some(value)) => found.values.push(value),
+        for issue in &event.issues.list {
+            let own = issue.field.strip_prefix(E::NAME);
+            let own = own
+                .and_then(|own| own.strip_prefix('.'))
+                .unwrap_or_default();
+            let sent = own.split(['.', '[']).next().unwrap_or_default();
+            let unreadable = issue.kind == IssueKind::Unreadable;
+            // An element of another kind than the contract knows is not expected, and hides nothing.
+            let skipped = issue.kind == IssueKind::Skipped && issue.expected;
+            let rest = field.strip_prefix(&*issue.field);
+            match (rest, &issue.value) {
+                (Some(""), Some(value)) if unreadable => found.values.push(value),
                 (Some(rest), _) if rest.is_empty() || rest.starts_with(['.', '[']) => {
+                    found.hides_absent |= unreadable;
+                    found.hides_more |= skipped;
+                }
+                // The list itself is not what it was.
+                _ if skipped && issue.field.strip_suffix("[]") == Some(&field) => {
                     found.hides_more = true;
                 }
-                _ => found.hides_more |= computed,
+                _ => {
+                    found.hides_more |= unreadable && parts.contains(&own);
+                    found.hides_absent |=
+                        (unreadable || skipped) && E::made_into(sent).contains(&root);
+                }
             }
         }
         found

@@ -1007,6 +1007,80 @@ fn what_is_below_or_made_of_something_unreadable_cannot_be_evaluated() {
 }
 
 #[test]
+fn a_total_of_which_a_part_is_unreadable_cannot_be_evaluated() {
+    let of = evaluates::<Placed>;
+    let event = |tax: &str| json!({ "order": { "increment_id": "1", "grand_total": "12.00", "subtotal": 10, "tax_amount": tax, "customer_email": "n/a" } });
+    let field = "order.unexplained_total";
+    assert_eq!(of(&event("2.00"), field, "notEqual", json!(0)), Some(false));
+    assert_eq!(of(&event("2,00"), field, "notEqual", json!(0)), None);
+    assert_eq!(of(&event("2,00"), field, "notEmpty", Value::Null), None);
+}
+
+#[test]
+fn what_was_skipped_in_a_list_cannot_be_evaluated() {
+    let of = evaluates::<Placed>;
+    let order =
+        |field: &str, value: Value| json!({ "order": { "increment_id": "1", field: value } });
+    let items = order("items", json!(["x", { "sku": "A", "qty_ordered": 1 }]));
+    assert_eq!(
+        of(
+            &items,
+            "order.items[].qty_ordered",
+            "greaterThan",
+            json!(49)
+        ),
+        None
+    );
+    assert_eq!(
+        of(&items, "order.items[].qty_ordered", "greaterThan", json!(0)),
+        Some(true)
+    );
+    assert_eq!(
+        of(&items, "order.items", "isEmpty", Value::Null),
+        Some(false)
+    );
+    let none = order("items", json!(["x"]));
+    assert_eq!(of(&none, "order.items", "isEmpty", Value::Null), None);
+
+    let country = "order.shipping_address.country_id";
+    for addresses in [
+        json!("x"),
+        json!(["x"]),
+        json!([{ "country_id": "KP" }]),
+        json!([{ "address_type": [1], "country_id": "KP" }]),
+    ] {
+        let event = order("addresses", addresses);
+        assert_eq!(of(&event, country, "in", json!(["KP"])), None, "{event}");
+        assert_eq!(
+            of(&event, "order.shipping_address", "isEmpty", Value::Null),
+            None,
+            "{event}"
+        );
+    }
+    let pickup = order(
+        "addresses",
+        json!([{ "address_type": "pickup", "country_id": "KP" }]),
+    );
+    assert_eq!(of(&pickup, country, "in", json!(["KP"])), Some(false));
+    let known = order(
+        "addresses",
+        json!(["x", { "address_type": "shipping", "country_id": "DE" }]),
+    );
+    assert_eq!(of(&known, country, "in", json!(["KP"])), Some(false));
+}
+
+#[test]
+fn a_rule_sees_each_value_below_keys_that_are_no_ids() {
+    let items = json!({ "_0": { "product_id": -5 }, "_1": { "product_id": -7 } });
+    let event = json!({ "order": { "increment_id": "1", "items": items } });
+    let field = "order.items[].product_id";
+    assert_eq!(
+        evaluates::<Placed>(&event, field, "equal", json!(-7)),
+        Some(true)
+    );
+}
+
+#[test]
 fn what_is_absent_cannot_be_evaluated_when_more_is_unreadable_than_is_listed() {
     let items: Vec<_> = (0..150)
         .map(|_| json!({ "sku": "A", "price": "x" }))

@@ -92,18 +92,34 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
     /// Shows the test what stands at a place of the contract, and in place of what is absent because it could not be read, what was sent.
     fn look_with_issues(&self, path: &[Step], kind: Kind, test: &Test, outcome: &mut Any) {
         let unreadable = Unreadable::at(path, self.event);
+        // What is computed of something unreadable is not what it should be.
+        let is_computed = unreadable.hides_more && self.is_computed(path);
         let mut absent = unreadable.values.len();
+        let mut has_elements = false;
         self.event.entity.look(path, &mut |seen| match seen {
             Seen::Nothing if absent > 0 => absent -= 1,
-            Seen::Nothing if unreadable.hides_more => outcome.add_unknown(),
-            _ => outcome.add(test, &seen, &self.clock),
+            Seen::Nothing if unreadable.hides_absent => outcome.add_unknown(),
+            _ if is_computed => {}
+            // An empty list may have had elements.
+            Seen::Structure { empty: true } if unreadable.hides_more => outcome.add_unknown(),
+            _ => {
+                has_elements |= seen == Seen::Structure { empty: false };
+                outcome.add(test, &seen, &self.clock);
+            }
         });
+        if unreadable.hides_more && !has_elements {
+            outcome.add_unknown();
+        }
         for value in unreadable.values {
             if !self.clock.has_time_after(value.len()) {
                 return outcome.add_unknown();
             }
             outcome.add_unreadable(test, value, kind, &self.clock);
         }
+    }
+
+    fn is_computed(&self, path: &[Step]) -> bool {
+        matches!(path, [Step::Name(name), ..] if !E::made_of(name).is_empty())
     }
 
     fn try_all_sent(&self) -> Vec<Evaluation> {
