@@ -16,7 +16,7 @@ use crate::{
     identity::{content_id, event_id, source},
     model::{
         Decode, Diagnostics, Entity, Issues, Violation,
-        scalar::{Token, is_empty_list},
+        scalar::{Reading, Token, is_empty_list},
     },
 };
 
@@ -195,11 +195,14 @@ impl Envelope {
     fn read<'a>(top: &Members<'a>, at: &mut Diagnostics<'a>) -> Self {
         let mut text = |name, attribute| {
             let raw = find(top, name)?.get();
-            let text = envelope_text(raw);
-            text.unwrap_or_else(|| {
-                at.unreadable_envelope(name, attribute, "must be a string", raw);
-                None
-            })
+            match envelope_text(raw) {
+                Reading::Value(text) => return Some(text),
+                Reading::Absent => {}
+                Reading::Unreadable => {
+                    at.unreadable_envelope(name, attribute, "must be a string", raw);
+                }
+            }
+            None
         };
         Self {
             event_id: text("event_id", "id"),
@@ -209,24 +212,25 @@ impl Envelope {
     }
 }
 
-/// A text of the envelope, which may also be a number; null and nothing are both absent. The outer `None` is what cannot be read.
-fn envelope_text(raw: &str) -> Option<Option<String>> {
-    let text = match Token::read(raw) {
-        Some(Token::Null | Token::Bool(false)) => return Some(None),
-        Some(Token::Number(text)) => text.to_owned(),
-        Some(Token::Text(text)) => text.into_owned(),
-        None if raw.starts_with('[') && is_empty_list(raw) => return Some(None),
-        Some(Token::Bool(true)) | None => return None,
-    };
-    Some((!text.is_empty()).then_some(text))
+/// A text of the envelope, which may also be a number; null and nothing are both absent.
+fn envelope_text(raw: &str) -> Reading<String> {
+    if is_nothing(raw) {
+        return Reading::Absent;
+    }
+    match Token::read(raw) {
+        Some(Token::Number(text)) => Reading::Value(text.to_owned()),
+        Some(Token::Text(text)) => Reading::Value(text.into_owned()),
+        Some(Token::Null | Token::Bool(_)) | None => Reading::Unreadable,
+    }
 }
 
 /// What tells this event from one with the same content: the envelope's `event_id`, or else the request that brought it.
 pub(crate) fn delivery<'a>(json: &'a str, request_id: &'a str) -> Cow<'a, str> {
-    let event_id = members(json, None).and_then(|top| {
-        let raw = find(&top, "event_id")?;
-        envelope_text(raw.get()).flatten()
-    });
+    let event_id =
+        members(json, None).and_then(|top| match envelope_text(find(&top, "event_id")?.get()) {
+            Reading::Value(text) => Some(text),
+            Reading::Absent | Reading::Unreadable => None,
+        });
     event_id.map_or(Cow::Borrowed(request_id), Cow::Owned)
 }
 
@@ -259,11 +263,7 @@ fn take_entity<'a, C: Channel>(
 /// Whether nothing stands there: null, what PHP writes where nothing is set, or the empty list as which it writes an object without
 /// members.
 fn is_nothing(json: &str) -> bool {
-    let list = json
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    matches!(json, "null" | "false" | r#""""#)
-        || list.is_some_and(|inside| inside.trim_ascii().is_empty())
+    matches!(json, "null" | "false" | r#""""#) || (json.starts_with('[') && is_empty_list(json))
 }
 
 fn pointer_to(inside_data: bool, key: &str) -> String {
@@ -417,10 +417,10 @@ impl<'de> Visitor<'de> for MembersVisitor<'_, 'de> {
     }
 
     fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<Self::Value, E> {
-        match flag {
-            false => Ok(Members::new()),
-            true => Err(E::invalid_type(Unexpected::Bool(flag), &self)),
+        if flag {
+            return Err(E::invalid_type(Unexpected::Bool(flag), &self));
         }
+        Ok(Members::new())
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
@@ -743,7 +743,9 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one event with everything")]
     fn what_cannot_be_read_is_absent_and_an_issue() {
+        use IssueKind::{Missing, Skipped, Unreadable};
         let body = json!({
             "event_id": ["secret-1"],
             "merchant_id": { "secret-2": 1 },
@@ -764,7 +766,6 @@ mod tests {
                 "payment": 5,
             } },
         });
-        use IssueKind::{Missing, Skipped, Unreadable};
         let number = "must be a decimal number, or a string that holds one";
         let country = "must be a country code of two letters (ISO 3166-1)";
         let expected = [

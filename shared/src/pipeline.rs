@@ -110,14 +110,15 @@ impl<C: Channel> Function<C> {
         let event = match Event::read::<C>(&body, options) {
             Ok(event) => event,
             Err(failure) => {
-                let unusable = self.unusable(&failure, request, &body, options.request_id);
+                let unusable = Self::unusable(&failure, request, &body, options.request_id);
                 let (Some(unusable), Some(url)) = (unusable, &self.quarantine_url) else {
                     return Err(failure);
                 };
                 notes.stages.enter(Stage::Write);
                 let message = unusable.message(deadline)?;
                 notes.stages.enter(Stage::Enqueue);
-                self.send(url, message, trace, deadline).await?;
+                // Boxed, because an accepted event need not have room for it.
+                Box::pin(self.send(url, message, trace, deadline)).await?;
                 return Ok(Outcome::Quarantined(failure));
             }
         };
@@ -165,7 +166,6 @@ impl<C: Channel> Function<C> {
 
     /// The body for the quarantine queue, if that is what it is unusable for, and nobody asked for the answer.
     fn unusable<'b>(
-        &self,
         failure: &'b Failure,
         request: &Request,
         body: &'b Verified<'_>,

@@ -14,11 +14,7 @@ use crate::{
 };
 
 /// The schema of the channel's message, once it is decompressed.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    reason = "for tests only"
-)]
+#[expect(clippy::indexing_slicing, reason = "for tests only")]
 pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
     let mut entity = generator.subschema_for::<C::Entity>().to_value();
@@ -78,6 +74,7 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
 }
 
 /// What the channel expects of its entity.
+#[expect(clippy::indexing_slicing, reason = "for tests only")]
 fn expected<C: Channel>() -> Value {
     let (nested, own): (Vec<&str>, Vec<&str>) = C::EXPECTED
         .iter()

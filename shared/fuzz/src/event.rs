@@ -41,6 +41,8 @@ struct CloudEvent<'a> {
     #[serde(rename = "time")]
     _time: String,
     datacontenttype: &'a str,
+    dataschema: String,
+    contentid: &'a str,
     #[serde(borrow)]
     data: BTreeMap<Cow<'a, str>, &'a RawValue>,
 }

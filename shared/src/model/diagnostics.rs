@@ -359,7 +359,7 @@ impl<'de> Diagnostics<'de> {
             return;
         }
         for name in alternatives.iter().copied().flatten() {
-            if !lacks(&name) {
+            if !lacks(name) {
                 continue;
             }
             let field = format!("{}.{name}", self.entity);
@@ -504,10 +504,7 @@ pub(crate) fn cut(value: &str) -> &str {
 /// The step to what a shop sends under this name, of which fields of these names are made.
 pub(crate) const fn step_to(sent: &'static str, fields: &[&'static str]) -> Step {
     match fields {
-        [field] => Step::Alias {
-            sent,
-            field: *field,
-        },
+        [field] => Step::Alias { sent, field },
         _ => Step::Name(sent),
     }
 }

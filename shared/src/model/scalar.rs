@@ -690,9 +690,8 @@ fn moment(text: &str, zone_beside: &str) -> Option<OffsetDateTime> {
         )
     });
     let (fraction, zone) = fraction.map_or((None, rest), |(digits, zone)| (Some(digits), zone));
-    let zone = match (zone, zone_beside) {
-        (zone, "") | ("", zone) => zone,
-        _ => return None,
+    let ((zone, "") | ("", zone)) = (zone, zone_beside) else {
+        return None;
     };
     let moment = PrimitiveDateTime::new(calendar_date(date)?, clock_time(clock, fraction)?);
     let moment = moment

@@ -93,7 +93,7 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
     fn look_with_issues(&self, path: &[Step], kind: Kind, test: &Test, outcome: &mut Any) {
         let unreadable = Unreadable::at(path, self.event);
         // What is computed of something unreadable is not what it should be.
-        let is_computed = unreadable.hides_more && self.is_computed(path);
+        let is_computed = unreadable.hides_more && is_computed::<E>(path);
         let mut absent = unreadable.values.len();
         let mut has_elements = false;
         self.event.entity.look(path, &mut |seen| match seen {
@@ -118,10 +118,6 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
         }
     }
 
-    fn is_computed(&self, path: &[Step]) -> bool {
-        matches!(path, [Step::Name(name), ..] if !E::made_of(name).is_empty())
-    }
-
     fn try_all_sent(&self) -> Vec<Evaluation> {
         let conditions = self.rules.sent_conditions();
         let mut tried = Tried {
@@ -144,6 +140,10 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
             })
             .collect()
     }
+}
+
+fn is_computed<E: Entity>(path: &[Step]) -> bool {
+    matches!(path, [Step::Name(name), ..] if !E::made_of(name).is_empty())
 }
 
 /// All conditions on what is not in the contract, and what is known of each so far.
