@@ -86,6 +86,13 @@ def updated_at(event):
         return None
 
 
+def entity_name(event):
+    """The subject, with the store view, because the numbers of two stores may be the same."""
+    known = entity(event)
+    store = known.get("store_id") if isinstance(known, dict) else None
+    return event.get("subject") if store is None else f"{event.get('subject')} of store {store}"
+
+
 def is_older(one, other):
     return None not in (one, other) and datetime.datetime.fromisoformat(one) < datetime.datetime.fromisoformat(other)
 
@@ -95,7 +102,7 @@ def compare(database, event):
     is work to do. That an event is older is no reason to skip it, because one that comes for the first time may come late."""
     if not event.get("subject") or not event.get("contentid"):
         return None
-    of_entity = event["source"], event["type"], event["subject"]
+    of_entity = event["source"], event["type"], entity_name(event)
     last = database.execute("SELECT contentid, updated_at FROM last_done WHERE (source, type, subject) = (?, ?, ?)", of_entity)
     contentid, last_updated_at = last.fetchone() or (None, None)
     if contentid == event["contentid"]:
@@ -107,7 +114,7 @@ def compare(database, event):
 
 def note(database, event):
     """Remembers what is done for an entity now."""
-    of_entity = event["source"], event["type"], event.get("subject")
+    of_entity = event["source"], event["type"], entity_name(event)
     if event.get("subject") and event.get("contentid"):
         content = *of_entity, event["contentid"]
         database.execute("INSERT OR IGNORE INTO contents (source, type, subject, contentid) VALUES (?, ?, ?, ?)", content)

@@ -26,9 +26,9 @@ EARLY, SAME_SECOND, LATE = "2026-06-18T12:00:00Z", "2026-06-18T12:00:00Z", "2026
 Message = collections.namedtuple("Message", "id body attributes")
 
 
-def message(content, updated_at=EARLY, data=None, attributes=None, **changes):
+def message(content, updated_at=EARLY, data=None, attributes=None, store=None, **changes):
     """An event with this content, as a message. Every call makes another event. A member that is None is left out."""
-    entity = {"entity_id": 1, "state": content, "updated_at": updated_at}
+    entity = {"entity_id": 1, "state": content, "updated_at": updated_at, "store_id": store}
     event = {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
@@ -132,6 +132,13 @@ def test_content_that_was_done_before_something_newer_is_stale(consumer):
     assert consumer.worked_on() == [old.id, new.id]
     assert consumer.queues.holds(consumer.queues.live) == (0, 0), "a stale event is finished"
     assert consumer.queues.holds(consumer.queues.dead) == (0, 0)
+
+
+def test_the_orders_of_two_stores_with_one_number_are_two(consumer):
+    of_one = [message("a", EARLY, store=1), message("b", SAME_SECOND, store=1)]
+    assert consumer.handle(*of_one, message("c", LATE, store=2), message("a", EARLY, store=1)) == ["done"] * 4
+    # Within one store it is older than the last.
+    assert consumer.handle(message("d", LATE, store=1), message("b", EARLY, store=1)) == ["done", "stale"]
 
 
 def test_there_and_back_again_within_one_second_is_three_times_work(consumer):

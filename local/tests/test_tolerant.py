@@ -148,6 +148,8 @@ def shop(stack):
         stack.client("sqs").purge_queue(QueueUrl=stack.queue(channel))
     with ExitStack() as running:
         yield Shop(stack, running)
+    for channel in channels():
+        stack.messages(stack.queue(channel))
 
 
 def event(channel, change):

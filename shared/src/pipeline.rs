@@ -314,11 +314,12 @@ impl<C: Channel> Function<C> {
             Err(failure) | Ok(Outcome::Quarantined(failure)) => Some(failure),
             Ok(Outcome::Accepted(_) | Outcome::Refused(_)) => None,
         };
-        let pointers = failure.map_or_else(
-            || notes.pointers.clone(),
-            |failure| joined(failure.pointers()),
-        );
-        let warns = failure.is_some() || notes.issues > 0 || unevaluated.is_some();
+        let pointers = match failure {
+            Some(failure @ Failure::Invalid { .. }) => joined(failure.pointers()),
+            _ => notes.pointers.clone(),
+        };
+        let irregular = matches!(result, Ok(Outcome::Accepted(_))) && notes.issues > 0;
+        let warns = failure.is_some() || irregular || unevaluated.is_some();
         let loudness = if warns {
             Loudness::Warn
         } else {

@@ -53,14 +53,14 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
         "required": ["specversion", "id", "source", "type", "time", "datacontenttype", "dataschema", "contentid", "data"],
         "properties": {
             "specversion": { "const": "1.0" },
-            "id": { "type": "string", "format": "uuid", "description": "The same for every repeat of the event, and no other event has it: the idempotency key." },
+            "id": { "type": "string", "format": "uuid", "description": "The same for every delivery of the event, and no other event has it: the idempotency key." },
             "source": { "type": "string", "format": "uri-reference", "description": "The shop." },
             "type": { "const": format!("com.adobe.commerce.observer.{}", C::NAME) },
             "subject": { "type": "string", "description": "What the event is about; absent while it has no id." },
             "time": { "type": "string", "format": "date-time", "description": "When the event was taken." },
             "datacontenttype": { "const": "application/json" },
             "dataschema": { "const": id, "description": "This schema. The number at its end is the major version of the contract." },
-            "contentid": { "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The same for all events that say the same of the same entity." },
+            "contentid": { "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The same for all events that say the same of the same entity in the same bytes." },
             "data": {
                 "type": "object",
                 "required": [C::Entity::NAME],

@@ -80,6 +80,8 @@ pub(crate) struct Event<'a> {
     pub(crate) kind: Cow<'a, str>,
     /// Names the entity. A line that is new in its cart has no name yet.
     pub(crate) subject: Option<Cow<'a, str>>,
+    /// The store view of the entity, as it was sent, or nothing. Order numbers, and so subjects, are unique in a store only.
+    pub(crate) store: String,
     /// A hash of the entity: two events with the same content have the same. Earlier functions did not send it.
     pub(crate) contentid: Option<Cow<'a, str>>,
     /// When the shop last changed the entity, if that can be told.
@@ -178,6 +180,7 @@ impl<'a> Event<'a> {
             id: event.id,
             source: event.source,
             kind: event.kind,
+            store: store(entity),
             subject: event.subject.filter(|subject| !subject.is_empty()),
             contentid: event.contentid,
             updated_at: updated_at(entity),
@@ -214,6 +217,17 @@ fn is_known(dataschema: Option<&str>, channel: &str) -> bool {
             .and_then(|rest| rest.strip_prefix(channel));
         version.and_then(|rest| rest.strip_prefix(':')) == Some(SCHEMA_MAJOR)
     })
+}
+
+/// The entity's store view. Of another form than ours it is as good as none.
+fn store(entity: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Stored {
+        store_id: Option<u64>,
+    }
+    let stored = serde_json::from_str::<Stored>(entity.get()).ok();
+    let store = stored.and_then(|stored| stored.store_id);
+    store.map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// The entity's own time of its last change. What cannot be read is as good as absent: no event is skipped for it.

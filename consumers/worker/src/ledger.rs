@@ -4,8 +4,8 @@
 //! | `id` | of | says |
 //! |---|---|---|
 //! | `event/…` | source, type, id | who is at work on the event and until when, or that it is done |
-//! | `entity/…` | source, type, subject | the `contentid` that was done last, and the entity's `updated_at` |
-//! | `content/…` | source, type, subject, contentid | that this content of the entity was done |
+//! | `entity/…` | source, type, subject, store | the `contentid` that was done last, and the entity's `updated_at` |
+//! | `content/…` | source, type, subject, store, contentid | that this content of the entity was done |
 //!
 //! The item of an event begins as a claim, made by a conditional put, so that only one of two invocations gets it. The claim has
 //! a lease, which ends when Lambda would have ended the invocation: whoever finds it later may try again. When the work is done,
@@ -216,13 +216,13 @@ impl Ledger {
 impl Keys {
     fn of(event: &Event<'_>) -> Self {
         let (source, kind) = (&*event.source, &*event.kind);
-        let subject = event.subject.as_deref();
+        let (subject, store) = (event.subject.as_deref(), &*event.store);
         Self {
             event: key("event", &[source, kind, &event.id]),
-            entity: subject.map(|subject| key("entity", &[source, kind, subject])),
+            entity: subject.map(|subject| key("entity", &[source, kind, subject, store])),
             content: subject
                 .zip(event.contentid.as_deref())
-                .map(|(subject, content)| key("content", &[source, kind, subject, content])),
+                .map(|(subject, content)| key("content", &[source, kind, subject, store, content])),
         }
     }
 }

@@ -64,7 +64,7 @@ reports("id-of-a-customer-in-words", CUSTOMER, "id", '"fifty-seven"')
 refuses("id-of-a-customer-negative", DELETE, "entity_id", "-57", "entity_id", "website_id", why="an address alone names no account")
 reports("id-of-an-item", PLACE, "items/0/item_id", '"x"', "items/0/item_id")
 reports("id-of-a-cart-line", CART, "item_id", "1.5")
-takes("id-zero", SAVE, "entity_id", "0")
+reports("id-zero", SAVE, "entity_id", "0", why="stands for what is not saved, so the field is missing")
 takes("id-with-leading-zeros", SAVE, "entity_id", '"0007001"', why="a database's text column")
 takes("id-largest", SAVE, "entity_id", "9223372036854775807")
 for name, text in {

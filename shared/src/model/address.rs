@@ -75,13 +75,13 @@ impl Decode for ListedAddress {
             Some(Some(BILLING)) => "order.billing_address",
             Some(Some(SHIPPING)) => "order.shipping_address",
             Some(Some(_)) => {
-                at.left_out(mark, "must have the type billing or shipping");
+                at.left_out(mark, "has another type than billing and shipping", false);
                 return Ok(address.map(Self));
             }
             // It may be the one or the other.
             Some(None) => {
-                at.forget(mark);
-                return Ok(None);
+                at.left_out(mark, "must have the type billing or shipping", true);
+                return Ok(address.map(Self));
             }
         };
         at.rename_fields(mark, |below| Some(format!("{field}{below}")));
@@ -129,7 +129,7 @@ impl Decode for Region {
         at: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
-        if raw.get().starts_with(['{', '[']) {
+        if raw.get().starts_with('{') {
             let mark = at.mark();
             let object = RegionObject::decode(raw, at).map_err(serde::de::Error::custom)?;
             let (name, code) = (at.field_beside("region"), at.field_beside("region_code"));

@@ -1,7 +1,7 @@
 use super::{
     Entity,
     decode::entity,
-    scalar::{Code, Id, Number, Text},
+    scalar::{Code, Id, Number, Text, WholeNumber},
 };
 
 entity! {
@@ -24,7 +24,7 @@ entity! {
         /// Id of the cart; absent while the cart is not saved.
         quote_id: Code,
         /// Id of the store view of the cart.
-        store_id: Id,
+        store_id: WholeNumber,
     }
 }
 

@@ -2,7 +2,7 @@ use super::{
     Entity,
     decode::entity,
     diagnostics::Diagnostics,
-    scalar::{Email, Id, Text, Timestamp},
+    scalar::{Email, Id, Text, Timestamp, WholeNumber},
 };
 
 entity! {
@@ -17,11 +17,11 @@ entity! {
         /// Last name.
         lastname: Text,
         /// Id of the customer group.
-        group_id: Id,
+        group_id: WholeNumber,
         /// Id of the store view to which the account belongs.
-        store_id: Id,
+        store_id: WholeNumber,
         /// Id of the website to which the account belongs.
-        website_id: Id,
+        website_id: WholeNumber,
         /// When the account was created.
         created_at: Timestamp,
         /// When the account was last changed.

@@ -35,16 +35,6 @@ pub trait Decode: Sized {
         false
     }
 
-    /// Whether it can tell one entity from another.
-    fn identifies(&self) -> bool {
-        true
-    }
-
-    /// Whether the field with this name is there, and can tell one entity from another.
-    fn is_identified_by(&self, _field: &str) -> bool {
-        false
-    }
-
     /// Notes which fields of a shop's event are read here, as a hook in the shop names them. `path` leads here, and `sample` is
     /// what a shop sends here by default, where the spec and the shop have two names for one thing.
     #[cfg(feature = "schema")]
@@ -235,7 +225,7 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, 'de, T> {
         let mark = self.0.begin_element();
         let element = T::decode(from, self.0)?;
         match &element {
-            Some(element) => self.0.expect_of_element(element),
+            Some(element) => self.0.expect_of_element(element, mark),
             None => self.0.skipped(mark),
         }
         Ok(element)
@@ -406,13 +396,6 @@ macro_rules! entity {
                 match field {
                     $(stringify!($field) => self.$field.as_ref().is_none_or($crate::model::decode::Decode::is_empty),)*
                     _ => true,
-                }
-            }
-
-            fn is_identified_by(&self, field: &str) -> bool {
-                match field {
-                    $(stringify!($field) => self.$field.as_ref().is_some_and($crate::model::decode::Decode::identifies),)*
-                    _ => false,
                 }
             }
 

@@ -58,6 +58,8 @@ pub struct Issue<'de> {
     pub expected: bool,
     /// What the contract expects there.
     pub detail: &'static str,
+    /// Whether something of the contract may have been sent, so that a rule cannot take it for absent.
+    pub(crate) hides: bool,
     /// The value as it was sent; absent for a list or an object in the place of another structure.
     pub value: Option<Cow<'de, str>>,
 }
@@ -89,6 +91,8 @@ pub struct Issues<'de> {
     pub more: usize,
     /// Whether any of them, listed or not, concerns what the channel expects.
     pub any_expected: bool,
+    /// The fields of those that are not listed and hide something from rules, each once.
+    pub(crate) hidden: Vec<String>,
 }
 
 impl Issues<'_> {
@@ -180,24 +184,34 @@ impl<'de> Diagnostics<'de> {
     }
 
     /// Notes that an element of a list has no place in the contract, in the place of all that is known of it since the mark.
-    pub(super) fn left_out(&mut self, since: Mark, detail: &'static str) {
-        self.forget(since);
-        let field = self.field();
-        self.push(IssueKind::Skipped, field, false, detail, None);
-    }
-
-    /// Takes back all issues since the mark.
-    pub(super) fn forget(&mut self, since: Mark) {
+    pub(super) fn left_out(&mut self, since: Mark, detail: &'static str, hides: bool) {
         self.issues.list.truncate(since.listed);
         self.issues.more = since.more;
         self.issues.any_expected = since.any_expected;
+        let field = self.field();
+        self.push(Issue {
+            pointer: self.pointer(),
+            field,
+            kind: IssueKind::Skipped,
+            expected: false,
+            detail,
+            hides,
+            value: None,
+        });
     }
 
     /// Notes that an element of the list of this name has no place in the contract.
     pub(super) fn one_left_out(&mut self, list: &'static str, detail: &'static str) {
         self.steps.push(Step::Name(list));
-        let field = self.field() + EACH;
-        self.push(IssueKind::Skipped, field, false, detail, None);
+        self.push(Issue {
+            pointer: self.pointer(),
+            field: self.field() + EACH,
+            kind: IssueKind::Skipped,
+            expected: false,
+            detail,
+            hides: false,
+            value: None,
+        });
         self.steps.pop();
     }
 
@@ -209,16 +223,13 @@ impl<'de> Diagnostics<'de> {
         detail: &'static str,
         value: &'de str,
     ) {
-        if self.issues.list.len() >= LISTED_MAX {
-            self.issues.more += 1;
-            return;
-        }
-        self.issues.list.push(Issue {
+        self.push(Issue {
             pointer: format!("/{name}"),
             field: attribute.to_owned(),
             kind: IssueKind::Unreadable,
             expected: false,
             detail,
+            hides: true,
             value: Some(Cow::Borrowed(value)),
         });
     }
@@ -227,32 +238,14 @@ impl<'de> Diagnostics<'de> {
     pub(crate) fn expect_of_entity(&mut self, entity: &impl Decode) {
         for field in self.expected {
             if !field.contains(IN_EACH) && entity.lacks(field) {
-                self.missing(field);
+                self.missing(field, 0);
             }
         }
-        if self.issues.any_expected {
-            self.forgive_alias(entity);
-        }
     }
 
-    /// What was sent for a field twice, under two names, is not missed if one of the two was read.
-    fn forgive_alias(&mut self, entity: &impl Decode) {
-        let own = format!("{}.", self.entity);
-        let list = &mut self.issues.list;
-        for issue in list
-            .iter_mut()
-            .filter(|issue| issue.kind == IssueKind::Unreadable)
-        {
-            let field = issue.field.strip_prefix(&own);
-            issue.expected &= field.is_none_or(|field| field.contains(EACH) || entity.lacks(field));
-        }
-        if self.issues.more == 0 {
-            self.issues.any_expected = list.iter().any(|issue| issue.expected);
-        }
-    }
-
-    /// Notes which of the fields that the channel expects are missing in the element of a list that is being read.
-    pub(super) fn expect_of_element(&mut self, element: &impl Decode) {
+    /// Notes which of the fields that the channel expects are missing in the element of a list that is being read, of which issues are
+    /// known since the mark.
+    pub(super) fn expect_of_element(&mut self, element: &impl Decode, since: Mark) {
         let Some(Step::Name(list)) = self.steps.first().copied() else {
             return;
         };
@@ -261,12 +254,29 @@ impl<'de> Diagnostics<'de> {
                 .strip_prefix(list)
                 .and_then(|rest| rest.strip_prefix(IN_EACH));
             if let Some(field) = in_list.filter(|field| element.lacks(field)) {
-                self.missing(field);
+                self.missing(field, since.listed);
             }
         }
     }
 
-    fn missing(&mut self, name: &'static str) {
+    /// Takes back what is said of fields that are there: a field that was sent twice, under two names, or of two addresses.
+    pub(crate) fn forgive(&mut self, is_there: impl Fn(&str) -> bool) {
+        let own = format!("{}.", self.entity);
+        self.issues.list.retain(|issue| {
+            let field = issue.field.strip_prefix(&own);
+            issue.kind != IssueKind::Unreadable || !field.is_some_and(&is_there)
+        });
+        if self.issues.more == 0 {
+            self.issues.any_expected = self.issues.list.iter().any(|issue| issue.expected);
+        }
+    }
+
+    /// Whether there is an issue so far.
+    pub(crate) fn has_issues(&self) -> bool {
+        self.issues.count() > 0
+    }
+
+    fn missing(&mut self, name: &'static str, since: usize) {
         self.steps.push(Step::Name(name));
         let field = self.field();
         let below = |known: &str| {
@@ -274,14 +284,19 @@ impl<'de> Diagnostics<'de> {
                 .strip_prefix(&*field)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        let pointer = self.pointer();
         // A field that cannot be read is not missing as well, nor is a list whose elements were all skipped.
-        let known = self.issues.list.iter().any(|known| {
-            below(&known.field) && (known.pointer.starts_with(&pointer) || !field.contains(EACH))
-        });
-        let known = known || self.unlisted.iter().any(|known| below(known));
-        if !known {
-            self.push(IssueKind::Missing, field, true, MISSING, None);
+        let listed = self.issues.list.iter().skip(since);
+        let known = listed.map(|issue| &issue.field).chain(&self.unlisted);
+        if !known.into_iter().any(|known| below(known)) {
+            self.push(Issue {
+                pointer: self.pointer(),
+                field,
+                kind: IssueKind::Missing,
+                expected: true,
+                detail: MISSING,
+                hides: false,
+                value: None,
+            });
         }
         self.steps.pop();
     }
@@ -289,7 +304,15 @@ impl<'de> Diagnostics<'de> {
     fn note(&mut self, kind: IssueKind, detail: &'static str, value: Option<Cow<'de, str>>) {
         let field = self.field();
         let expected = kind == IssueKind::Skipped || self.is_expected(&field);
-        self.push(kind, field, expected, detail, value);
+        self.push(Issue {
+            pointer: self.pointer(),
+            field,
+            kind,
+            expected,
+            detail,
+            hides: true,
+            value,
+        });
     }
 
     /// Whether the channel expects the field, or something below it.
@@ -306,29 +329,16 @@ impl<'de> Diagnostics<'de> {
         })
     }
 
-    fn push(
-        &mut self,
-        kind: IssueKind,
-        field: String,
-        expected: bool,
-        detail: &'static str,
-        value: Option<Cow<'de, str>>,
-    ) {
-        self.issues.any_expected |= expected;
-        if self.issues.list.len() >= LISTED_MAX {
-            self.issues.more += 1;
-            self.unlisted.push(field);
-            return;
+    fn push(&mut self, issue: Issue<'de>) {
+        self.issues.any_expected |= issue.expected;
+        if self.issues.list.len() < LISTED_MAX {
+            return self.issues.list.push(issue);
         }
-        let pointer = self.pointer();
-        self.issues.list.push(Issue {
-            pointer,
-            field,
-            kind,
-            expected,
-            detail,
-            value,
-        });
+        self.issues.more += 1;
+        if issue.hides && !self.issues.hidden.contains(&issue.field) {
+            self.issues.hidden.push(issue.field.clone());
+        }
+        self.unlisted.push(issue.field);
     }
 
     /// Notes that the place that is being read was there before: of two values, one reader takes the first and another the last.
@@ -353,7 +363,7 @@ impl<'de> Diagnostics<'de> {
 
     /// Notes that the event is unusable, unless all fields of one alternative are there (see [`crate::Channel::IDENTITY`]).
     pub(crate) fn identify(&mut self, entity: &impl Decode, alternatives: &[&[&'static str]]) {
-        let lacks = |field: &&str| !entity.is_identified_by(field);
+        let lacks = |field: &&str| entity.lacks(field);
         let lacking = |fields: &&[&'static str]| fields.iter().any(lacks);
         if !alternatives.iter().all(lacking) {
             return;

@@ -1,7 +1,7 @@
 use super::{
     Entity,
     decode::entity,
-    scalar::{Code, Id, Money, Timestamp},
+    scalar::{Code, Id, Money, Timestamp, WholeNumber},
 };
 
 entity! {
@@ -14,11 +14,11 @@ entity! {
         /// Invoice number; absent before the invoice's first save.
         increment_id: Code,
         /// Id of the store view of the order. Invoice numbers are unique in a store.
-        store_id: Id,
+        store_id: WholeNumber,
         /// What is paid, in the order's currency.
         grand_total: Money,
         /// State: 1 open, 2 paid, 3 cancelled.
-        state: Id,
+        state: WholeNumber,
         /// When the invoice was created; absent before its first save.
         created_at: Timestamp,
     }

@@ -68,6 +68,17 @@ pub trait Look {
         &[]
     }
 
+    /// Whether something stands at the place of this name, as in `payment.method`. In a list nobody can say.
+    fn has(&self, name: &str) -> bool {
+        let step = |name: &str| Step::Name(name.to_owned());
+        let path: Vec<_> = name.split('.').map(step).collect();
+        let mut found = false;
+        if !name.contains("[]") {
+            self.look(&path, &mut |seen| found |= seen != Seen::Nothing);
+        }
+        found
+    }
+
     /// Shows `see` everything that stands at the end of the path: one thing, or one for each element of the lists on the way.
     fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>));
 }

@@ -44,7 +44,7 @@ pub trait Entity: Decode + Look + Serialize {
     const KEYS: &'static [&'static str];
 
     /// What the event is about, as the message's `subject`: `order/000000123`. `None` when the entity has no id of its own
-    /// yet, so that two events can only be told apart by the shop's request.
+    /// yet.
     fn subject(&self) -> Option<String>;
 
     /// The message group, in which the order of events is kept: everything about one order, one customer, one product or one

@@ -5,7 +5,7 @@ use super::{
     address::{Address, BILLING, ListedAddress, SHIPPING},
     decode::entity,
     diagnostics::Diagnostics,
-    scalar::{Code, Currency, Email, Flag, Id, Money, Quantity, Text, Timestamp},
+    scalar::{Code, Currency, Email, Flag, Id, Money, Quantity, Text, Timestamp, WholeNumber},
 };
 
 entity! {
@@ -16,7 +16,7 @@ entity! {
         /// Order number, as the customer sees it.
         increment_id: Code,
         /// Id of the store view in which the order was placed. Order numbers are unique in a store.
-        store_id: Id,
+        store_id: WholeNumber,
         /// Status code, as in `pending`.
         status: Code,
         /// State of the order's life, as in `new`.
@@ -120,9 +120,8 @@ fn unexplained_total(order: &Order) -> Option<Money> {
     rest.map(|rest| Money(rest.round_dp(4).normalize()))
 }
 
-/// The shop lists an order's addresses by type, the spec names them. A named one wins. A guest has no id, or 0.
+/// The shop lists an order's addresses by type, the spec names them. A named one wins.
 fn settle_order(order: &mut Order, at: &mut Diagnostics<'_>) {
-    order.customer_id = order.customer_id.filter(|id| id.0 != 0);
     for ListedAddress(mut address) in order.addresses.take().unwrap_or_default() {
         let place = match address.address_type.take() {
             Some(Code(kind)) if kind == BILLING => &mut order.billing_address,
@@ -130,6 +129,7 @@ fn settle_order(order: &mut Order, at: &mut Diagnostics<'_>) {
             _ => continue,
         };
         match place {
+            Some(known) if *known == address => {}
             Some(known) if !known.is_blank() => {
                 at.one_left_out("addresses", "is the second one of its type");
             }

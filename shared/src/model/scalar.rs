@@ -88,11 +88,6 @@ pub trait Scalar: Sized {
     /// Gives the scalar its meaning, or `None` when it has none here.
     fn from_token(token: &Token<'_>) -> Option<Self>;
 
-    /// Whether it can tell one entity from another.
-    fn identifies(&self) -> bool {
-        true
-    }
-
     /// Gives an object its meaning, where PHP writes one for such a scalar.
     fn from_object(_json: &str) -> Reading<Self> {
         Reading::Unreadable
@@ -117,10 +112,6 @@ impl<T: Scalar> Decode for T {
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
         Ok(scalar_from_raw(raw.get(), at))
-    }
-
-    fn identifies(&self) -> bool {
-        T::identifies(self)
     }
 }
 
@@ -180,12 +171,35 @@ macro_rules! string_schema {
     };
 }
 
-/// An id of the shop's database: a whole number, never negative.
+/// The id of something in the shop's database: a whole number. A database counts from 1; 0 stands for what is not saved, or for nobody,
+/// as the customer of a guest's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Id(pub u64);
 
 impl Scalar for Id {
+    const EXPECTS: &'static str = WholeNumber::EXPECTS;
+    const KIND: Kind = Kind::Number;
+
+    fn seen(&self) -> Seen<'_> {
+        Seen::Number(self.0.into())
+    }
+
+    fn is_absent(token: &Token<'_>) -> bool {
+        WholeNumber::is_absent(token) || WholeNumber::from_token(token) == Some(WholeNumber(0))
+    }
+
+    fn from_token(token: &Token<'_>) -> Option<Self> {
+        WholeNumber::from_token(token).map(|WholeNumber(id)| Self(id))
+    }
+}
+
+/// A whole number, never negative, of which 0 is one like any other: a state, or the id of the Admin's store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+pub struct WholeNumber(pub u64);
+
+impl Scalar for WholeNumber {
     const EXPECTS: &'static str = "must be a whole number, not negative";
     const KIND: Kind = Kind::Number;
 
@@ -196,16 +210,11 @@ impl Scalar for Id {
     fn from_token(token: &Token<'_>) -> Option<Self> {
         let text = whole(token)?;
         // A database column holds no more than this, and neither does a consumer's signed integer.
-        let id: u64 = text
+        let number: u64 = text
             .bytes()
             .all(|byte| byte.is_ascii_digit())
             .then(|| text.parse().ok())??;
-        (id <= i64::MAX.cast_unsigned()).then_some(Self(id))
-    }
-
-    /// A database counts from 1. Zero stands for what is not saved, or for nobody.
-    fn identifies(&self) -> bool {
-        self.0 != 0
+        (number <= i64::MAX.cast_unsigned()).then_some(Self(number))
     }
 }
 
@@ -431,11 +440,6 @@ impl Number {
             _ => None,
         }
         .map(Self)
-    }
-
-    /// Whether it is greater than zero.
-    pub fn is_positive(self) -> bool {
-        self.0 > Decimal::ZERO
     }
 }
 
@@ -665,7 +669,7 @@ impl Scalar for Timestamp {
             return Reading::Absent;
         }
         let zone = match (written.timezone_type, &*written.timezone) {
-            (1, offset) => offset,
+            (1, offset) if !offset.is_empty() => offset,
             // When it was there, nobody knows without a list of all time zones.
             (2 | 3, "UTC" | "Z" | "GMT" | "Etc/UTC" | "Etc/GMT" | "Etc/UCT" | "UCT" | "Zulu") => {
                 "Z"
@@ -807,10 +811,12 @@ mod tests {
 
     #[test]
     fn ids() {
+        reads::<WholeNumber>(&[("0", "0"), (r#""0.0""#, "0"), ("7", "7"), ("null", "null")]);
         reads::<Id>(&[
             ("216", "216"),
             (r#""216""#, "216"),
-            ("0", "0"),
+            ("0", "null"),
+            (r#""0.0000""#, "null"),
             (r#""000216""#, "216"),
             ("216.0", "216"),
             (r#""1.0000""#, "1"),
@@ -1101,6 +1107,7 @@ mod tests {
             ("2026-06-18 20:27:11.000000", 3, "Europe/Berlin"),
             ("2026-06-18 20:27:11.000000", 2, "CEST"),
             ("2026-06-18 20:27:11.000000", 1, "UTC"),
+            ("2026-06-18 20:27:11.000000", 1, ""),
             ("2026-06-18 20:27:11.000000", 4, "UTC"),
             ("2026-06-18 20:27:11Z", 3, "UTC"),
             ("2026-06-18", 3, "UTC"),

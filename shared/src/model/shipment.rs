@@ -1,7 +1,7 @@
 use super::{
     Entity,
     decode::entity,
-    scalar::{Code, Id, Number, Text, Timestamp},
+    scalar::{Code, Id, Number, Text, Timestamp, WholeNumber},
 };
 
 entity! {
@@ -14,7 +14,7 @@ entity! {
         /// Shipment number.
         increment_id: Code,
         /// Id of the store view of the order. Shipment numbers are unique in a store.
-        store_id: Id,
+        store_id: WholeNumber,
         /// When the shipment was created.
         created_at: Timestamp,
         /// How the parcels can be followed; absent when there are none.

@@ -253,7 +253,7 @@ pub(super) fn unreadable(json: &str, kind: Kind) -> Option<Seen<'_>> {
     let text: Cow<'_, str> = match Token::read(json)? {
         Token::Text(text) => text,
         Token::Number(text) => text.into(),
-        Token::Bool(flag) => if flag { "1" } else { "0" }.into(),
+        Token::Bool(flag) => if flag { "true" } else { "false" }.into(),
         Token::Null => return None,
     };
     Some(Seen::Text(match kind {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use crate::{
     event::{ENVELOPE, Event},
     model::{
-        Entity, IssueKind,
+        Entity,
         look::{Kind, NoSuchPlace, Seen, Step},
         scalar::Token,
     },
@@ -101,7 +101,7 @@ impl Place {
 pub(super) struct Unreadable<'e> {
     /// The values that were sent, as JSON.
     pub(super) values: Vec<&'e str>,
-    /// Whether what is absent there may have been sent: something above the place cannot be read, or there are more issues than are
+    /// Whether what is absent there may have been sent: something above the place cannot be read, or it is one of more issues than are
     /// listed.
     pub(super) hides_absent: bool,
     /// Whether more may have been sent than stands there: an element was skipped, or the field is computed of something unreadable.
@@ -117,35 +117,30 @@ impl<'e> Unreadable<'e> {
             _ => "",
         };
         let parts = E::made_of(root);
-        let mut found = Self {
-            values: Vec::new(),
-            hides_absent: event.issues.more > 0,
-            hides_more: event.issues.more > 0 && !parts.is_empty(),
-        };
-        for issue in &event.issues.list {
-            let own = issue.field.strip_prefix(E::NAME);
+        let mut found = Self::default();
+        let listed = event.issues.list.iter().filter(|issue| issue.hides);
+        let listed = listed.map(|issue| (&issue.field, issue.value.as_deref()));
+        let unlisted = event.issues.hidden.iter().map(|field| (field, None));
+        for (hidden, value) in listed.chain(unlisted) {
+            let own = hidden.strip_prefix(E::NAME);
             let own = own
                 .and_then(|own| own.strip_prefix('.'))
                 .unwrap_or_default();
             let sent = own.split(['.', '[']).next().unwrap_or_default();
-            let unreadable = issue.kind == IssueKind::Unreadable;
-            // An element of another kind than the contract knows is not expected, and hides nothing.
-            let skipped = issue.kind == IssueKind::Skipped && issue.expected;
-            let rest = field.strip_prefix(&*issue.field);
-            match (rest, &issue.value) {
-                (Some(""), Some(value)) if unreadable => found.values.push(value),
-                (Some(rest), _) if rest.is_empty() || rest.starts_with(['.', '[']) => {
-                    found.hides_absent |= unreadable;
-                    found.hides_more |= skipped;
-                }
-                // The list itself is not what it was.
-                _ if skipped && issue.field.strip_suffix("[]") == Some(&field) => {
+            let list = hidden.strip_suffix("[]");
+            match (field.strip_prefix(&**hidden), value) {
+                (Some(""), Some(value)) => found.values.push(value),
+                // An element was skipped, and with it what is below.
+                (Some(rest), _) if list.is_some() && (rest.is_empty() || rest.starts_with('.')) => {
                     found.hides_more = true;
                 }
+                (Some(rest), _) if rest.is_empty() || rest.starts_with(['.', '[']) => {
+                    found.hides_absent = true;
+                }
+                _ if list == Some(&field) => found.hides_more = true,
                 _ => {
-                    found.hides_more |= unreadable && parts.contains(&own);
-                    found.hides_absent |=
-                        (unreadable || skipped) && E::made_into(sent).contains(&root);
+                    found.hides_more |= parts.contains(&own);
+                    found.hides_absent |= E::made_into(sent).contains(&root);
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 use super::{
     clock::Clock,
-    field::{Observer, Place},
+    condition::unreadable,
+    field::{Observer, Place, Unreadable},
 };
 use crate::{
     event::Event,
@@ -106,6 +107,12 @@ impl Sentence {
                     };
                     // An error ends the walk early. What was found until then is the value.
                     let _ = place.look(event, &mut values);
+                    if let Place::Contract(path, kind) = place {
+                        let sent = Unreadable::at(path, event).values;
+                        sent.iter()
+                            .filter_map(|value| unreadable(value, *kind))
+                            .for_each(|seen| values.see(0, &seen));
+                    }
                     filled.push_str(&values.words.join(", "));
                     if values.more {
                         filled.push_str(", …");

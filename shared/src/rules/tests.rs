@@ -1081,16 +1081,82 @@ fn a_rule_sees_each_value_below_keys_that_are_no_ids() {
 }
 
 #[test]
-fn what_is_absent_cannot_be_evaluated_when_more_is_unreadable_than_is_listed() {
+fn of_issues_that_are_not_listed_a_rule_knows_the_fields() {
     let items: Vec<_> = (0..150)
         .map(|_| json!({ "sku": "A", "price": "x" }))
         .collect();
-    let event = json!({ "order": { "increment_id": "1", "items": items } });
+    let event = json!({ "order": { "increment_id": "1", "items": items, "tax_amount": "x", "grand_total": 5, "subtotal": 5 } });
     let of = evaluates::<Placed>;
-    assert_eq!(of(&event, "order.status", "isEmpty", Value::Null), None);
+    assert_eq!(
+        of(&event, "order.items[].price", "isEmpty", Value::Null),
+        None
+    );
+    assert_eq!(of(&event, "order.tax_amount", "isEmpty", Value::Null), None);
+    assert_eq!(
+        of(&event, "order.unexplained_total", "notEqual", json!(0)),
+        None
+    );
+    // They say nothing of others.
+    assert_eq!(
+        of(&event, "order.customer_id", "isEmpty", Value::Null),
+        Some(true)
+    );
+    assert_eq!(
+        of(&event, "order.customer_id", "equal", json!(3)),
+        Some(false)
+    );
     assert_eq!(
         of(&event, "order.increment_id", "equal", json!("2")),
         Some(false)
+    );
+}
+
+#[test]
+fn an_address_that_is_not_in_the_message_is_not_in_a_rule() {
+    let of = evaluates::<Placed>;
+    let country = "order.shipping_address.country_id";
+    for order in [
+        json!({ "shipping_address": { "country_id": "US" }, "addresses": [{ "address_type": "shipping", "country_id": "USA" }] }),
+        json!({ "shipping_address": { "country_id": "USA" }, "addresses": [{ "address_type": "shipping", "country_id": "US" }] }),
+    ] {
+        let mut order = order;
+        order["increment_id"] = "1".into();
+        let event = json!({ "order": order });
+        assert_eq!(
+            of(&event, country, "in", json!(["USA"])),
+            Some(false),
+            "{event}"
+        );
+        assert_eq!(
+            of(&event, country, "in", json!(["US"])),
+            Some(true),
+            "{event}"
+        );
+    }
+    let customer = json!({ "customer": { "id": "x", "entity_id": 5 } });
+    assert_eq!(
+        evaluates::<CustomerSaved>(&customer, "customer.entity_id", "equal", json!(6)),
+        Some(false)
+    );
+}
+
+#[test]
+fn a_sentence_says_what_was_sent_where_it_cannot_be_read() {
+    let rules = rules::<Placed>(&json!([{
+        "name": "no",
+        "when": [{ "field": "order.shipping_address.country_id", "operator": "in", "value": ["USA"] }],
+        "then": { "op": "exception", "message": "We do not ship to {order.shipping_address.country_id}." },
+    }]));
+    let event =
+        json!({ "order": { "increment_id": "1", "shipping_address": { "country_id": "USA" } } });
+    let (decision, ..) = try_until::<Placed>(&rules, &event.to_string(), Duration::from_mins(1));
+    let message = Some("We do not ship to USA.".to_owned());
+    assert_eq!(
+        decision,
+        Decision::Refuse(Refusal {
+            message,
+            class: None
+        })
     );
 }
 
