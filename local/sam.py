@@ -115,7 +115,8 @@ class Queues(Stack):
         """What `sam local` has to be told: the template's secret and queues are references, which it does not resolve."""
         def chosen(channel):
             queue = self.queue(channel).replace(self.host, self.container_host, 1)
-            return {"WEBHOOK_KEYS": self.keys, "WEBHOOK_KEYS_SECRET": "", "QUEUE_URL": queue}
+            quarantine = self.outputs["QuarantineQueueUrl"].replace(self.host, self.container_host, 1)
+            return {"WEBHOOK_KEYS": self.keys, "WEBHOOK_KEYS_SECRET": "", "QUEUE_URL": queue, "QUARANTINE_QUEUE_URL": quarantine}
 
         variables = STATE / "env.json"
         variables.write_text(json.dumps({name: chosen(channel) for channel, name in channels().items()}, indent=2))

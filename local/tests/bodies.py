@@ -77,7 +77,9 @@ KINDS = {"array": "list", "object": "object", "string": "text", "integer": "numb
 def places(channel):
     """Every place of the channel's entity by its message's schema, what a shop sends beside it, and the places of the envelope."""
     schema = json.loads((ROOT / "shared" / "schema" / f"{channel}.json").read_text())
-    [entity] = (one for name, one in schema["properties"]["data"]["properties"].items() if name not in ("original", "related"))
+    data = schema["properties"]["data"]
+    [name] = data["required"]
+    entity = data["properties"][name]
     definitions = schema.get("$defs", {})
     if "billing_address" in entity["properties"]:
         # The shop lists the addresses, the contract names them.

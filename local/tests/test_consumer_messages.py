@@ -215,10 +215,10 @@ def test_the_notes_of_the_rust_worker_have_keys_of_one_length_and_all_expire(sta
         notes = {item["id"]["S"]: item for item in consumer.notes()}
     assert set(notes) == {
         ledger_key("event", event.body, "id"),
-        ledger_key("entity", event.body, "subject"),
-        ledger_key("content", event.body, "subject", "contentid"),
+        ledger_key("entity", event.body, "subject", "store"),
+        ledger_key("content", event.body, "subject", "store", "contentid"),
     }
-    entity = notes[ledger_key("entity", event.body, "subject")]
+    entity = notes[ledger_key("entity", event.body, "subject", "store")]
     assert entity["contentid"]["S"] == json.loads(event.body)["contentid"]
     assert entity["updated_at"]["S"] == "2026-06-18T12:00:00.25Z"
     assert all(len(key) <= 72 for key in notes)

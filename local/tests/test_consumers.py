@@ -212,6 +212,8 @@ def cloud_event(**changes):
 def ledger_key(kind, event, *members):
     """The key of an item in the table of the worker in Rust."""
     event = json.loads(event)
+    # None here has a store.
+    event = {"store": "", **event}
     parts = json.dumps([event[member] for member in ("source", "type", *members)], separators=(",", ":"))
     return f"{kind}/{hashlib.sha256(parts.encode()).hexdigest()}"
 

@@ -129,7 +129,7 @@ def test_functions_in_containers_are_told_their_queue_by_variables_that_the_temp
         options = queues.options()
         told = json.loads((ROOT / options[options.index("--env-vars") + 1]).read_text())
         there = {url.partition(queues.endpoint)[2] for url in queues.client("sqs").list_queues()["QueueUrls"]}
-    assert len(there) == 4 and "" not in there
+    assert len(there) == 5 and "" not in there
     bundle = template()
     shared = bundle["Globals"]["Function"]["Environment"]["Variables"]
     assert set(told) == set(channels().values())
