@@ -9,7 +9,7 @@ import pytest
 from function import Function
 from hostile.case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT
 from shop import request
-from stack import ROOT, channels
+from stack import EVENTS, ROOT, channels, sample_requests
 
 ORDER = {
     "entity_id": "9001", "increment_id": "000000901", "store_id": "1", "state": "processing", "status": "processing",
@@ -126,17 +126,21 @@ class Shop:
     def __init__(self, stack, running):
         self.stack, self.running, self.functions = stack, running, {}
 
-    def send(self, channel, body, shop_request=None, gateway_request=None, **environment):
+    def function(self, channel, **environment):
         key = channel, tuple(sorted(environment.items()))
         if key not in self.functions:
             queue = self.stack.queue(channel)
             self.functions[key] = self.running.enter_context(Function(channel, queue, **environment))
+        return self.functions[key]
+
+    def send(self, channel, body, shop_request=None, gateway_request=None, **environment):
+        function = self.function(channel, **environment)
         made = request(channel, body)
         made["headers"].pop("x-adobe-commerce-request-id")
         if shop_request:
             made["headers"]["x-adobe-commerce-request-id"] = shop_request
         made["requestContext"]["requestId"] = gateway_request or uuid.uuid4().hex
-        invocation = self.functions[key].invoke(made)
+        invocation = function.invoke(made)
         messages = self.stack.messages(self.stack.queue(channel))
         assert len(messages) <= 1
         return invocation, messages[0] if messages else None
@@ -207,6 +211,20 @@ def test_a_strict_contract_refuses_what_has_an_issue(shop, entry):
     assert (invocation.status, message) == (422, None)
     assert [error["pointer"] for error in invocation.body["errors"]] == pointers(channel, places)
     assert invocation.line["pointers"] == " ".join(pointers(channel, places))
+
+
+def test_a_strict_contract_refuses_the_samples_with_issues_and_no_others(shop):
+    refused = set()
+    for channel, case, made in sample_requests():
+        invocation = shop.function(channel, CONTRACT="strict").invoke(made)
+        tolerant = json.loads((EVENTS / channel / f"{case}.answer.json").read_text())["statusCode"]
+        expected = EVENTS / channel / f"{case}.message.json"
+        issues = json.loads(expected.read_text())["MessageBody"]["data"].get("issues") if expected.exists() else None
+        assert invocation.status == (422 if issues else tolerant), case
+        refused |= {f"{channel}/{case}"} if issues else set()
+    assert len(refused) >= 4
+    for channel in channels():
+        shop.stack.messages(shop.stack.queue(channel))
 
 
 @pytest.mark.parametrize("entry", UNUSABLE, ids=named)
@@ -293,7 +311,7 @@ def test_two_stores_with_one_number_are_two_events(shop):
 
 
 def test_without_the_gateways_id_lambdas_own_tells_deliveries_apart(shop):
-    function = shop.functions[SAVE, ()]
+    function = shop.function(SAVE)
     made = request(SAVE, event(SAVE, {"status": "by_lambda"}))
     made["requestContext"]["requestId"] = ""
     events = {function.invoke(made).line["event_id"] for _ in range(2)}
