@@ -186,7 +186,11 @@ impl Scalar for Id {
     }
 
     fn is_absent(token: &Token<'_>) -> bool {
-        WholeNumber::is_absent(token) || WholeNumber::from_token(token) == Some(WholeNumber(0))
+        // Hardly any is zero, which its first digit tells at once.
+        let starts_like_zero = |text: &str| !text.starts_with(|c| ('1'..='9').contains(&c));
+        WholeNumber::is_absent(token)
+            || (token.text().is_some_and(starts_like_zero)
+                && WholeNumber::from_token(token) == Some(WholeNumber(0)))
     }
 
     fn from_token(token: &Token<'_>) -> Option<Self> {
