@@ -15,7 +15,7 @@ use shared::{
     body::{Unverified, Verified},
     error::Failure,
     event::{Contract, Event, ReadOptions},
-    message::{MESSAGE_BYTES_MAX, Message, Origin},
+    message::{CONTRACT_VERSION, MESSAGE_BYTES_MAX, Message, Origin},
     model::{Entity, Issue, IssueKind, LISTED_MAX, Violation},
     signature::{Keys, Signatures},
 };
@@ -216,8 +216,8 @@ fn check_envelope<C: Channel>(event: &Event<'_, C::Entity>, message: &Message) -
     assert_eq!(cloud_event.kind, kind);
     assert_eq!(cloud_event.subject, event.entity.subject());
     assert_eq!(cloud_event.datacontenttype, "application/json");
-    let schema = format!("urn:commerce-webhooks:message:{}:1", C::NAME);
-    assert_eq!(cloud_event.dataschema, schema);
+    let end = format!(":{}:{CONTRACT_VERSION}", C::NAME);
+    assert!(cloud_event.dataschema.ends_with(&end));
     assert_eq!(cloud_event.contentid, event.content_id);
     assert_eq!(cloud_event.contentid.len(), 64);
     assert!(cloud_event.data.contains_key(C::Entity::NAME));

@@ -75,12 +75,12 @@ impl Decode for ListedAddress {
             Some(Some(BILLING)) => "order.billing_address",
             Some(Some(SHIPPING)) => "order.shipping_address",
             Some(Some(_)) => {
-                at.left_out(mark, "has another type than billing and shipping", false);
+                at.replace_with_skipped(mark, "has another type than billing and shipping", false);
                 return Ok(address.map(Self));
             }
             // It may be the one or the other.
             Some(None) => {
-                at.left_out(mark, "must have the type billing or shipping", true);
+                at.replace_with_skipped(mark, "must have the type billing or shipping", true);
                 return Ok(address.map(Self));
             }
         };

@@ -65,30 +65,33 @@ macro_rules! scalars_are_unreadable {
     ($detail:literal) => {
         fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
             if flag {
-                self.0.unreadable($detail, Some("true".into()));
+                self.0.add_unreadable($detail, Some("true".into()));
             }
             Ok(None)
         }
 
         fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-            self.0.unreadable($detail, Some(number.to_string().into()));
+            self.0
+                .add_unreadable($detail, Some(number.to_string().into()));
             Ok(None)
         }
 
         fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-            self.0.unreadable($detail, Some(number.to_string().into()));
+            self.0
+                .add_unreadable($detail, Some(number.to_string().into()));
             Ok(None)
         }
 
         fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-            self.0.unreadable($detail, Some(number.to_string().into()));
+            self.0
+                .add_unreadable($detail, Some(number.to_string().into()));
             Ok(None)
         }
 
         fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
             if !text.is_empty() {
                 self.0
-                    .unreadable($detail, $crate::model::decode::quoted(text));
+                    .add_unreadable($detail, $crate::model::decode::quoted(text));
             }
             Ok(None)
         }
@@ -226,7 +229,7 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, 'de, T> {
         let element = T::decode(from, self.0)?;
         match &element {
             Some(element) => self.0.expect_of_element(element, mark),
-            None => self.0.skipped(mark),
+            None => self.0.add_skipped(mark),
         }
         Ok(element)
     }
@@ -344,7 +347,7 @@ macro_rules! entity {
                             empty = false;
                         }
                         if !empty {
-                            self.0.unreadable("must be an object", None);
+                            self.0.add_unreadable("must be an object", None);
                         }
                         Ok(None)
                     }
@@ -358,7 +361,7 @@ macro_rules! entity {
                                 $(Key::$field => {
                                     $field = Some(at.inside(Step::Name(stringify!($field)), |at| {
                                         if $field.is_some() {
-                                            at.given_twice();
+                                            at.add_given_twice();
                                         }
                                         map.next_value_seed(Seed::new(at))
                                     })?);
@@ -367,7 +370,7 @@ macro_rules! entity {
                                     const STEP: Step = $crate::model::diagnostics::step_to(stringify!($extra), &[$($(stringify!($spec)),+)?]);
                                     $extra = Some(at.inside(STEP, |at| {
                                         if $extra.is_some() {
-                                            at.given_twice();
+                                            at.add_given_twice();
                                         }
                                         map.next_value_seed(Seed::new(at))
                                     })?);
@@ -439,14 +442,14 @@ macro_rules! entity {
                 }
             }
 
-            fn made_of(name: &str) -> &'static [&'static str] {
+            fn computed_from(name: &str) -> &'static [&'static str] {
                 match name {
                     $($(stringify!($computed) => &[$(stringify!($part)),+],)*)?
                     _ => &[],
                 }
             }
 
-            fn made_into(sent: &str) -> &'static [&'static str] {
+            fn stored_as(sent: &str) -> &'static [&'static str] {
                 match sent {
                     $($(stringify!($extra) => &[$($(stringify!($spec)),+)?],)*)?
                     _ => &[],

@@ -163,12 +163,12 @@ impl<'de> Diagnostics<'de> {
     }
 
     /// Notes that the value at the place that is being read has no form in the contract.
-    pub(crate) fn unreadable(&mut self, detail: &'static str, value: Option<Cow<'de, str>>) {
+    pub(crate) fn add_unreadable(&mut self, detail: &'static str, value: Option<Cow<'de, str>>) {
         self.note(IssueKind::Unreadable, detail, value);
     }
 
     /// Notes that the element of a list is not in the message. What is known of the element itself since the mark says why.
-    pub(super) fn skipped(&mut self, since: Mark) {
+    pub(super) fn add_skipped(&mut self, since: Mark) {
         self.issues.any_expected = true;
         if self.issues.list.len() == since.listed && self.issues.more == since.more {
             self.note(IssueKind::Skipped, EMPTY, None);
@@ -183,15 +183,14 @@ impl<'de> Diagnostics<'de> {
         }
     }
 
-    /// Notes that an element of a list has no place in the contract, in the place of all that is known of it since the mark.
-    pub(super) fn left_out(&mut self, since: Mark, detail: &'static str, hides: bool) {
+    /// Notes that an element of a list has no place in the contract. This replaces all issues of the element since the mark.
+    pub(super) fn replace_with_skipped(&mut self, since: Mark, detail: &'static str, hides: bool) {
         self.issues.list.truncate(since.listed);
         self.issues.more = since.more;
         self.issues.any_expected = since.any_expected;
-        let field = self.field();
         self.push(Issue {
             pointer: self.pointer(),
-            field,
+            field: self.field(),
             kind: IssueKind::Skipped,
             expected: false,
             detail,
@@ -201,7 +200,7 @@ impl<'de> Diagnostics<'de> {
     }
 
     /// Notes that an element of the list of this name has no place in the contract.
-    pub(super) fn one_left_out(&mut self, list: &'static str, detail: &'static str) {
+    pub(super) fn add_left_out(&mut self, list: &'static str, detail: &'static str) {
         self.steps.push(Step::Name(list));
         self.push(Issue {
             pointer: self.pointer(),
@@ -216,7 +215,7 @@ impl<'de> Diagnostics<'de> {
     }
 
     /// Notes that something of the envelope cannot be read. `attribute` is that of the CloudEvent for which it is missed.
-    pub(crate) fn unreadable_envelope(
+    pub(crate) fn add_unreadable_envelope(
         &mut self,
         name: &str,
         attribute: &'static str,
@@ -259,8 +258,8 @@ impl<'de> Diagnostics<'de> {
         }
     }
 
-    /// Takes back what is said of fields that are there: a field that was sent twice, under two names, or of two addresses.
-    pub(crate) fn forgive(&mut self, is_there: impl Fn(&str) -> bool) {
+    /// Removes issues of fields that are in the entity after all: the field was sent under two names, or in two addresses.
+    pub(crate) fn drop_issues_of_present_fields(&mut self, is_there: impl Fn(&str) -> bool) {
         let own = format!("{}.", self.entity);
         self.issues.list.retain(|issue| {
             let field = issue.field.strip_prefix(&own);
@@ -342,18 +341,18 @@ impl<'de> Diagnostics<'de> {
     }
 
     /// Notes that the place that is being read was there before: of two values, one reader takes the first and another the last.
-    pub(crate) fn given_twice(&mut self) {
+    pub(crate) fn add_given_twice(&mut self) {
         let pointer = self.pointer();
-        self.violate_at(pointer, "must not be given twice");
+        self.add_violation_at(pointer, "must not be given twice");
     }
 
     /// Notes that the event cannot be used for what is at the place that is being read.
-    pub(crate) fn violate(&mut self, detail: &'static str) {
+    pub(crate) fn add_violation(&mut self, detail: &'static str) {
         let pointer = self.pointer();
-        self.violate_at(pointer, detail);
+        self.add_violation_at(pointer, detail);
     }
 
-    fn violate_at(&mut self, pointer: String, detail: &'static str) {
+    fn add_violation_at(&mut self, pointer: String, detail: &'static str) {
         if self.violations.len() >= LISTED_MAX {
             self.more_violations += 1;
         } else if !self.violations.iter().any(|known| known.pointer == pointer) {
@@ -386,7 +385,7 @@ impl<'de> Diagnostics<'de> {
                     "is required where nothing else identifies the entity",
                 ),
             };
-            self.violate_at(pointer, detail);
+            self.add_violation_at(pointer, detail);
         }
     }
 
@@ -422,7 +421,7 @@ impl<'de> Diagnostics<'de> {
         if strict && self.violations.is_empty() {
             self.more_violations += self.issues.more;
             for issue in std::mem::take(&mut self.issues.list) {
-                self.violate_at(issue.pointer, issue.detail);
+                self.add_violation_at(issue.pointer, issue.detail);
             }
         }
         if self.violations.is_empty() {
@@ -432,10 +431,10 @@ impl<'de> Diagnostics<'de> {
         }
     }
 
-    /// Why there is no entity.
-    pub(crate) fn violate_for_entity(&mut self) {
+    /// Notes why there is no entity.
+    pub(crate) fn add_missing_entity(&mut self) {
         let wrong = self.issues.list.first().map(|issue| issue.detail);
-        self.violate(wrong.unwrap_or("is required"));
+        self.add_violation(wrong.unwrap_or("is required"));
     }
 
     pub(super) fn mark(&self) -> Mark {

@@ -59,12 +59,12 @@ pub trait Look {
     fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace>;
 
     /// The fields of which the one with this name is computed; none if it is sent.
-    fn made_of(_name: &str) -> &'static [&'static str] {
+    fn computed_from(_name: &str) -> &'static [&'static str] {
         &[]
     }
 
-    /// The fields that are made of what is sent under this name and is not in the contract.
-    fn made_into(_sent: &str) -> &'static [&'static str] {
+    /// The fields of the contract that hold what is sent under this name.
+    fn stored_as(_sent: &str) -> &'static [&'static str] {
         &[]
     }
 

@@ -131,7 +131,7 @@ fn settle_order(order: &mut Order, at: &mut Diagnostics<'_>) {
         match place {
             Some(known) if *known == address => {}
             Some(known) if !known.is_blank() => {
-                at.one_left_out("addresses", "is the second one of its type");
+                at.add_left_out("addresses", "is the second one of its type");
             }
             _ => *place = Some(address),
         }

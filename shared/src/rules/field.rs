@@ -116,7 +116,7 @@ impl<'e> Unreadable<'e> {
             Some(Step::Name(root)) => root.as_str(),
             _ => "",
         };
-        let parts = E::made_of(root);
+        let parts = E::computed_from(root);
         let mut found = Self::default();
         let listed = event.issues.list.iter().filter(|issue| issue.hides);
         let listed = listed.map(|issue| (&issue.field, issue.value.as_deref()));
@@ -140,7 +140,7 @@ impl<'e> Unreadable<'e> {
                 _ if list == Some(&field) => found.hides_more = true,
                 _ => {
                     found.hides_more |= parts.contains(&own);
-                    found.hides_absent |= E::made_into(sent).contains(&root);
+                    found.hides_absent |= E::stored_as(sent).contains(&root);
                 }
             }
         }

@@ -143,7 +143,7 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
 }
 
 fn is_computed<E: Entity>(path: &[Step]) -> bool {
-    matches!(path, [Step::Name(name), ..] if !E::made_of(name).is_empty())
+    matches!(path, [Step::Name(name), ..] if !E::computed_from(name).is_empty())
 }
 
 /// All conditions on what is not in the contract, and what is known of each so far.
