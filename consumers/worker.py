@@ -87,10 +87,10 @@ def updated_at(event):
 
 
 def entity_name(event):
-    """The subject, with the store view, because the numbers of two stores may be the same."""
-    known = entity(event)
+    """The subject, with the store view, because the numbers of two stores may be the same. None if there is no subject."""
+    subject, known = event.get("subject"), entity(event)
     store = known.get("store_id") if isinstance(known, dict) else None
-    return event.get("subject") if store is None else f"{event.get('subject')} of store {store}"
+    return subject if subject is None or store is None else f"{subject} of store {store}"
 
 
 def is_older(one, other):

@@ -9,8 +9,9 @@ from collections import Counter, defaultdict
 
 import pytest
 import soak
+from hostile.case import key
 from shop import LATE_MS
-from stack import channels
+from stack import ROOT, channels
 
 CART = "checkout_cart_product_add_after"
 PLACED = "sales_order_place_after"
@@ -35,6 +36,14 @@ def test_nothing_is_lost_or_doubled_while_everything_fails_at_random(stack):
 
 
 # The ids
+
+
+def test_the_judge_knows_the_channels():
+    """It derives the ids by itself, so it has facts of its own, which are held against the functions here."""
+    once = {name for name in channels() if "const ONCE: bool = true;" in (ROOT / "functions" / name / "src" / "main.rs").read_text()}
+    assert once == soak.ONCE, "soak.ONCE is not what the functions say"
+    assert soak.KEYS.keys() == channels().keys(), "a channel has no keys in soak.KEYS"
+    assert {name: keys[0] for name, keys in soak.KEYS.items()} == {name: key(name) for name in channels()}
 
 
 def test_the_bits_of_an_id_are_those_of_rfc_9562():

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from function import Function
-from hostile.case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT
+from hostile.case import CART, CUSTOMER, DELETE, INVOICE, PLACE, PRODUCT, SAVE, SHIPMENT, key
 from shop import request
 from stack import EVENTS, ROOT, channels, sample_requests
 
@@ -16,17 +16,17 @@ ORDER = {
     "grand_total": "25.0000", "order_currency_code": "EUR", "updated_at": "2026-06-18 20:27:11",
     "items": [{"item_id": None, "sku": "CAP-77-BLU", "name": "Blue cap", "qty_ordered": 1, "price": "25.0000"}],
 }  # fmt: skip
-# What each channel sends when all is well: the key of the entity, its name in the message, and the entity.
+# What each channel sends when all is well.
 GOOD = {
-    PLACE: ("order", "order", ORDER),
-    SAVE: ("order", "order", ORDER),
-    INVOICE: ("invoice", "invoice", {"entity_id": "12", "order_id": "9001", "increment_id": "12", "grand_total": "25.0000", "state": 2}),
-    SHIPMENT: ("shipment", "shipment", {"entity_id": "45", "order_id": "9001", "increment_id": "45", "items": [{"sku": "A", "qty": 1}]}),
-    PRODUCT: ("product", "product", {"entity_id": "77", "sku": "CAP-77-BLU", "name": "Blue cap", "status": "1"}),
-    CUSTOMER: ("customer_data_object", "customer", {"id": "57", "email": "zoe@shop.example", "website_id": "1"}),
-    DELETE: ("customer", "customer", {"entity_id": "57", "email": "zoe@shop.example", "website_id": "1"}),
-    CART: ("quote_item", "quote_item", {"sku": "CAP-77-BLU", "qty": 1, "item_id": None, "quote_id": None, "price": 12.5}),
-}  # fmt: skip
+    PLACE: ORDER,
+    SAVE: ORDER,
+    INVOICE: {"entity_id": "12", "order_id": "9001", "increment_id": "12", "grand_total": "25.0000", "state": 2},
+    SHIPMENT: {"entity_id": "45", "order_id": "9001", "increment_id": "45", "items": [{"sku": "A", "qty": 1}]},
+    PRODUCT: {"entity_id": "77", "sku": "CAP-77-BLU", "name": "Blue cap", "status": "1"},
+    CUSTOMER: {"id": "57", "email": "zoe@shop.example", "website_id": "1"},
+    DELETE: {"entity_id": "57", "email": "zoe@shop.example", "website_id": "1"},
+    CART: {"sku": "CAP-77-BLU", "qty": 1, "item_id": None, "quote_id": None, "price": 12.5},
+}
 ABSENT = object()
 
 
@@ -98,10 +98,23 @@ READ = [
     # What the channel expects and does not get
     (PLACE, {"items": []}, {"items": []}, ["items"]),
     (PLACE, {"grand_total": None}, {"grand_total": ABSENT}, ["grand_total"]),
+    (PLACE, {"order_currency_code": ""}, {"order_currency_code": ABSENT}, ["order_currency_code"]),
     (PLACE, {"items": [{"sku": "A"}]}, {"items.0.qty_ordered": ABSENT}, ["items/0/qty_ordered"]),
+    (PLACE, {"items": [{"qty_ordered": 1}]}, {"items.0.sku": ABSENT}, ["items/0/sku"]),
     (SAVE, {"state": None}, {"state": ABSENT}, ["state"]),
+    (SAVE, {"entity_id": None}, {"entity_id": ABSENT}, ["entity_id"]),
+    (SAVE, {"increment_id": ""}, {"increment_id": ABSENT}, ["increment_id"]),
+    (INVOICE, {"grand_total": "n/a"}, {"grand_total": ABSENT}, ["grand_total"]),
+    (INVOICE, {"state": None}, {"state": ABSENT}, ["state"]),
     (SHIPMENT, {"order_id": None}, {"order_id": ABSENT}, ["order_id"]),
+    (SHIPMENT, {"entity_id": None}, {"entity_id": ABSENT}, ["entity_id"]),
+    (SHIPMENT, {"items": [{"sku": "A"}]}, {"items.0.qty": ABSENT}, ["items/0/qty"]),
+    (PRODUCT, {"entity_id": None}, {"entity_id": ABSENT}, ["entity_id"]),
+    (PRODUCT, {"sku": None}, {"sku": ABSENT}, ["sku"]),
     (CUSTOMER, {"id": None}, {"entity_id": ABSENT, "email": "zoe@shop.example"}, ["entity_id"]),
+    (CUSTOMER, {"email": "n/a"}, {"email": ABSENT}, ["email"]),
+    (DELETE, {"entity_id": None}, {"entity_id": ABSENT}, ["entity_id"]),
+    (CART, {"qty": None}, {"qty": ABSENT}, ["qty"]),
     (CART, {"sku": None, "product_id": 305}, {"product_id": 305}, ["sku"]),
     (CART, {"qty": 0}, {"qty": 0}, []),
 ]  # fmt: skip
@@ -127,11 +140,11 @@ class Shop:
         self.stack, self.running, self.functions = stack, running, {}
 
     def function(self, channel, **environment):
-        key = channel, tuple(sorted(environment.items()))
-        if key not in self.functions:
+        which = channel, tuple(sorted(environment.items()))
+        if which not in self.functions:
             queue = self.stack.queue(channel)
-            self.functions[key] = self.running.enter_context(Function(channel, queue, **environment))
-        return self.functions[key]
+            self.functions[which] = self.running.enter_context(Function(channel, queue, **environment))
+        return self.functions[which]
 
     def send(self, channel, body, shop_request=None, gateway_request=None, **environment):
         function = self.function(channel, **environment)
@@ -158,12 +171,17 @@ def shop(stack):
 
 def event(channel, change):
     """A body of the channel whose entity is good but for this change."""
-    key, _, entity = GOOD[channel]
-    return {"eventName": channel, "data": {key: entity | change}}
+    return {"eventName": channel, "data": {key(channel): GOOD[channel] | change}}
+
+
+def schema_of(channel):
+    """What the schema of the channel's message says of the data, and the name of the entity in it."""
+    data = json.loads((ROOT / "shared" / "schema" / f"{channel}.json").read_text())["properties"]["data"]
+    return data, data["required"][0]
 
 
 def pointers(channel, places):
-    return [f"/data/{GOOD[channel][0]}/{place}".rstrip("/") for place in places]
+    return [f"/data/{key(channel)}/{place}".rstrip("/") for place in places]
 
 
 def at(data, path):
@@ -182,7 +200,7 @@ def named(entry):
 @pytest.mark.parametrize("entry", READ, ids=named)
 def test_a_real_value_is_read_or_becomes_an_issue_and_never_stops_the_shop(shop, entry):
     channel, change, expected, places = entry
-    _, name, _ = GOOD[channel]
+    _, name = schema_of(channel)
     invocation, message = shop.send(channel, event(channel, change))
     assert (invocation.status, invocation.body) == (200, {"op": "success"})
     data = message["MessageBody"]["data"]
@@ -232,21 +250,23 @@ def test_what_identifies_nothing_is_refused(shop, entry):
     channel, change, places = entry
     body = event(channel, change or {})
     if change is None:
-        body["data"][GOOD[channel][0]] = "none"
+        body["data"][key(channel)] = "none"
     invocation, message = shop.send(channel, body)
     assert (invocation.status, message) == (422, None)
     assert [error["pointer"] for error in invocation.body["errors"]] == pointers(channel, places)
     assert (invocation.line["level"], invocation.line["pointers"]) == ("WARN", " ".join(pointers(channel, places)))
 
 
-def test_every_expected_field_of_the_contract_is_tried():
-    """A field that is expected, or that identifies, has an entry above in which it is missing."""
-    tried = {(channel, place) for channel, _, _, places in READ for place in places}
-    tried |= {(channel, place) for channel, _, places in UNUSABLE for place in places}
-    for channel in channels():
-        schema = json.loads((ROOT / "shared" / "schema" / f"{channel}.json").read_text())["properties"]["data"]
-        identity = {name for one in schema["properties"][GOOD[channel][1]]["anyOf"] for name in one["required"]}
-        assert identity & {place for known, place in tried if known == channel}, channel
+@pytest.mark.parametrize("channel", channels())
+def test_every_expected_field_is_missing_or_unreadable_once(channel):
+    data, name = schema_of(channel)
+    expected = data["then"]["properties"][name]
+    wanted = set(expected["required"])
+    for field, elements in expected.get("properties", {}).items():
+        wanted |= {f"{field}/0/{below}" for below in elements["items"]["required"]}
+    tried = {place for known, _, _, places in READ if known == channel for place in places}
+    assert wanted <= tried, f"add an entry to READ for {sorted(wanted - tried)}"
+    assert any(known == channel for known, _, _ in UNUSABLE), "add an entry to UNUSABLE"
 
 
 # Which events are the same

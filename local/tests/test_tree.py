@@ -78,6 +78,10 @@ def test_the_fuzzer_knows_what_makes_a_channel_different(channel):
 
 LIMITS = [
     ("model/diagnostics.rs", "ELEMENTS_MAX", "{:,} elements", ["README.md", "SECURITY.md", "shared/src/error.rs"]),
+    ("model/diagnostics.rs", "LISTED_MAX", "at most {} elements", ["docs/contract.md"]),
+    ("model/diagnostics.rs", "VALUE_BYTES_MAX", "at most {} bytes", ["docs/contract.md", "shared/src/schema.rs"]),
+    ("pipeline.rs", "POINTERS_MAX", "the first {} of them", ["README.md"]),
+    ("message.rs", "CONTRACT_VERSION", 'SCHEMA_MAJOR: &str = "{}"', ["consumers/worker/src/event.rs"]),
     ("event.rs", "LEVELS_MAX", "{} levels", ["README.md", "SECURITY.md", "shared/src/event.rs"]),
     ("event.rs", "MEMBERS_MAX", "{} members", ["SECURITY.md", "shared/src/event.rs"]),
     ("rules/mod.rs", "RULES_MAX", "{} rules", ["README.md", "SECURITY.md"]),
