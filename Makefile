@@ -189,11 +189,12 @@ bench-publish: ## Write the figures of the last make bench into BENCHMARKS.md
 build: $(TOOLS) ## Build all functions for AWS, as samconfig.toml says (ENV=prod)
 	sam build $(SAM_OPTIONS)
 
-# sam build calls this, in a copy of functions/: the content of the layer. The commit makes a version of each release differ from all
-# before, even if it is one that was deployed and taken back; of two that are equal Lambda makes but one, and the deployment fails.
+# sam build calls this, in a copy of functions/: the content of the layer. `release` says which commit it is, and differs in each build.
+# Otherwise a deployment that was taken back could not be tried again: of two versions that are equal Lambda makes one, and
+# CloudFormation fails ("A version for this Lambda function exists").
 build-Rules:
-	@git -C "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))" describe --always --dirty > "$(ARTIFACTS_DIR)/release" 2> /dev/null \
-	  || date -u +%FT%TZ > "$(ARTIFACTS_DIR)/release"
+	@printf '%s %s %s\n' "$$(git -C "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))" describe --always --dirty 2> /dev/null || echo unknown)" \
+	  "$$(date -u +%FT%TZ)" "$$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
 deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (CONFIRM=quarantine: see InvalidEvents)

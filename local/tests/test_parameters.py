@@ -100,6 +100,14 @@ EDGES = {
     "AlarmIrregularEvents": number([0, 1, 1000000], [1000001]),
     "KmsKeyArn": text(["", "arn:aws:kms:eu-west-1:0:key/1"],
                       [" ", "alias/mine", "arn:aws:kms:eu-west-1:0:alias/a", "arn:aws:kms:eu-west-1:0:key/"]),
+    "DomainName": text(
+        ["", "shop.example", "webhooks.shop.example", "xn--4ca.example", "a-b.c1.example", "a" * 63 + ".example"],
+        [" ", "shop", "https://shop.example", "shop.example/", "shop.example:443", ".shop.example", "shop.example.", "-a.example", "a-.example",
+         "a_b.example", "Shop.example", "*.shop.example", "é.example", "a" * 64 + ".example", "a." * 125 + "test"],
+    ),
+    "DomainCertificateArn": text(["", "arn:aws:acm:eu-west-1:000000000000:certificate/1"], [" ", "certificate/1", "arn:aws:acm:eu-west-1:0:key/1"]),
+    "DefaultEndpoint": choice("DefaultEndpoint", "never", "Always"),
+    "PermissionsBoundaryArn": text(["", "arn:aws:iam::000000000000:policy/a/boundary"], [" ", "boundary", "arn:aws:iam::0:role/a"]),
     "LogLevel": choice("LogLevel", "debug", "INFO", "trace"),
     "LogRetentionDays": choice("LogRetentionDays", "2", "07", "7.0", "0"),
 }  # fmt: skip

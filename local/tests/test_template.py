@@ -2,8 +2,10 @@
 
 import copy
 import functools
+import itertools
 import json
 import re
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -11,7 +13,7 @@ import pytest
 from audit import WRITTEN
 from samcli.lib.cfn_language_extensions import process_template_for_sam_cli
 from samtranslator.translator.transform import transform
-from stack import ROOT, channels, template
+from stack import ROOT, channels, constant, template
 
 NAMESPACE = "CommerceWebhooks/${AWS::StackName}"
 RULES = "s3://code/rules-1"
@@ -91,6 +93,7 @@ def what_lambda_keeps(parameters):
 OTHER = {"Architecture": "x86_64", "SignatureSchemes": "rsa", "ForwardOriginal": "false", "StockWhenUnknown": "refuse"} | {
     "Contract": "strict", "InvalidEvents": "quarantine",
     "Deployment": "Canary10Percent5Minutes", "LogLevel": "warn", "LogRetentionDays": 7,
+    "DefaultEndpoint": "always",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:0:alarms", "KmsKeyArn": "arn:aws:kms:eu-west-1:0:key/1",
 }
 
@@ -188,17 +191,91 @@ def test_queues_are_fifo_encrypted_and_have_a_dead_letter_queue():
         properties = queue["Properties"]
         assert properties["FifoQueue"] is True
         assert properties["SqsManagedSseEnabled"] is True
-        assert queue["DeletionPolicy"] == queue["UpdateReplacePolicy"] == "Retain", "messages outlive the stack"
         assert properties["MessageRetentionPeriod"] == 14 * 24 * 3600, "as long as SQS keeps anything"
+        assert properties["MaximumMessageSize"] == constant("message.rs", "MESSAGE_BYTES_MAX"), "what the functions send"
         if name == "QuarantineQueue":
             assert "RedrivePolicy" not in properties, "to be looked at often makes nothing worse"
         elif not name.endswith("DeadLetterQueue"):
             target = properties["RedrivePolicy"]["deadLetterTargetArn"]
             assert target == {"Fn::GetAtt": [name.replace("Queue", "DeadLetterQueue"), "Arn"]}
-    (policy,) = of_type(resources, "AWS::SQS::QueuePolicy").values()
-    (deny,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert deny["Effect"] == "Deny" and deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert set(mentioned(deny["Resource"])) == set(mentioned(policy["Properties"]["Queues"])) == set(queues)
+
+
+def test_each_queue_has_a_policy_of_its_own_that_asks_for_tls():
+    resources = expanded()
+    policies = [one["Properties"] for one in of_type(resources, "AWS::SQS::QueuePolicy").values()]
+    assert sorted(queue["Ref"] for policy in policies for queue in policy["Queues"]) == sorted(of_type(resources, "AWS::SQS::Queue"))
+    for policy in policies:
+        (queue,) = policy["Queues"]
+        (deny,) = policy["PolicyDocument"]["Statement"]
+        # SQS refuses a statement with several resources.
+        assert deny["Resource"] == {"Fn::GetAtt": [queue["Ref"], "Arn"]}
+        assert deny["Effect"] == "Deny" and deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_what_holds_data_outlives_the_stack_but_not_a_first_deployment_that_failed():
+    resources = expanded()
+    kept = {name for name, one in resources.items() if one.get("DeletionPolicy") == "RetainExceptOnCreate"}
+    assert kept == {*of_type(resources, "AWS::SQS::Queue"), *of_type(resources, "AWS::SecretsManager::Secret")}
+    assert all(resources[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+    others = {name: one.get("DeletionPolicy") for name, one in resources.items() if name not in kept}
+    # SAM keeps each version of a function, to which an alias can go back. A version has no name that a next deployment could need.
+    assert {name for name, policy in others.items() if policy == "Retain"} == set(of_type(resources, "AWS::Lambda::Version"))
+
+
+def test_nothing_ever_replaces_the_merchants_keys():
+    """CloudFormation generates a secret again when its GenerateSecretString changes, and the functions then know no key of the shop
+    any more. So this is how it has been since the first deployment, and how it stays, whatever the parameters are."""
+    written = template()["Resources"]["WebhookKeys"]["Properties"]
+    assert written["GenerateSecretString"] == {
+        "SecretStringTemplate": '{"public_keys": []}',
+        "GenerateStringKey": "hmac_secrets",
+        "PasswordLength": 64,
+        "ExcludePunctuation": True,
+    }
+    # A name would be one that a deleted secret still has for days; a content would be written again at each change of it.
+    assert set(written) == {"Description", "KmsKeyId", "GenerateSecretString"}
+    # Changing its key encrypts what it holds anew.
+    assert written["KmsKeyId"] == {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+
+
+@pytest.mark.parametrize("parameters", [{}, {"Deployment": "Canary10Percent5Minutes"}], ids=str)
+def test_every_role_gets_the_permissions_boundary(parameters):
+    boundary = "arn:aws:iam::000000000000:policy/boundary"
+    roles = of_type(expanded(**parameters, PermissionsBoundaryArn=boundary), "AWS::IAM::Role")
+    assert {name: one["Properties"].get("PermissionsBoundary") for name, one in roles.items()} == dict.fromkeys(roles, boundary)
+    assert not any("PermissionsBoundary" in one["Properties"] for one in of_type(expanded(**parameters), "AWS::IAM::Role").values())
+
+
+DOMAIN = {"DomainName": "webhooks.shop.example", "DomainCertificateArn": "arn:aws:acm:eu-west-1:000000000000:certificate/1"}
+
+
+def endpoint_is_disabled(resources):
+    (api,) = of_type(resources, "AWS::ApiGatewayV2::Api").values()
+    (server,) = api["Properties"]["Body"]["servers"]
+    return server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
+
+
+def test_a_domain_of_ones_own_takes_the_place_of_the_apis_address():
+    resources = expanded(**DOMAIN)
+    domain, mapping = (resources[name]["Properties"] for name in ("Domain", "DomainMapping"))
+    assert domain["DomainName"] == DOMAIN["DomainName"]
+    (configuration,) = domain["DomainNameConfigurations"]
+    assert configuration == {"CertificateArn": DOMAIN["DomainCertificateArn"], "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}
+    assert mapping == {"ApiId": {"Ref": "Api"}, "DomainName": {"Ref": "Domain"}, "Stage": {"Ref": "ApiApiGatewayDefaultStage"}}
+    assert "ApiApiGatewayDefaultStage" in of_type(resources, "AWS::ApiGatewayV2::Stage")
+    assert endpoint_is_disabled(resources) is True
+    # A shop that still posts to the API's address goes on meanwhile.
+    assert endpoint_is_disabled(expanded(**DOMAIN, DefaultEndpoint="always")) is False
+    assert endpoint_is_disabled(expanded()) is False
+    assert {template()["Resources"][name]["Condition"] for name in ("Domain", "DomainMapping")} == {"HasDomain"}
+
+
+def test_outputs_name_the_domain_if_there_is_one():
+    outputs = template()["Outputs"]
+    address = {"Fn::If": ["HasDomain", {"Fn::Sub": "https://${DomainName}"}, {"Fn::GetAtt": ["Api", "ApiEndpoint"]}]}
+    assert outputs["WebhooksUrl"]["Value"] == address
+    routes = [one["Value"]["Fn::Sub"] for one in outputs.values() if "Fn::Sub" in one["Value"] and "/webhook/" in str(one)]
+    assert routes == [[f"${{Url}}/webhook/observer.{channel}", {"Url": address}] for channel in channels()]
 
 
 @pytest.mark.parametrize("how", template()["Parameters"]["InvalidEvents"]["AllowedValues"])
@@ -397,9 +474,51 @@ def test_the_readme_lists_every_parameter_with_its_default():
         assert (f"`{default}`" in rows[0] or f" {default} " in rows[0]) if default else rows[0].split("|")[2].strip() == "", name
 
 
-def test_the_layer_holds_the_rules_and_the_commit(tmp_path):
-    # As `sam build` calls it, in a copy of functions/.
-    command = ["make", "--makefile", ROOT / "Makefile", "build-Rules", f"ARTIFACTS_DIR={tmp_path}"]
-    subprocess.run(command, cwd=ROOT / "functions", check=True, capture_output=True)
-    assert (tmp_path / "release").read_text().strip(), "a version is never equal to one of another release"
-    assert {path.parent.name for path in tmp_path.glob("*/rules.json")} == set(channels())
+@pytest.fixture
+def layer(tmp_path):
+    """Builds the layer as `sam build` does, from a copy of the checkout that is always the same: its folder."""
+    (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    shutil.copytree(ROOT / "functions", tmp_path / "functions")
+    numbers = itertools.count()
+
+    def build():
+        folder = tmp_path / f"layer-{next(numbers)}"
+        folder.mkdir()
+        command = ["make", "--makefile", tmp_path / "Makefile", "build-Rules", f"ARTIFACTS_DIR={folder}"]
+        subprocess.run(command, cwd=tmp_path / "functions", check=True, capture_output=True, timeout=60)
+        return folder
+
+    return build
+
+
+def git(folder, *words):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    return subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def test_the_layer_holds_the_rules_and_the_commit(layer, tmp_path):
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "first")
+    built = layer()
+    assert {path.parent.name for path in built.glob("*/rules.json")} == set(channels())
+    commit, time, _ = (built / "release").read_text().split()
+    assert commit == git(tmp_path, "describe", "--always") and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time)
+
+
+@pytest.mark.parametrize("checkout", ["clean", "dirty", "none"])
+def test_a_release_is_never_equal_to_one_that_was_taken_back(layer, tmp_path, checkout):
+    if checkout != "none":
+        git(tmp_path, "init", "--quiet")
+        git(tmp_path, "add", ".")
+        git(tmp_path, "commit", "--quiet", "--message", "first")
+    if checkout == "dirty":
+        (tmp_path / "Makefile").open("a").write("\n")
+    releases = {(layer() / "release").read_text() for _ in range(3)}
+    assert len(releases) == 3
+    assert {release.split()[0].endswith("-dirty") for release in releases} == {checkout == "dirty"}
+
+
+def test_the_layer_is_named_after_the_stack():
+    # As it is written, because the transform that runs here loses the Fn::Sub around what it does not know.
+    assert template()["Resources"]["Rules"]["Properties"]["LayerName"] == {"Fn::Sub": "${AWS::StackName}-rules"}
+    assert len(of_type(expanded(), "AWS::Lambda::LayerVersion")) == 1
