@@ -189,12 +189,15 @@ bench-publish: ## Write the figures of the last make bench into BENCHMARKS.md
 build: $(TOOLS) ## Build all functions for AWS, as samconfig.toml says (ENV=prod)
 	sam build $(SAM_OPTIONS)
 
-# sam build calls this, in a copy of functions/: the content of the layer. `release` says which commit it is, and differs in each build.
-# Otherwise a deployment that was taken back could not be tried again: of two versions that are equal Lambda makes one, and
-# CloudFormation fails ("A version for this Lambda function exists").
+# sam build calls this, in a copy of functions/: the content of the layer. `release` says which commit it is of. Of two versions that are
+# equal Lambda makes one, and CloudFormation fails. So a release differs from the one before if the commit cannot tell them apart, or if
+# that one was taken back (NEW_RELEASE, from `make deploy`). Otherwise it does not: a deployment that changes nothing makes no version.
 build-Rules:
-	@printf '%s %s %s\n' "$$(git -C "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))" describe --always --dirty 2> /dev/null || echo unknown)" \
-	  "$$(date -u +%FT%TZ)" "$$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" > "$(ARTIFACTS_DIR)/release"
+	@release=$$(git -C "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))" describe --always --dirty 2> /dev/null || echo unknown); \
+	case "$(NEW_RELEASE)$$release" in \
+	  1* | *-dirty | unknown) release="$$release $$(date -u +%FT%TZ) $$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" ;; \
+	esac; \
+	echo "$$release" > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
 deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (CONFIRM=quarantine: see InvalidEvents)
