@@ -11,26 +11,25 @@ import textwrap
 import time
 from datetime import UTC, datetime
 
-import boto3
 import botocore.exceptions
-import preflight
-from botocore.config import Config
+from preflight import target
+from stack import ROOT
 
 POLL_SECONDS = 3
 # What CloudFormation says of resources that it did not try, because another had failed.
 CANCELLED = "cancelled"
-HELP = "RUNBOOK.md, “A deployment fails”, says what helps."
+HELP = "RUNBOOK.md, A deployment fails, says what helps."
 
 
 def main(environment, yes):
-    stack, region = preflight.stack_of(environment), preflight.region()
-    client = boto3.client("cloudformation", region_name=region, config=Config(retries={"mode": "standard", "max_attempts": 10}))
+    account, stack = target(environment)
+    client = account.client("cloudformation")
     try:
         change_set = prepare(client, environment, stack)
         if not change_set:
-            print(f"Nothing to change: the stack {stack} is as template.yaml and samconfig.toml say.")
+            print(f"Nothing to change: {stack} is as template.yaml and samconfig.toml say.")
             return
-        if not (yes or agreed(f"Deploy these changes to {stack} in {region}?")):
+        if not (yes or agreed(f"Deploy these changes to {stack} in {account.region}?")):
             discard(client, stack, change_set)
             sys.exit("make: nothing was deployed")
         begun = execute(client, stack, change_set)
@@ -46,7 +45,7 @@ def prepare(client, environment, stack):
     """Lets SAM upload the code and show what changes. The id of the change set, or None if nothing changes."""
     known = {one["ChangeSetId"] for one in available(client, stack)}
     command = ["sam", "deploy", "--no-execute-changeset", "--config-env", environment]
-    if subprocess.run(command, cwd=preflight.ROOT).returncode:
+    if subprocess.run(command, cwd=ROOT).returncode:
         sys.exit(f"make: sam deploy failed. {HELP}")
     new = [one for one in available(client, stack) if one["ChangeSetId"] not in known]
     return max(new, key=lambda one: one["CreationTime"])["ChangeSetId"] if new else None
@@ -73,7 +72,7 @@ def agreed(question):
 
 def discard(client, stack, change_set):
     """Leaves nothing of a change set that nobody wants, and of a stack that was only made for it."""
-    client.delete_change_set(ChangeSetName=change_set)
+    client.delete_change_set(ChangeSetName=change_set, StackName=stack)
     if describe(client, stack)["StackStatus"] == "REVIEW_IN_PROGRESS":
         client.delete_stack(StackName=stack)
 
