@@ -38,7 +38,7 @@ shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack)
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
-QUICK := $(addprefix local/tests/test_,$(addsuffix .py,audit bundle contract decisions stage template tolerant tree))
+QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contract decisions stage template tolerant tree))
 # Those that need the functions as they are deployed, so they wait for them.
 RELEASED := local/tests/test_limits.py
 PYTEST := python -m pytest -q

@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import alarms  # noqa: E402
 import figures  # noqa: E402
 import function as functions  # noqa: E402
 import stack as stacks  # noqa: E402
@@ -40,6 +41,9 @@ def audit():
     leaks = seen.leaks()
     assert not leaks, leaks
     assert not seen.strangers, ("lines with members that are not known, or not of their form", seen.strangers[:5])
+    crashed = alarms.pattern("FunctionCrashed")
+    crashes = [line for line in seen.lines if alarms.counts(crashed, line)]
+    assert not crashes, ("lines that would count as crashes", crashes[:5])
     metrics = sum(map(stacks.is_metrics, seen.lines))
     counts = {"requests": seen.requests, "log lines": len(seen.lines) - metrics, "lines of metrics": metrics,
               "values and secrets looked for": len(seen.values | seen.secrets)}  # fmt: skip
