@@ -102,11 +102,11 @@ def test_nothing_to_change_is_no_error_to_sam(account, tmp_path):
     stack, sam = f"unchanged-{uuid.uuid4().hex[:8]}", Path(PYTHON).with_name("sam")
     command = [sam, "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "default", "--no-confirm-changeset", "--stack-name", stack]
     command += ["--template-file", "template.json", "--s3-bucket", "code", "--no-resolve-s3", "--parameter-overrides", "A=b"]
-    first = run(*command, cwd=tmp_path, **account, SAM_CLI_TELEMETRY="0")
+    first = run(*command, cwd=tmp_path, **account, AWS_DEFAULT_REGION=REGION, SAM_CLI_TELEMETRY="0")
     assert first[0] == 0 and "Successfully created/updated stack" in first[1], first
-    code, said = run(*command, cwd=tmp_path, **account, SAM_CLI_TELEMETRY="0")
+    code, said = run(*command, cwd=tmp_path, **account, AWS_DEFAULT_REGION=REGION, SAM_CLI_TELEMETRY="0")
     assert code == 0 and f"No changes to deploy. Stack {stack} is up to date" in said, said
-    code, said = run(*command, "--fail-on-empty-changeset", cwd=tmp_path, **account, SAM_CLI_TELEMETRY="0")
+    code, said = run(*command, "--fail-on-empty-changeset", cwd=tmp_path, **account, AWS_DEFAULT_REGION=REGION, SAM_CLI_TELEMETRY="0")
     assert code == 1 and "No changes to deploy" in said, "which is what samconfig.toml turns off"
 
 
