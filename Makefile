@@ -200,10 +200,11 @@ build-Rules:
 	echo "$$release" > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (CONFIRM=quarantine: see InvalidEvents)
+deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (YES=1 does not)
 	@python local/preflight.py $(or $(ENV),default)
-	@$(MAKE) --no-print-directory rules build
-	sam deploy $(SAM_OPTIONS)
+	@$(if $(BUILT),,NEW_RELEASE=$$(python local/preflight.py --new-release $(or $(ENV),default)) $(MAKE) --no-print-directory rules build)
+	sam deploy $(SAM_OPTIONS) $(if $(YES),--no-confirm-changeset)
+	@python local/protect.py $(or $(ENV),default)
 
 keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or HMAC=FILE (ENV=… or STACK=… say where)
 	@test -n "$(PEM)$(HMAC)" -a -z "$(and $(PEM),$(HMAC))" \

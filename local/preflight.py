@@ -1,219 +1,121 @@
 """What `make deploy` looks at before it builds for many minutes: that samconfig.toml and AWS are ready for it.
 
-The parameters are read by SAM's own code, and each value is held against what template.yaml asks of it, as CloudFormation will do
-after the build. SAM cuts or drops values that are not written as it wants them; here that is an error.
+In this order: what samconfig.toml says; who deploys where; the state of the stack; what its parameters ask of the account. All that
+stops the deployment is said at once, with what helps, and nothing is changed.
 
-What lets events pass rules and the stock check is asked about: CONFIRM=quarantine says yes where nobody can be asked.
+What lets events pass rules and the stock check is asked about: CONFIRM=quarantine says yes where nobody can be asked. YES=1 asks
+nothing, and BUILT=1 deploys what was built last.
 """
 
 import json
 import os
-import re
 import sys
 import textwrap
 from urllib.parse import urlsplit
 
-import boto3
-import botocore.exceptions
-import click
-import tomlkit
-from samcli.cli.types import CfnParameterOverridesType, _unquote_wrapped_quotes
+import account as aws
+import aliases
+import arns
+import concurrency
+import samconfig
+import states
+from finding import WIDTH, Finding
 from stack import ROOT, template
 
 CONFIG = ROOT / "samconfig.toml"
 FUNCTIONS = ROOT / "functions"
-# A number that is the same number to everybody who reads it: CloudFormation takes others, too, but compares them as text.
-WHOLE = re.compile(r"0|-?[1-9][0-9]*")
-QUOTES = ("'", '"')
+BUILD = ROOT / ".aws-sam" / "build"
 
 
 def main(environment):
-    try:
-        config = tomlkit.parse(CONFIG.read_text()).unwrap()
-    except tomlkit.exceptions.ParseError as error:
-        sys.exit(f"make: samconfig.toml is not TOML: {error}")
-    known = [name for name, sections in config.items() if isinstance(sections, dict)]
-    if environment not in known:
-        sys.exit(f"make: samconfig.toml knows no {environment}, but: {', '.join(known)}")
-    chosen = config[environment].get("global", {}).get("parameters", {})
-    problems = list(misplaced(environment, config[environment]))
-    parameters, found = read(chosen.get("parameter_overrides", []))
-    declared = template()["Parameters"]
-    problems += found or unfit(parameters, declared)
+    """Ends unless the environment can be deployed."""
+    sections = samconfig.sections_of(CONFIG, environment)
+    settings, bundle = samconfig.settings(sections), template()
+    given = read(environment, sections, settings, bundle["Parameters"])
+    if settings.get("confirm_changeset") and not os.environ.get("YES") and not sys.stdin.isatty():
+        sys.exit("make: there is nobody to confirm what changes. Set YES=1, which deploys without asking")
+    account, stack = aws.Account(settings), settings["stack_name"]
+    described = account.stack(stack)
+    if described and (found := states.look(described["StackStatus"], stack, account.region)):
+        end_if_stopped([found])
+    if os.environ.get("BUILT"):
+        end_if_stopped(unfit_build(described))
+    deployed = parameters_of(described)
+    # SAM keeps what the stack has for every parameter that is named nowhere.
+    wanted = {name: str(one["Default"]) for name, one in bundle["Parameters"].items()} | deployed | given
+    end_if_stopped(findings(account, settings, bundle, deployed, wanted))
+    confirm(wanted)
+    print(f"Stack {stack} in {account.region}, account {account.number}.")
+    if os.environ.get("BUILT"):
+        print(f"Deploying what {BUILD.relative_to(ROOT)} holds, without building it again.", flush=True)
+    else:
+        print(f"Building the functions for {wanted['Architecture']} first, which takes up to twenty minutes the first time.", flush=True)
+
+
+def target(environment):
+    """Where an environment is deployed: account and name of the stack."""
+    settings = samconfig.settings(samconfig.sections_of(CONFIG, environment))
+    return aws.Account(settings), settings["stack_name"]
+
+
+def was_taken_back(described):
+    """Then the release that was taken back has left its versions, and one that equals it cannot be deployed: `make build-Rules`."""
+    return bool(described) and described["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def read(environment, sections, settings, declared):
+    """The parameters of samconfig.toml. Ends with all that is wrong with them."""
+    problems = list(samconfig.misplaced(environment, sections))
+    if not settings.get("stack_name"):
+        problems.append(f"{environment}.global.parameters has no stack_name")
+    given, found = samconfig.read(settings.get("parameter_overrides", []))
+    problems += found or samconfig.unfit(given, declared)
     if problems:
         sys.exit("\n".join(f"make: samconfig.toml: {problem}" for problem in problems))
-    region, account = where()
-    # SAM keeps what the stack has for every parameter that is named nowhere.
-    confirm({name: str(one["Default"]) for name, one in declared.items()} | deployed(chosen["stack_name"], region) | parameters)
-    architecture = parameters.get("Architecture") or declared["Architecture"]["Default"]
-    print(f"Stack {chosen['stack_name']} in {region}, account {account}. Building eight functions for {architecture} first, which takes")
-    print("up to twenty minutes the first time.", flush=True)
+    return given
 
 
-def misplaced(environment, sections):
-    """Parameters of one command alone, in place of which the others take those under `global`, or none."""
-    for name, section in sections.items():
-        if name != "global" and isinstance(section, dict) and "parameter_overrides" in section.get("parameters", {}):
-            yield f"parameter_overrides stands under {environment}.{name}.parameters; move it to {environment}.global.parameters"
+def unfit_build(described):
+    """What stops a deployment of what was built before."""
+    if not (BUILD / "template.yaml").exists():
+        yield Finding("BUILT=1 deploys what was built last, and nothing is built. Leave it out.")
+    elif was_taken_back(described):
+        yield Finding("BUILT=1 would deploy the release that was taken back. Leave it out: Lambda takes no version that equals one before.")
 
 
-class Whole(CfnParameterOverridesType):
-    """Reads parameters as SAM does, and notes what SAM would cut, drop, or take for something else."""
-
-    def __init__(self):
-        self.problems = []
-        self.names = set()
-
-    def convert(self, values, param, ctx, *files):
-        for value in flat(values):
-            if isinstance(value, dict):
-                self.check_table(value)
-            elif isinstance(value, str) and value and not value.startswith("file://"):
-                self.check_text(value)
-        # SAM itself stops at some of them, with words about its own formats.
-        return {} if self.problems else super().convert(values, param, ctx, *files)
-
-    def check_text(self, text):
-        """One or more NAME=VALUE."""
-        # For a quote that is not closed, SAM's patterns take hours to find that they do not match.
-        found, whole = ([], False) if has_open_quote(text) else self.taken(text)
-        for name, _ in found:
-            self.note(name.strip("\"'"))
-        if not whole:
-            self.problems.append(f"SAM would not take all of {shown(text)}. Write {self.advice(text)}")
-
-    def taken(self, text):
-        """The names and values that SAM finds in a text, and whether nothing is lost. SAM passes over what is not of its form."""
-        text, end = text.strip(), text[len(text.rstrip()) :]
-        for pattern in self.ordered_pattern_match:
-            if found := re.findall(pattern, f" {text}"):
-                break
-        # Spaces at the end are lost, unless a quote ends the value. The long form without a value is read as the short one.
-        cut = not found or re.sub(pattern, "", f" {text}").strip(" ") or (end and found[-1][1][0] not in QUOTES)
-        if cut or found[0][0] == "ParameterKey":
-            return found, False
-        return found, all(unquoted(value) == _unquote_wrapped_quotes(value) for _, value in found)
-
-    def advice(self, text):
-        """How to write what SAM would not take."""
-        named = re.findall(r"(?:^|\s)(?:ParameterKey=)?([A-Za-z0-9]+)(?:=|,ParameterValue=)", text)
-        if len(named) != 1:
-            return """a value with spaces as 'NAME="…"', and an empty one as 'NAME=""'"""
-        value = re.split(",ParameterValue=|=", text.replace("ParameterKey=", ""), maxsplit=1)[1].replace('\\"', '"')
-        right = '{}="{}"'.format(named[0], value.replace('"', '\\"'))
-        if not self.taken(right)[1]:
-            return "another value, because SAM has no form for this one"
-        # As text of TOML, the shorter way if there is one.
-        return f"'{right}'" if "'" not in right and right.isprintable() else tomlkit.item(right).as_string()
-
-    def check_table(self, table):
-        """Each value is text, a number, or a list whose elements SAM joins with commas."""
-        for name, value in table.items():
-            if name == "$include":
-                continue
-            self.note(name)
-            given = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            if super().convert({name: value}, None, None) != {name: given}:
-                without = "Write it without quotes, backslashes and empty elements"
-                self.problems.append(f"SAM would not take all of {shown(given)} for {name}. {without}")
-
-    def note(self, name):
-        if name in self.names:
-            self.problems.append(f"{name} is set twice")
-        self.names.add(name)
+def parameters_of(described):
+    """The parameters of a stack as it is deployed."""
+    if not described or described["StackStatus"] == "REVIEW_IN_PROGRESS":
+        return {}
+    return {one["ParameterKey"]: one.get("ParameterValue", "") for one in described.get("Parameters", [])}
 
 
-def has_open_quote(text):
-    """Whether a value begins with a quote and does not end with one."""
-    starts = re.finditer("=(['\"])", text)
-    return any(not re.search(rf"(?<!\\){start[1]}", text[start.end() :]) for start in starts)
+def findings(account, settings, bundle, deployed, wanted):
+    """What of the account stops the deployment, and what could not be looked at."""
+    if settings.get("resolve_s3"):
+        yield from aws.looked_at("the bucket of SAM", aws.managed_bucket(account))
+    yield from concurrency.inconsistent(bundle, wanted)
+    yield from aws.looked_at("whether the account has the concurrency", concurrency.account_limits(account, bundle, deployed, wanted))
+    yield from arns.findings(account, wanted)
+    if deployed:
+        stack = settings["stack_name"]
+        yield from aws.looked_at("what the last deployment left", left_behind(account, stack, bundle, deployed, wanted))
 
 
-def unquoted(value):
-    """What a value means to whoever wrote it: in quotes every character counts, but that a quote in them is escaped."""
-    if value[0] not in QUOTES:
-        return value.replace("\\ ", " ")
-    quote = value[0]
-    return value[1:-1].replace(f"\\{quote}", quote) if len(value) > 1 else value
+def left_behind(account, stack, bundle, deployed, wanted):
+    resources = account.resources(stack)
+    yield from aws.looked_at("whether DeploymentAlarm rings", aliases.ringing(account, resources, wanted))
+    yield from aws.looked_at("whether the aliases are as the stack knows them", aliases.changed(account, resources, wanted))
+    yield from aws.looked_at("whether what is provisioned is ready", concurrency.provisioning(account, bundle, resources, deployed, wanted))
 
 
-def shown(text):
-    return text if text.isprintable() else repr(text)
-
-
-def flat(values):
-    """The elements of lists in lists, or one value alone."""
-    if not isinstance(values, (list, tuple)):
-        yield values
-        return
-    for value in values:
-        yield from flat(value)
-
-
-def read(overrides):
-    """The parameters that SAM reads, and what is wrong with how they are written."""
-    reader = Whole()
-    try:
-        return reader.convert(overrides, None, None), reader.problems
-    except click.ClickException as error:
-        return {}, [f"parameter_overrides: {error.format_message()}"]
-
-
-def unfit(parameters, declared):
-    """What CloudFormation or a function would refuse: a line for each parameter."""
-    # A misspelt one would be passed over without a word.
-    if strangers := sorted(set(parameters) - set(declared)):
-        yield f"template.yaml has no parameter {', '.join(strangers)}"
-    for name, value in parameters.items():
-        if reason := name in declared and refusal(value, declared[name]):
-            yield f"{name} {reason}, not {value!r}"
-
-
-def refusal(value, declared):
-    """What a parameter that is declared so must be, if this value is not it."""
-    if "AllowedValues" in declared:
-        allowed = [str(one) for one in declared["AllowedValues"]]
-        return None if value in allowed else f"must be one of {'; '.join(allowed)}"
-    if declared["Type"] == "Number":
-        least, most = declared.get("MinValue"), declared.get("MaxValue")
-        limits = f" from {least} to {most}" if most is not None else "" if least is None else f" of at least {least}"
-        fits = WHOLE.fullmatch(value) and (least is None or int(value) >= least) and (most is None or int(value) <= most)
-        return None if fits else f"must be a whole number{limits}, written in digits"
-    # CloudFormation counts as Java does.
-    length = len(value.encode("utf-16-le", "surrogatepass")) // 2
-    least, most = declared.get("MinLength", 0), declared.get("MaxLength", 4096)
-    if least <= length <= most and re.fullmatch(declared.get("AllowedPattern", r"[\s\S]*"), value):
-        return None
-    plain = f"must have from {least} to {most} characters, and match {declared.get('AllowedPattern')}"
-    return declared.get("ConstraintDescription", plain)
-
-
-def where():
-    """Region and account, if there are a region and credentials."""
-    try:
-        session = boto3.Session()
-        region = os.environ.get("AWS_REGION") or session.region_name
-        if not region:
-            sys.exit("make: no region. Set AWS_REGION, or a region in ~/.aws/config")
-        return region, session.client("sts", region_name=region).get_caller_identity()["Account"]
-    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError):
-        sys.exit("make: no credentials of AWS. Log in, or set AWS_PROFILE; `make build` needs none")
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        sys.exit(f"make: AWS does not say who you are: {error}")
-
-
-def deployed(stack, region):
-    """The parameters of the stack as it is now; none if there is no stack yet."""
-    try:
-        client = boto3.client("cloudformation", region_name=region)
-        [said] = client.describe_stacks(StackName=stack)["Stacks"]
-        return {one["ParameterKey"]: one.get("ParameterValue", "") for one in said.get("Parameters", [])}
-    except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationError":
-            return {}
-        sys.exit(f"make: AWS does not show the stack {stack}: {error}")
-    except botocore.exceptions.BotoCoreError as error:
-        sys.exit(f"make: AWS does not show the stack {stack}: {error}")
+def end_if_stopped(found):
+    stopped = False
+    for finding in found:
+        print(finding, file=sys.stderr if finding.stops else sys.stdout, flush=True)
+        stopped |= finding.stops
+    if stopped:
+        sys.exit(1)
 
 
 def confirm(parameters):
@@ -227,8 +129,8 @@ def confirm(parameters):
         "InvalidEvents=quarantine: the shop gets `success` for an event that cannot be used, and the event goes to the quarantine. "
         f"Nothing looks at it first: {', and '.join(passed)}."
     )
-    print(textwrap.fill(words, 100, break_on_hyphens=False, break_long_words=False), flush=True)
-    if not sys.stdin.isatty():
+    print(textwrap.fill(words, WIDTH, break_on_hyphens=False, break_long_words=False), flush=True)
+    if os.environ.get("YES") or not sys.stdin.isatty():
         sys.exit("make: there is nobody to confirm that. Set CONFIRM=quarantine, or InvalidEvents=refuse in samconfig.toml")
     try:
         answer = input("Type yes to deploy it so: ")
@@ -253,4 +155,8 @@ def enforced():
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "--new-release":
+        account, name = target(sys.argv[2])
+        print("1" if was_taken_back(account.stack(name)) else "")
+    else:
+        main(sys.argv[1])

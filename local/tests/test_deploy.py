@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import uuid
+from pathlib import Path
 
 import pytest
 from stack import CREDENTIALS, REGION, ROOT
@@ -17,7 +19,9 @@ def run(*command, cwd=ROOT, **environment):
     """Exit code and output, with nothing of AWS, and of a make around it, in the environment but what is given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
     clean |= {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
-    result = subprocess.run(command, cwd=cwd, env=clean | environment, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(
+        command, cwd=cwd, env=clean | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
     return result.returncode, result.stdout + result.stderr
 
 
@@ -31,9 +35,29 @@ def account(stack):
 
 
 def test_a_deployment_says_where_it_goes(account):
-    code, said = run(PYTHON, ROOT / "local" / "preflight.py", "prod", **account)
-    assert code == 0, said
-    assert said.startswith(f"Stack commerce-webhooks in {REGION}, account 000000000000. Building eight functions for arm64")
+    code, said = run(PYTHON, ROOT / "local" / "preflight.py", "default", **account, YES="1")
+    assert (code, said) == (
+        0,
+        f"Stack commerce-webhooks-dev in {REGION}, account 000000000000.\n"
+        "Building the functions for arm64 first, which takes up to twenty minutes the first time.\n",
+    )
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_built(account):
+    code, said = run(PYTHON, ROOT / "local" / "preflight.py", "default", **account)
+    assert (code, said) == (1, "make: there is nobody to confirm what changes. Set YES=1, which deploys without asking\n")
+
+
+def test_yes_does_not_confirm_what_passes_rules_and_stock_check(account, tmp_path):
+    code, said = look(tmp_path, account, [ON, STOCK], {}, answer="yes", YES="1")
+    assert code == 1 and "Type yes" not in said and "Set CONFIRM=quarantine" in said
+
+
+@pytest.mark.parametrize("environment", tomllib.loads((ROOT / "samconfig.toml").read_text()).items(), ids=lambda pair: pair[0])
+def test_nothing_to_change_is_no_error_in_any_environment(environment):
+    _, sections = environment
+    if isinstance(sections, dict):
+        assert sections["deploy"]["parameters"]["fail_on_empty_changeset"] is False, "SAM's own default is an error"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +70,7 @@ def test_a_deployment_says_where_it_goes(account):
     ],
 )
 def test_what_a_deployment_lacks_is_said_in_one_line_before_it_builds(environment, variables, said):
-    code, output = run(PYTHON, ROOT / "local" / "preflight.py", environment, **variables)
+    code, output = run(PYTHON, ROOT / "local" / "preflight.py", environment, YES="1", **variables)
     assert code == 1 and output.startswith(said) and output.count("\n") == 1, output
 
 
@@ -56,7 +80,7 @@ def test_a_misspelt_parameter_is_not_passed_over(tmp_path):
     config = (ROOT / "samconfig.toml").read_text().replace('"LogRetentionDays=7"', '"HookTimeout=3000"')
     (tmp_path / "samconfig.toml").write_text(config)
     script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path('samconfig.toml'); "
-    code, said = run(PYTHON, "-c", script + "preflight.main('default')", cwd=tmp_path)
+    code, said = run(PYTHON, "-c", script + "preflight.main('default')", cwd=tmp_path, YES="1")
     assert (code, said) == (1, "make: samconfig.toml: template.yaml has no parameter HookTimeout\n")
 
 
@@ -71,6 +95,108 @@ def test_a_region_in_either_of_the_two_variables_is_one_for_all_tools():
     assert run(*show, AWS_REGION="eu-central-1") == (0, "eu-central-1\n")
     assert run(*show, AWS_REGION="eu-central-1", AWS_DEFAULT_REGION="eu-west-3") == (0, "eu-central-1\n")
     assert run(*show) == (0, "\n")
+
+
+def test_nothing_to_change_is_no_error_to_sam(account, tmp_path):
+    (tmp_path / "template.json").write_text(json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}))
+    stack, sam = f"unchanged-{uuid.uuid4().hex[:8]}", Path(PYTHON).with_name("sam")
+    command = [sam, "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "default", "--no-confirm-changeset", "--stack-name", stack]
+    command += ["--template-file", "template.json", "--s3-bucket", "code", "--no-resolve-s3", "--parameter-overrides", "A=b"]
+    first = run(*command, cwd=tmp_path, **account, AWS_DEFAULT_REGION=REGION, SAM_CLI_TELEMETRY="0")
+    assert first[0] == 0 and "Successfully created/updated stack" in first[1], first
+    code, said = run(*command, cwd=tmp_path, **account, AWS_DEFAULT_REGION=REGION, SAM_CLI_TELEMETRY="0")
+    assert code == 0 and f"No changes to deploy. Stack {stack} is up to date" in said, said
+    code, said = run(*command, "--fail-on-empty-changeset", cwd=tmp_path, **account, AWS_DEFAULT_REGION=REGION, SAM_CLI_TELEMETRY="0")
+    assert code == 1 and "No changes to deploy" in said, "which is what samconfig.toml turns off"
+
+
+# From the beginning to the end
+
+
+@pytest.fixture
+def shims(tmp_path):
+    """In the place of the tools in .venv: what writes down that it was called. Only preflight and protection are themselves."""
+    folder, log = tmp_path / "venv", tmp_path / "log"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "installed").touch()
+    for name, then in {"sam": 'exit "${FAILS:-0}"', "cargo": "true", "python": f'exec {PYTHON} "$@"'}.items():
+        shim = folder / "bin" / name
+        shim.write_text(f'#!/bin/sh\necho "{name} $1 $2 $3 $4 $5 release=$NEW_RELEASE" >> {log}\n{then}\n')
+        shim.chmod(0o755)
+
+    def deploy(*arguments, **environment):
+        log.write_text("")
+        code, said = run("make", "--silent", "deploy", f"VENV={folder}", *arguments, **environment)
+        return code, said, [" ".join(line.replace("release=", "").split()) for line in log.read_text().splitlines()]
+
+    return deploy
+
+
+def protected(stack, name):
+    return stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["EnableTerminationProtection"]
+
+
+def test_a_deployment_looks_builds_deploys_and_protects(stack, account, shims):
+    code, said, calls = shims("ENV=prod", "YES=1", **account)
+    assert code == 0 and calls == [
+        "python local/preflight.py prod",
+        "python local/preflight.py --new-release prod",
+        *[one for one in calls if one.startswith("cargo ")],
+        "sam build --config-env prod",
+        "sam deploy --config-env prod --no-confirm-changeset",
+        "python local/protect.py prod",
+    ], (said, calls)
+    assert any(one.startswith("cargo ") for one in calls), "the rules are checked by what is built"
+    assert "The stack commerce-webhooks is protected from being deleted.\nTo remove it: RUNBOOK.md, Remove the stack.\n" in said
+    assert protected(stack, "commerce-webhooks") is True
+    # Once is enough.
+    code, said, _ = shims("ENV=prod", "YES=1", **account)
+    assert code == 0 and "protected" not in said
+
+
+def test_what_was_built_is_deployed_again_without_a_build(account, shims, tmp_path):
+    build = ROOT / ".aws-sam" / "build" / "template.yaml"
+    if not build.exists():
+        code, said, calls = shims("ENV=prod", "YES=1", "BUILT=1", **account)
+        assert code == 2 and said.startswith("make: BUILT=1 deploys what was built last, and nothing is built."), said
+        assert calls == ["python local/preflight.py prod"]
+    made = not build.exists()
+    build.parent.mkdir(parents=True, exist_ok=True)
+    build.touch()
+    try:
+        code, said, calls = shims("ENV=prod", "YES=1", "BUILT=1", **account)
+        assert code == 0 and "without building it again" in said
+        assert calls == [
+            "python local/preflight.py prod",
+            "sam deploy --config-env prod --no-confirm-changeset",
+            "python local/protect.py prod",
+        ]
+    finally:
+        if made:
+            build.unlink()
+
+
+def test_a_deployment_that_fails_protects_nothing(account, shims):
+    code, _, calls = shims("ENV=prod", "YES=1", **account, FAILS="1")
+    assert code == 2 and calls[-1] == "sam build --config-env prod"
+
+
+def test_what_preflight_refuses_is_not_built(account, shims):
+    code, said, calls = shims("ENV=prod", **account)
+    assert code == 2 and said.startswith("make: there is nobody to confirm") and calls == ["python local/preflight.py prod"]
+
+
+def test_the_stack_of_dev_can_be_deleted_at_once(stack, account, shims):
+    name = "commerce-webhooks-dev"
+    queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    cloudformation = stack.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(queue))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    try:
+        code, said, _ = shims("YES=1", **account)
+        assert code == 0 and "protected" not in said and protected(stack, name) is False
+    finally:
+        cloudformation.delete_stack(StackName=name)
 
 
 # What lets events pass rules and the stock check

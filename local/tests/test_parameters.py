@@ -7,8 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 
-import preflight
 import pytest
+import samconfig
 from function import Function
 from stack import ROOT, channels, template
 from test_decisions import CART
@@ -128,9 +128,9 @@ def accepted(name, value):
     """Whether the look at samconfig.toml takes the value, in any way to write it. What is taken is taken whole."""
     found = False
     for overrides in written(name, value):
-        parameters, problems = preflight.read(overrides)
+        parameters, problems = samconfig.read(overrides)
         assert problems or parameters == {name: value}, "cut"
-        found |= not problems and not list(preflight.unfit(parameters, DECLARED))
+        found |= not problems and not list(samconfig.unfit(parameters, DECLARED))
     return found
 
 
@@ -246,7 +246,7 @@ def test_the_environment_fits_with_the_longest_value_of_everything():
     ],
 )
 def test_a_value_that_sam_would_cut_is_refused_with_the_right_way_to_write_it(overrides, said):
-    parameters, (problem, *others) = preflight.read(overrides)
+    parameters, (problem, *others) = samconfig.read(overrides)
     assert said in problem and not others and not parameters
     assert "\n" not in problem
 
@@ -269,16 +269,16 @@ def test_a_value_that_sam_would_cut_is_refused_with_the_right_way_to_write_it(ov
     ],
 )  # fmt: skip
 def test_a_value_that_sam_takes_whole_is_taken(overrides, taken):
-    assert preflight.read(overrides) == (taken, [])
+    assert samconfig.read(overrides) == (taken, [])
 
 
 def test_a_parameter_in_a_file_is_looked_at_too(tmp_path):
     file = tmp_path / "parameters.yaml"
     file.write_text("LogLevel: warn\nEventSource: \"'x'\"\n")
-    _, (problem,) = preflight.read(f"file://{file}")
+    _, (problem,) = samconfig.read(f"file://{file}")
     assert problem.startswith("SAM would not take all of 'x' for EventSource")
     file.write_text("LogLevel: warn\n")
-    assert preflight.read([f"file://{file}", "HookTimeoutMs=3000"]) == ({"LogLevel": "warn", "HookTimeoutMs": "3000"}, [])
+    assert samconfig.read([f"file://{file}", "HookTimeoutMs=3000"]) == ({"LogLevel": "warn", "HookTimeoutMs": "3000"}, [])
 
 
 def look(tmp_path, config):

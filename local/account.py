@@ -1,0 +1,87 @@
+"""The account that is deployed to, and what is asked of it. Nothing is changed.
+
+Whoever deploys need not be allowed to look at everything here. What cannot be looked at is named, and the deployment goes on.
+"""
+
+import os
+import sys
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+from finding import Finding, note
+
+PATIENCE = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=20)
+ABSENT = {"NotFound", "NotFoundException", "ResourceNotFoundException", "NoSuchEntity", "404"}
+INVALID = {"InvalidParameter", "InvalidParameterException", "InvalidArnException", "ValidationException", "InvalidInput"}
+MANAGED = "aws-sam-cli-managed-default"
+
+
+class Account:
+    def __init__(self, settings):
+        """With the region and the profile that `sam deploy` will use. Ends with what is missing."""
+        try:
+            self.session = boto3.Session(profile_name=settings.get("profile"))
+            self.region = settings.get("region") or os.environ.get("AWS_REGION") or self.session.region_name
+            if not self.region:
+                sys.exit("make: no region. Set AWS_REGION, or a region in ~/.aws/config")
+            self.number = self.client("sts").get_caller_identity()["Account"]
+        except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError):
+            sys.exit("make: no credentials of AWS. Log in, or set AWS_PROFILE; `make build` needs none")
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            sys.exit(f"make: AWS does not say who you are: {error}")
+
+    def client(self, service):
+        return self.session.client(service, region_name=self.region, config=PATIENCE)
+
+    def stack(self, name):
+        """The stack as CloudFormation describes it; None if there is none."""
+        try:
+            [described] = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+            return described
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":
+                return None
+            sys.exit(f"make: AWS does not show the stack {name}: {error}")
+        except botocore.exceptions.BotoCoreError as error:
+            sys.exit(f"make: AWS does not show the stack {name}: {error}")
+
+    def resources(self, stack):
+        """What the stack consists of: logical id -> type, physical id."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
+        listed = [one for page in pages for one in page["StackResourceSummaries"]]
+        return {one["LogicalResourceId"]: (one["ResourceType"], one.get("PhysicalResourceId", "")) for one in listed}
+
+
+def code_of(error):
+    return error.response["Error"]["Code"] if isinstance(error, botocore.exceptions.ClientError) else type(error).__name__
+
+
+def looked_at(what, findings):
+    """The findings of a look at something; if AWS does not let it be looked at, that."""
+    try:
+        yield from findings
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        yield note(f"not checked: {what} ({code_of(error)}).")
+
+
+def managed_bucket(account):
+    """`sam deploy` with resolve_s3 puts everything into the bucket of a stack of its own, which it makes, but does not repair."""
+    stack = account.stack(MANAGED)
+    if stack is None:
+        return
+    bucket = next((one["OutputValue"] for one in stack.get("Outputs", []) if one["OutputKey"] == "SourceBucket"), None)
+    if bucket:
+        try:
+            account.client("s3").head_bucket(Bucket=bucket)
+            return
+        except botocore.exceptions.ClientError as error:
+            if code_of(error) not in ABSENT | {"NoSuchBucket"}:
+                raise
+    if stack["StackStatus"] == "CREATE_IN_PROGRESS":
+        text, actions = "is being created by another deployment. Wait, and deploy again:", ("wait stack-create-complete",)
+    else:
+        what = f"lost its bucket {bucket}" if bucket else "no bucket"
+        text, actions = f"has {what}. Delete it, and deploy again: SAM makes it anew.", ("delete-stack", "wait stack-delete-complete")
+    commands = tuple(f"aws cloudformation {action} --stack-name {MANAGED} --region {account.region}" for action in actions)
+    yield Finding(f"The stack {MANAGED}, with which SAM keeps its bucket, {text}", commands)

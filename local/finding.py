@@ -1,0 +1,34 @@
+"""What the look before a deployment found, and how it is shown."""
+
+import textwrap
+from typing import NamedTuple
+
+WIDTH = 100
+
+
+class Finding(NamedTuple):
+    text: str
+    # What helps, to be pasted into a shell.
+    commands: tuple = ()
+    # Whether the deployment would fail, or do what nobody wants.
+    stops: bool = True
+
+    def __str__(self):
+        text = textwrap.fill(f"make: {self.text}", WIDTH, break_on_hyphens=False, break_long_words=False)
+        return "\n".join([text, *map(folded, self.commands)])
+
+
+def note(text, *commands):
+    return Finding(text, commands, stops=False)
+
+
+def folded(command):
+    """A command in lines that fit, as a shell takes them. It is cut before options only."""
+    first, *options = command.split(" --")
+    lines = [f"  {first}"]
+    for option in options:
+        if len(f"{lines[-1]} --{option} \\") > WIDTH:
+            lines[-1] += " \\"
+            lines.append("   ")
+        lines[-1] += f" --{option}"
+    return "\n".join(lines)

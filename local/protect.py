@@ -1,0 +1,36 @@
+"""Protects the stack of an environment from being deleted, after a deployment: `protect.py ENVIRONMENT`. All but `default` are.
+
+The deployment has succeeded, so what goes wrong here is a warning.
+"""
+
+import sys
+
+import account as aws
+import botocore.exceptions
+from finding import note
+from preflight import target
+
+
+def main(environment):
+    if environment == "default":
+        return
+    account, name = target(environment)
+    stack = account.stack(name)
+    # None, or an empty one: whoever deploys said no when they were asked.
+    if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS" or stack.get("EnableTerminationProtection"):
+        return
+    try:
+        account.client("cloudformation").update_termination_protection(StackName=name, EnableTerminationProtection=True)
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        code = aws.code_of(error)
+        print(note(f"warning: the stack {name} is deployed, and not protected from being deleted ({code}). Protect it:", command(account, name)))
+        return
+    print(f"The stack {name} is protected from being deleted.\nTo remove it: RUNBOOK.md, Remove the stack.")
+
+
+def command(account, name):
+    return f"aws cloudformation update-termination-protection --enable-termination-protection --stack-name {name} --region {account.region}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
