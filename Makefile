@@ -51,7 +51,7 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits figures fuzz soak samples rules send logs invoke \
-  start-api redrive quarantine bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
+  start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
   prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind
 
 help: ## Show this list
@@ -172,6 +172,10 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 quarantine: $(TOOLS) ## List the events that nobody could use (SEND=1 sends them again, DELETE=1 deletes; CHANNEL=… ID=… MAX=… choose; ENV=… or STACK=…)
 	@python commerce/quarantine.py "$(stack)" $(if $(SEND),--send) $(if $(DELETE),--delete) $(if $(YES),--yes) \
 	  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)")
+
+smoke: $(TOOLS) ## Post a check to every route of the stack, which shows that it answers and reaches no queue (ENV=…, STACK=… or URL=…)
+	@python commerce/smoke.py $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
+	  $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
 
 bench: prerequisites $(BENCH)/installed ## Measure beside a floor, plain Rust, Node and Python, in a quarter of an hour (ROUNDS=15): BENCHMARKS.md
 	@echo "Building what is measured (a quarter of an hour the first time) …" >&2
