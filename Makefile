@@ -51,7 +51,7 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits figures fuzz soak samples rules send logs invoke \
-  start-api redrive quarantine bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
+  start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
   prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind
 
 help: ## Show this list
@@ -173,6 +173,10 @@ quarantine: $(TOOLS) ## List the events that nobody could use (SEND=1 sends them
 	@python commerce/quarantine.py "$(stack)" $(if $(SEND),--send) $(if $(DELETE),--delete) $(if $(YES),--yes) \
 	  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)")
 
+smoke: $(TOOLS) ## Post a check to every route of the stack, which shows that it answers and reaches no queue (ENV=…, STACK=… or URL=…)
+	@python commerce/smoke.py $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
+	  $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
+
 bench: prerequisites $(BENCH)/installed ## Measure beside a floor, plain Rust, Node and Python, in a quarter of an hour (ROUNDS=15): BENCHMARKS.md
 	@echo "Building what is measured (a quarter of an hour the first time) …" >&2
 	@cargo build --quiet --locked --release --bin sales_order_place_after
@@ -203,7 +207,7 @@ build-Rules:
 deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (YES=1 does not)
 	@python local/preflight.py $(or $(ENV),default)
 	@$(if $(BUILT),,NEW_RELEASE=$$(python local/preflight.py --new-release $(or $(ENV),default)) $(MAKE) --no-print-directory rules build)
-	sam deploy $(SAM_OPTIONS) $(if $(YES),--no-confirm-changeset)
+	@python local/deploy.py $(or $(ENV),default) $(if $(YES),--yes)
 	@python local/protect.py $(or $(ENV),default)
 
 keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or HMAC=FILE (ENV=… or STACK=… say where)

@@ -23,6 +23,7 @@ import docker.errors
 import requests
 from samcli.commands.exceptions import UserException
 from samcli.local.docker.container_client_factory import ContainerClientFactory
+from samcli.yamlhelper import yaml_parse
 
 from stack import CREDENTIALS, EVENTS, REGION, ROOT, STACK_NAME, STATE, Stack, channels, machine, template
 
@@ -30,6 +31,9 @@ IMAGE = f"public.ecr.aws/lambda/provided:al2023-{machine()}"
 ARCHITECTURE = ["--parameter-overrides", f"Architecture={machine()}"]
 PORT = 3000
 SOCKET = "/var/run/docker.sock"
+BUILT = ROOT / ".aws-sam" / "build" / "template.yaml"
+# What of it `sam local` shall run.
+RUN = BUILT.with_name("local.json")
 
 
 def invoke(channel, case, more):
@@ -120,7 +124,7 @@ class Queues(Stack):
 
         variables = STATE / "env.json"
         variables.write_text(json.dumps({name: chosen(channel) for channel, name in channels().items()}, indent=2))
-        return ["--env-vars", str(variables.relative_to(ROOT)), "--skip-pull-image", *ARCHITECTURE]
+        return ["--template", str(RUN.relative_to(ROOT)), "--env-vars", str(variables.relative_to(ROOT)), "--skip-pull-image", *ARCHITECTURE]
 
 
 def prepare(channel):
@@ -132,7 +136,16 @@ def prepare(channel):
         process.wait()
     if process.returncode:
         raise SystemExit("sam build failed")
+    RUN.write_text(json.dumps(without_inline_code(yaml_parse(BUILT.read_text()))))
     return client, host
+
+
+def without_inline_code(bundle):
+    """The template without functions whose code stands in it: `sam local` cannot run them, but with EAGER would start them."""
+    bundle["Resources"] = {
+        name: one for name, one in bundle["Resources"].items() if "ZipFile" not in one.get("Properties", {}).get("Code", {})
+    }
+    return bundle
 
 
 def engine():

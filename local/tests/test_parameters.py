@@ -92,6 +92,7 @@ EDGES = {
     "CartProvisioned": number([0, 1000, 100000], ["00", 100001]),
     "OthersReserved": number([0, 1000, 100000], ["00", 100001]),
     "Deployment": choice("Deployment"),
+    "PreTrafficCheck": choice("PreTrafficCheck", "True", "1", "yes"),
     "AlarmTopicArn": text(["", "arn:aws:sns:eu-west-1:0:alarms", "arn:aws-cn:sns:cn-north-1:0:alarms"],
                           [" ", "alarms", " arn:aws:sns:eu-west-1:0:alarms"]),
     "AlarmEvents": number([1, 1000000], [0, 1000001]),

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import boto3
 import pytest
 import yaml
 from stack import ROOT, template
@@ -82,6 +83,24 @@ def test_what_cloudformation_calls_is_allowed(resources):
         if lacks:
             missing[kind] = lacks
     assert not missing
+
+
+def test_what_make_deploy_calls_itself_is_allowed():
+    names = {name.lower() for name in allowed()}
+    # It needs no permission, and the permission of the other has another name.
+    known = {"sts:GetCallerIdentity": None, "s3:HeadBucket": "s3:ListBucket"}
+    missing, found = set(), 0
+    for service in ("acm", "cloudformation", "cloudwatch", "iam", "kms", "lambda", "s3", "sns", "sts"):
+        operations = boto3.client(service, region_name="eu-west-1").meta.method_to_api_mapping
+        for path in (ROOT / "local" / f"{name}.py" for name in ("account", "aliases", "arns", "concurrency", "deploy", "preflight", "protect")):
+            if f'client("{service}")' not in path.read_text():
+                continue
+            for method in re.findall(r"\b(?:[a-z]+_)+[a-z]+\b", path.read_text()):
+                if method in operations:
+                    found += 1
+                    action = known.get(f"{service}:{operations[method]}", f"{service}:{operations[method]}")
+                    missing |= {action} if action and action.lower() not in names else set()
+    assert found > 10 and not missing
 
 
 def test_no_more_is_allowed_than_somebody_calls():

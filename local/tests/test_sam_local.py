@@ -17,8 +17,10 @@ import boto3
 import docker
 import pytest
 import sam
+from samcli.lib.providers.sam_function_provider import SamFunctionProvider
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from shop import raw_body
-from stack import CREDENTIALS, EVENTS, ROOT, channels, readable, sample_requests, template
+from stack import CREDENTIALS, EVENTS, REGION, ROOT, channels, readable, sample_requests, template
 
 real = pytest.mark.skipif(not os.environ.get("SAM_LOCAL"), reason="builds for minutes and needs Docker; SAM_LOCAL=1 runs it")
 
@@ -139,6 +141,20 @@ def test_functions_in_containers_are_told_their_queue_by_variables_that_the_temp
         host, _, path = variables["QUEUE_URL"].removeprefix("http://").partition("/")
         assert host == f"host.docker.internal:{queues.port}" and f"/{path}" in there
         assert own["QUEUE_URL"]["Ref"] in path
+
+
+def test_sam_local_runs_the_functions_of_the_channels_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    path = tmp_path / "local.json"
+
+    def names(bundle):
+        path.write_text(json.dumps(bundle))
+        stacks, _ = SamLocalStackProvider.get_stacks(str(path))
+        return {function.name for function in SamFunctionProvider(stacks).get_all()}
+
+    others = names(template()) - set(channels().values())
+    assert others, "there is nothing to leave out any more"
+    assert names(sam.without_inline_code(template())) == set(channels().values())
 
 
 def expected(channel, case, kind):

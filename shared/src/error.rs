@@ -19,6 +19,8 @@ pub enum Failure {
     TooManyElements,
     /// No key vouches for the body.
     Untrusted(Untrusted),
+    /// It has no signature, and says that it only checks a deployment.
+    Check,
     /// No key is known, because the secret could not be read, so nobody can say whether to trust the body.
     NoKeys,
     /// The body is no JSON object, or not the UTF-8 that JSON is written in.
@@ -111,6 +113,8 @@ impl Failure {
             Self::Untrusted(Untrusted::Missing) => {
                 (401, "Unverified event", "The signature is missing.")
             }
+            // Whoever sent it learns what anybody without a signature does.
+            Self::Check => Self::Untrusted(Untrusted::Missing).describe(),
             Self::Untrusted(Untrusted::NoKey) => (
                 401,
                 "Unverified event",
@@ -159,7 +163,7 @@ impl Failure {
         self.describe().0
     }
 
-    /// Short name for logs and for the problem's `type`.
+    /// Short name for logs.
     pub fn name(&self) -> &'static str {
         match self {
             Self::NotARequest => "not_a_request",
@@ -169,6 +173,7 @@ impl Failure {
             Self::Untrusted(Untrusted::Missing) => "signature_missing",
             Self::Untrusted(Untrusted::NoKey) => "signature_without_key",
             Self::Untrusted(Untrusted::Wrong) => "signature_wrong",
+            Self::Check => "check",
             Self::NoKeys => "keys_unavailable",
             Self::NotJson => "not_json",
             Self::WrongEvent => "wrong_event",
@@ -182,9 +187,10 @@ impl Failure {
         }
     }
 
-    /// What it counts as.
-    pub fn metric(&self) -> Metric {
-        match self {
+    /// What it counts as; a check as nothing, so that no alarm rings because somebody checked.
+    pub fn metric(&self) -> Option<Metric> {
+        Some(match self {
+            Self::Check => return None,
             Self::Untrusted(_) => Metric::Unverified,
             Self::NotARequest
             | Self::NotApplicationJson
@@ -194,12 +200,14 @@ impl Failure {
             | Self::WrongEvent
             | Self::Invalid { .. } => Metric::Invalid,
             Self::NoKeys | Self::Queue(_) | Self::OutOfTime | Self::Internal => Metric::Failed,
-        }
+        })
     }
 
-    /// How loud the log is: an error is ours, a warning the sender's.
+    /// How loud the log is: an error is ours, a warning the sender's, and a check is nobody's turn.
     pub fn loudness(&self) -> Loudness {
-        if self.status() >= 500 {
+        if *self == Self::Check {
+            Loudness::Info
+        } else if self.status() >= 500 {
             Loudness::Error
         } else {
             Loudness::Warn
@@ -244,8 +252,12 @@ impl Failure {
             } => (violations.as_slice(), *unlisted),
             _ => (&[][..], 0),
         };
+        let name = match self {
+            Self::Check => Self::Untrusted(Untrusted::Missing).name(),
+            _ => self.name(),
+        };
         let problem = Problem {
-            kind: format!("urn:commerce-webhooks:{}", self.name()),
+            kind: format!("urn:commerce-webhooks:{name}"),
             title,
             status,
             detail,

@@ -35,16 +35,20 @@ impl Metrics {
         let _ = Output.write_all(&self.documents(line));
     }
 
-    /// A line for each set of dimensions: none, which is the total, the channel, and the channel with the key.
+    /// A line for each set of dimensions: none, which is the total, the channel, and the channel with the key. Of what counts as
+    /// nothing there is none.
     fn documents(&self, line: &Line<'_>) -> Vec<u8> {
+        let Some(outcome) = line.metric else {
+            return Vec::new();
+        };
         let channel = || vec![Label::from_static_parts("channel", line.channel)];
         self.0.set_property("request_id", line.request_id);
-        count(line.metric, Vec::new());
-        count(line.metric, channel());
+        count(outcome, Vec::new());
+        count(outcome, channel());
         if line.cold_start {
             count(Metric::ColdStart, channel());
         }
-        if line.metric == Metric::Accepted && line.issues > 0 {
+        if outcome == Metric::Accepted && line.issues > 0 {
             count(Metric::Irregular, Vec::new());
             count(Metric::Irregular, channel());
         }
@@ -116,7 +120,7 @@ mod tests {
     fn line(metric: Metric, stages: &Stages) -> Line<'_> {
         Line {
             loudness: Loudness::Info,
-            metric,
+            metric: Some(metric),
             channel: CHANNEL,
             outcome: "accepted",
             status: 200,
@@ -282,7 +286,18 @@ mod tests {
                 500 | 503 | 504 => Metric::Failed,
                 other => panic!("{other}"),
             };
-            assert_eq!(failure.metric(), expected, "{failure:?}");
+            assert_eq!(failure.metric(), Some(expected), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn a_check_counts_as_nothing() {
+        assert_eq!(Failure::Check.metric(), None);
+        let text = documents(&Line {
+            metric: None,
+            cold_start: true,
+            ..line(Metric::Invalid, &all_the_way())
+        });
+        assert_eq!(text, "");
     }
 }

@@ -28,10 +28,10 @@ use crate::{
     operation::{self, Operation},
     quarantine::Unusable,
     queue::{Queue, Trace},
-    request::{Payload, Request},
+    request::{Headers, Payload, Request},
     rules::{Mode, Rules},
     secrets::Secret,
-    signature::{KeyName, Signatures, Untrusted},
+    signature::{KeyName, Untrusted},
     telemetry::{Line, Loudness, Output, plain_id, trace_id},
 };
 
@@ -92,9 +92,7 @@ impl<C: Channel> Function<C> {
     ) -> Result<Outcome, Failure> {
         let body = request.body()?;
         notes.stages.enter(Stage::Verify);
-        let (body, secret) = self
-            .verify(body, request.headers.signatures(), deadline)
-            .await?;
+        let (body, secret) = self.verify(body, &request.headers, deadline).await?;
         notes.key = body.vouched_by();
         let trace = Trace {
             traceparent: request.headers.traceparent(),
@@ -211,13 +209,18 @@ impl<C: Channel> Function<C> {
     async fn verify<'b>(
         &self,
         body: Unverified<'b>,
-        signatures: Signatures<'_>,
+        headers: &Headers,
         deadline: Deadline,
     ) -> Result<(Verified<'b>, Rc<Secret>), Failure> {
         let secret = self.keyring.current(deadline).await;
         if secret.keys.is_empty() {
             return Err(Failure::NoKeys);
         }
+        // Only now, because a check also asks whether the secret can be read.
+        if headers.is_check() {
+            return Err(Failure::Check);
+        }
+        let signatures = headers.signatures();
         let rejected = match body.verify(&secret.keys, signatures) {
             Ok(body) => return Ok((body, secret)),
             Err(rejected) => rejected,
@@ -327,7 +330,7 @@ impl<C: Channel> Function<C> {
         };
         let line = Line {
             loudness: result.map_or_else(Failure::loudness, |_| loudness),
-            metric: result.map_or_else(Failure::metric, Outcome::metric),
+            metric: result.map_or_else(Failure::metric, |outcome| Some(outcome.metric())),
             channel: C::NAME,
             outcome: result.map_or_else(Failure::name, Outcome::name),
             status: result.map_or_else(Failure::status, |_| 200),
@@ -614,6 +617,16 @@ mod tests {
                 { "pointer": "/data/quote_item/sku", "detail": "must be a string" },
             ])
         );
+    }
+
+    #[tokio::test]
+    async fn a_check_is_no_event_even_where_anybody_may_send_one() {
+        let mut check = request(&json!({ "quote_item": { "sku": "CAP" } }));
+        check["headers"]["x-webhook-check"] = json!("1");
+        let (status, kind, body) = invoke(Cart, check).await;
+        assert_eq!((status, kind.as_str()), (401, "application/problem+json"));
+        let unsigned = Failure::Untrusted(Untrusted::Missing).problem("gateway-1");
+        assert_eq!(body, serde_json::from_str::<Value>(&unsigned).unwrap());
     }
 
     #[tokio::test]

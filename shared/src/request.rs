@@ -18,6 +18,9 @@ use crate::{
 /// Sent as `refuse` by what sends quarantined events again: one that is still unusable must not be quarantined a second time.
 const INVALID_EVENTS_HEADER: &str = "x-invalid-events";
 
+/// Sent, without a signature, by the operator's own check of a deployment.
+const CHECK_HEADER: &str = "x-webhook-check";
+
 /// What an invocation brings: a request, as it should, or anything else.
 #[derive(Debug)]
 pub struct Payload(Option<Request>);
@@ -128,6 +131,7 @@ pub struct Headers {
     /// The shop's id of its own request, which every hook fired in that request carries.
     pub shop_request_id: Option<String>,
     invalid_events: Option<String>,
+    check: Option<String>,
     traceparent: Option<String>,
     hmac: Option<String>,
     rsa: Option<String>,
@@ -141,6 +145,7 @@ impl Default for Headers {
             is_empty: true,
             shop_request_id: None,
             invalid_events: None,
+            check: None,
             traceparent: None,
             hmac: None,
             rsa: None,
@@ -163,6 +168,11 @@ impl Headers {
     pub fn refuses_invalid_events(&self) -> bool {
         let asked = self.invalid_events.as_deref();
         asked.is_some_and(|asked| asked.eq_ignore_ascii_case("refuse"))
+    }
+
+    /// Whether the request only checks a deployment. One with a signature never does: it may be an event.
+    pub fn is_check(&self) -> bool {
+        self.check.is_some() && self.hmac.is_none() && self.rsa.is_none()
     }
 
     /// The trace that the request belongs to (W3C Trace Context, `traceparent`), if it is one.
@@ -307,6 +317,7 @@ impl Headers {
             ("traceparent", &mut self.traceparent),
             ("x-adobe-commerce-request-id", &mut self.shop_request_id),
             (INVALID_EVENTS_HEADER, &mut self.invalid_events),
+            (CHECK_HEADER, &mut self.check),
             (HMAC_HEADER, &mut self.hmac),
             (RSA_HEADER, &mut self.rsa),
         ];
@@ -498,6 +509,27 @@ mod tests {
             json!(null),
         ] {
             assert_eq!(hmac(none.clone()), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_check_has_its_header_and_no_signature() {
+        let is_check = |headers: serde_json::Value| {
+            let headers: Headers = serde_json::from_str(&headers.to_string()).unwrap();
+            headers.is_check()
+        };
+        assert!(is_check(json!({ "x-webhook-check": "1" })));
+        assert!(is_check(json!({ "X-Webhook-Check": "" })));
+        assert!(!is_check(json!({ "x-webhook-checked": "1" })));
+        for signature in [
+            json!({ "x-adobe-signature": "a" }),
+            json!({ "x-adobe-signature": "" }),
+            json!({ "x-adobe-commerce-webhook-signature": "a" }),
+            json!({ "x-adobe-signature": "a", "X-Adobe-Signature": "a" }),
+        ] {
+            let mut headers = signature;
+            headers["x-webhook-check"] = json!("1");
+            assert!(!is_check(headers.clone()), "{headers}");
         }
     }
 

@@ -76,7 +76,7 @@ impl Write for Output {
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) loudness: Loudness,
-    pub(crate) metric: Metric,
+    pub(crate) metric: Option<Metric>,
     pub(crate) channel: &'static str,
     pub(crate) outcome: &'static str,
     pub(crate) status: u16,
