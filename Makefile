@@ -204,7 +204,7 @@ build-Rules:
 	echo "$$release" > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
-deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (YES=1 does not)
+deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (YES=1 does not; BUILT=1 builds nothing)
 	@python local/preflight.py $(or $(ENV),default)
 	@$(if $(BUILT),,NEW_RELEASE=$$(python local/preflight.py --new-release $(or $(ENV),default)) $(MAKE) --no-print-directory rules build)
 	@python local/deploy.py $(or $(ENV),default) $(if $(YES),--yes)

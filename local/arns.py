@@ -1,8 +1,8 @@
 """Whether what the parameters name by ARN is there, in the right region, and fit for what the stack does with it."""
 
+import botocore.exceptions
 from account import ABSENT, INVALID, code_of, looked_at
 from finding import Finding
-import botocore.exceptions
 
 
 def findings(account, wanted):
@@ -12,10 +12,10 @@ def findings(account, wanted):
         yield Finding("DomainName and DomainCertificateArn belong together: set both, or neither.")
     for name, look in LOOKS.items():
         if given[name]:
-            yield from looked_at(f"{name}, whether it can be used", one(account, name, given, look))
+            yield from looked_at(f"{name}, whether it can be used", findings_of(account, name, given, look))
 
 
-def one(account, name, given, look):
+def findings_of(account, name, given, look):
     arn = given[name]
     region = (arn.split(":") + [""] * 6)[3]
     if region not in ("", account.region):
@@ -32,6 +32,9 @@ def one(account, name, given, look):
             raise
     for reason in reasons:
         yield Finding(f"{name} {reason}: {arn}")
+
+
+# What is wrong with each of them, as the end of a sentence that begins with its name.
 
 
 def topic(account, arn, _):

@@ -70,3 +70,11 @@ def stack(shop_key, audit):
         yield running
         # What came through the gateway has its log in CloudWatch only.
         audit.lines += running.logs()
+
+
+@pytest.fixture
+def account(stack):
+    """The environment with which a program takes the emulator for AWS."""
+    names = {"aws_access_key_id": "AWS_ACCESS_KEY_ID", "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY"}
+    given = {names[name]: stacks.CREDENTIALS[name] for name in names}
+    return {"AWS_ENDPOINT_URL": stack.endpoint, "AWS_REGION": stacks.REGION} | given

@@ -20,7 +20,7 @@ import pytest
 import states
 from concurrency import parameters_of
 from stack import REGION, ROOT, STACK_NAME, channels, template
-from test_deploy import account, look, run  # noqa: F401
+from test_deploy import look, run
 
 KNOWN = botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus").enum
 STOPPED = [state for state, finding in states.STATES.items() if finding and finding.stops]
@@ -93,12 +93,18 @@ def test_while_a_stack_changes_no_deployment_begins(state):
     assert state in STOPPED
 
 
+@pytest.mark.parametrize("state", [state for state, finding in states.STATES.items() if finding])
+def test_what_helps_fits_a_terminal_with_long_names_too(state):
+    said = str(states.look(state, "commerce-webhooks-of-a-merchant", "ap-southeast-2"))
+    assert all(len(line) <= 100 for line in said.splitlines()), said
+
+
 def in_state(state):
     return lambda kind, body: (200, kind, re.sub(rb"<StackStatus>\w+", f"<StackStatus>{state}".encode(), body))
 
 
 @pytest.mark.parametrize("state", STOPPED)
-def test_a_state_that_takes_no_deployment_is_named_with_the_commands_that_help(account, tmp_path, state):  # noqa: F811
+def test_a_state_that_takes_no_deployment_is_named_with_the_commands_that_help(account, tmp_path, state):
     with altered(account, DescribeStacks=in_state(state)) as aws:
         code, said = look(tmp_path, aws, [], {}, stack_name=STACK_NAME)
     assert code == 1 and refuses(said, f"({state})")
@@ -107,7 +113,7 @@ def test_a_state_that_takes_no_deployment_is_named_with_the_commands_that_help(a
 
 
 @pytest.mark.parametrize("state", NOTED)
-def test_a_state_that_is_worth_a_word_stops_nothing(account, tmp_path, state):  # noqa: F811
+def test_a_state_that_is_worth_a_word_stops_nothing(account, tmp_path, state):
     with altered(account, DescribeStacks=in_state(state)) as aws:
         code, said = look(tmp_path, aws, [], {}, stack_name=STACK_NAME)
     assert code == 0 and f"({state})" in said and "Building the functions" in said
@@ -115,13 +121,13 @@ def test_a_state_that_is_worth_a_word_stops_nothing(account, tmp_path, state):  
 
 
 @pytest.mark.parametrize("state", [state for state, finding in states.STATES.items() if finding is states.READY and state != "DELETE_COMPLETE"])
-def test_of_a_stack_that_is_ready_nothing_is_said(account, tmp_path, state):  # noqa: F811
+def test_of_a_stack_that_is_ready_nothing_is_said(account, tmp_path, state):
     with altered(account, DescribeStacks=in_state(state)) as aws:
         code, said = look(tmp_path, aws, [], {}, stack_name=STACK_NAME)
     assert code == 0 and said.startswith(f"Stack {STACK_NAME} in {REGION}"), said
 
 
-def test_a_state_that_came_later_is_a_note(account, tmp_path):  # noqa: F811
+def test_a_state_that_came_later_is_a_note(account, tmp_path):
     with altered(account, DescribeStacks=in_state("HIBERNATING")) as aws:
         code, said = look(tmp_path, aws, [], {}, stack_name=STACK_NAME)
     assert code == 0 and f"The stack {STACK_NAME} is in the state HIBERNATING" in said
@@ -140,12 +146,12 @@ KNOWN_OPERATIONS = botocore.session.get_session().get_service_model("cloudformat
 
 
 @pytest.mark.parametrize(("state", "answer"), [("UPDATE_COMPLETE", "\n"), ("UPDATE_ROLLBACK_COMPLETE", "1\n")])
-def test_after_a_deployment_that_was_taken_back_comes_another_release(account, state, answer):  # noqa: F811
+def test_after_a_deployment_that_was_taken_back_comes_another_release(account, state, answer):
     with altered(account, DescribeStacks=in_state(state)) as aws:
         assert run(sys.executable, ROOT / "local" / "preflight.py", "--new-release", "prod", **aws) == (0, answer)
 
 
-def test_the_build_that_was_taken_back_is_not_deployed_again(account, tmp_path, monkeypatch):  # noqa: F811
+def test_the_build_that_was_taken_back_is_not_deployed_again(account, tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "BUILD", tmp_path)
     (tmp_path / "template.yaml").touch()
     (finding,) = preflight.unfit_build({"StackStatus": "UPDATE_ROLLBACK_COMPLETE"})
@@ -153,7 +159,7 @@ def test_the_build_that_was_taken_back_is_not_deployed_again(account, tmp_path, 
     assert list(preflight.unfit_build({"StackStatus": "UPDATE_COMPLETE"})) == []
 
 
-def test_a_stack_that_cannot_be_protected_is_deployed_all_the_same(account):  # noqa: F811
+def test_a_stack_that_cannot_be_protected_is_deployed_all_the_same(account):
     def unprotected(kind, body):
         return 200, kind, body.replace(b"<EnableTerminationProtection>true", b"<EnableTerminationProtection>false")
 
@@ -164,7 +170,7 @@ def test_a_stack_that_cannot_be_protected_is_deployed_all_the_same(account):  # 
     assert "aws cloudformation update-termination-protection --enable-termination-protection" in said
 
 
-def test_a_stack_that_is_not_there_is_not_protected(account):  # noqa: F811
+def test_a_stack_that_is_not_there_is_not_protected(account):
     with altered(account, DescribeStacks=in_state("REVIEW_IN_PROGRESS"), UpdateTerminationProtection=denied) as aws:
         assert run(sys.executable, ROOT / "local" / "protect.py", "prod", **aws) == (0, "")
 
@@ -172,7 +178,7 @@ def test_a_stack_that_is_not_there_is_not_protected(account):  # noqa: F811
 # The bucket of SAM
 
 
-def test_a_bucket_of_sam_that_is_gone_is_found_before_the_build(stack, account):  # noqa: F811
+def test_a_bucket_of_sam_that_is_gone_is_found_before_the_build(stack, account):
     seen = Seen(account)
     assert list(accounts.managed_bucket(seen)) == [], "there is no stack of SAM yet"
     bucket = f"sam-{uuid.uuid4().hex[:8]}"
@@ -202,16 +208,46 @@ class Seen(accounts.Account):
         return self.session.client(service, region_name=REGION, endpoint_url=self.endpoint)
 
 
+@pytest.mark.parametrize(
+    ("state", "said"), [("CREATE_IN_PROGRESS", "is being created by another deployment."), ("ROLLBACK_COMPLETE", "has no bucket.")]
+)
+def test_a_stack_of_sam_without_a_bucket_is_refused(account, state, said):
+    def described(kind, _):
+        stack = f"<member><StackName>{accounts.MANAGED}</StackName><StackStatus>{state}</StackStatus></member>"
+        return 200, "text/xml", f"<R><DescribeStacksResult><Stacks>{stack}</Stacks></DescribeStacksResult></R>".encode()
+
+    with altered(account, DescribeStacks=described) as aws:
+        (finding,) = accounts.managed_bucket(Seen(aws))
+    assert refuses(str(finding), said, f"aws cloudformation wait stack-{'create' if 'CREATE' in state else 'delete'}-complete")
+
+
+# Where it goes
+
+
+@pytest.mark.parametrize(
+    ("lines", "code", "said"),
+    [
+        ('stack_name = "a"\nregion = "eu-central-1"', 0, "Stack a in eu-central-1, account 000000000000."),
+        ("", 1, "make: samconfig.toml: dev.global.parameters has no stack_name"),
+    ],
+)
+def test_what_sam_takes_from_samconfig_counts_here_too(account, tmp_path, lines, code, said):
+    (tmp_path / "samconfig.toml").write_text(f"[dev.global.parameters]\n{lines}\n")
+    script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path(sys.argv[1]); "
+    result = run(sys.executable, "-c", script + "preflight.main('dev')", tmp_path / "samconfig.toml", **account)
+    assert result[0] == code and result[1].splitlines()[0] == said, result
+
+
 # Concurrency
 
 
 @pytest.mark.parametrize("group", ["PlaceOrder", "Cart"])
-def test_more_provisioned_than_reserved_is_refused(account, tmp_path, group):  # noqa: F811
+def test_more_provisioned_than_reserved_is_refused(account, tmp_path, group):
     code, said = look(tmp_path, account, [f"{group}Reserved=5", f"{group}Provisioned=6"], {})
     assert code == 1 and refuses(said, f"{group}Provisioned=6 is above {group}Reserved=5")
 
 
-def test_as_much_provisioned_as_reserved_goes_on(account, tmp_path):  # noqa: F811
+def test_as_much_provisioned_as_reserved_goes_on(account, tmp_path):
     assert look(tmp_path, account, ["CartReserved=6", "CartProvisioned=6"], {})[0] == 0
 
 
@@ -242,7 +278,7 @@ OTHERS = sum(reserved == "OthersReserved" for _, reserved, _ in parameters_of(te
         (1000, 1000, ["PlaceOrderReserved=800", "PlaceOrderProvisioned=800", "CartProvisioned=101"], "provision 101 that are not reserved"),
     ],
 )
-def test_more_than_the_account_has_is_refused(account, tmp_path, quota, unreserved, parameters, said):  # noqa: F811
+def test_more_than_the_account_has_is_refused(account, tmp_path, quota, unreserved, parameters, said):
     with altered(account, **{SETTINGS: limits(quota, unreserved)}) as aws:
         code, output = look(tmp_path, aws, parameters, {})
     assert code == 1 and refuses(output, said, "aws service-quotas request-service-quota-increase --service-code lambda")
@@ -256,13 +292,13 @@ def test_more_than_the_account_has_is_refused(account, tmp_path, quota, unreserv
         (1000, 50, []),
     ],
 )
-def test_what_the_account_has_is_granted(account, tmp_path, quota, unreserved, parameters):  # noqa: F811
+def test_what_the_account_has_is_granted(account, tmp_path, quota, unreserved, parameters):
     with altered(account, **{SETTINGS: limits(quota, unreserved)}) as aws:
         code, output = look(tmp_path, aws, parameters, {})
     assert code == 0 and output.startswith("Stack "), output
 
 
-def test_what_the_stack_has_reserved_already_is_its_own(stack, account, tmp_path):  # noqa: F811
+def test_what_the_stack_has_reserved_already_is_its_own(stack, account, tmp_path):
     name = f"reserved-{uuid.uuid4().hex[:8]}"
     bundle = {
         "Parameters": {"PlaceOrderReserved": {"Type": "Number", "Default": 0}},
@@ -280,7 +316,7 @@ def test_what_the_stack_has_reserved_already_is_its_own(stack, account, tmp_path
         assert look(tmp_path, aws, ["PlaceOrderReserved=500"], {}, stack_name=name)[0] == 0
 
 
-def test_an_account_that_may_run_few_functions_at_once_is_told(account, tmp_path):  # noqa: F811
+def test_an_account_that_may_run_few_functions_at_once_is_told(account, tmp_path):
     with altered(account, **{SETTINGS: limits(10, 10)}) as aws:
         code, said = look(tmp_path, aws, [], {})
     assert code == 0 and said.startswith("make: This account may run only 10 functions at the same time") and "\nStack " in said
@@ -301,31 +337,40 @@ def fitting(stack):
     return {"AlarmTopicArn": topic, "KmsKeyArn": stack.client("kms").create_key()["KeyMetadata"]["Arn"]}
 
 
-def test_what_is_there_and_fits_is_not_spoken_of(account, tmp_path, fitting):  # noqa: F811
+def test_what_is_there_and_fits_is_not_spoken_of(account, tmp_path, fitting):
     code, said = look(tmp_path, account, [f"{name}={arn}" for name, arn in fitting.items()], {})
     assert code == 0 and said.startswith("Stack "), said
 
 
 @pytest.mark.parametrize("parameter", ["AlarmTopicArn", "KmsKeyArn"])
-def test_another_region_than_the_stacks_is_refused(account, tmp_path, fitting, parameter):  # noqa: F811
+def test_another_region_than_the_stacks_is_refused(account, tmp_path, fitting, parameter):
     code, said = look(tmp_path, account, [f"{parameter}={fitting[parameter].replace(REGION, 'us-east-1')}"], {})
     assert code == 1 and refuses(said, f"{parameter} is in us-east-1, and the stack in {REGION}.")
 
 
 @pytest.mark.parametrize("named", [f"AlarmTopicArn={TOPIC}:gone", f"KmsKeyArn={KEY}/{uuid.UUID(int=7)}"])
-def test_what_does_not_exist_is_refused(account, tmp_path, named):  # noqa: F811
+def test_what_does_not_exist_is_refused(account, tmp_path, named):
     code, said = look(tmp_path, account, [named], {})
     name, arn = named.split("=")
     assert code == 1 and refuses(said, f"{name} does not exist: {arn}")
 
 
-def test_a_topic_that_cloudwatch_cannot_use_is_refused(stack, account, tmp_path, fitting):  # noqa: F811
+def test_what_is_no_arn_of_its_kind_is_refused(account, tmp_path):
+    def invalid(kind, _):
+        return 400, kind, b"<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameter</Code><Message>no</Message></Error></ErrorResponse>"
+
+    with altered(account, GetTopicAttributes=invalid) as aws:
+        code, said = look(tmp_path, aws, [f"AlarmTopicArn={TOPIC}:a:b:c"], {})
+    assert code == 1 and refuses(said, f"AlarmTopicArn is no ARN of that kind: {TOPIC}:a:b:c")
+
+
+def test_a_topic_that_cloudwatch_cannot_use_is_refused(stack, account, tmp_path, fitting):
     stack.client("sns").set_topic_attributes(TopicArn=fitting["AlarmTopicArn"], AttributeName="KmsMasterKeyId", AttributeValue="alias/aws/sns")
     code, said = look(tmp_path, account, [f"AlarmTopicArn={fitting['AlarmTopicArn']}"], {})
     assert code == 1 and refuses(said, "AlarmTopicArn is encrypted with alias/aws/sns, which CloudWatch cannot use")
 
 
-def test_a_key_that_cannot_encrypt_is_refused(stack, account, tmp_path, fitting):  # noqa: F811
+def test_a_key_that_cannot_encrypt_is_refused(stack, account, tmp_path, fitting):
     kms = stack.client("kms")
     kms.disable_key(KeyId=fitting["KmsKeyArn"])
     code, said = look(tmp_path, account, [f"KmsKeyArn={fitting['KmsKeyArn']}"], {})
@@ -341,7 +386,7 @@ def denied(kind, _):
     return 403, kind, b"<ErrorResponse><Error><Type>Sender</Type><Code>AuthorizationError</Code><Message>no</Message></Error></ErrorResponse>"
 
 
-def test_what_may_not_be_looked_at_is_named_and_stops_nothing(account, tmp_path, fitting):  # noqa: F811
+def test_what_may_not_be_looked_at_is_named_and_stops_nothing(account, tmp_path, fitting):
     with altered(account, GetTopicAttributes=denied, DescribeKey=denied) as aws:
         code, said = look(tmp_path, aws, [f"{name}={arn}" for name, arn in fitting.items()], {})
     assert code == 0 and said.splitlines()[:2] == [
@@ -358,24 +403,24 @@ def certificate(stack):
     return stack.client("acm").request_certificate(DomainName="*.shop.example", SubjectAlternativeNames=["shop.example"])["CertificateArn"]
 
 
-def found(account, **wanted):  # noqa: F811
+def found(account, **wanted):
     seen = Seen(account)
     seen.number = "000000000000"
     return [one.text for one in arns.findings(seen, wanted)]
 
 
 @pytest.mark.parametrize("name", ["hooks.shop.example", "shop.example", "HOOKS.shop.example"])
-def test_a_certificate_that_covers_the_name_is_taken(account, certificate, name):  # noqa: F811
+def test_a_certificate_that_covers_the_name_is_taken(account, certificate, name):
     assert found(account, DomainName=name, DomainCertificateArn=certificate) == []
 
 
 @pytest.mark.parametrize("name", ["a.hooks.shop.example", "hooks.example", "xshop.example"])
-def test_a_certificate_for_another_name_is_refused(account, certificate, name):  # noqa: F811
+def test_a_certificate_for_another_name_is_refused(account, certificate, name):
     (said,) = found(account, DomainName=name, DomainCertificateArn=certificate)
     assert said == f"DomainCertificateArn is for *.shop.example, shop.example, not for {name}: {certificate}"
 
 
-def test_a_certificate_that_is_not_issued_is_refused(account, certificate):  # noqa: F811
+def test_a_certificate_that_is_not_issued_is_refused(account, certificate):
     def pending(kind, body):
         return 200, kind, body.replace(b'"ISSUED"', b'"PENDING_VALIDATION"')
 
@@ -384,12 +429,12 @@ def test_a_certificate_that_is_not_issued_is_refused(account, certificate):  # n
     assert said == f"DomainCertificateArn is not issued but PENDING_VALIDATION: {certificate}"
 
 
-def test_a_domain_and_its_certificate_belong_together(account, certificate):  # noqa: F811
+def test_a_domain_and_its_certificate_belong_together(account, certificate):
     for wanted in ({"DomainName": "shop.example"}, {"DomainCertificateArn": certificate}):
         assert found(account, **wanted) == ["DomainName and DomainCertificateArn belong together: set both, or neither."]
 
 
-def test_a_permissions_boundary_is_a_policy_of_this_account_or_of_aws(stack, account):  # noqa: F811
+def test_a_permissions_boundary_is_a_policy_of_this_account_or_of_aws(stack, account):
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
     arn = stack.client("iam").create_policy(PolicyName=f"p-{uuid.uuid4().hex[:8]}", PolicyDocument=json.dumps(policy))["Policy"]["Arn"]
     assert found(account, PermissionsBoundaryArn=arn) == []
@@ -441,7 +486,7 @@ def ring(stack, name, state):
     )
 
 
-def test_no_gradual_deployment_begins_while_its_alarm_rings(stack, account, tmp_path, rolled_out):  # noqa: F811
+def test_no_gradual_deployment_begins_while_its_alarm_rings(stack, account, tmp_path, rolled_out):
     name, _ = rolled_out
     assert look(tmp_path, account, [CANARY], {}, stack_name=name)[0] == 0
     ring(stack, name, "ALARM")
@@ -453,7 +498,7 @@ def test_no_gradual_deployment_begins_while_its_alarm_rings(stack, account, tmp_
         ring(stack, name, "OK")
 
 
-def test_an_alias_that_splits_its_traffic_is_refused_with_the_command_that_ends_it(stack, account, tmp_path, rolled_out):  # noqa: F811
+def test_an_alias_that_splits_its_traffic_is_refused_with_the_command_that_ends_it(stack, account, tmp_path, rolled_out):
     name, function = rolled_out
     aws = stack.client("lambda")
     aws.update_function_configuration(FunctionName=function, Description="two")
@@ -471,7 +516,7 @@ def test_an_alias_that_splits_its_traffic_is_refused_with_the_command_that_ends_
         aws.update_alias(FunctionName=function, Name="live", RoutingConfig={"AdditionalVersionWeights": {}})
 
 
-def test_an_alias_that_was_moved_by_hand_takes_no_gradual_deployment(stack, account, tmp_path, rolled_out):  # noqa: F811
+def test_an_alias_that_was_moved_by_hand_takes_no_gradual_deployment(stack, account, tmp_path, rolled_out):
     name, function = rolled_out
     aws = stack.client("lambda")
     aws.update_function_configuration(FunctionName=function, Description="three")
@@ -497,7 +542,7 @@ def has(name, value):
 WARM = "PlaceOrderProvisioned"
 
 
-def test_what_is_provisioned_is_changed_alone_and_without_a_build(account, tmp_path, rolled_out):  # noqa: F811
+def test_what_is_provisioned_is_changed_alone_and_without_a_build(account, tmp_path, rolled_out):
     name, _ = rolled_out
     for parameters, said in [
         ([f"{WARM}=2", CANARY], f"{WARM} cannot change in a gradual deployment. First deploy with Deployment=AllAtOnce"),
@@ -510,7 +555,7 @@ def test_what_is_provisioned_is_changed_alone_and_without_a_build(account, tmp_p
     assert look(tmp_path, account, [f"{WARM}=2"], {})[0] == 0
 
 
-def test_what_is_provisioned_is_taken_away_before_it_is_deployed(stack, account, tmp_path, rolled_out):  # noqa: F811
+def test_what_is_provisioned_is_taken_away_before_it_is_deployed(stack, account, tmp_path, rolled_out):
     name, function = rolled_out
     aws = stack.client("lambda")
     aws.put_provisioned_concurrency_config(FunctionName=function, Qualifier="live", ProvisionedConcurrentExecutions=2)
@@ -530,7 +575,7 @@ def test_what_is_provisioned_is_taken_away_before_it_is_deployed(stack, account,
 
 
 @pytest.mark.parametrize("state", ["IN_PROGRESS", "FAILED"])
-def test_what_is_provisioned_and_not_ready_is_waited_for(stack, account, tmp_path, rolled_out, state):  # noqa: F811
+def test_what_is_provisioned_and_not_ready_is_waited_for(stack, account, tmp_path, rolled_out, state):
     name, function = rolled_out
     said = {"Status": state, "StatusReason": "FUNCTION_ERROR_INIT_FAILURE"}
     action = f"2019-09-30__functions__{function}__provisioned-concurrency"
