@@ -31,7 +31,7 @@ def main(environment):
     """Ends unless the environment can be deployed."""
     sections = samconfig.sections_of(CONFIG, environment)
     settings, bundle = samconfig.settings(sections), template()
-    given = read(environment, sections, settings, bundle["Parameters"])
+    given = read(environment, sections, settings, bundle)
     if settings.get("confirm_changeset") and not os.environ.get("YES") and not sys.stdin.isatty():
         sys.exit("make: there is nobody to confirm what changes. Set YES=1, which deploys without asking")
     account, stack = aws.Account(settings), settings["stack_name"]
@@ -63,13 +63,15 @@ def was_taken_back(described):
     return bool(described) and described["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def read(environment, sections, settings, declared):
+def read(environment, sections, settings, bundle):
     """The parameters of samconfig.toml. Ends with all that is wrong with them."""
     problems = list(samconfig.misplaced(environment, sections))
     if not settings.get("stack_name"):
         problems.append(f"{environment}.global.parameters has no stack_name")
+    else:
+        problems += samconfig.unfit_name(settings["stack_name"], bundle)
     given, found = samconfig.read(settings.get("parameter_overrides", []))
-    problems += found or samconfig.unfit(given, declared)
+    problems += found or samconfig.unfit(given, bundle["Parameters"])
     if problems:
         sys.exit("\n".join(f"make: samconfig.toml: {problem}" for problem in problems))
     return given

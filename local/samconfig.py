@@ -14,6 +14,8 @@ from samcli.cli.types import CfnParameterOverridesType, _unquote_wrapped_quotes
 # A number that is the same number to everybody who reads it: CloudFormation takes others, too, but compares them as text.
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 QUOTES = ("'", '"')
+# In characters; and those that CloudFormation adds to a name.
+QUEUE_NAME_MAX, RANDOM_LENGTH = 80, 13
 
 
 def sections_of(path, environment):
@@ -31,6 +33,14 @@ def sections_of(path, environment):
 def settings(sections):
     """What `sam deploy` takes from the sections of an environment."""
     return {name: value for section in ("global", "deploy") for name, value in sections.get(section, {}).get("parameters", {}).items()}
+
+
+def unfit_name(stack, bundle):
+    """CloudFormation names a queue <stack>-<logical id>-<random>.fifo, and does not shorten what is longer than SQS takes."""
+    queues = [name for name, one in bundle["Resources"].items() if one["Type"] == "AWS::SQS::Queue"]
+    most = QUEUE_NAME_MAX - len(".fifo") - RANDOM_LENGTH - 2 - max(map(len, queues))
+    if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9-]*", stack) or len(stack) > most:
+        yield f"stack_name must begin with a letter, and have at most {most} letters, digits and hyphens, so that SQS takes the queues' names"
 
 
 def misplaced(environment, sections):

@@ -138,7 +138,8 @@ def test_a_deployment_looks_builds_deploys_and_protects(stack, account, shims):
         "python local/preflight.py --new-release prod",
         *[one for one in calls if one.startswith("cargo ")],
         "sam build --config-env prod",
-        "sam deploy --config-env prod --no-confirm-changeset",
+        "python local/deploy.py prod --yes",
+        "sam deploy --no-execute-changeset --config-env prod",
         "python local/protect.py prod",
     ], (said, calls)
     assert any(one.startswith("cargo ") for one in calls), "the rules are checked by what is built"
@@ -163,7 +164,8 @@ def test_what_was_built_is_deployed_again_without_a_build(account, shims, tmp_pa
         assert code == 0 and "without building it again" in said
         assert calls == [
             "python local/preflight.py prod",
-            "sam deploy --config-env prod --no-confirm-changeset",
+            "python local/deploy.py prod --yes",
+            "sam deploy --no-execute-changeset --config-env prod",
             "python local/protect.py prod",
         ]
     finally:

@@ -229,6 +229,9 @@ def test_a_stack_of_sam_without_a_bucket_is_refused(account, state, said):
     [
         ('stack_name = "a"\nregion = "eu-central-1"', 0, "Stack a in eu-central-1, account 000000000000."),
         ("", 1, "make: samconfig.toml: dev.global.parameters has no stack_name"),
+        (f'stack_name = "{"a" * 42}"', 0, f"Stack {'a' * 42} in "),
+        (f'stack_name = "{"a" * 43}"', 1, "make: samconfig.toml: stack_name must begin with a letter, and have at most 42 letters, digits and hyphens"),
+        ('stack_name = "my_stack"', 1, "make: samconfig.toml: stack_name must begin with a letter"),
     ],
 )
 def test_what_sam_takes_from_samconfig_counts_here_too(account, tmp_path, lines, code, said):

@@ -1,0 +1,63 @@
+"""consumers/template.yaml and its samconfig.toml: neither environment is deployed by accident, and never as the bundle."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import samconfig
+from stack import ROOT, yaml_parse
+
+FOLDER = ROOT / "consumers"
+BUNDLE = yaml_parse((FOLDER / "template.yaml").read_text())
+CONFIG = tomllib.loads((FOLDER / "samconfig.toml").read_text())
+ENVIRONMENTS = [name for name in CONFIG if name != "version"]
+
+
+def sam(*arguments):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    # Nothing may leave this machine.
+    environment |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+    environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "SAM_CLI_TELEMETRY": "0"}
+    command = [Path(sys.executable).with_name("sam"), *arguments, "--template", "template.yaml"]
+    result = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=120)
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_without_an_environment_nothing_is_deployed():
+    code, said = sam("deploy")
+    assert code == 2 and "Missing option '--stack-name'" in said
+
+
+def test_an_environment_that_is_not_there_is_refused():
+    code, said = sam("deploy", "--config-env", "prd")
+    assert code != 0 and "prd" in said
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_has_a_stack_of_its_own(environment):
+    ours = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    taken = {one["global"]["parameters"]["stack_name"] for one in ours.values() if isinstance(one, dict)}
+    taken |= {CONFIG[other]["global"]["parameters"]["stack_name"] for other in ENVIRONMENTS if other != environment}
+    chosen = CONFIG[environment]
+    name = chosen["global"]["parameters"]["stack_name"]
+    assert name not in taken and chosen["deploy"]["parameters"]["s3_prefix"] == name
+    assert chosen["deploy"]["parameters"]["confirm_changeset"] is True and chosen["deploy"]["parameters"]["fail_on_empty_changeset"] is False
+    assert not list(samconfig.misplaced(environment, chosen))
+    given, problems = samconfig.read(chosen["global"]["parameters"]["parameter_overrides"])
+    assert not problems and not list(samconfig.unfit(given, BUNDLE["Parameters"]))
+
+
+def test_the_parameters_that_have_to_be_written_are_named_in_it():
+    needed = [name for name, one in BUNDLE["Parameters"].items() if "Default" not in one]
+    text = (FOLDER / "samconfig.toml").read_text()
+    assert all(text.count(f'"{name}=') == len(ENVIRONMENTS) for name in needed)
+
+
+def test_it_is_built_for_the_processor_that_is_asked_for():
+    assert BUNDLE["Parameters"]["Architecture"]["AllowedValues"] == ["arm64", "x86_64"]
+    assert BUNDLE["Resources"]["Worker"]["Properties"]["Architectures"] == [{"Ref": "Architecture"}]
+    # And the build reads it, because it stands under `global`.
+    assert all("parameter_overrides" in CONFIG[environment]["global"]["parameters"] for environment in ENVIRONMENTS)
