@@ -89,19 +89,17 @@ def follow(client, stack, begun):
     """Shows what happens until it ends: the last status, and the events of what failed by itself."""
     seen, failed = set(), []
     while True:
-        # First, so that the events of the end are read after it.
-        status = describe(client, stack)["StackStatus"]
         for event in events_since(client, stack, begun):
             if event["EventId"] in seen:
                 continue
             seen.add(event["EventId"])
             show(event)
-            reason = event.get("ResourceStatusReason", "")
-            if event["ResourceStatus"].endswith("_FAILED") and CANCELLED not in reason.lower():
+            if event["PhysicalResourceId"] == event["StackId"]:
+                # The stack's own events end it, and not its status, which right after the beginning can still be the one before.
+                if not event["ResourceStatus"].endswith("_IN_PROGRESS"):
+                    return event["ResourceStatus"], failed
+            elif event["ResourceStatus"].endswith("_FAILED") and CANCELLED not in event.get("ResourceStatusReason", "").lower():
                 failed.append(event)
-        # Right after the beginning, the status can still be the one before.
-        if seen and not status.endswith("_IN_PROGRESS"):
-            return status, failed
         time.sleep(POLL_SECONDS)
 
 
@@ -128,8 +126,7 @@ def show(event):
 
 
 def explain(stack, status, failed):
-    names = list(dict.fromkeys(event["LogicalResourceId"] for event in failed if event["ResourceType"] != "AWS::CloudFormation::Stack"))
-    first = f" First failed: {names[0]}." if names else ""
+    first = f" First failed: {failed[0]['LogicalResourceId']}." if failed else ""
     sys.exit(f"make: the deployment failed: {stack} is in {status}.{first} {HELP}")
 
 
