@@ -16,6 +16,8 @@ from preflight import target
 from stack import ROOT
 
 POLL_SECONDS = 3
+# So many looks in a row may fail before it gives up looking.
+FAILED_LOOKS_MAX = 20
 # What CloudFormation says of resources that it did not try, because another had failed.
 CANCELLED = "cancelled"
 HELP = "RUNBOOK.md, A deployment fails, says what helps."
@@ -33,12 +35,15 @@ def main(environment, yes):
             discard(client, stack, change_set)
             sys.exit("make: nothing was deployed")
         begun = execute(client, stack, change_set)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        sys.exit(f"make: {error}\nmake: {HELP}")
+    try:
         status, failed = follow(client, stack, begun)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             explain(stack, status, failed)
         show_outputs(client, stack)
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        sys.exit(f"make: {error}\nmake: {HELP}")
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, KeyboardInterrupt) as error:
+        sys.exit(f"make: {str(error) or 'stopped'}\nmake: AWS goes on with the deployment of {stack} all the same. {HELP}")
 
 
 def prepare(client, environment, stack):
@@ -87,9 +92,17 @@ def execute(client, stack, change_set):
 
 def follow(client, stack, begun):
     """Shows what happens until it ends: the last status, and the events of what failed by itself."""
-    seen, failed = set(), []
+    seen, failed, failed_looks = set(), [], 0
     while True:
-        for event in events_since(client, stack, begun):
+        try:
+            events = events_since(client, stack, begun)
+            failed_looks = 0
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+            failed_looks += 1
+            if failed_looks == FAILED_LOOKS_MAX:
+                raise
+            events = []
+        for event in events:
             if event["EventId"] in seen:
                 continue
             seen.add(event["EventId"])

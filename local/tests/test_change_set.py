@@ -34,7 +34,8 @@ class Deploying:
     def __init__(self, stack, folder):
         self.name = f"deployed-{uuid.uuid4().hex[:8]}"
         self.cloudformation, self.sqs = stack.client("cloudformation"), stack.client("sqs")
-        self.folder = folder
+        # Done before it, in the same process.
+        self.folder, self.before = folder, ""
         sam = folder / "sam"
         sam.write_text(SAM)
         sam.chmod(0o755)
@@ -46,7 +47,7 @@ class Deploying:
 
     def deploy(self, bundle, *arguments, answer=None, **environment):
         script = (
-            "import sys, pathlib; sys.path.insert(0, 'local'); import deploy, preflight; "
+            f"import sys, pathlib; sys.path.insert(0, 'local')\n{self.before}\nimport deploy, preflight; "
             "preflight.CONFIG = pathlib.Path(sys.argv[1]) / 'samconfig.toml'; deploy.POLL_SECONDS = 0.2; "
             "deploy.main('prod', '--yes' in sys.argv)"
         )
@@ -152,6 +153,34 @@ def test_a_change_set_that_somebody_else_left_is_not_executed(deploying):
 def test_what_sam_refuses_is_not_executed(deploying):
     code, said = deploying.deploy("none", "--yes", FAILS="1")
     assert code == 1 and said.endswith("make: sam deploy failed. RUNBOOK.md, A deployment fails, says what helps.\n")
+
+
+@pytest.mark.parametrize(("failures", "code"), [(3, 0), (1000, 1)], ids=["for a moment", "for good"])
+def test_a_look_that_fails_does_not_end_the_deployment(deploying, failures, code):
+    deploying.before = (
+        "import deploy, itertools, botocore.exceptions; original, number = deploy.events_since, itertools.count(); deploy.FAILED_LOOKS_MAX = 5\n"
+        "def failing(*arguments):\n"
+        f"    if next(number) < {failures}: raise botocore.exceptions.EndpointConnectionError(endpoint_url='https://aws')\n"
+        "    return original(*arguments)\n"
+        "deploy.events_since = failing\n"
+    )
+    ended, said = deploying.deploy(GOOD, "--yes")
+    assert ended == code, said
+    assert ("AWS goes on with the deployment" in said) == bool(code) and "Traceback" not in said
+    while deploying.status() != "CREATE_COMPLETE":
+        time.sleep(0.2)
+
+
+def test_whoever_stops_looking_is_told_that_it_goes_on(deploying):
+    deploying.before = (
+        "import deploy\n"
+        "def stopped(*_): raise KeyboardInterrupt\n"
+        "deploy.show = stopped\n"
+    )  # fmt: skip
+    code, said = deploying.deploy(GOOD, "--yes")
+    assert code == 1 and f"make: stopped\nmake: AWS goes on with the deployment of {deploying.name} all the same." in said
+    while deploying.status() != "CREATE_COMPLETE":
+        time.sleep(0.2)
 
 
 def test_credentials_that_end_on_the_way_are_named(deploying):
