@@ -1,6 +1,6 @@
 # What this needs: Rust (by rustup) with a C compiler, Python 3.11 or newer with venv, git, make. The tests need openssl, too, and what
-# `make test-all` adds a C++ compiler and valgrind.
-# Everything else it installs here, under .venv/ and target/, and nowhere else.
+# `make test-all` adds a C++ compiler, valgrind, and, on another processor than arm64, qemu with the C library of arm64.
+# Everything else it installs here, under .venv/ and target/, and nowhere else, but that cargo-lambda adds arm64 to the Rust toolchain.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -41,6 +41,8 @@ try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(E
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contract decisions stage template tolerant tree))
 # Those that need the functions as they are deployed, so they wait for them.
 RELEASED := local/tests/test_limits.py
+# Those that build and deploy, by `make deploy`.
+DEPLOYED := local/tests/test_whole_deployment.py
 PYTEST := python -m pytest -q
 # A stage of the tests: its name, its limit in seconds (more than ten times what it takes), and then the command. local/stage.py ends it.
 stage = python3 local/stage.py $(1) $(2) --
@@ -50,9 +52,10 @@ prepare = $(if $(STAGES),$(stage))
 stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-directory --jobs=2 --keep-going $(1)-stages
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
-  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits figures fuzz soak samples rules send logs invoke \
-  start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel \
-  prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind
+  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak samples rules send logs \
+  invoke start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
+  clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind \
+  prerequisites-qemu
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -64,10 +67,10 @@ run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and 
 test: prerequisites prerequisites-openssl ## Check style, units, template, every sample and the main decisions, in ten minutes from nothing
 	@$(call stages,test,6000)
 
-test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-valgrind ## Check all that make test leaves out, in half an hour
+test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-valgrind prerequisites-qemu ## Check all that make test leaves out, in half an hour
 	@echo "What make test leaves out: hostile requests, faults, a short soak, consumers, metrics, keys, TLS, large events, order, the shop's"
-	@echo "side, deployment; 20,000 random inputs for all that parses; the functions as they are deployed; the crates beside the bundle;"
-	@echo "licences, advisories, sources of the crates; checkov on the templates. It takes half an hour."
+	@echo "side, deployment; 20,000 random inputs for all that parses; the functions as they are deployed; a whole deployment for arm64;"
+	@echo "the crates beside the bundle; licences, advisories, sources of the crates; checkov on the templates. It takes half an hour."
 	@$(call stages,test-all,21000)
 
 test-one: $(TOOLS) binaries worker prerequisites-openssl $(if $(filter-out $(RELEASED),$(firstword $(subst ::, ,$(TEST)))),,test-release) ## Run chosen tests: make test-one TEST=local/tests/test_faults.py (ARGS="-k hangs")
@@ -76,7 +79,7 @@ test-one: $(TOOLS) binaries worker prerequisites-openssl $(if $(filter-out $(REL
 # In the order in which they begin.
 test-stages: test-format binaries $(TOOLS) test-template test-stack test-rust test-rules test-clippy
 
-test-all-stages: binaries $(TOOLS) worker test-deep test-release test-limits test-scanners test-fuzz test-others
+test-all-stages: binaries $(TOOLS) worker test-deep test-release test-deploy test-limits test-scanners test-fuzz test-others
 
 ifdef STAGES
 # At one target directory, one cargo waits for the other; and what waits here holds up what could run.
@@ -84,7 +87,7 @@ test-rust: | binaries
 test-clippy: | test-rust
 worker: | binaries
 # The longest stage begins first, and the others have the rest of the machine.
-test-release test-others $(DENY) $(CHECKOV) $(FUZZ): | worker
+test-release test-deploy test-others $(DENY) $(CHECKOV) $(FUZZ): | worker
 endif
 
 lint: test-format test-template test-rules test-clippy test-scanners ## Check style, template, rules, licences and sources, without an emulator
@@ -109,7 +112,7 @@ test-stack: $(TOOLS) binaries prerequisites-openssl ## Run every sample and the 
 	@$(call stage,stack,2400) $(PYTEST) $(QUICK)
 
 test-deep: $(TOOLS) binaries worker prerequisites-openssl ## Run all the other tests against an emulated AWS
-	@$(call stage,deep,9000) $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK) $(RELEASED))
+	@$(call stage,deep,9000) $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK) $(RELEASED) $(DEPLOYED))
 
 # The example of a consumer, the fuzzer, and what the benchmark is made of.
 test-others: prerequisites-cxx
@@ -127,13 +130,16 @@ test-scanners: $(DENY) $(CHECKOV)
 test-fuzz: $(FUZZ) ## Give everything that parses 20,000 random inputs
 	@$(call stage,fuzz,6000) nice -n 10 python3 shared/fuzz/run.py --runs 20000
 
-# Beside the tests it takes the processor that they leave.
+# Beside the tests it takes the processor that they leave, as test-deploy does.
 test-release: prerequisites ## Build the functions as they are deployed (some minutes the first time), and look at their size and into them
 	@$(call stage,release,9000) sh -ec 'nice -n 10 cargo build --quiet --locked --release $(if $(STAGES),--jobs 1); \
 	  python3 local/release.py $(addprefix target/release/,$(CHANNELS))'
 
 test-limits: $(TOOLS) binaries test-release prerequisites-valgrind prerequisites-openssl ## Fill the functions as they are deployed with generated bodies
 	@$(call stage,limits,9000) $(PYTEST) $(RELEASED)
+
+test-deploy: $(TOOLS) binaries prerequisites-qemu ## Build for arm64, deploy into an emulated AWS, change and remove the stack (a quarter of an hour the first time)
+	@$(call stage,deploy,12000) nice -n 10 $(PYTEST) $(DEPLOYED)
 
 figures: $(TOOLS) ## Show what the tests, the soak and the fuzzer measured last
 	@python local/figures.py
@@ -260,6 +266,10 @@ prerequisites-cxx: prerequisites
 
 prerequisites-valgrind:
 	@command -v valgrind > /dev/null || { echo "make: valgrind is missing, with which the functions are measured (Debian: apt install valgrind)"; exit 1; }
+
+prerequisites-qemu:
+	@test "$$(uname -m)" = aarch64 || { command -v qemu-aarch64-static > /dev/null && test -e /usr/aarch64-linux-gnu/lib/libc.so.6; } \
+	  || { echo "make: qemu is missing, with which the functions for arm64 are run (Debian: apt install qemu-user-static libc6-arm64-cross)"; exit 1; }
 
 $(TOOLS): local/requirements.txt | prerequisites-python
 	@echo "Installing the tools into .venv, once (a minute or two) …" >&2

@@ -63,10 +63,10 @@ class Function:
     """A channel's function with these environment variables. It is started at the first request, and again when it has died.
     Use it in a `with`, so that nothing is left running."""
 
-    def __init__(self, channel, queue_url, binaries=BINARIES, memory_max=None, under=(), **environment):
+    def __init__(self, channel, queue_url, program=None, memory_max=None, under=(), **environment):
         self.channel = channel
         # The program, and what runs it, such as valgrind.
-        self.command = [*under, binaries / channel]
+        self.command = [*under, program or BINARIES / channel]
         # Of its address space, in bytes.
         self.memory_max = memory_max
         self.environment = {

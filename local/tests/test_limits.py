@@ -53,7 +53,7 @@ def limited(stack, channel):
     return Function(
         channel,
         stack.queue(channel),
-        binaries=RELEASE,
+        program=RELEASE / channel,
         memory_max=PROCESS_MAX,
         LOG_LEVEL="info",
         HOOK_TIMEOUT_MS="29000",
@@ -246,7 +246,7 @@ def with_rules(stack, folder, mode, rules, hook_seconds):
     path = folder / f"{len(list(folder.iterdir()))}.json"
     path.write_text(json.dumps({"mode": mode, "rules": rules}))
     environment = {"RULES_FILE": str(path), "HOOK_TIMEOUT_MS": str(int(hook_seconds * 1000)), "LOG_LEVEL": "info"}
-    return Function(SAVED, stack.queue(SAVED), binaries=RELEASE, memory_max=PROCESS_MAX, **environment)
+    return Function(SAVED, stack.queue(SAVED), program=RELEASE / SAVED, memory_max=PROCESS_MAX, **environment)
 
 
 @pytest.mark.parametrize("mode", ["enforce", "observe"])
@@ -374,7 +374,7 @@ def test_no_answer_of_the_stock_system_takes_more_memory_than_promised(stack, an
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, daemon=True).start()
         settings = {"STOCK_URL": f"http://127.0.0.1:{server.getsockname()[1]}/{{sku}}", "STOCK_WHEN_UNKNOWN": "allow"}
-        with Function(CART, stack.queue(CART), binaries=RELEASE, memory_max=PROCESS_MAX, LOG_LEVEL="info", **settings) as function:
+        with Function(CART, stack.queue(CART), program=RELEASE / CART, memory_max=PROCESS_MAX, LOG_LEVEL="info", **settings) as function:
             function.invoke({})
             own = function.memory_peak()
             invocation = function.invoke(payload(CART, json.dumps(body(CART))))
@@ -392,7 +392,7 @@ def instructions(stack, folder, content=None):
     counted = folder / "counted"
     valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", f"--cachegrind-out-file={counted}", "--log-file=/dev/null"]
     environment = {"LOG_LEVEL": "info", "HOOK_TIMEOUT_MS": "29000"}
-    with Function(SAVED, stack.queue(SAVED), binaries=RELEASE, under=valgrind, **environment) as function:
+    with Function(SAVED, stack.queue(SAVED), program=RELEASE / SAVED, under=valgrind, **environment) as function:
         warm(function)
         if content:
             invocation = function.invoke(payload(SAVED, content))
