@@ -224,14 +224,19 @@ def test_a_stack_of_sam_without_a_bucket_is_refused(account, state, said):
 # Where it goes
 
 
+UNFIT_NAME = (
+    "make: samconfig.toml: stack_name must begin with a letter, and have at most 42 letters, digits and hyphens, so that SQS takes the queues' "
+    "names"
+)
+
+
 @pytest.mark.parametrize(
     ("lines", "code", "said"),
     [
         ('stack_name = "a"\nregion = "eu-central-1"', 0, "Stack a in eu-central-1, account 000000000000."),
         ("", 1, "make: samconfig.toml: dev.global.parameters has no stack_name"),
-        (f'stack_name = "{"a" * 42}"', 0, f"Stack {'a' * 42} in "),
-        (f'stack_name = "{"a" * 43}"', 1, "make: samconfig.toml: stack_name must begin with a letter, and have at most 42 letters, digits and hyphens"),
-        ('stack_name = "my_stack"', 1, "make: samconfig.toml: stack_name must begin with a letter"),
+        (f'stack_name = "{"a" * 42}"', 0, f"Stack {'a' * 42} in eu-west-1, account 000000000000."),
+        *((f'stack_name = "{name}"', 1, UNFIT_NAME) for name in ("a" * 43, "my_stack", "1a")),
     ],
 )
 def test_what_sam_takes_from_samconfig_counts_here_too(account, tmp_path, lines, code, said):
