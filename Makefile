@@ -1,6 +1,6 @@
 # What this needs: Rust (by rustup) with a C compiler, Python 3.11 or newer with venv, git, make. The tests need openssl, too, and what
 # `make test-all` adds a C++ compiler, valgrind, and, on another processor than arm64, qemu with the C library of arm64.
-# Everything else it installs here, under .venv/ and target/, and nowhere else, but that cargo-lambda adds arm64 to the Rust toolchain.
+# Everything else it installs here, under .venv/ and target/, and nowhere else, except that cargo-lambda adds arm64 to the Rust toolchain.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -201,18 +201,22 @@ build: $(TOOLS) ## Build all functions for AWS, as samconfig.toml says (ENV=prod
 
 # sam build calls this, in a copy of functions/: the content of the layer. `release` says which commit it is of. Of two versions that are
 # equal Lambda makes one, and CloudFormation fails. So a release differs from the one before if the commit cannot tell them apart, or if
-# that one was taken back (NEW_RELEASE, from `make deploy`). Otherwise it does not: a deployment that changes nothing makes no version.
+# that one was rolled back (NEW_RELEASE, from `make deploy`). Otherwise it does not: a deployment that changes nothing makes no version.
+# samconfig.toml is no part of a release: its parameters reach the functions by themselves.
 build-Rules:
-	@release=$$(git -C "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))" describe --always --dirty 2> /dev/null || echo unknown); \
+	@cd "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))"; \
+	release=$$(git describe --always 2> /dev/null || echo unknown); \
+	git diff --quiet HEAD -- . ':!samconfig.toml' 2> /dev/null || release="$$release-dirty"; \
 	case "$(NEW_RELEASE)$$release" in \
-	  1* | *-dirty | unknown) release="$$release $$(date -u +%FT%TZ) $$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" ;; \
+	  1* | *-dirty) release="$$release $$(date -u +%FT%TZ) $$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" ;; \
 	esac; \
 	echo "$$release" > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
 
 deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (YES=1 does not; BUILT=1 builds nothing)
 	@python local/preflight.py $(or $(ENV),default)
-	@$(if $(BUILT),,NEW_RELEASE=$$(python local/preflight.py --new-release $(or $(ENV),default)) $(MAKE) --no-print-directory rules build)
+	@$(if $(BUILT),,release=$$(python local/preflight.py --new-release $(or $(ENV),default)) \
+	  && NEW_RELEASE=$$release $(MAKE) --no-print-directory rules build)
 	@python local/deploy.py $(or $(ENV),default) $(if $(YES),--yes)
 	@python local/protect.py $(or $(ENV),default)
 

@@ -34,16 +34,20 @@ class Account:
     def client(self, service):
         return self.session.client(service, region_name=self.region, config=PATIENCE)
 
-    def stack(self, name):
+    def described(self, name):
         """The stack as CloudFormation describes it; None if there is none."""
         try:
-            [described] = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-            return described
+            return self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] == "ValidationError":
+            if code_of(error) == "ValidationError":
                 return None
-            sys.exit(f"make: AWS does not show the stack {name}: {error}")
-        except botocore.exceptions.BotoCoreError as error:
+            raise
+
+    def stack(self, name):
+        """The same of the stack that is deployed. Ends if AWS does not show it."""
+        try:
+            return self.described(name)
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
             sys.exit(f"make: AWS does not show the stack {name}: {error}")
 
     def resources(self, stack):
@@ -67,7 +71,7 @@ def looked_at(what, findings):
 
 def managed_bucket(account):
     """`sam deploy` with resolve_s3 puts everything into the bucket of a stack of its own, which it makes, but does not repair."""
-    stack = account.stack(MANAGED)
+    stack = account.described(MANAGED)
     if stack is None:
         return
     bucket = next((one["OutputValue"] for one in stack.get("Outputs", []) if one["OutputKey"] == "SourceBucket"), None)

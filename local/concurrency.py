@@ -4,7 +4,7 @@ import os
 
 from finding import Finding, note
 
-# So many concurrent executions of an account stay for functions that have none of their own; Lambda refuses to go below.
+# Lambda keeps at least this many of an account's concurrent executions unreserved.
 UNRESERVED_MIN = 100
 # The quota "Concurrent executions" of Lambda, and what an account usually has.
 QUOTA = "L-B99A9384"
@@ -84,7 +84,7 @@ def provisioning(account, template, resources, deployed, wanted):
     Lambda moves an alias with provisioned concurrency by weights, as CodeDeploy does, and refuses both at once; the rollback then fails,
     too. The public reports: RUNBOOK.md, Keep functions warm.
     """
-    grown = set()
+    changed_parameters = set()
     for function, _, parameter in parameters_of(template):
         before, after = (int(values.get(parameter, 0)) for values in (deployed, wanted))
         arn = resources.get(f"{function}Aliaslive", ("", ""))[1]
@@ -113,10 +113,10 @@ def provisioning(account, template, resources, deployed, wanted):
                 (f"aws lambda get-provisioned-concurrency-config {command} --query Status",),
             )
         elif before != after and after:
-            grown.add(parameter)
+            changed_parameters.add(parameter)
         elif after and wanted["Deployment"] != "AllAtOnce":
             yield note(f"{parameter}={after} with Deployment={wanted['Deployment']}: RUNBOOK.md, Keep functions warm, says what can happen.")
-    yield from alone(grown, {name for name in wanted if name in deployed and deployed[name] != wanted[name]})
+    yield from alone(changed_parameters, {name for name in wanted if name in deployed and deployed[name] != wanted[name]})
 
 
 def provisioned(account, function, alias):

@@ -5,19 +5,23 @@ secret that no stack knows. In the template that option cannot be said, because 
 """
 
 import argparse
+import os
+import re
 import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from datetime import UTC, datetime
 
 import botocore.exceptions
 from preflight import target
 from stack import ROOT
 
+CHANGE_SET = re.compile(r"\barn:\S+:changeSet/\S+")
 POLL_SECONDS = 3
-# So many looks in a row may fail before it gives up looking.
-FAILED_LOOKS_MAX = 20
+# It stops after this many failed polls in a row.
+FAILED_POLLS_MAX = 20
 # What CloudFormation says of resources that it did not try, because another had failed.
 CANCELLED = "cancelled"
 HELP = "RUNBOOK.md, A deployment fails, says what helps."
@@ -27,58 +31,55 @@ def main(environment, yes):
     account, stack = target(environment)
     client = account.client("cloudformation")
     try:
-        change_set = prepare(client, environment, stack)
+        before = account.described(stack)
+        change_set = prepare(environment)
         if not change_set:
             print(f"Nothing to change: {stack} is as template.yaml and samconfig.toml say.")
             return
         if not (yes or agreed(f"Deploy these changes to {stack} in {account.region}?")):
-            discard(client, stack, change_set)
+            discard(client, stack, change_set, before)
             sys.exit("make: nothing was deployed")
         begun = execute(client, stack, change_set)
+    except KeyboardInterrupt:
+        sys.exit("make: stopped; nothing was deployed")
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         sys.exit(f"make: {error}\nmake: {HELP}")
     try:
         status, failed = follow(client, stack, begun)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            explain(stack, status, failed)
+            first = f" First failed: {failed[0]['LogicalResourceId']}." if failed else ""
+            sys.exit(f"make: the deployment failed: {stack} is in {status}.{first} {HELP}")
         show_outputs(client, stack)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, KeyboardInterrupt) as error:
         sys.exit(f"make: {str(error) or 'stopped'}\nmake: AWS goes on with the deployment of {stack} all the same. {HELP}")
 
 
-def prepare(client, environment, stack):
-    """Lets SAM upload the code and show what changes. The id of the change set, or None if nothing changes."""
-    known = {one["ChangeSetId"] for one in available(client, stack)}
+def prepare(environment):
+    """Lets SAM upload the code and show what changes. The ARN of the change set, or None if nothing changes."""
     command = ["sam", "deploy", "--no-execute-changeset", "--config-env", environment]
-    if subprocess.run(command, cwd=ROOT).returncode:
+    # As SAM says it, because a list of change sets can have one of somebody else.
+    made = None
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            made = next(iter(CHANGE_SET.findall(line)), made)
+    if process.returncode:
         sys.exit(f"make: sam deploy failed. {HELP}")
-    new = [one for one in available(client, stack) if one["ChangeSetId"] not in known]
-    return max(new, key=lambda one: one["CreationTime"])["ChangeSetId"] if new else None
-
-
-def available(client, stack):
-    """The change sets of the stack that can be executed."""
-    try:
-        pages = client.get_paginator("list_change_sets").paginate(StackName=stack)
-        return [one for page in pages for one in page["Summaries"] if one.get("ExecutionStatus") == "AVAILABLE"]
-    except botocore.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] in ("ValidationError", "ChangeSetNotFound"):
-            return []
-        raise
+    return made
 
 
 def agreed(question):
     try:
         return input(f"\n{question} [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
         print()
         return False
 
 
-def discard(client, stack, change_set):
+def discard(client, stack, change_set, before):
     """Leaves nothing of a change set that nobody wants, and of a stack that was only made for it."""
     client.delete_change_set(ChangeSetName=change_set, StackName=stack)
-    if describe(client, stack)["StackStatus"] == "REVIEW_IN_PROGRESS":
+    if before is None:
         client.delete_stack(StackName=stack)
 
 
@@ -86,20 +87,21 @@ def execute(client, stack, change_set):
     """Begins, and says when that was by CloudFormation's clock."""
     events = client.describe_stack_events(StackName=stack)["StackEvents"]
     last = events[0]["Timestamp"] if events else datetime.fromtimestamp(0, UTC)
-    client.execute_change_set(ChangeSetName=change_set, StackName=stack, RetainExceptOnCreate=True)
+    # With the token the client can ask again when no answer comes.
+    client.execute_change_set(ChangeSetName=change_set, StackName=stack, RetainExceptOnCreate=True, ClientRequestToken=str(uuid.uuid4()))
     return last
 
 
 def follow(client, stack, begun):
     """Shows what happens until it ends: the last status, and the events of what failed by itself."""
-    seen, failed, failed_looks = set(), [], 0
+    seen, failed, failed_polls = set(), [], 0
     while True:
         try:
             events = events_since(client, stack, begun)
-            failed_looks = 0
+            failed_polls = 0
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
-            failed_looks += 1
-            if failed_looks == FAILED_LOOKS_MAX:
+            failed_polls += 1
+            if failed_polls == FAILED_POLLS_MAX:
                 raise
             events = []
         for event in events:
@@ -136,11 +138,6 @@ def show(event):
     print(f"{at}  {event['ResourceStatus']:<28}  {event['LogicalResourceId']}", flush=True)
     if event["ResourceStatus"].endswith("_FAILED"):
         print(textwrap.indent(textwrap.fill(event.get("ResourceStatusReason", "no reason"), 88), " " * 10), flush=True)
-
-
-def explain(stack, status, failed):
-    first = f" First failed: {failed[0]['LogicalResourceId']}." if failed else ""
-    sys.exit(f"make: the deployment failed: {stack} is in {status}.{first} {HELP}")
 
 
 def show_outputs(client, stack):

@@ -32,7 +32,7 @@ def main(environment):
     sections = samconfig.sections_of(CONFIG, environment)
     settings, bundle = samconfig.settings(sections), template()
     given = read(environment, sections, settings, bundle)
-    if settings.get("confirm_changeset") and not os.environ.get("YES") and not sys.stdin.isatty():
+    if not os.environ.get("YES") and not sys.stdin.isatty():
         sys.exit("make: there is nobody to confirm what changes. Set YES=1, which deploys without asking")
     account, stack = aws.Account(settings), settings["stack_name"]
     described = account.stack(stack)
@@ -58,8 +58,8 @@ def target(environment):
     return aws.Account(settings), settings["stack_name"]
 
 
-def was_taken_back(described):
-    """Then the release that was taken back has left its versions, and one that equals it cannot be deployed: `make build-Rules`."""
+def was_rolled_back(described):
+    """Then the release that was rolled back has left its versions, and one that equals it cannot be deployed: `make build-Rules`."""
     return bool(described) and described["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
 
 
@@ -81,8 +81,8 @@ def unfit_build(described):
     """What stops a deployment of what was built before."""
     if not (BUILD / "template.yaml").exists():
         yield Finding("BUILT=1 deploys what was built last, and nothing is built. Leave it out.")
-    elif was_taken_back(described):
-        yield Finding("BUILT=1 would deploy the release that was taken back. Leave it out: Lambda takes no version that equals one before.")
+    elif was_rolled_back(described):
+        yield Finding("BUILT=1 would deploy the release that was rolled back. Leave it out: Lambda takes no version that equals one before.")
 
 
 def parameters_of(described):
@@ -159,6 +159,6 @@ def enforced():
 if __name__ == "__main__":
     if sys.argv[1] == "--new-release":
         account, name = target(sys.argv[2])
-        print("1" if was_taken_back(account.stack(name)) else "")
+        print("1" if was_rolled_back(account.stack(name)) else "")
     else:
         main(sys.argv[1])

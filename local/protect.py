@@ -15,11 +15,11 @@ def main(environment):
     if environment == "default":
         return
     account, name = target(environment)
-    stack = account.stack(name)
-    # None, or an empty one: whoever deploys said no when they were asked.
-    if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS" or stack.get("EnableTerminationProtection"):
-        return
     try:
+        stack = account.described(name)
+        # None, or an empty one: whoever deploys said no when they were asked.
+        if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS" or stack.get("EnableTerminationProtection"):
+            return
         account.client("cloudformation").update_termination_protection(StackName=name, EnableTerminationProtection=True)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
         code = aws.code_of(error)

@@ -7,7 +7,7 @@ then refuses what stops here, after the build: "… is in ROLLBACK_COMPLETE stat
 from finding import Finding, note
 
 WHY = "describe-stack-events --query \"StackEvents[?contains(ResourceStatus,'FAIL')].[LogicalResourceId,ResourceStatusReason]\""
-AGAIN = ("delete-stack", "wait stack-delete-complete")
+DELETE_AND_WAIT = ("delete-stack", "wait stack-delete-complete")
 NEVER_CAME_UP = "The first deployment of {stack} failed ({state}), and so it never received an event. Delete it, and deploy again:"
 CLEANS_UP = "AWS is still cleaning up after the last deployment of {stack} ({state}). Wait, and deploy again:"
 READY = None
@@ -23,43 +23,43 @@ STATES = {
         "The stack {stack} is empty: somebody made a change set for it and did not execute it ({state}). This deployment creates it."
     ),
     "UPDATE_ROLLBACK_COMPLETE": note(
-        "The last deployment of {stack} failed and was taken back ({state}). If nobody has looked why yet:", WHY
+        "The last deployment of {stack} failed and was rolled back ({state}). If nobody has looked why yet:", WHY
     ),
-    "IMPORT_ROLLBACK_COMPLETE": note("An import into {stack} was taken back ({state}). This deployment goes on."),
-    "CREATE_FAILED": Finding(NEVER_CAME_UP, AGAIN),
-    "ROLLBACK_COMPLETE": Finding(NEVER_CAME_UP, AGAIN),
-    "ROLLBACK_FAILED": Finding(NEVER_CAME_UP, AGAIN),
+    "IMPORT_ROLLBACK_COMPLETE": note("An import into {stack} was rolled back ({state}). This deployment goes on."),
+    "CREATE_FAILED": Finding(NEVER_CAME_UP, DELETE_AND_WAIT),
+    "ROLLBACK_COMPLETE": Finding(NEVER_CAME_UP, DELETE_AND_WAIT),
+    "ROLLBACK_FAILED": Finding(NEVER_CAME_UP, DELETE_AND_WAIT),
     "DELETE_FAILED": Finding(
-        "The stack {stack} was to be deleted, and something of it could not be ({state}). See why, and delete it again:", (WHY, *AGAIN)
+        "The stack {stack} was to be deleted, and something of it could not be ({state}). See why, and delete it again:", (WHY, *DELETE_AND_WAIT)
     ),
     "UPDATE_FAILED": Finding(
-        "The last deployment of {stack} failed and was not taken back ({state}). Take it back, and deploy again:",
+        "The last deployment of {stack} failed and was not rolled back ({state}). Roll it back, and deploy again:",
         ("rollback-stack", "wait stack-rollback-complete"),
     ),
     "UPDATE_ROLLBACK_FAILED": Finding(
-        "The last deployment of {stack} failed, and could not be taken back either ({state}). See why, end the cause, and go on taking it "
-        "back; then deploy again. RUNBOOK.md, A deployment fails, says more.",
+        "The last deployment of {stack} failed, and could not be rolled back either ({state}). See why, end the cause, and continue the "
+        "rollback; then deploy again. RUNBOOK.md, A deployment fails, says more.",
         (WHY, "continue-update-rollback", "wait stack-rollback-complete"),
     ),
-    "IMPORT_ROLLBACK_FAILED": Finding("An import into {stack} could not be taken back ({state}). See why, and ask AWS's support:", (WHY,)),
+    "IMPORT_ROLLBACK_FAILED": Finding("An import into {stack} could not be rolled back ({state}). See why, and ask AWS's support:", (WHY,)),
     "CREATE_IN_PROGRESS": Finding("The stack {stack} is being created ({state}). Wait, and deploy again:", ("wait stack-create-complete",)),
     "ROLLBACK_IN_PROGRESS": Finding(
-        "The first deployment of {stack} failed and is being taken back ({state}). Wait until this says `failed`, and call make again:",
+        "The first deployment of {stack} failed and is being rolled back ({state}). Wait until this says `failed`, and call make again:",
         ("wait stack-create-complete",),
     ),
     "DELETE_IN_PROGRESS": Finding("The stack {stack} is being deleted ({state}). Wait, and deploy again:", ("wait stack-delete-complete",)),
     "UPDATE_IN_PROGRESS": Finding(
-        "Another deployment of {stack} is going on ({state}). Wait for it with the first of these, or take it back with the second:",
+        "Another deployment of {stack} is going on ({state}). Wait for it with the first of these, or roll it back with the second:",
         ("wait stack-update-complete", "cancel-update-stack"),
     ),
     "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": Finding(CLEANS_UP, ("wait stack-update-complete",)),
     "UPDATE_ROLLBACK_IN_PROGRESS": Finding(
-        "The last deployment of {stack} failed and is being taken back ({state}). Wait, and deploy again:", ("wait stack-rollback-complete",)
+        "The last deployment of {stack} failed and is being rolled back ({state}). Wait, and deploy again:", ("wait stack-rollback-complete",)
     ),
     "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": Finding(CLEANS_UP, ("wait stack-rollback-complete",)),
     "IMPORT_IN_PROGRESS": Finding("Resources are imported into {stack} ({state}). Wait, and deploy again:", ("wait stack-import-complete",)),
     "IMPORT_ROLLBACK_IN_PROGRESS": Finding(
-        "An import into {stack} is being taken back ({state}). Wait until its state is another, and deploy again:",
+        "An import into {stack} is being rolled back ({state}). Wait until its state is another, and deploy again:",
         ('describe-stacks --query "Stacks[0].StackStatus"',),
     ),
 }

@@ -26,7 +26,11 @@ if bundle == "none":
 known = [one for one in client.list_stacks()["StackSummaries"] if one["StackName"] == stack and "DELETE" not in one["StackStatus"]]
 fresh = not known or known[0]["StackStatus"] == "REVIEW_IN_PROGRESS"
 name = f"samcli-deploy{{time.time_ns()}}"
-client.create_change_set(StackName=stack, ChangeSetName=name, TemplateBody=bundle, ChangeSetType="CREATE" if fresh else "UPDATE")
+made = client.create_change_set(StackName=stack, ChangeSetName=name, TemplateBody=bundle, ChangeSetType="CREATE" if fresh else "UPDATE")
+if os.environ.get("MEANWHILE"):
+    time.sleep(1)
+    client.create_change_set(StackName=stack, ChangeSetName="theirs", TemplateBody=os.environ["MEANWHILE"], ChangeSetType="UPDATE")
+print("\\nChangeset created successfully.", made["Id"], "\\n")
 """
 
 
@@ -82,7 +86,7 @@ def test_a_change_set_is_executed_and_its_outputs_are_shown(deploying):
     assert code == 0 and deploying.status() == "CREATE_COMPLETE", said
     assert "sam deploy --no-execute-changeset --config-env prod\n" in said
     assert "CREATE_COMPLETE               Queue\n" in said and f"QueueUrl  {deploying.queues()[0]}\n" in said
-    assert all(len(line) <= 100 for line in said.splitlines())
+    assert all(len(line) <= 100 for line in said.splitlines() if "Changeset created" not in line), "but for what SAM says"
 
 
 def test_nothing_to_change_is_no_error(deploying):
@@ -117,7 +121,7 @@ def test_executed_as_sam_does_it_would_leave_the_queue(deploying):
     assert len(deploying.queues()) == 1
 
 
-def test_an_update_that_fails_is_taken_back_and_keeps_what_was_there(deploying):
+def test_an_update_that_fails_is_rolled_back_and_keeps_what_was_there(deploying):
     deploying.deploy(GOOD, "--yes")
     (queue,) = deploying.queues()
     code, said = deploying.deploy({"Resources": {"Queue": QUEUE, "Other": QUEUE, "Alarm": BROKEN}}, "--yes")
@@ -140,6 +144,32 @@ def test_a_no_to_an_update_leaves_the_stack_and_no_change_set(deploying):
             if one["ExecutionStatus"] == "AVAILABLE"] == []  # fmt: skip
 
 
+def test_a_change_set_that_somebody_else_makes_meanwhile_is_not_executed(deploying):
+    deploying.deploy(GOOD, "--yes")
+    theirs = json.dumps({"Resources": {"Queue": QUEUE, "Theirs": QUEUE}})
+    code, said = deploying.deploy({"Resources": {"Queue": QUEUE, "Ours": QUEUE}}, "--yes", MEANWHILE=theirs)
+    assert code == 0 and "Ours" in said and "Theirs" not in said and len(deploying.queues()) == 2
+
+
+def test_ctrl_c_at_the_question_is_a_no(deploying):
+    deploying.before = (
+        "import builtins\n"
+        "def stopped(_): raise KeyboardInterrupt\n"
+        "builtins.input = stopped\n"
+    )  # fmt: skip
+    code, said = deploying.deploy(GOOD)
+    assert code == 1 and said.endswith("make: nothing was deployed\n") and deploying.status() in (None, "DELETE_COMPLETE")
+
+
+def test_a_stack_that_waited_for_a_change_set_of_somebody_else_stays(deploying):
+    client = deploying.cloudformation
+    client.create_change_set(StackName=deploying.name, ChangeSetName="theirs", TemplateBody=json.dumps(GOOD), ChangeSetType="CREATE")
+    client.get_waiter("change_set_create_complete").wait(StackName=deploying.name, ChangeSetName="theirs", WaiterConfig={"Delay": 1})
+    assert deploying.deploy(GOOD, answer="n")[0] == 1
+    assert deploying.status() == "REVIEW_IN_PROGRESS"
+    assert [one["ChangeSetName"] for one in client.list_change_sets(StackName=deploying.name)["Summaries"]] == ["theirs"]
+
+
 def test_a_change_set_that_somebody_else_left_is_not_executed(deploying):
     deploying.deploy(GOOD, "--yes")
     bundle = json.dumps({"Resources": {"Queue": QUEUE, "Other": QUEUE}})
@@ -158,7 +188,7 @@ def test_what_sam_refuses_is_not_executed(deploying):
 @pytest.mark.parametrize(("failures", "code"), [(3, 0), (1000, 1)], ids=["for a moment", "for good"])
 def test_a_look_that_fails_does_not_end_the_deployment(deploying, failures, code):
     deploying.before = (
-        "import deploy, itertools, botocore.exceptions; original, number = deploy.events_since, itertools.count(); deploy.FAILED_LOOKS_MAX = 5\n"
+        "import deploy, itertools, botocore.exceptions; original, number = deploy.events_since, itertools.count(); deploy.FAILED_POLLS_MAX = 5\n"
         "def failing(*arguments):\n"
         f"    if next(number) < {failures}: raise botocore.exceptions.EndpointConnectionError(endpoint_url='https://aws')\n"
         "    return original(*arguments)\n"
@@ -183,7 +213,7 @@ def test_whoever_stops_looking_is_told_that_it_goes_on(deploying):
         time.sleep(0.2)
 
 
-def test_credentials_that_end_on_the_way_are_named(deploying):
+def test_an_endpoint_out_of_reach_is_named(deploying):
     deploying.environment["AWS_ENDPOINT_URL_CLOUDFORMATION"] = "http://127.0.0.1:9"
     code, said = deploying.deploy("none", "--yes")
     assert code == 1 and "Could not connect" in said and "Traceback" not in said

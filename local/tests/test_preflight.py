@@ -146,16 +146,16 @@ KNOWN_OPERATIONS = botocore.session.get_session().get_service_model("cloudformat
 
 
 @pytest.mark.parametrize(("state", "answer"), [("UPDATE_COMPLETE", "\n"), ("UPDATE_ROLLBACK_COMPLETE", "1\n")])
-def test_after_a_deployment_that_was_taken_back_comes_another_release(account, state, answer):
+def test_after_a_deployment_that_was_rolled_back_comes_another_release(account, state, answer):
     with altered(account, DescribeStacks=in_state(state)) as aws:
         assert run(sys.executable, ROOT / "local" / "preflight.py", "--new-release", "prod", **aws) == (0, answer)
 
 
-def test_the_build_that_was_taken_back_is_not_deployed_again(account, tmp_path, monkeypatch):
+def test_the_build_that_was_rolled_back_is_not_deployed_again(account, tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "BUILD", tmp_path)
     (tmp_path / "template.yaml").touch()
     (finding,) = preflight.unfit_build({"StackStatus": "UPDATE_ROLLBACK_COMPLETE"})
-    assert refuses(str(finding), "BUILT=1 would deploy the release that was taken back. Leave it out")
+    assert refuses(str(finding), "BUILT=1 would deploy the release that was rolled back. Leave it out")
     assert list(preflight.unfit_build({"StackStatus": "UPDATE_COMPLETE"})) == []
 
 

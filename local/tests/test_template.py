@@ -527,19 +527,22 @@ def test_the_layer_holds_the_rules_and_the_commit(layer, tmp_path):
 
 
 def test_the_same_commit_is_the_same_release(layer, tmp_path):
+    (tmp_path / "samconfig.toml").write_text("")
     commit(tmp_path)
-    assert (layer() / "release").read_text() == (layer() / "release").read_text(), "nothing to deploy is nothing to change"
+    first = (layer() / "release").read_text()
+    (tmp_path / "samconfig.toml").write_text("# Another parameter, which reaches the functions by itself.")
+    assert (layer() / "release").read_text() == first, "nothing to deploy is nothing to change"
 
 
 @pytest.mark.parametrize("checkout", ["clean", "dirty", "none"])
-def test_a_retry_is_another_release_than_the_one_that_was_taken_back(layer, tmp_path, checkout):
+def test_a_retry_is_another_release_than_the_one_that_was_rolled_back(layer, tmp_path, checkout):
     if checkout != "none":
         commit(tmp_path)
     if checkout == "dirty":
         (tmp_path / "Makefile").open("a").write("\n")
     said = [(layer(NEW_RELEASE="1" if checkout == "clean" else "") / "release").read_text() for _ in range(3)]
     assert len(set(said)) == 3
-    name = {"clean": r"[0-9a-f]+", "dirty": r"[0-9a-f]+-dirty", "none": "unknown"}[checkout]
+    name = {"clean": r"[0-9a-f]+", "dirty": r"[0-9a-f]+-dirty", "none": "unknown-dirty"}[checkout]
     assert all(re.fullmatch(rf"{name} \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ [0-9a-f]{{16}}\n", one) for one in said), said
 
 
