@@ -30,7 +30,7 @@ BUNDLE := $(addprefix --package ,shared local $(CHANNELS))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 SAM_OPTIONS = $(if $(ENV),--config-env $(ENV))
 # The stack of ENV, as samconfig.toml names it.
-STACK_OF_ENV = $(shell sed -n '/^\[$(or $(ENV),default)\.global/,/^$$/s/^stack_name = "\(.*\)"/\1/p' samconfig.toml)
+STACK_OF_ENV = $(shell $(VENV)/bin/python local/samconfig.py $(or $(ENV),default))
 stack = $(or $(STACK),$(if $(ENV),$(or $(STACK_OF_ENV),$(error samconfig.toml knows no $(ENV))),$(if $(URL)$(XML),,$(STACK_OF_ENV))))
 # Where the shop and the bundle are. The program's 2 says that there are changes, which is no failure of make's.
 shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \

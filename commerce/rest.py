@@ -266,7 +266,8 @@ def web_address(name, address, example="https://shop.example/rest/all"):
         whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         whole = False
-    if not whole or parts.query or parts.fragment or parts.username:
+    # A label of a host that is empty is no name, which requests finds out only later.
+    if not whole or parts.query or parts.fragment or "@" in parts.netloc or ".." in parts.hostname:
         raise ShopError(f"{name} must be a URL as {example}")
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ShopError(f"{name} must begin with https://: nothing secret goes over plain HTTP")
@@ -282,7 +283,7 @@ def host_of(url):
 def limited(answer, host):
     """The content, if it comes in time and is not too much."""
     content, until = bytearray(), time.monotonic() + WHOLE
-    for piece in answer.iter_content(64 * 1024):
+    while piece := answer.raw.read1(64 * 1024, decode_content=True):
         content += piece
         if len(content) > ANSWER_BYTES_MAX:
             raise ShopError(f"{host} answered with more than {ANSWER_BYTES_MAX // 1024 // 1024} MB", unknown=True)

@@ -8,9 +8,12 @@ import sys
 
 import boto3
 import botocore.exceptions
+import botocore.parsers
 from botocore.config import Config
 from finding import Finding, note
 
+# The last is an answer that is not AWS's, as of a proxy on the way.
+AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, botocore.parsers.ResponseParserError)
 PATIENCE = Config(retries={"mode": "standard", "max_attempts": 4}, connect_timeout=5, read_timeout=20)
 ABSENT = {"NotFound", "NotFoundException", "ResourceNotFoundException", "NoSuchEntity", "404"}
 INVALID = {"InvalidParameter", "InvalidParameterException", "InvalidArnException", "ValidationException", "InvalidInput"}
@@ -28,7 +31,7 @@ class Account:
             self.number = self.client("sts").get_caller_identity()["Account"]
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError):
             sys.exit("make: no credentials of AWS. Log in, or set AWS_PROFILE; `make build` needs none")
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        except AWS_ERRORS as error:
             sys.exit(f"make: AWS does not say who you are: {error}")
 
     def client(self, service):
@@ -42,12 +45,14 @@ class Account:
             if code_of(error) == "ValidationError":
                 return None
             raise
+        except (LookupError, TypeError) as error:
+            raise botocore.parsers.ResponseParserError(f"the answer cannot be read ({type(error).__name__})") from None
 
     def stack(self, name):
         """The same of the stack that is deployed. Ends if AWS does not show it."""
         try:
             return self.described(name)
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except AWS_ERRORS as error:
             sys.exit(f"make: AWS does not show the stack {name}: {error}")
 
     def resources(self, stack):
@@ -65,7 +70,7 @@ def looked_at(what, findings):
     """The findings of a look at something; if AWS does not let it be looked at, that."""
     try:
         yield from findings
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except AWS_ERRORS as error:
         yield note(f"not checked: {what} ({code_of(error)}).")
 
 
@@ -82,8 +87,8 @@ def managed_bucket(account):
         except botocore.exceptions.ClientError as error:
             if code_of(error) not in ABSENT | {"NoSuchBucket"}:
                 raise
-    if stack["StackStatus"] == "CREATE_IN_PROGRESS":
-        text, actions = "is being created by another deployment. Wait, and deploy again:", ("wait stack-create-complete",)
+    if stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
+        text, actions = "is being changed by somebody else. Wait, and deploy again:", ('describe-stacks --query "Stacks[0].StackStatus"',)
     else:
         what = f"lost its bucket {bucket}" if bucket else "no bucket"
         text, actions = f"has {what}. Delete it, and deploy again: SAM makes it anew.", ("delete-stack", "wait stack-delete-complete")

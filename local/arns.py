@@ -15,6 +15,23 @@ def findings(account, wanted):
             yield from looked_at(f"{name}, whether it can be used", findings_of(account, name, given, look))
 
 
+def moved(deployed, wanted):
+    """A shop posts to an address until it is told another one. Both must answer meanwhile: docs/domain.md."""
+    before, after = deployed.get("DomainName", ""), wanted.get("DomainName", "")
+    if before == after:
+        return
+    if before and deployed.get("DefaultEndpoint") != "always":
+        yield Finding(
+            f"The shop still posts to {before}, which this deployment would take away. First deploy with DefaultEndpoint=always, and let the "
+            "shop move to the API's own address: docs/domain.md."
+        )
+    elif wanted.get("DefaultEndpoint") != "always":
+        yield Finding(
+            "The shop still posts to the API's own address, which this deployment would switch off. Deploy with DefaultEndpoint=always, and "
+            "without it when the shop has moved: docs/domain.md."
+        )
+
+
 def findings_of(account, name, given, look):
     arn = given[name]
     region = (arn.split(":") + [""] * 6)[3]

@@ -44,6 +44,11 @@ def inconsistent(template, wanted):
                 f"{provisioned}={wanted[provisioned]} is above {reserved}={wanted[reserved]}, and Lambda provisions no more than is "
                 "reserved. Raise the second, or lower the first."
             )
+        elif 0 < int(wanted.get(reserved, 0)) < 2 * int(wanted[provisioned]):
+            yield note(
+                f"{reserved}={wanted[reserved]} is less than twice {provisioned}={wanted[provisioned]}. While an alias moves, two versions are "
+                "kept warm at the same time, and the deployment may fail for want of room."
+            )
 
 
 def account_limits(account, template, deployed, wanted):

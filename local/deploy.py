@@ -1,7 +1,7 @@
 """Deploys what `sam build` has built: `sam deploy` uploads it and makes a change set, this executes the change set and follows it.
 
 SAM itself would execute it without RetainExceptOnCreate. What a first deployment had made when it failed would then stay: queues and a
-secret that no stack knows. In the template that option cannot be said, because AWS::LanguageExtensions refuses it.
+secret that no stack knows. The template cannot contain that option, because AWS::LanguageExtensions refuses it.
 """
 
 import argparse
@@ -14,8 +14,9 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-import botocore.exceptions
-from preflight import target
+from account import AWS_ERRORS
+from finding import printable
+from preflight import asks, target
 from stack import ROOT
 
 CHANGE_SET = re.compile(r"\barn:\S+:changeSet/\S+")
@@ -23,12 +24,13 @@ POLL_SECONDS = 3
 # It stops after this many failed polls in a row.
 FAILED_POLLS_MAX = 20
 # What CloudFormation says of resources that it did not try, because another had failed.
-CANCELLED = "cancelled"
+CANCELLED = re.compile(r"Resource (creation|update|deletion) cancelled\.?", re.IGNORECASE)
 HELP = "RUNBOOK.md, A deployment fails, says what helps."
 
 
 def main(environment, yes):
-    account, stack = target(environment)
+    account, settings = target(environment)
+    stack = settings["stack_name"]
     client = account.client("cloudformation")
     try:
         before = account.described(stack)
@@ -36,22 +38,22 @@ def main(environment, yes):
         if not change_set:
             print(f"Nothing to change: {stack} is as template.yaml and samconfig.toml say.")
             return
-        if not (yes or agreed(f"Deploy these changes to {stack} in {account.region}?")):
+        if asks(settings) and not (yes or agreed(f"Deploy these changes to {stack} in {account.region}?")):
             discard(client, stack, change_set, before)
             sys.exit("make: nothing was deployed")
         begun = execute(client, stack, change_set)
     except KeyboardInterrupt:
         sys.exit("make: stopped; nothing was deployed")
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        sys.exit(f"make: {error}\nmake: {HELP}")
+    except AWS_ERRORS as error:
+        sys.exit(f"make: {printable(str(error))}\nmake: {HELP}")
     try:
         status, failed = follow(client, stack, begun)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             first = f" First failed: {failed[0]['LogicalResourceId']}." if failed else ""
             sys.exit(f"make: the deployment failed: {stack} is in {status}.{first} {HELP}")
         show_outputs(client, stack)
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, KeyboardInterrupt) as error:
-        sys.exit(f"make: {str(error) or 'stopped'}\nmake: AWS goes on with the deployment of {stack} all the same. {HELP}")
+    except (*AWS_ERRORS, KeyboardInterrupt) as error:
+        sys.exit(f"make: {printable(str(error)) or 'stopped'}\nmake: AWS goes on with the deployment of {stack} all the same. {HELP}")
 
 
 def prepare(environment):
@@ -99,7 +101,7 @@ def follow(client, stack, begun):
         try:
             events = events_since(client, stack, begun)
             failed_polls = 0
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+        except AWS_ERRORS:
             failed_polls += 1
             if failed_polls == FAILED_POLLS_MAX:
                 raise
@@ -113,7 +115,7 @@ def follow(client, stack, begun):
                 # The stack's own events end it, and not its status, which right after the beginning can still be the one before.
                 if not event["ResourceStatus"].endswith("_IN_PROGRESS"):
                     return event["ResourceStatus"], failed
-            elif event["ResourceStatus"].endswith("_FAILED") and CANCELLED not in event.get("ResourceStatusReason", "").lower():
+            elif event["ResourceStatus"].endswith("_FAILED") and not CANCELLED.fullmatch(event.get("ResourceStatusReason", "")):
                 failed.append(event)
         time.sleep(POLL_SECONDS)
 
@@ -137,7 +139,8 @@ def show(event):
     at = event["Timestamp"].astimezone().strftime("%H:%M:%S")
     print(f"{at}  {event['ResourceStatus']:<28}  {event['LogicalResourceId']}", flush=True)
     if event["ResourceStatus"].endswith("_FAILED"):
-        print(textwrap.indent(textwrap.fill(event.get("ResourceStatusReason", "no reason"), 88), " " * 10), flush=True)
+        reason = textwrap.fill(printable(event.get("ResourceStatusReason", "no reason")), 88)
+        print(textwrap.indent(reason, " " * 10), flush=True)
 
 
 def show_outputs(client, stack):

@@ -6,6 +6,11 @@ from typing import NamedTuple
 WIDTH = 100
 
 
+def printable(text):
+    """Without what could move the cursor or hide text: some of what is shown was written by others."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
 class Finding(NamedTuple):
     text: str
     # What helps, to be pasted into a shell.
@@ -14,7 +19,7 @@ class Finding(NamedTuple):
     stops: bool = True
 
     def __str__(self):
-        text = textwrap.fill(f"make: {self.text}", WIDTH, break_on_hyphens=False, break_long_words=False)
+        text = textwrap.fill(printable(f"make: {self.text}"), WIDTH, break_on_hyphens=False, break_long_words=False)
         return "\n".join([text, *map(folded, self.commands)])
 
 

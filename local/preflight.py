@@ -19,12 +19,16 @@ import arns
 import concurrency
 import samconfig
 import states
-from finding import WIDTH, Finding
+from finding import WIDTH, Finding, note
 from stack import ROOT, template
 
 CONFIG = ROOT / "samconfig.toml"
 FUNCTIONS = ROOT / "functions"
 BUILD = ROOT / ".aws-sam" / "build"
+# CloudFormation gives the stack's name at least so much of the 64 characters of a function's name, if both have to be shortened.
+HOOK_STACK_NAME_MAX = 25
+# What an ELF file says of its processor, in its 19th and 20th byte.
+MACHINES = {"arm64": 183, "x86_64": 62}
 
 
 def main(environment):
@@ -32,30 +36,52 @@ def main(environment):
     sections = samconfig.sections_of(CONFIG, environment)
     settings, bundle = samconfig.settings(sections), template()
     given = read(environment, sections, settings, bundle)
-    if not os.environ.get("YES") and not sys.stdin.isatty():
+    if asks(settings) and not os.environ.get("YES") and not sys.stdin.isatty():
         sys.exit("make: there is nobody to confirm what changes. Set YES=1, which deploys without asking")
     account, stack = aws.Account(settings), settings["stack_name"]
     described = account.stack(stack)
     if described and (found := states.look(described["StackStatus"], stack, account.region)):
         end_if_stopped([found])
-    if os.environ.get("BUILT"):
-        end_if_stopped(unfit_build(described))
     deployed = parameters_of(described)
+    end_if_stopped(foreign(described, bundle))
     # SAM keeps what the stack has for every parameter that is named nowhere.
     wanted = {name: str(one["Default"]) for name, one in bundle["Parameters"].items()} | deployed | given
+    if os.environ.get("BUILT"):
+        end_if_stopped(unfit_build(described, bundle, wanted["Architecture"]))
+    end_if_stopped(kept_and_unfit(deployed, given, bundle["Parameters"]))
     end_if_stopped(findings(account, settings, bundle, deployed, wanted))
     confirm(wanted)
     print(f"Stack {stack} in {account.region}, account {account.number}.")
     if os.environ.get("BUILT"):
-        print(f"Deploying what {BUILD.relative_to(ROOT)} holds, without building it again.", flush=True)
+        release = (BUILD / "Rules" / "release").read_text().strip()
+        print(f"Deploying what was built last, of release {release}, without building it again.", flush=True)
     else:
         print(f"Building the functions for {wanted['Architecture']} first, which takes up to twenty minutes the first time.", flush=True)
 
 
+def foreign(described, bundle):
+    """A stack of that name that is not this bundle's would be replaced by it."""
+    if described and described["StackStatus"] != "REVIEW_IN_PROGRESS" and described.get("Outputs"):
+        if not {one["OutputKey"] for one in described["Outputs"]} & set(bundle["Outputs"]):
+            yield Finding(f"There is a stack {described['StackName']} already, and it is not this bundle's: none of its outputs is. Choose another stack_name.")
+
+
 def target(environment):
-    """Where an environment is deployed: account and name of the stack."""
+    """Where an environment is deployed: account and settings."""
     settings = samconfig.settings(samconfig.sections_of(CONFIG, environment))
-    return aws.Account(settings), settings["stack_name"]
+    return aws.Account(settings), settings
+
+
+def asks(settings):
+    """Whether the changes have to be confirmed, as samconfig.toml says for `sam deploy`, too."""
+    return bool(settings.get("confirm_changeset"))
+
+
+def kept_and_unfit(deployed, given, declared):
+    """What the stack has, nobody names, and the template does not take any more."""
+    kept = {name: value for name, value in deployed.items() if name in declared and name not in given}
+    for problem in samconfig.unfit(kept, declared):
+        yield Finding(f"{problem}. The stack has that value; write another into samconfig.toml.")
 
 
 def was_rolled_back(described):
@@ -77,12 +103,20 @@ def read(environment, sections, settings, bundle):
     return given
 
 
-def unfit_build(described):
+def unfit_build(described, bundle, processor):
     """What stops a deployment of what was built before."""
-    if not (BUILD / "template.yaml").exists():
-        yield Finding("BUILT=1 deploys what was built last, and nothing is built. Leave it out.")
+    built = [BUILD / name / "bootstrap" for name, one in bundle["Resources"].items() if "Binary" in one.get("Metadata", {}).get("BuildProperties", {})]
+    if not all(path.exists() for path in (BUILD / "template.yaml", BUILD / "Rules" / "release", *built)):
+        yield Finding("BUILT=1 deploys what was built last, and not everything is built. Leave it out.")
     elif was_rolled_back(described):
         yield Finding("BUILT=1 would deploy the release that was rolled back. Leave it out: Lambda takes no version that equals one before.")
+    elif any(machine(path) != MACHINES[processor] for path in built):
+        yield Finding(f"BUILT=1 deploys what was built last, and that is not for {processor}. Leave it out.")
+
+
+def machine(path):
+    with path.open("rb") as program:
+        return int.from_bytes(program.read(20)[18:], "little")
 
 
 def parameters_of(described):
@@ -99,9 +133,23 @@ def findings(account, settings, bundle, deployed, wanted):
     yield from concurrency.inconsistent(bundle, wanted)
     yield from aws.looked_at("whether the account has the concurrency", concurrency.account_limits(account, bundle, deployed, wanted))
     yield from arns.findings(account, wanted)
+    if wanted["PreTrafficCheck"] == "true":
+        yield from unfit_for_the_hook(settings["stack_name"], wanted)
     if deployed:
+        yield from arns.moved(deployed, wanted)
         stack = settings["stack_name"]
         yield from aws.looked_at("what the last deployment left", left_behind(account, stack, bundle, deployed, wanted))
+
+
+def unfit_for_the_hook(stack, wanted):
+    """What of the pre-traffic hook would not do what was asked for."""
+    if wanted["Deployment"] == "AllAtOnce":
+        yield note("PreTrafficCheck=true checks nothing with Deployment=AllAtOnce, which moves all traffic at once.")
+    elif len(stack) > HOOK_STACK_NAME_MAX:
+        yield Finding(
+            f"With PreTrafficCheck=true, stack_name must have at most {HOOK_STACK_NAME_MAX} characters: CloudFormation shortens longer ones "
+            "in the names of functions, and the hook is allowed to call those that begin with the stack's name."
+        )
 
 
 def left_behind(account, stack, bundle, deployed, wanted):
@@ -158,7 +206,10 @@ def enforced():
 
 if __name__ == "__main__":
     if sys.argv[1] == "--new-release":
-        account, name = target(sys.argv[2])
-        print("1" if was_rolled_back(account.stack(name)) else "")
+        account, settings = target(sys.argv[2])
+        print("1" if was_rolled_back(account.stack(settings["stack_name"])) else "")
     else:
-        main(sys.argv[1])
+        try:
+            main(sys.argv[1])
+        except KeyboardInterrupt:
+            sys.exit("make: stopped; nothing was changed")

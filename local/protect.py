@@ -6,7 +6,6 @@ The deployment has succeeded, so what goes wrong here is a warning.
 import sys
 
 import account as aws
-import botocore.exceptions
 from finding import note
 from preflight import target
 
@@ -14,14 +13,19 @@ from preflight import target
 def main(environment):
     if environment == "default":
         return
-    account, name = target(environment)
+    try:
+        account, settings = target(environment)
+    except SystemExit as error:
+        print(note(f"warning: the stack is deployed, and not protected from being deleted ({error}). RUNBOOK.md, A deployment fails"))
+        return
+    name = settings["stack_name"]
     try:
         stack = account.described(name)
         # None, or an empty one: whoever deploys said no when they were asked.
         if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS" or stack.get("EnableTerminationProtection"):
             return
         account.client("cloudformation").update_termination_protection(StackName=name, EnableTerminationProtection=True)
-    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+    except aws.AWS_ERRORS as error:
         code = aws.code_of(error)
         print(note(f"warning: the stack {name} is deployed, and not protected from being deleted ({code}). Protect it:", command(account, name)))
         return

@@ -6,6 +6,7 @@ after the build. SAM cuts or drops values that are not written as it wants them;
 
 import re
 import sys
+from pathlib import Path
 
 import click
 import tomlkit
@@ -22,12 +23,20 @@ def sections_of(path, environment):
     """The sections of an environment; ends with what is wrong with the file, or the environments that it knows."""
     try:
         config = tomlkit.parse(path.read_text()).unwrap()
-    except tomlkit.exceptions.ParseError as error:
+    except (tomlkit.exceptions.TOMLKitError, UnicodeDecodeError) as error:
         sys.exit(f"make: samconfig.toml is not TOML: {error}")
     known = [name for name, sections in config.items() if isinstance(sections, dict)]
     if environment not in known:
         sys.exit(f"make: samconfig.toml knows no {environment}, but: {', '.join(known)}")
-    return config[environment]
+    sections = config[environment]
+    for name, section in sections.items():
+        said = section.get("parameters", {}) if isinstance(section, dict) else None
+        if not isinstance(said, dict):
+            sys.exit(f"make: samconfig.toml: {environment}.{name}.parameters is not a table")
+        for key in ("stack_name", "region", "profile", "s3_prefix"):
+            if not isinstance(said.get(key, ""), str):
+                sys.exit(f"make: samconfig.toml: {key} of {environment} is not text")
+    return sections
 
 
 def settings(sections):
@@ -179,3 +188,8 @@ def refusal(value, declared):
         return None
     plain = f"must have from {least} to {most} characters, and match {declared.get('AllowedPattern')}"
     return declared.get("ConstraintDescription", plain)
+
+
+if __name__ == "__main__":
+    # For the Makefile: the stack of an environment.
+    print(settings(sections_of(Path(__file__).resolve().parent.parent / "samconfig.toml", sys.argv[1])).get("stack_name", ""))

@@ -11,7 +11,7 @@ from audit import FIELDS, OURS
 from faults import Proxy
 from function import Function
 from shop import request
-from stack import ROOT, template
+from stack import ROOT, channels, template
 from test_metrics import PLACED, metrics, order, without
 from test_template import expanded, of_type, region  # noqa: F401 (a fixture)
 
@@ -107,6 +107,7 @@ SERIES = {
         ("fewer in an hour than it takes", {"Irregular": "1 -*4 1 -*4 " * 40}, None),
         ("so many in an hour", {"Irregular": "-*9 1 -*19 1*19 -*400"}, (48, 70)),
         ("so many in half an hour, known a quarter of an hour late", {"Irregular": "-*9 1*10 -*10 1+15*10 -*400"}, (54, 70)),
+        ("one every two minutes, known three minutes late", {"Irregular": "1+3 - " * 100 + "-*200"}, (42, 219)),
     ],
     "SlowAnswersAlarm": [
         ("quick, and one in a thousand slow", {"Latency": "40x999,3000x1*30"}, None),
@@ -309,8 +310,8 @@ def test_no_other_line_of_lambda_counts(line):
 
 
 def test_the_logs_are_text_of_which_the_filter_knows_the_lines():
-    for one in of_type(expanded(), "AWS::Lambda::Function").values():
-        assert one["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionLogs"}}, "with LogFormat JSON they are objects"
+    for name in channels().values():
+        assert expanded()[name]["Properties"]["LoggingConfig"] == {"LogGroup": {"Ref": "FunctionLogs"}}, "with LogFormat JSON they are objects"
 
 
 def test_nobody_outside_can_make_a_line_that_counts_as_a_crash():

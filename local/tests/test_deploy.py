@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from stack import REGION, ROOT
+from stack import REGION, ROOT, channels
 
 PYTHON = sys.executable
 PUBLIC = ROOT / "events" / "sample-keys" / "public-key.pem"
@@ -150,18 +151,25 @@ def test_a_deployment_looks_builds_deploys_and_protects(stack, account, shims):
     assert code == 0 and "protected" not in said
 
 
-def test_what_was_built_is_deployed_again_without_a_build(account, shims, tmp_path):
-    build = ROOT / ".aws-sam" / "build" / "template.yaml"
-    if not build.exists():
-        code, said, calls = shims("ENV=prod", "YES=1", "BUILT=1", **account)
-        assert code == 2 and said.startswith("make: BUILT=1 deploys what was built last, and nothing is built."), said
-        assert calls == ["python local/preflight.py prod"]
-    made = not build.exists()
-    build.parent.mkdir(parents=True, exist_ok=True)
-    build.touch()
+def built(folder, machine):
+    """What `sam build` leaves, for a processor."""
+    (folder / "Rules").mkdir(parents=True)
+    (folder / "Rules" / "release").write_text("abc\n")
+    (folder / "template.yaml").touch()
+    for name in channels().values():
+        (folder / name).mkdir()
+        (folder / name / "bootstrap").write_bytes(b"\x7fELF".ljust(18, b"\0") + machine.to_bytes(2, "little"))
+
+
+@pytest.mark.skipif((ROOT / ".aws-sam" / "build").exists(), reason="a build of the developer's is there")
+def test_what_was_built_is_deployed_again_without_a_build(account, shims):
+    code, said, calls = shims("ENV=prod", "YES=1", "BUILT=1", **account)
+    assert code == 2 and "BUILT=1 deploys what was built last, and not everything is built." in said
+    assert calls == ["python local/preflight.py prod"]
+    built(ROOT / ".aws-sam" / "build", 183)
     try:
         code, said, calls = shims("ENV=prod", "YES=1", "BUILT=1", **account)
-        assert code == 0 and "without building it again" in said
+        assert code == 0 and "Deploying what was built last, of release abc, without building it again." in said
         assert calls == [
             "python local/preflight.py prod",
             "python local/deploy.py prod --yes",
@@ -169,8 +177,7 @@ def test_what_was_built_is_deployed_again_without_a_build(account, shims, tmp_pa
             "python local/protect.py prod",
         ]
     finally:
-        if made:
-            build.unlink()
+        shutil.rmtree(ROOT / ".aws-sam" / "build")
 
 
 def test_a_deployment_that_fails_protects_nothing(account, shims):

@@ -146,18 +146,12 @@ def an_alarm_is_one_that_cloudwatch_takes(deployment):
             yield f"{name} needs more datapoints than it looks at"
 
 
-def names_fit(deployment):
+def a_description_fits(deployment):
     for name, function in deployment.of("AWS::Lambda::Function").items():
-        if len(function.get("FunctionName", "")) > 64:
-            yield f"{name} has a name of more than 64 characters"
         words = function.get("Description", "")
         words = words if isinstance(words, str) else words["Fn::Sub"]
         if len(re.sub(r"\$\{(\w+)\}", lambda one: deployment.parameters[one[1]], words)) > 256:
             yield f"{name} has a description of more than 256 characters"
-    for layer in deployment.of("AWS::Lambda::LayerVersion").values():
-        # Of 128 characters, which is the longest that CloudFormation takes.
-        if len(layer["LayerName"]["Fn::Sub"].replace("${AWS::StackName}", "s" * 128)) > 140:
-            yield "the layer's name is too long"
 
 
 def the_processor_is_the_one_that_was_asked_for(deployment):
@@ -198,7 +192,7 @@ def nothing_waits_for_itself(deployment):
 
 FACTS = [
     a_queue_policy_is_of_one_queue, what_holds_data_stays, nothing_is_written_that_language_extensions_refuse, the_secret_is_never_generated_again,
-    a_role_has_the_boundary_that_was_asked_for, an_alarm_is_one_that_cloudwatch_takes, names_fit, the_processor_is_the_one_that_was_asked_for,
+    a_role_has_the_boundary_that_was_asked_for, an_alarm_is_one_that_cloudwatch_takes, a_description_fits, the_processor_is_the_one_that_was_asked_for,
     a_function_without_traffic_shifting_has_no_hook_and_no_group, everything_that_is_referred_to_is_there, nothing_waits_for_itself,
 ]  # fmt: skip
 
@@ -221,7 +215,7 @@ BREAKS = {
     the_secret_is_never_generated_again: lambda resources: resources["WebhookKeys"]["Properties"]["GenerateSecretString"].update(PasswordLength=32),
     a_role_has_the_boundary_that_was_asked_for: lambda resources: resources["SalesOrderPlaceAfterRole"]["Properties"].pop("PermissionsBoundary"),
     an_alarm_is_one_that_cloudwatch_takes: lambda resources: resources["FailuresAlarm"]["Properties"].update(EvaluationPeriods=1000),
-    names_fit: lambda resources: resources["SalesOrderPlaceAfter"]["Properties"].update(FunctionName="x" * 65),
+    a_description_fits: lambda resources: resources["SalesOrderPlaceAfter"]["Properties"].update(Description="x" * 257),
     the_processor_is_the_one_that_was_asked_for: lambda resources: resources["SalesOrderPlaceAfter"]["Properties"].update(Architectures=["mips"]),
     a_function_without_traffic_shifting_has_no_hook_and_no_group: lambda resources: resources.pop("SalesOrderPlaceAfterDeploymentGroup"),
     everything_that_is_referred_to_is_there: lambda resources: resources.pop("ErpQueue"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+import states
 import yaml
 from stack import ROOT, template
 from test_template import DOMAIN, expanded
@@ -103,14 +104,107 @@ def test_what_make_deploy_calls_itself_is_allowed():
     assert found > 10 and not missing
 
 
-def test_no_more_is_allowed_than_somebody_calls():
-    called = {action for actions in HANDLERS.values() for action in actions}
-    # What `sam deploy`, `make deploy` and the runbook call themselves, what uploads, tags and log deliveries need, and the bucket.
-    ours = {"cloudformation:*", "s3:*", "acm:DescribeCertificate", "sns:GetTopicAttributes", "kms:DescribeKey", "iam:GetPolicy",
-            "iam:CreateServiceLinkedRole", "lambda:GetAccountSettings", "lambda:ListTags", "cloudwatch:DescribeAlarms",
-            "apigateway:*", "logs:*LogDeliver*", "codedeploy:*", "*:TagResource", "*:UntagResource", "*:ListTag*", "iam:*Tag*"}  # fmt: skip
-    beyond = [one for one in allowed() - called if not any(fnmatch.fnmatchcase(one, pattern) for pattern in ours)]
-    assert not beyond
+# A stack as it is deployed, with the names that CloudFormation gives, and some others beside it.
+NAMES = {"<REGION>": "eu-west-1", "<ACCOUNT>": "123456789012", "<STACK>": "shop", "<DOMAIN>": "hooks.shop.example",
+         "<CERTIFICATE_ARN>": "arn:aws:acm:eu-west-1:123456789012:certificate/1", "<KMS_KEY_ARN>": "arn:aws:kms:eu-west-1:123456789012:key/1",
+         "<ALARM_TOPIC_ARN>": "arn:aws:sns:eu-west-1:123456789012:alarms", "<BOUNDARY_ARN>": "arn:aws:iam::123456789012:policy/boundary"}  # fmt: skip
+HERE = "eu-west-1:123456789012"
+ROLE = "arn:aws:iam::123456789012:role/shop-SalesOrderPlaceAfterRole-1A2B3C4D5E6F"
+BUCKET = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b3c4d5e6f"
+LAMBDA, CODEDEPLOY = {"iam:PassedToService": "lambda.amazonaws.com"}, {"iam:PassedToService": "codedeploy.amazonaws.com"}
+MANAGED = {"iam:PolicyARN": "arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited"}
+NEEDED = [
+    ("cloudformation:CreateChangeSet", f"arn:aws:cloudformation:{HERE}:stack/shop/0a1b"),
+    ("cloudformation:ExecuteChangeSet", f"arn:aws:cloudformation:{HERE}:stack/shop/0a1b"),
+    ("cloudformation:GetTemplateSummary", f"arn:aws:cloudformation:{HERE}:stack/shop/0a1b"),
+    ("cloudformation:UpdateTerminationProtection", f"arn:aws:cloudformation:{HERE}:stack/shop/0a1b"),
+    ("cloudformation:CreateChangeSet", "arn:aws:cloudformation:eu-west-1:aws:transform/LanguageExtensions"),
+    ("cloudformation:CreateChangeSet", "arn:aws:cloudformation:eu-west-1:aws:transform/Serverless-2016-10-31"),
+    ("cloudformation:CreateChangeSet", f"arn:aws:cloudformation:{HERE}:stack/aws-sam-cli-managed-default/0a1b"),
+    ("cloudformation:DescribeStacks", f"arn:aws:cloudformation:{HERE}:stack/aws-sam-cli-managed-default/0a1b"),
+    *((f"s3:{action}", BUCKET) for action in ("CreateBucket", "PutBucketPolicy", "PutBucketVersioning", "PutEncryptionConfiguration",
+                                              "PutBucketPublicAccessBlock", "PutBucketTagging", "ListBucket")),
+    *((f"s3:{action}", f"{BUCKET}/shop/0a1b") for action in ("PutObject", "GetObject")),
+    *((f"iam:{action}", ROLE) for action in ("CreateRole", "PutRolePolicy", "DeleteRole", "GetRole", "TagRole", "PutRolePermissionsBoundary")),
+    ("iam:PassRole", ROLE, LAMBDA), ("iam:PassRole", ROLE, CODEDEPLOY), ("iam:AttachRolePolicy", ROLE, MANAGED),
+    ("iam:CreateServiceLinkedRole", "arn:aws:iam::123456789012:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",
+     {"iam:AWSServiceName": "ops.apigateway.amazonaws.com"}),
+    ("apigateway:POST", "arn:aws:apigateway:eu-west-1::/apis"), ("apigateway:PATCH", "arn:aws:apigateway:eu-west-1::/apis/a1b2/stages/$default"),
+    ("apigateway:POST", "arn:aws:apigateway:eu-west-1::/domainnames"),
+    ("apigateway:POST", "arn:aws:apigateway:eu-west-1::/domainnames/hooks.shop.example/apimappings"),
+    *((f"lambda:{action}", f"arn:aws:lambda:{HERE}:function:shop-SalesOrderPlaceAfter-1A2B3C") for action in ("CreateFunction", "UpdateFunctionCode",
+      "PublishVersion", "CreateAlias", "PutFunctionConcurrency", "AddPermission")),
+    ("lambda:PutProvisionedConcurrencyConfig", f"arn:aws:lambda:{HERE}:function:shop-SalesOrderPlaceAfter-1A2B3C:live"),
+    ("lambda:CreateFunction", f"arn:aws:lambda:{HERE}:function:shop-PreTrafficHook-1A2B3C"),
+    ("lambda:PublishLayerVersion", f"arn:aws:lambda:{HERE}:layer:shop-rules"), ("lambda:GetLayerVersion", f"arn:aws:lambda:{HERE}:layer:shop-rules:7"),
+    ("sqs:CreateQueue", f"arn:aws:sqs:{HERE}:shop-ErpQueue-1A2B3C.fifo"), ("sqs:SetQueueAttributes", f"arn:aws:sqs:{HERE}:shop-ErpQueue-1A2B3C.fifo"),
+    ("secretsmanager:CreateSecret", f"arn:aws:secretsmanager:{HERE}:secret:WebhookKeys-1A2B3C-x1y2z3"), ("secretsmanager:GetRandomPassword", "*"),
+    ("logs:CreateLogGroup", f"arn:aws:logs:{HERE}:log-group:shop-FunctionLogs-1A2B3C"),
+    ("logs:PutMetricFilter", f"arn:aws:logs:{HERE}:log-group:/aws/vendedlogs/shop-api"), ("logs:CreateLogDelivery", "*"), ("logs:PutResourcePolicy", "*"),
+    ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{HERE}:alarm:shop-FailuresAlarm-1A2B3C"),
+    ("cloudwatch:PutDashboard", "arn:aws:cloudwatch::123456789012:dashboard/shop-eu-west-1"),
+    ("codedeploy:CreateApplication", f"arn:aws:codedeploy:{HERE}:application:shop-ServerlessDeploymentApplication-1A2B"),
+    ("codedeploy:CreateDeployment", f"arn:aws:codedeploy:{HERE}:deploymentgroup:shop-ServerlessDeploymentApplication-1A2B/shop-PlaceDeploymentGroup-1A2B"),
+    ("codedeploy:GetDeploymentConfig", f"arn:aws:codedeploy:{HERE}:deploymentconfig:CodeDeployDefault.LambdaCanary10Percent5Minutes"),
+    ("kms:CreateGrant", NAMES["<KMS_KEY_ARN>"]), ("acm:DescribeCertificate", NAMES["<CERTIFICATE_ARN>"]), ("sns:GetTopicAttributes", NAMES["<ALARM_TOPIC_ARN>"]),
+    ("iam:GetPolicy", NAMES["<BOUNDARY_ARN>"]), ("lambda:GetAccountSettings", "*"),
+]  # fmt: skip
+REFUSED = [
+    ("iam:PassRole", ROLE), ("iam:PassRole", ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}), ("iam:AttachRolePolicy", ROLE),
+    ("iam:AttachRolePolicy", ROLE, {"iam:PolicyARN": "arn:aws:iam::aws:policy/AdministratorAccess"}),
+    *((f"iam:{action}", "arn:aws:iam::123456789012:role/other-1A2B") for action in ("CreateRole", "PutRolePolicy", "DeleteRole", "UpdateAssumeRolePolicy")),
+    ("iam:CreateUser", "*"), ("iam:CreateAccessKey", "*"), ("iam:CreatePolicyVersion", NAMES["<BOUNDARY_ARN>"]),
+    ("cloudformation:DeleteStack", f"arn:aws:cloudformation:{HERE}:stack/other/0a1b"), ("cloudformation:CreateChangeSet", f"arn:aws:cloudformation:{HERE}:stack/other/0a1b"),
+    ("s3:PutObject", f"{BUCKET}/other/0a1b"), ("s3:DeleteObject", f"{BUCKET}/shop/0a1b"), ("s3:DeleteBucket", BUCKET), ("s3:ListBucket", "arn:aws:s3:::other"),
+    ("lambda:UpdateFunctionCode", f"arn:aws:lambda:{HERE}:function:other-1A2B"), ("lambda:InvokeFunction", f"arn:aws:lambda:{HERE}:function:shop-1A2B"),
+    ("sqs:SetQueueAttributes", f"arn:aws:sqs:{HERE}:other-Queue"), ("sqs:ReceiveMessage", f"arn:aws:sqs:{HERE}:shop-ErpQueue-1A2B3C.fifo"),
+    ("sqs:PurgeQueue", f"arn:aws:sqs:{HERE}:shop-ErpQueue-1A2B3C.fifo"),
+    ("secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{HERE}:secret:other-x1y2z3"),
+    ("apigateway:DELETE", "arn:aws:apigateway:eu-west-1::/domainnames/other.example"), ("logs:DeleteLogGroup", f"arn:aws:logs:{HERE}:log-group:other"),
+    ("cloudwatch:PutMetricAlarm", f"arn:aws:cloudwatch:{HERE}:alarm:other"), ("kms:Decrypt", f"arn:aws:kms:{HERE}:key/2"), ("kms:ScheduleKeyDeletion", NAMES["<KMS_KEY_ARN>"]),
+]  # fmt: skip
+
+
+def filled(text):
+    for placeholder, name in NAMES.items():
+        text = text.replace(placeholder, name)
+    return text
+
+
+def is_allowed(action, resource, context=None):
+    """Whether the two policies together allow that, as IAM evaluates them."""
+    for one in statements():
+        fits = action.lower() in [said.lower() for said in listed(one["Action"])]
+        fits &= any(fnmatch.fnmatchcase(resource, filled(said)) for said in listed(one["Resource"]))
+        for operator, keys in one.get("Condition", {}).items():
+            assert operator in ("StringEquals", "ArnEquals"), "an operator that this test does not understand"
+            given = {"aws:ResourceAccount": "123456789012"} | (context or {})
+            fits &= all(given.get(key) in [filled(value) for value in listed(values)] for key, values in keys.items())
+        if fits:
+            assert one["Effect"] == "Allow", one["Sid"]
+            return True
+    return False
+
+
+@pytest.mark.parametrize("request_", NEEDED, ids=lambda one: f"{one[0]} {one[1].rpartition(':')[2]}")
+def test_what_a_deployment_asks_for_is_allowed(request_):
+    assert is_allowed(*request_)
+
+
+@pytest.mark.parametrize("request_", REFUSED, ids=lambda one: f"{one[0]} {one[1].rpartition(':')[2]}")
+def test_what_a_deployment_does_not_need_is_refused(request_):
+    assert not is_allowed(*request_)
+
+
+def test_what_helps_after_a_failure_is_allowed():
+    """The commands that `make deploy` prints for a state of the stack."""
+    stack = f"arn:aws:cloudformation:{HERE}:stack/shop/0a1b"
+    for finding in states.STATES.values():
+        for command in finding.commands if finding else ():
+            name = command.partition(" --")[0]
+            if not name.startswith("wait "):
+                action = "".join(word.capitalize() for word in name.split("-"))
+                assert is_allowed(f"cloudformation:{action}", stack), action
 
 
 def test_a_policy_fits_and_names_each_action_and_what_it_is_for():
@@ -123,6 +217,7 @@ def test_a_policy_fits_and_names_each_action_and_what_it_is_for():
         filled = re.sub(r"<STACK>", "x" * 25, re.sub(r"<REGION>", "ap-southeast-1", json.dumps(written, separators=(",", ":"))))
         assert len(re.sub(r"<ACCOUNT>", "0" * 12, filled)) <= 6144, "the most that IAM takes"
     for one in statements():
+        assert one["Effect"] == "Allow" and set(one) <= {"Sid", "Effect", "Action", "Resource", "Condition"}, one["Sid"]
         assert not any("*" in action for action in listed(one["Action"])), one["Sid"]
         assert "*" not in listed(one["Resource"]) or one["Sid"] == "NoSmallerResource"
 
@@ -157,6 +252,8 @@ def test_the_workflow_deploys_with_a_role_and_one_at_a_time():
         for step in job["steps"]:
             assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", step.get("uses", "a@" + "0" * 40)), "an action is pinned by its commit"
     trust = json.loads((FOLDER / "github-trust-policy.json").read_text())["Statement"][0]
+    assert (trust["Effect"], trust["Action"]) == ("Allow", "sts:AssumeRoleWithWebIdentity")
+    assert trust["Principal"] == {"Federated": "arn:aws:iam::<ACCOUNT>:oidc-provider/token.actions.githubusercontent.com"}
     claims = trust["Condition"]["StringEquals"]
     assert claims["token.actions.githubusercontent.com:aud"] == "sts.amazonaws.com"
     assert claims["token.actions.githubusercontent.com:sub"].endswith(f":environment:{deploy['environment']}")

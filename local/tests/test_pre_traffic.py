@@ -21,6 +21,7 @@ from test_template import FUNCTIONS, expanded, mentioned, of_type
 PLACED = "sales_order_place_after"
 NAME, VERSION, DEPLOYMENT, EXECUTION = "shop-SalesOrderPlaceAfter-1A2B3C", "7", "d-ABCDEF123", "execution-1"
 CODE = template()["Resources"]["PreTrafficHook"]["Properties"]["Code"]["ZipFile"]
+ATTEMPTS = len(re.search(r"PAUSES_SECONDS = \((.*)\)", CODE)[1].split(","))
 PROPERTIES = {"Name": NAME, "Alias": "live", "CurrentVersion": "6", "TargetVersion": VERSION}
 APPSPEC = {"version": "0.0", "Resources": [{NAME: {"Type": "AWS::Lambda::Function", "Properties": PROPERTIES}}],
            "Hooks": [{"BeforeAllowTraffic": "shop-PreTrafficHook-4D5E6F"}]}  # fmt: skip
@@ -38,6 +39,7 @@ Hooks:
 """
 MISSING = {"statusCode": 401, "headers": {"content-type": "application/problem+json"}, "isBase64Encoded": False,
            "body": json.dumps({"type": "urn:commerce-webhooks:signature_missing", "title": "Unverified event", "status": 401})}  # fmt: skip
+TOO_MANY = {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded", "Type": "User", "message": "Rate Exceeded."}
 CRASH = {"errorType": "Runtime.ExitError", "errorMessage": "RequestId: 1 Error: Runtime exited with error: exit status 1"}
 GRADUAL = [how for how in template()["Parameters"]["Deployment"]["AllowedValues"] if how != "AllAtOnce"]
 
@@ -98,6 +100,8 @@ class Call(http.server.BaseHTTPRequestHandler):
             name = re.fullmatch(r"/2015-03-31/functions/(.+)/invocations", unquote(address.path))[1]
             status, answer = 200, aws.invoke(name, parse_qs(address.query)["Qualifier"][0], body)
             headers = {"x-amz-function-error": "Unhandled"} if isinstance(answer, dict) and "errorType" in answer else {}
+            if answer == TOO_MANY:
+                status, headers = 429, {"x-amzn-errortype": "TooManyRequestsException"}
         content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.send_response(status)
         for header in {**headers, "content-length": str(len(content))}.items():
@@ -127,7 +131,7 @@ def hook(monkeypatch):
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         module = {"__name__": "index"}
         exec(compile(CODE, "index.py", "exec"), module)
-        module.update(constants)
+        module.update({"PAUSES_SECONDS": [0] * ATTEMPTS} | constants)
         module["handler"]({"DeploymentId": DEPLOYMENT, "LifecycleEventHookExecutionId": EXECUTION}, None)
 
     return run
@@ -211,18 +215,28 @@ def test_a_version_that_cannot_read_its_keys_gets_no_traffic(hook, capsys):
         hook(server)
         assert server.reports == report("Failed")
     assert problem(capsys) == "it answered with status 503, urn:commerce-webhooks:keys_unavailable"
-    assert [one.status for one in results] == [503, 503]
+    assert [one.status for one in results] == [503] * ATTEMPTS
 
 
 def test_a_version_that_does_not_start_gets_no_traffic(hook, capsys):
     with aws(versions=[CRASH]) as server:
         hook(server)
-        assert server.reports == report("Failed") and len(server.invocations) == 2
+        assert server.reports == report("Failed") and len(server.invocations) == ATTEMPTS
     assert problem(capsys) == f"it crashed, timed out or did not start: {CRASH['errorMessage']}"
 
 
+def test_a_version_for_which_there_is_no_room_at_first_may_have_traffic(hook, capsys, monkeypatch):
+    """Live traffic can use up what is reserved for a function, or what a new account has."""
+    pauses = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with aws(versions=[TOO_MANY, TOO_MANY, MISSING]) as server:
+        hook(server, PAUSES_SECONDS=[0, 5, 15, 30])
+        assert server.reports == report("Succeeded") and len(server.invocations) == 3
+    assert problem(capsys) is None and [one for one in pauses if one > 1] == [5, 15]
+
+
 @pytest.mark.parametrize("first", [CRASH, {"statusCode": 504, "body": "{}"}], ids=["timed-out", "out-of-time"])
-def test_a_first_invocation_that_fails_is_tried_once_more(hook, capsys, first):
+def test_a_first_invocation_that_fails_is_tried_again(hook, capsys, first):
     with aws(versions=[first, MISSING]) as server:
         hook(server)
         assert server.reports == report("Succeeded") and len(server.invocations) == 2
@@ -234,7 +248,7 @@ def test_a_version_that_says_nothing_is_given_up(hook, capsys):
     with aws(versions=[lambda _: released.wait(30) and {}]) as server:
         hook(server, ANSWER_SECONDS=0.5)
         released.set()
-        assert server.reports == report("Failed") and len(server.invocations) == 2
+        assert server.reports == report("Failed") and len(server.invocations) == ATTEMPTS
     assert problem(capsys).startswith("ReadTimeoutError: ")
 
 
@@ -295,8 +309,9 @@ def test_all_its_attempts_end_before_its_own_timeout(hook, monkeypatch):
     with aws(versions=[CRASH]) as server:
         hook(server)
         calls = {"lambda": len(server.invocations), "codedeploy": 3}
+    pauses = sum(map(int, re.search(r"PAUSES_SECONDS = \((.*)\)", CODE)[1].split(",")))
     timeout = template()["Resources"]["PreTrafficHook"]["Properties"]["Timeout"]
-    assert sum(limits[service] * number for service, number in calls.items()) + 30 < timeout
+    assert sum(limits[service] * number for service, number in calls.items()) + pauses + 20 < timeout
     functions = template()["Globals"]["Function"]["Timeout"]
     assert limits["lambda"] > functions, "a version has all of its own time"
 
@@ -352,9 +367,8 @@ def test_the_hook_may_do_what_it_does_and_nothing_else():
         "codedeploy:GetDeployment", "codedeploy:GetApplicationRevision", "codedeploy:PutLifecycleEventHookExecutionStatus",
         "lambda:InvokeFunction", "logs:CreateLogStream", "logs:PutLogEvents",
     }  # fmt: skip
-    by_name, by_tag = allowed["lambda:InvokeFunction"]
-    assert by_name["Resource"]["Fn::Sub"].endswith(":function:${AWS::StackName}-*:*")
-    assert by_tag["Condition"] == {"StringEquals": {"aws:ResourceTag/aws:cloudformation:stack-id": {"Ref": "AWS::StackId"}}}
+    (invoke,) = allowed["lambda:InvokeFunction"]
+    assert invoke["Resource"]["Fn::Sub"].endswith(":function:${AWS::StackName}-*:*")
     for action, (one, *others) in allowed.items():
         if action.startswith("codedeploy:"):
             assert not others and "${AWS::StackName}-*" in one["Resource"]["Fn::Sub"]

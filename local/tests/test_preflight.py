@@ -20,7 +20,7 @@ import pytest
 import states
 from concurrency import parameters_of
 from stack import REGION, ROOT, STACK_NAME, channels, template
-from test_deploy import look, run
+from test_deploy import built, look, run
 
 KNOWN = botocore.session.get_session().get_service_model("cloudformation").shape_for("StackStatus").enum
 STOPPED = [state for state, finding in states.STATES.items() if finding and finding.stops]
@@ -153,10 +153,10 @@ def test_after_a_deployment_that_was_rolled_back_comes_another_release(account, 
 
 def test_the_build_that_was_rolled_back_is_not_deployed_again(account, tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "BUILD", tmp_path)
-    (tmp_path / "template.yaml").touch()
-    (finding,) = preflight.unfit_build({"StackStatus": "UPDATE_ROLLBACK_COMPLETE"})
+    built(tmp_path, preflight.MACHINES["arm64"])
+    (finding,) = preflight.unfit_build({"StackStatus": "UPDATE_ROLLBACK_COMPLETE"}, template(), "arm64")
     assert refuses(str(finding), "BUILT=1 would deploy the release that was rolled back. Leave it out")
-    assert list(preflight.unfit_build({"StackStatus": "UPDATE_COMPLETE"})) == []
+    assert list(preflight.unfit_build({"StackStatus": "UPDATE_COMPLETE"}, template(), "arm64")) == []
 
 
 def test_a_stack_that_cannot_be_protected_is_deployed_all_the_same(account):
@@ -209,7 +209,7 @@ class Seen(accounts.Account):
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [("CREATE_IN_PROGRESS", "is being created by another deployment."), ("ROLLBACK_COMPLETE", "has no bucket.")]
+    ("state", "said"), [("CREATE_IN_PROGRESS", "is being changed by somebody else."), ("ROLLBACK_COMPLETE", "has no bucket.")]
 )
 def test_a_stack_of_sam_without_a_bucket_is_refused(account, state, said):
     def described(kind, _):
@@ -218,7 +218,7 @@ def test_a_stack_of_sam_without_a_bucket_is_refused(account, state, said):
 
     with altered(account, DescribeStacks=described) as aws:
         (finding,) = accounts.managed_bucket(Seen(aws))
-    assert refuses(str(finding), said, f"aws cloudformation wait stack-{'create' if 'CREATE' in state else 'delete'}-complete")
+    assert refuses(str(finding), said, f"aws cloudformation {'describe-stacks' if 'PROGRESS' in state else 'wait stack-delete-complete'}")
 
 
 # Where it goes
@@ -591,3 +591,54 @@ def test_what_is_provisioned_and_not_ready_is_waited_for(stack, account, tmp_pat
     with altered(account, **changes) as before:
         code, output = look(tmp_path, before, [f"{WARM}=2"], {}, stack_name=name)
     assert code == 1 and refuses(output, f"is not ready: {state} (FUNCTION_ERROR_INIT_FAILURE)", "--query Status")
+
+
+# A domain, a hook, a build
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({}, {}, None),
+        ({"DomainName": ""}, {"DomainName": "a.example"}, "the API's own address, which this deployment would switch off"),
+        ({"DomainName": ""}, {"DomainName": "a.example", "DefaultEndpoint": "always"}, None),
+        ({"DomainName": "a.example"}, {"DomainName": "a.example"}, None),
+        ({"DomainName": "a.example", "DefaultEndpoint": "always"}, {"DomainName": "a.example", "DefaultEndpoint": "without-domain"}, None),
+        ({"DomainName": "a.example"}, {"DomainName": ""}, "a.example, which this deployment would take away"),
+        ({"DomainName": "a.example"}, {"DomainName": "b.example", "DefaultEndpoint": "always"}, "a.example, which this deployment would take away"),
+        ({"DomainName": "a.example", "DefaultEndpoint": "always"}, {"DomainName": "b.example", "DefaultEndpoint": "always"}, None),
+        ({"DomainName": "a.example", "DefaultEndpoint": "always"}, {"DomainName": "", "DefaultEndpoint": "always"}, None),
+        ({"DomainName": "a.example", "DefaultEndpoint": "always"}, {"DomainName": "b.example"}, "the API's own address, which this deployment would"),
+    ],
+)
+def test_no_address_goes_while_the_shop_may_still_post_to_it(before, after, said):
+    found = [str(one) for one in arns.moved({"DefaultEndpoint": "without-domain"} | before, {"DefaultEndpoint": "without-domain"} | after)]
+    assert len(found) == bool(said)
+    assert not said or said in " ".join(found[0].split())
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "stops"),
+    [("a" * 25, "Canary10Percent5Minutes", None), ("a" * 26, "Canary10Percent5Minutes", True), ("a" * 26, "AllAtOnce", False)],
+)
+def test_a_pre_traffic_check_that_would_not_do_what_was_asked_for_is_named(name, how, stops):
+    found = list(preflight.unfit_for_the_hook(name, {"Deployment": how}))
+    assert [one.stops for one in found] == ([] if stops is None else [stops])
+
+
+@pytest.mark.parametrize("processor", ["arm64", "x86_64"])
+def test_a_build_for_another_processor_is_not_deployed(tmp_path, monkeypatch, processor):
+    monkeypatch.setattr(preflight, "BUILD", tmp_path)
+    built(tmp_path, preflight.MACHINES[processor])
+    (other,) = {"arm64", "x86_64"} - {processor}
+    assert list(preflight.unfit_build(None, template(), processor)) == []
+    (finding,) = preflight.unfit_build(None, template(), other)
+    assert refuses(str(finding), f"BUILT=1 deploys what was built last, and that is not for {other}. Leave it out.")
+
+
+def test_an_unfinished_build_is_not_deployed(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "BUILD", tmp_path)
+    built(tmp_path, 183)
+    (tmp_path / list(channels().values())[-1] / "bootstrap").unlink()
+    (finding,) = preflight.unfit_build(None, template(), "arm64")
+    assert refuses(str(finding), "BUILT=1 deploys what was built last, and not everything is built.")

@@ -203,7 +203,7 @@ impl Failure {
         })
     }
 
-    /// How loud the log is: an error is ours, a warning the sender's, and a check is nobody's turn.
+    /// How loud the log is: an error is ours, a warning the sender's, and a check is neither.
     pub fn loudness(&self) -> Loudness {
         if *self == Self::Check {
             Loudness::Info
