@@ -52,12 +52,11 @@ class Deployment(Stack):
         self.make_deploy()
 
     def make_deploy(self):
-        said = self.run("make", "deploy", "ENV=default", "YES=1")
+        self.run("make", "deploy", "ENV=default", "YES=1")
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in self.described()["Outputs"]}
-        return said
 
     def run(self, *command):
-        """Runs a command in the checkout: what it said. It knows no AWS but the emulator."""
+        """Runs a command in the checkout. It knows no AWS but the emulator."""
         environment = without("AWS_", "GIT_", "MAKE", "MFLAGS", "SAM_") | {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": REGION,
@@ -74,7 +73,6 @@ class Deployment(Stack):
             command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert ended.returncode == 0, ended.stdout
-        return ended.stdout
 
     def described(self):
         return self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
