@@ -280,10 +280,22 @@ def host_of(url):
     return parts.hostname if parts.port in (None, {"http": 80, "https": 443}[parts.scheme]) else f"{parts.hostname}:{parts.port}"
 
 
+def next_piece(answer):
+    """What has come, be it little: to wait for more would give whoever sends it slowly all the time in the world."""
+    try:
+        return answer.raw.read1(64 * 1024, decode_content=True)
+    except urllib3.exceptions.DecodeError as error:
+        raise requests.exceptions.ContentDecodingError(error) from error
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.exceptions.ConnectionError(error) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(error) from error
+
+
 def limited(answer, host):
     """The content, if it comes in time and is not too much."""
     content, until = bytearray(), time.monotonic() + WHOLE
-    while piece := answer.raw.read1(64 * 1024, decode_content=True):
+    while piece := next_piece(answer):
         content += piece
         if len(content) > ANSWER_BYTES_MAX:
             raise ShopError(f"{host} answered with more than {ANSWER_BYTES_MAX // 1024 // 1024} MB", unknown=True)

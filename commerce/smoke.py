@@ -139,7 +139,7 @@ def unreached(error, host):
 def show(findings):
     """The table, and below it what each bad verdict means."""
     rows = [("CHANNEL", "STATUS", "MS", "VERDICT")]
-    rows += [(channel, one.status, ", ".join(map(str, times)), one.verdict) for channel, (one, times) in findings.items()]
+    rows += [(channel, one.status, ", ".join(map(str, times)) or "-", one.verdict) for channel, (one, times) in findings.items()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     good = [None, *(one.good for one, _ in findings.values())]
     for (*cells, verdict), fine in zip(rows, good):

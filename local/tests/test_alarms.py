@@ -107,7 +107,7 @@ SERIES = {
         ("fewer in an hour than it takes", {"Irregular": "1 -*4 1 -*4 " * 40}, None),
         ("so many in an hour", {"Irregular": "-*9 1 -*19 1*19 -*400"}, (48, 70)),
         ("so many in half an hour, known a quarter of an hour late", {"Irregular": "-*9 1*10 -*10 1+15*10 -*400"}, (54, 70)),
-        ("one every two minutes, known three minutes late", {"Irregular": "1+3 - " * 100 + "-*200"}, (42, 219)),
+        ("one every two minutes, known three minutes late", {"Irregular": "1+3 - " * 100 + "-*200"}, (42, 240)),
     ],
     "SlowAnswersAlarm": [
         ("quick, and one in a thousand slow", {"Latency": "40x999,3000x1*30"}, None),

@@ -43,7 +43,7 @@ class Deploying:
         sam = folder / "sam"
         sam.write_text(SAM)
         sam.chmod(0o755)
-        (folder / "samconfig.toml").write_text(f'[prod.global.parameters]\nstack_name = "{self.name}"\n')
+        (folder / "samconfig.toml").write_text(f'[prod.global.parameters]\nstack_name = "{self.name}"\n[prod.deploy.parameters]\nconfirm_changeset = true\n')
         keys = {"AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"], "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"]}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environment = clean | keys | {"AWS_ENDPOINT_URL": stack.endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
@@ -134,6 +134,13 @@ def test_without_a_yes_nothing_is_deployed_and_nothing_stays(deploying, answer):
     code, said = deploying.deploy(GOOD, answer=answer)
     assert code == 1 and said.endswith("make: nothing was deployed\n") and "Deploy these changes to" in said
     assert deploying.status() in (None, "DELETE_COMPLETE")
+
+
+def test_an_environment_that_asks_nothing_is_not_asked(deploying):
+    config = deploying.folder / "samconfig.toml"
+    config.write_text(config.read_text().replace("true", "false"))
+    code, said = deploying.deploy(GOOD)
+    assert code == 0 and "Deploy these changes" not in said and deploying.status() == "CREATE_COMPLETE"
 
 
 def test_a_no_to_an_update_leaves_the_stack_and_no_change_set(deploying):

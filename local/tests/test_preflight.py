@@ -15,10 +15,13 @@ import account as accounts
 import arns
 import boto3
 import botocore.session
+import concurrency
 import preflight
 import pytest
+import samconfig
 import states
 from concurrency import parameters_of
+from finding import note
 from stack import REGION, ROOT, STACK_NAME, channels, template
 from test_deploy import built, look, run
 
@@ -296,7 +299,7 @@ def test_more_than_the_account_has_is_refused(account, tmp_path, quota, unreserv
     ("quota", "unreserved", "parameters"),
     [
         (1000, 1000, ["PlaceOrderReserved=800", "CartReserved=100"]),
-        (1000, 1000, ["PlaceOrderReserved=900", "PlaceOrderProvisioned=900"]),
+        (1000, 1000, ["PlaceOrderReserved=900", "PlaceOrderProvisioned=450"]),
         (1000, 50, []),
     ],
 )
@@ -642,3 +645,70 @@ def test_an_unfinished_build_is_not_deployed(tmp_path, monkeypatch):
     (tmp_path / list(channels().values())[-1] / "bootstrap").unlink()
     (finding,) = preflight.unfit_build(None, template(), "arm64")
     assert refuses(str(finding), "BUILT=1 deploys what was built last, and not everything is built.")
+
+
+# What else is found
+
+
+def test_less_reserved_than_two_warm_versions_need_is_a_note():
+    wanted = {"PlaceOrderReserved": "10", "PlaceOrderProvisioned": "6", "CartReserved": "0", "CartProvisioned": "0"}
+    (finding,) = concurrency.inconsistent(template(), wanted)
+    assert not finding.stops and "PlaceOrderReserved=10 is less than twice PlaceOrderProvisioned=6" in finding.text
+
+
+def test_a_stack_of_somebody_else_is_not_replaced():
+    theirs = {"StackName": "shop", "StackStatus": "UPDATE_COMPLETE", "Outputs": [{"OutputKey": "DatabaseUrl", "OutputValue": "a"}]}
+    (finding,) = preflight.foreign(theirs, template())
+    assert refuses(str(finding), "There is a stack shop already, and it is not this bundle's")
+    ours = theirs | {"Outputs": [*theirs["Outputs"], {"OutputKey": "WebhookKeysArn", "OutputValue": "a"}]}
+    assert not list(preflight.foreign(ours, template()))
+    assert not list(preflight.foreign(theirs | {"StackStatus": "REVIEW_IN_PROGRESS"}, template()))
+    assert not list(preflight.foreign(None, template()))
+
+
+def test_what_the_stack_keeps_must_fit_the_template_too():
+    deployed = {"LogRetentionDays": "4000", "LogLevel": "info", "Gone": "x"}
+    (finding,) = preflight.kept_and_unfit(deployed, {}, template()["Parameters"])
+    assert refuses(str(finding), "LogRetentionDays must be one of", "The stack has that value; write another into samconfig.toml.")
+    assert not list(preflight.kept_and_unfit(deployed, {"LogRetentionDays": "30"}, template()["Parameters"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = [", "samconfig.toml is not TOML"),
+        ("[dev]\na = 1\na = 2", "samconfig.toml is not TOML"),
+        ("[dev]\nglobal = 5", "dev.global.parameters is not a table"),
+        ("[dev.global]\nparameters = 5", "dev.global.parameters is not a table"),
+        ('[dev.global.parameters]\nstack_name = ["a"]', "stack_name of dev is not text"),
+        ('[dev.global.parameters]\nstack_name = "a"\nregion = 5', "region of dev is not text"),
+    ],
+)
+def test_a_samconfig_of_another_form_is_refused_in_one_line(tmp_path, text, said):
+    (tmp_path / "samconfig.toml").write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        samconfig.sections_of(tmp_path / "samconfig.toml", "dev")
+    assert said in str(ended.value) and str(ended.value).startswith("make: ")
+
+
+@pytest.mark.parametrize("lines", [
+    'stack_name = "shop"', 'stack_name="shop"', "stack_name = 'shop'", '\n# the shop\nstack_name = "shop" # was "old"',
+    'region = "eu-west-1"\nstack_name = "shop"\n[other.global.parameters]\nstack_name = "THE-OTHER"',
+])  # fmt: skip
+def test_the_makefile_reads_the_stack_as_the_deployment_does(tmp_path, lines):
+    folder = tmp_path / "local"
+    folder.mkdir()
+    (folder / "samconfig.py").write_text((ROOT / "local" / "samconfig.py").read_text())
+    (tmp_path / "samconfig.toml").write_text(f"[prod.global.parameters]\n{lines}\n")
+    assert run(sys.executable, folder / "samconfig.py", "prod") == (0, "shop\n")
+
+
+def test_an_answer_that_is_not_aws_s_is_named_in_one_line(account, tmp_path):
+    for body in (b"<html>no</html>", b"", b"<R><DescribeStacksResult><Stacks/></DescribeStacksResult></R>"):
+        with altered(account, DescribeStacks=lambda kind, _, body=body: (200, kind, body)) as aws:
+            code, said = look(tmp_path, aws, [], {})
+        assert code == 1 and said.startswith("make: AWS does not show the stack") and "Traceback" not in said, said
+
+
+def test_what_others_wrote_cannot_move_the_cursor():
+    assert str(note("a\x9b31mb\u202ec")) == "make: a?31mb?c"

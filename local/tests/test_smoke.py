@@ -344,6 +344,33 @@ def test_an_api_that_is_silent_is_given_up(run, monkeypatch):
     assert "no answer in time." in said
 
 
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 401 Unauthorized\r\n", b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 60000\r\n\r\n"], ids=["headers", "body"])
+def test_an_answer_that_never_ends_is_left_behind(run, monkeypatch, begins):
+    monkeypatch.setattr(smoke, "CONNECT", 0.5)
+    monkeypatch.setattr(smoke, "ANSWER", 0.5)
+    stopped = threading.Event()
+
+    def drip(connection):
+        with contextlib.suppress(OSError), connection:
+            connection.sendall(begins)
+            while not stopped.wait(0.1):
+                connection.sendall(b"a")
+
+    def accept(listening):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=listening.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, args=(listening,), daemon=True).start()
+        try:
+            code, said = run("--url", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        finally:
+            stopped.set()
+    assert code == 1 and verdicts(said) == {channel: ("-", "no answer") for channel in channels()}
+    assert "an answer that began and did not end in time" in said
+
+
 def test_an_address_at_which_nobody_listens(run):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         address = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -367,7 +394,7 @@ def test_a_certificate_of_somebody_else(run, tmp_path):
     assert "there is no safe connection: " in said and "the certificate must be for the domain" in " ".join(said.split())
 
 
-@pytest.mark.parametrize("url", ["http://a.example", "a.example", "https://a.example/?x=1"])
+@pytest.mark.parametrize("url", ["http://a.example", "a.example", "https://a.example/?x=1", "https://:hush@a.example", "https://a..b"])
 def test_an_address_that_is_none_is_refused_in_one_line(run, url):
     code, said = run("--url", url)
     assert code == 1 and said.startswith("smoke: URL must ") and said.count("\n") == 1
