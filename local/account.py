@@ -10,7 +10,7 @@ import boto3
 import botocore.exceptions
 import botocore.parsers
 from botocore.config import Config
-from finding import Finding, note
+from finding import Finding, cloudformation, note
 
 # The last is an answer that is not AWS's, as of a proxy on the way.
 AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, botocore.parsers.ResponseParserError)
@@ -92,5 +92,5 @@ def managed_bucket(account):
     else:
         what = f"lost its bucket {bucket}" if bucket else "no bucket"
         text, actions = f"has {what}. Delete it, and deploy again: SAM makes it anew.", ("delete-stack", "wait stack-delete-complete")
-    commands = tuple(f"aws cloudformation {action} --stack-name {MANAGED} --region {account.region}" for action in actions)
+    commands = tuple(cloudformation(action, MANAGED, account.region) for action in actions)
     yield Finding(f"The stack {MANAGED}, with which SAM keeps its bucket, {text}", commands)

@@ -23,6 +23,12 @@ class Finding(NamedTuple):
         return "\n".join([text, *map(folded, self.commands)])
 
 
+def cloudformation(action, stack, region):
+    """An action of `aws cloudformation` on a stack, in full."""
+    name, _, query = action.partition(" --query ")
+    return f"aws cloudformation {name} --stack-name {stack} --region {region}" + (f" --output text --query {query}" if query else "")
+
+
 def note(text, *commands):
     return Finding(text, commands, stops=False)
 

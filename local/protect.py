@@ -6,7 +6,7 @@ The deployment has succeeded, so what goes wrong here is a warning.
 import sys
 
 import account as aws
-from finding import note
+from finding import cloudformation, note
 from preflight import target
 
 
@@ -26,14 +26,11 @@ def main(environment):
             return
         account.client("cloudformation").update_termination_protection(StackName=name, EnableTerminationProtection=True)
     except aws.AWS_ERRORS as error:
-        code = aws.code_of(error)
-        print(note(f"warning: the stack {name} is deployed, and not protected from being deleted ({code}). Protect it:", command(account, name)))
+        helps = cloudformation("update-termination-protection --enable-termination-protection", name, account.region)
+        reason = aws.code_of(error)
+        print(note(f"warning: the stack {name} is deployed, and not protected from being deleted ({reason}). Protect it:", helps))
         return
     print(f"The stack {name} is protected from being deleted.\nTo remove it: RUNBOOK.md, Remove the stack.")
-
-
-def command(account, name):
-    return f"aws cloudformation update-termination-protection --enable-termination-protection --stack-name {name} --region {account.region}"
 
 
 if __name__ == "__main__":

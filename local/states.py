@@ -4,7 +4,7 @@
 then refuses what stops here, after the build: "… is in ROLLBACK_COMPLETE state and can not be updated".
 """
 
-from finding import Finding, note
+from finding import Finding, cloudformation, note
 
 WHY = "describe-stack-events --query \"StackEvents[?contains(ResourceStatus,'FAIL')].[LogicalResourceId,ResourceStatusReason]\""
 DELETE_AND_WAIT = ("delete-stack", "wait stack-delete-complete")
@@ -72,10 +72,6 @@ def look(state, stack, region):
     finding = STATES[state]
     if finding is READY:
         return None
-    commands = tuple(in_full(action, stack, region) for action in finding.commands)
+    commands = tuple(cloudformation(action, stack, region) for action in finding.commands)
     return finding._replace(text=finding.text.format(stack=stack, state=state), commands=commands)
 
-
-def in_full(action, stack, region):
-    name, _, query = action.partition(" --query ")
-    return f"aws cloudformation {name} --stack-name {stack} --region {region}" + (f" --output text --query {query}" if query else "")
