@@ -111,7 +111,7 @@ def follow(client, stack, begun):
                 continue
             seen.add(event["EventId"])
             show(event)
-            if event["PhysicalResourceId"] == event["StackId"]:
+            if event.get("PhysicalResourceId") == event["StackId"]:
                 # The stack's own events end it, and not its status, which right after the beginning can still be the one before.
                 if not event["ResourceStatus"].endswith("_IN_PROGRESS"):
                     return event["ResourceStatus"], failed
