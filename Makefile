@@ -207,8 +207,8 @@ build-Rules:
 	@cd "$(dir $(abspath $(firstword $(MAKEFILE_LIST))))"; \
 	release=$$(git describe --always 2> /dev/null || echo unknown); \
 	git diff --quiet HEAD -- . ':!samconfig.toml' 2> /dev/null || release="$$release-dirty"; \
-	case "$(NEW_RELEASE)$$release" in \
-	  1* | *-dirty) release="$$release $$(date -u +%FT%TZ) $$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" ;; \
+	case "$(NEW_RELEASE):$$release" in \
+	  1:* | *-dirty) release="$$release $$(date -u +%FT%TZ) $$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')" ;; \
 	esac; \
 	echo "$$release" > "$(ARTIFACTS_DIR)/release"
 	@for file in */rules.json; do mkdir -p "$(ARTIFACTS_DIR)/$${file%/*}" && cp "$$file" "$(ARTIFACTS_DIR)/$$file" || exit 1; done
