@@ -266,12 +266,19 @@ def web_address(name, address, example="https://shop.example/rest/all"):
         whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         whole = False
-    # A label of a host that is empty is no name, which requests finds out only later.
-    if not whole or parts.query or parts.fragment or "@" in parts.netloc or ".." in parts.hostname:
+    if not whole or parts.query or parts.fragment or "@" in parts.netloc or not is_name(parts.hostname):
         raise ShopError(f"{name} must be a URL as {example}")
     if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise ShopError(f"{name} must begin with https://: nothing secret goes over plain HTTP")
     return address.rstrip("/")
+
+
+def is_name(host):
+    """Whether each label of it has from 1 to 63 characters, without which requests raises what is no error of its own."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def host_of(url):

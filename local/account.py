@@ -10,7 +10,7 @@ import boto3
 import botocore.exceptions
 import botocore.parsers
 from botocore.config import Config
-from finding import Finding, cloudformation, note
+from finding import Finding, cloudformation, first_line, note
 
 # The last is an answer that is not AWS's, as of a proxy on the way.
 AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, botocore.parsers.ResponseParserError)
@@ -32,7 +32,7 @@ class Account:
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError):
             sys.exit("make: no credentials of AWS. Log in, or set AWS_PROFILE; `make build` needs none")
         except AWS_ERRORS as error:
-            sys.exit(f"make: AWS does not say who you are: {error}")
+            sys.exit(f"make: AWS does not say who you are: {first_line(error)}")
 
     def client(self, service):
         return self.session.client(service, region_name=self.region, config=PATIENCE)
@@ -53,7 +53,7 @@ class Account:
         try:
             return self.described(name)
         except AWS_ERRORS as error:
-            sys.exit(f"make: AWS does not show the stack {name}: {error}")
+            sys.exit(f"make: AWS does not show the stack {name}: {first_line(error)}")
 
     def resources(self, stack):
         """What the stack consists of: logical id -> type, physical id."""

@@ -2,7 +2,7 @@
 
 import botocore.exceptions
 from account import ABSENT, INVALID, code_of, looked_at
-from finding import Finding
+from finding import Finding, note
 
 
 def findings(account, wanted):
@@ -16,20 +16,22 @@ def findings(account, wanted):
 
 
 def moved(deployed, wanted):
-    """A shop posts to an address until it is told another one. Both must answer meanwhile: docs/domain.md."""
+    """An address to which the shop may still post, and which would go at once. Both must answer meanwhile: docs/domain.md."""
     before, after = deployed.get("DomainName", ""), wanted.get("DomainName", "")
     if before == after:
         return
     if before and deployed.get("DefaultEndpoint") != "always":
         yield Finding(
-            f"The shop still posts to {before}, which this deployment would take away. First deploy with DefaultEndpoint=always, and let the "
-            "shop move to the API's own address: docs/domain.md."
+            f"The shop still posts to {before}, which this deployment would take away. First deploy with DefaultEndpoint=always, and let "
+            "the shop move to the API's own address: docs/domain.md."
         )
-    elif wanted.get("DefaultEndpoint") != "always":
+    elif after and wanted.get("DefaultEndpoint") != "always":
         yield Finding(
-            "The shop still posts to the API's own address, which this deployment would switch off. Deploy with DefaultEndpoint=always, and "
-            "without it when the shop has moved: docs/domain.md."
+            "The shop still posts to the API's own address, which this deployment would switch off. Deploy with DefaultEndpoint=always, "
+            "and with DefaultEndpoint=without-domain when the shop has moved: docs/domain.md."
         )
+    elif before:
+        yield note(f"{before} goes away with this deployment. `make doctor` says whether a hook of the shop still has it.")
 
 
 def findings_of(account, name, given, look):

@@ -15,7 +15,7 @@ import uuid
 from datetime import UTC, datetime
 
 from account import AWS_ERRORS
-from finding import printable
+from finding import first_line, printable
 from preflight import asks, target
 from stack import ROOT
 
@@ -41,19 +41,25 @@ def main(environment, yes):
         if asks(settings) and not (yes or agreed(f"Deploy these changes to {stack} in {account.region}?")):
             discard(client, stack, change_set, before)
             sys.exit("make: nothing was deployed")
-        begun = execute(client, stack, change_set)
+        last = last_event(client, stack)
     except KeyboardInterrupt:
         sys.exit("make: stopped; nothing was deployed")
     except AWS_ERRORS as error:
-        sys.exit(f"make: {printable(str(error))}\nmake: {HELP}")
+        sys.exit(f"make: {first_line(error)}\nmake: {HELP}")
     try:
-        status, failed = follow(client, stack, begun)
+        # With the token the client can ask again when no answer comes.
+        token = str(uuid.uuid4())
+        client.execute_change_set(ChangeSetName=change_set, StackName=stack, RetainExceptOnCreate=True, ClientRequestToken=token)
+    except (*AWS_ERRORS, KeyboardInterrupt) as error:
+        sys.exit(f"make: {first_line(error) or 'stopped'}\nmake: perhaps AWS has begun with the deployment of {stack}. {HELP}")
+    try:
+        status, failed = follow(client, stack, last)
         if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             first = f" First failed: {failed[0]['LogicalResourceId']}." if failed else ""
             sys.exit(f"make: the deployment failed: {stack} is in {status}.{first} {HELP}")
         show_outputs(client, stack)
     except (*AWS_ERRORS, KeyboardInterrupt) as error:
-        sys.exit(f"make: {printable(str(error)) or 'stopped'}\nmake: AWS goes on with the deployment of {stack} all the same. {HELP}")
+        sys.exit(f"make: {first_line(error) or 'stopped'}\nmake: AWS goes on with the deployment of {stack} all the same. {HELP}")
 
 
 def prepare(environment):
@@ -79,27 +85,25 @@ def agreed(question):
 
 
 def discard(client, stack, change_set, before):
-    """Leaves nothing of a change set that nobody wants, and of a stack that was only made for it."""
+    """Deletes a change set that nobody wants, and the stack if it was made for that alone."""
     client.delete_change_set(ChangeSetName=change_set, StackName=stack)
-    if before is None:
-        client.delete_stack(StackName=stack)
+    if before is None and describe(client, stack)["StackStatus"] == "REVIEW_IN_PROGRESS":
+        if not client.list_change_sets(StackName=stack)["Summaries"]:
+            client.delete_stack(StackName=stack)
 
 
-def execute(client, stack, change_set):
-    """Begins, and says when that was by CloudFormation's clock."""
+def last_event(client, stack):
+    """When the last thing happened before the deployment, by CloudFormation's clock."""
     events = client.describe_stack_events(StackName=stack)["StackEvents"]
-    last = events[0]["Timestamp"] if events else datetime.fromtimestamp(0, UTC)
-    # With the token the client can ask again when no answer comes.
-    client.execute_change_set(ChangeSetName=change_set, StackName=stack, RetainExceptOnCreate=True, ClientRequestToken=str(uuid.uuid4()))
-    return last
+    return events[0]["Timestamp"] if events else datetime.fromtimestamp(0, UTC)
 
 
-def follow(client, stack, begun):
+def follow(client, stack, last):
     """Shows what happens until it ends: the last status, and the events of what failed by itself."""
     seen, failed, failed_polls = set(), [], 0
     while True:
         try:
-            events = events_since(client, stack, begun)
+            events = events_since(client, stack, last)
             failed_polls = 0
         except AWS_ERRORS:
             failed_polls += 1
@@ -124,11 +128,11 @@ def describe(client, stack):
     return client.describe_stacks(StackName=stack)["Stacks"][0]
 
 
-def events_since(client, stack, begun):
+def events_since(client, stack, last):
     """The events after that time, oldest first."""
     found = []
     for page in client.get_paginator("describe_stack_events").paginate(StackName=stack):
-        new = [event for event in page["StackEvents"] if event["Timestamp"] > begun]
+        new = [event for event in page["StackEvents"] if event["Timestamp"] > last]
         found += new
         if len(new) < len(page["StackEvents"]):
             break
@@ -156,4 +160,7 @@ if __name__ == "__main__":
     parser.add_argument("environment", help="a section of samconfig.toml")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     chosen = parser.parse_args()
-    main(chosen.environment, chosen.yes)
+    try:
+        main(chosen.environment, chosen.yes)
+    except KeyboardInterrupt:
+        sys.exit("make: stopped; nothing was deployed")

@@ -11,6 +11,11 @@ def printable(text):
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
+def first_line(error):
+    """What an error says, in one line. An answer of a proxy on the way can be a whole page."""
+    return printable((str(error).splitlines() or [""])[0])[:300]
+
+
 class Finding(NamedTuple):
     text: str
     # What helps, to be pasted into a shell.

@@ -25,7 +25,7 @@ from stack import ROOT, template
 CONFIG = ROOT / "samconfig.toml"
 FUNCTIONS = ROOT / "functions"
 BUILD = ROOT / ".aws-sam" / "build"
-# CloudFormation gives the stack's name at least so much of the 64 characters of a function's name, if both have to be shortened.
+# Of the 64 characters of a function's name, CloudFormation leaves the stack's name at least these.
 HOOK_STACK_NAME_MAX = 25
 # What an ELF file says of its processor, in its 19th and 20th byte.
 MACHINES = {"arm64": 183, "x86_64": 62}
@@ -40,15 +40,15 @@ def main(environment):
         sys.exit("make: there is nobody to confirm what changes. Set YES=1, which deploys without asking")
     account, stack = aws.Account(settings), settings["stack_name"]
     described = account.stack(stack)
+    end_if_stopped(foreign(described, bundle))
     if described and (found := states.look(described["StackStatus"], stack, account.region)):
         end_if_stopped([found])
     deployed = parameters_of(described)
-    end_if_stopped(foreign(described, bundle))
     # SAM keeps what the stack has for every parameter that is named nowhere.
     wanted = {name: str(one["Default"]) for name, one in bundle["Parameters"].items()} | deployed | given
+    end_if_stopped(kept_and_unfit(deployed, given, bundle["Parameters"]))
     if os.environ.get("BUILT"):
         end_if_stopped(unfit_build(described, bundle, wanted["Architecture"]))
-    end_if_stopped(kept_and_unfit(deployed, given, bundle["Parameters"]))
     end_if_stopped(findings(account, settings, bundle, deployed, wanted))
     confirm(wanted)
     print(f"Stack {stack} in {account.region}, account {account.number}.")
@@ -63,7 +63,8 @@ def foreign(described, bundle):
     """A stack of that name that is not this bundle's would be replaced by it."""
     if described and described["StackStatus"] != "REVIEW_IN_PROGRESS" and described.get("Outputs"):
         if not {one["OutputKey"] for one in described["Outputs"]} & set(bundle["Outputs"]):
-            yield Finding(f"There is a stack {described['StackName']} already, and it is not this bundle's: none of its outputs is. Choose another stack_name.")
+            name = described["StackName"]
+            yield Finding(f"There is a stack {name} already, and it is not this bundle's: none of its outputs is. Choose another stack_name.")
 
 
 def target(environment):
@@ -105,11 +106,12 @@ def read(environment, sections, settings, bundle):
 
 def unfit_build(described, bundle, processor):
     """What stops a deployment of what was built before."""
-    built = [BUILD / name / "bootstrap" for name, one in bundle["Resources"].items() if "Binary" in one.get("Metadata", {}).get("BuildProperties", {})]
+    functions = [name for name, one in bundle["Resources"].items() if one["Type"] == "AWS::Serverless::Function"]
+    built = [BUILD / name / "bootstrap" for name in functions]
     if not all(path.exists() for path in (BUILD / "template.yaml", BUILD / "Rules" / "release", *built)):
         yield Finding("BUILT=1 deploys what was built last, and not everything is built. Leave it out.")
     elif was_rolled_back(described):
-        yield Finding("BUILT=1 would deploy the release that was rolled back. Leave it out: Lambda takes no version that equals one before.")
+        yield Finding("BUILT=1 would deploy the release that was rolled back. Leave it out: Lambda takes no version twice.")
     elif any(machine(path) != MACHINES[processor] for path in built):
         yield Finding(f"BUILT=1 deploys what was built last, and that is not for {processor}. Leave it out.")
 

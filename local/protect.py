@@ -16,12 +16,13 @@ def main(environment):
     try:
         account, settings = target(environment)
     except SystemExit as error:
-        print(note(f"warning: the stack is deployed, and not protected from being deleted ({error}). RUNBOOK.md, A deployment fails"))
+        reason = str(error).removeprefix("make: ")
+        print(note(f"warning: the stack is deployed, and not protected from being deleted: {reason}"))
         return
     name = settings["stack_name"]
     try:
         stack = account.described(name)
-        # None, or an empty one: whoever deploys said no when they were asked.
+        # Without a stack there is nothing to protect.
         if stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS" or stack.get("EnableTerminationProtection"):
             return
         account.client("cloudformation").update_termination_protection(StackName=name, EnableTerminationProtection=True)

@@ -25,6 +25,8 @@ def sections_of(path, environment):
         config = tomlkit.parse(path.read_text()).unwrap()
     except (tomlkit.exceptions.TOMLKitError, UnicodeDecodeError) as error:
         sys.exit(f"make: samconfig.toml is not TOML: {error}")
+    except OSError as error:
+        sys.exit(f"make: samconfig.toml cannot be read: {error.strerror}")
     known = [name for name, sections in config.items() if isinstance(sections, dict)]
     if environment not in known:
         sys.exit(f"make: samconfig.toml knows no {environment}, but: {', '.join(known)}")
@@ -192,4 +194,5 @@ def refusal(value, declared):
 
 if __name__ == "__main__":
     # For the Makefile: the stack of an environment.
-    print(settings(sections_of(Path(__file__).resolve().parent.parent / "samconfig.toml", sys.argv[1])).get("stack_name", ""))
+    found = settings(sections_of(Path(__file__).resolve().parent.parent / "samconfig.toml", sys.argv[1])).get("stack_name")
+    print(found or sys.exit(f"make: samconfig.toml: {sys.argv[1]} has no stack_name"))

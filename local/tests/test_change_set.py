@@ -158,6 +158,23 @@ def test_a_change_set_that_somebody_else_makes_meanwhile_is_not_executed(deployi
     assert code == 0 and "Ours" in said and "Theirs" not in said and len(deploying.queues()) == 2
 
 
+def test_a_no_deletes_no_stack_that_somebody_else_has_deployed_meanwhile(deploying):
+    deploying.before = (
+        "import builtins, boto3, os, time\n"
+        "def no(_):\n"
+        "    client, name = boto3.client('cloudformation'), os.environ['STACK']\n"
+        "    client.create_change_set(StackName=name, ChangeSetName='theirs', TemplateBody=os.environ['BUNDLE'], ChangeSetType='CREATE')\n"
+        "    time.sleep(1)\n"
+        "    client.execute_change_set(StackName=name, ChangeSetName='theirs')\n"
+        "    while client.describe_stacks(StackName=name)['Stacks'][0]['StackStatus'] != 'CREATE_COMPLETE': time.sleep(0.2)\n"
+        "    return 'n'\n"
+        "builtins.input = no\n"
+    )
+    code, said = deploying.deploy(GOOD)
+    assert code == 1 and said.endswith("make: nothing was deployed\n"), said
+    assert deploying.status() == "CREATE_COMPLETE"
+
+
 def test_ctrl_c_at_the_question_is_a_no(deploying):
     deploying.before = (
         "import builtins\n"
