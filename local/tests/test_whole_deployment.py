@@ -72,7 +72,8 @@ class Deployment(Stack):
         ended = subprocess.run(
             command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        assert ended.returncode == 0, ended.stdout
+        # The end says why; every test would show the whole again.
+        assert ended.returncode == 0, "\n".join(ended.stdout.splitlines()[-50:])
 
     def described(self):
         return self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
