@@ -91,6 +91,6 @@ def managed_bucket(account):
         text, actions = "is being changed by somebody else. Wait, and deploy again:", ('describe-stacks --query "Stacks[0].StackStatus"',)
     else:
         what = f"lost its bucket {bucket}" if bucket else "no bucket"
-        text, actions = f"has {what}. Delete it, and deploy again: SAM makes it anew.", ("delete-stack", "wait stack-delete-complete")
+        text, actions = f"has {what}. Delete it, and deploy again: SAM creates it again.", ("delete-stack", "wait stack-delete-complete")
     commands = tuple(cloudformation(action, MANAGED, account.region) for action in actions)
     yield Finding(f"The stack {MANAGED}, with which SAM keeps its bucket, {text}", commands)

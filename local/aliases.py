@@ -16,7 +16,7 @@ def ringing(account, resources, wanted):
     if any(alarm["StateValue"] == "ALARM" for alarm in alarms["MetricAlarms"]):
         yield Finding(
             f"DeploymentAlarm rings, so CodeDeploy would end this deployment at once (Deployment={wanted['Deployment']}). See why events "
-            "fail: RUNBOOK.md, DeploymentAlarm. If this deployment is the cure, set Deployment=AllAtOnce in samconfig.toml: RUNBOOK.md, "
+            "fail: RUNBOOK.md, DeploymentAlarm. If this deployment is the fix, set Deployment=AllAtOnce in samconfig.toml: RUNBOOK.md, "
             "Roll back."
         )
 

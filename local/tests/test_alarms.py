@@ -153,7 +153,7 @@ SERIES = {
     ],
     "DeploymentAlarm": [
         ("nothing fails", {"Failed": "-*30"}, None),
-        ("a hiccup of a minute", {"Failed": "- - 500 -*20"}, None),
+        ("a disturbance of one minute", {"Failed": "- - 500 -*20"}, None),
         ("such a one, of which half is late", {"Failed": "- - 250,250+3 -*20"}, None),
         ("one late minute", {"Failed": "- 1+3 -*20"}, None),
         ("one crash, which has three lines", {"Crashed": "- 3 -*20"}, None),
