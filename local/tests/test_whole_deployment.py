@@ -182,6 +182,8 @@ def test_a_stack_is_deployed_again_changed_and_removed(deployment):
     config = tomlkit.parse(deployment.config.read_text())
     config["default"]["global"]["parameters"]["parameter_overrides"].append("HookTimeoutMs=4000")
     deployment.config.write_text(tomlkit.dumps(config))
+    # A parameter alone makes no version here: the emulator does not write its value out, as AWS::LanguageExtensions does. A rule does.
+    (CHECKOUT / "functions" / CHANNELS[0] / "rules.json").open("a").write("\n")
     deployment.make_deploy()
     assert deployment.described()["StackStatus"] == "UPDATE_COMPLETE"
     for channel in channels():
