@@ -67,10 +67,10 @@ run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and 
 test: prerequisites prerequisites-openssl ## Check style, units, template, every sample and the main decisions, in ten minutes from nothing
 	@$(call stages,test,6000)
 
-test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-valgrind prerequisites-qemu ## Check all that make test leaves out, in half an hour
+test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-valgrind prerequisites-qemu ## Check all that make test leaves out, in forty minutes
 	@echo "What make test leaves out: hostile requests, faults, a short soak, consumers, metrics, keys, TLS, large events, order, the shop's"
 	@echo "side, deployment; 20,000 random inputs for all that parses; the functions as they are deployed; a whole deployment for arm64;"
-	@echo "the crates beside the bundle; licences, advisories, sources of the crates; checkov on the templates. It takes half an hour."
+	@echo "the crates beside the bundle; licences, advisories, sources of the crates; checkov on the templates. It takes forty minutes."
 	@$(call stages,test-all,21000)
 
 test-one: $(TOOLS) binaries worker prerequisites-openssl $(if $(filter-out $(RELEASED),$(firstword $(subst ::, ,$(TEST)))),,test-release) ## Run chosen tests: make test-one TEST=local/tests/test_faults.py (ARGS="-k hangs")
@@ -79,7 +79,8 @@ test-one: $(TOOLS) binaries worker prerequisites-openssl $(if $(filter-out $(REL
 # In the order in which they begin.
 test-stages: test-format binaries $(TOOLS) test-template test-stack test-rust test-rules test-clippy
 
-test-all-stages: binaries $(TOOLS) worker test-deep test-release test-deploy test-limits test-scanners test-fuzz test-others
+# What builds most comes last: it would take time that test-limits measures.
+test-all-stages: binaries $(TOOLS) worker test-deep test-release test-limits test-scanners test-fuzz test-others test-deploy
 
 ifdef STAGES
 # At one target directory, one cargo waits for the other; and what waits here holds up what could run.
