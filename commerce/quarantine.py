@@ -10,7 +10,6 @@ same id however often it is sent. It is signed with the first HMAC secret of the
 Nothing of a body and no secret is ever shown.
 """
 
-import argparse
 import base64
 import hashlib
 import hmac
@@ -27,7 +26,7 @@ import requests
 
 from aws import PATIENCE, boto3_session, described
 from rest import ShopError, host_of, innermost, limited, web_address
-from terminal import agreed, paint, wrapped
+from terminal import Parser, agreed, paint, wrapped
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "consumers"))
 
@@ -347,15 +346,8 @@ def events(number):
     return f"{number} event{'' if number == 1 else 's'}"
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as everything here does."""
-
-    def error(self, message):
-        self.exit(1, f"quarantine: {message}\n")
-
-
 def read_options(arguments):
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("quarantine", __doc__)
     parser.add_argument("stack", help="the stack in CloudFormation")
     parser.add_argument("--send", action="store_true", help="send the events again")
     parser.add_argument("--delete", action="store_true", help="delete them; needs --id or --channel")

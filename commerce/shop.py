@@ -38,7 +38,7 @@ from hooks import (
 
 try:
     from rest import Shop, ShopError, web_address
-    from terminal import agreed, paint, wrapped
+    from terminal import Parser, agreed, paint, wrapped
 except ModuleNotFoundError as missing:
     sys.exit(f"shop: the module {missing.name} is not installed here. Start this with `make plan`, or with .venv/bin/python")
 
@@ -128,15 +128,8 @@ def main(arguments=None):
     return FAILED
 
 
-class Parser(argparse.ArgumentParser):
-    """Ends as everything here does: argparse's own exit code is ours for changes."""
-
-    def error(self, message):
-        self.exit(FAILED, f"shop: {message}\n")
-
-
 def read_options(arguments):
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("shop", __doc__)
     parser.add_argument("command", choices=["plan", "apply", "doctor", "xml"])
     parser.add_argument(
         "--shop", help="base of the shop's REST: https://shop.example/rest/all, https://na1.api.commerce.adobe.com/<tenant>"

@@ -4,7 +4,6 @@ A check is a request without a signature and with the header x-webhook-check. Ou
 keys, so the right answer says that the route, the function and the secret are there. It reaches no queue, and is not counted.
 """
 
-import argparse
 import contextlib
 import json
 import math
@@ -20,7 +19,7 @@ import urllib3
 
 from hooks import ROUTE, from_xml, printable
 from rest import ShopError, host_of, innermost, limited, root_of, web_address
-from terminal import paint, wrapped
+from terminal import Parser, paint, wrapped
 
 # Its hooks are the channels, and say the soft timeout of a stack that nobody names.
 HOOKS = Path(__file__).resolve().parent / "webhooks.xml"
@@ -196,15 +195,8 @@ def work(options):
     return 0
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as everything here does."""
-
-    def error(self, message):
-        self.exit(1, f"smoke: {message}\n")
-
-
 def read_options(arguments):
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("smoke", __doc__)
     parser.add_argument("--stack", help="the stack in CloudFormation")
     parser.add_argument("--url", help="the API's endpoint, instead of a stack")
     parser.add_argument("--soft-timeout-ms", type=int, help="SoftTimeoutMs of the stack, with --url")

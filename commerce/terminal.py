@@ -1,5 +1,6 @@
 """What is shown to a person, and asked."""
 
+import argparse
 import os
 import re
 import shutil
@@ -8,6 +9,17 @@ import textwrap
 
 from hooks import printable
 from rest import ShopError
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and ends with 1: argparse's own exit code is that of `shop.py` for changes."""
+
+    def __init__(self, tool, description):
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.tool = tool
+
+    def error(self, message):
+        self.exit(1, f"{self.tool}: {message}\n")
 
 
 def agreed(question, refusal):

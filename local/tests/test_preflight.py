@@ -642,7 +642,7 @@ def test_a_build_for_another_processor_is_not_deployed(tmp_path, monkeypatch, pr
 
 def test_an_unfinished_build_is_not_deployed(tmp_path, monkeypatch):
     monkeypatch.setattr(preflight, "BUILD", tmp_path)
-    built(tmp_path, 183)
+    built(tmp_path, preflight.MACHINES["arm64"])
     (tmp_path / list(channels().values())[-1] / "bootstrap").unlink()
     (finding,) = preflight.unfit_build(None, template(), "arm64")
     assert refuses(str(finding), "BUILT=1 deploys what was built last, and not everything is built.")

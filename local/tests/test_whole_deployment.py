@@ -21,6 +21,7 @@ import zipfile
 from pathlib import Path
 
 import audit
+import preflight
 import pytest
 import release
 import tomlkit
@@ -35,8 +36,6 @@ CHANNELS = [list(channels())[0], list(channels())[-1]]
 SAMPLES = [(channel, case, request) for channel, case, request in sample_requests() if channel in CHANNELS]
 # Debian's C library for arm64 is there.
 EMULATION = () if machine() == "arm64" else ("qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu")
-# What an ELF file says of its processor.
-AARCH64 = 183
 
 # From nothing, the functions take a quarter of an hour to build.
 pytestmark = pytest.mark.timeout(9000)
@@ -163,7 +162,7 @@ def test_a_function_is_deployed_for_arm64(deployment, channel):
     built = CHECKOUT / ".aws-sam" / "build" / channels()[channel] / "bootstrap"
     program = deployment.program(channel)
     assert program.read_bytes() == built.read_bytes()
-    assert int.from_bytes(program.read_bytes()[18:20], "little") == AARCH64
+    assert preflight.machine(program) == preflight.MACHINES["arm64"]
     assert release.wrong_with(program) == []
 
 
