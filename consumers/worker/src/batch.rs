@@ -2,7 +2,10 @@
 //!
 //! `aws_lambda_events` has the same types, and twenty more crates that nothing here needs.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +21,7 @@ pub(crate) struct Batch {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
     pub(crate) message_id: String,
+    pub(crate) receipt_handle: String,
     pub(crate) body: String,
     pub(crate) attributes: SystemAttributes,
     #[serde(default)]
@@ -31,6 +35,9 @@ pub(crate) struct SystemAttributes {
     pub(crate) message_group_id: Option<String>,
     pub(crate) message_deduplication_id: Option<String>,
     pub(crate) approximate_receive_count: Option<String>,
+    /// Both in milliseconds since 1970.
+    pub(crate) sent_timestamp: Option<String>,
+    pub(crate) approximate_first_receive_timestamp: Option<String>,
     #[serde(rename = "AWSTraceHeader")]
     pub(crate) trace_header: Option<String>,
 }
@@ -58,11 +65,11 @@ struct Failure {
     item_identifier: String,
 }
 
-/// Whether a message is through with, in whatever way, or must come again.
+/// Whether a message is through with, in whatever way, or comes again after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Settled,
-    ComesAgain,
+    ComesAgain(Duration),
 }
 
 impl Record {
@@ -71,7 +78,20 @@ impl Record {
         self.message_attributes.get(name)?.string_value.as_deref()
     }
 
-    /// What this message keeps an order with; without a group nothing but itself.
+    /// When it was sent, and when it was first received by anybody.
+    pub(crate) fn sent(&self) -> Option<SystemTime> {
+        moment(self.attributes.sent_timestamp.as_deref())
+    }
+
+    pub(crate) fn first_received(&self) -> Option<SystemTime> {
+        moment(
+            self.attributes
+                .approximate_first_receive_timestamp
+                .as_deref(),
+        )
+    }
+
+    /// What this message keeps an order with. Without a group that is itself alone.
     fn group(&self) -> &str {
         let group = self.attributes.message_group_id.as_deref();
         group.unwrap_or(&self.message_id)
@@ -79,29 +99,41 @@ impl Record {
 }
 
 impl Batch {
-    /// Goes through the messages. Once one must come again, so must all that follow it in its group, untouched: the order
-    /// would be lost otherwise. Other groups go on.
+    /// Goes through the messages: those that come again, and after which pause. Once one must come again, so must all that follow
+    /// it in its group, untouched and after the same pause: the order would be lost otherwise. Other groups go on.
     pub(crate) async fn go_through(
         &self,
         mut handle: impl AsyncFnMut(&Record) -> Fate,
-        mut pass_over: impl FnMut(&Record),
-    ) -> Answer {
-        let mut halted = HashSet::new();
-        let mut answer = Answer::default();
+        mut pass_over: impl FnMut(&Record, Duration),
+    ) -> Vec<(&Record, Duration)> {
+        let mut halted = HashMap::new();
+        let mut coming_again = Vec::new();
         for record in &self.records {
-            if halted.contains(record.group()) {
-                pass_over(record);
-            } else if handle(record).await == Fate::ComesAgain {
-                halted.insert(record.group());
-            } else {
-                continue;
+            if let Some(pause) = halted.get(record.group()) {
+                pass_over(record, *pause);
+                coming_again.push((record, *pause));
+            } else if let Fate::ComesAgain(pause) = handle(record).await {
+                halted.insert(record.group(), pause);
+                coming_again.push((record, pause));
             }
-            answer.batch_item_failures.push(Failure {
-                item_identifier: record.message_id.clone(),
-            });
         }
-        answer
+        coming_again
     }
+}
+
+impl Answer {
+    pub(crate) fn new(coming_again: &[(&Record, Duration)]) -> Self {
+        let failure = |(record, _): &(&Record, Duration)| Failure {
+            item_identifier: record.message_id.clone(),
+        };
+        Self {
+            batch_item_failures: coming_again.iter().map(failure).collect(),
+        }
+    }
+}
+
+fn moment(millis: Option<&str>) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(millis?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -143,6 +175,8 @@ pub(crate) mod tests {
         serde_json::from_value(json!({ "Records": records })).unwrap()
     }
 
+    const PAUSE: Duration = Duration::from_secs(15);
+
     /// What comes again, what was handled, and what was passed over, when these fail.
     async fn go_through(
         messages: &[(&str, Option<&str>)],
@@ -152,14 +186,20 @@ pub(crate) mod tests {
         let handle = async |record: &Record| {
             handled.push(record.message_id.clone());
             if failing.contains(&record.message_id.as_str()) {
-                Fate::ComesAgain
+                Fate::ComesAgain(PAUSE)
             } else {
                 Fate::Settled
             }
         };
-        let pass_over = |record: &Record| passed.push(record.message_id.clone());
-        let answer = batch(messages).go_through(handle, pass_over).await;
-        (serde_json::to_value(answer).unwrap(), handled, passed)
+        let pass_over = |record: &Record, pause| {
+            assert_eq!(pause, PAUSE);
+            passed.push(record.message_id.clone());
+        };
+        let batch = batch(messages);
+        let coming_again = batch.go_through(handle, pass_over).await;
+        assert!(coming_again.iter().all(|(_, pause)| *pause == PAUSE));
+        let answer = serde_json::to_value(Answer::new(&coming_again)).unwrap();
+        (answer, handled, passed)
     }
 
     #[test]
@@ -178,6 +218,10 @@ pub(crate) mod tests {
             record.attributes.approximate_receive_count.as_deref(),
             Some("1")
         );
+        let at = |millis| Some(UNIX_EPOCH + Duration::from_millis(millis));
+        assert_eq!(record.sent(), at(1_781_814_431_000));
+        assert_eq!(record.first_received(), at(1_781_814_431_001));
+        assert_eq!(record.receipt_handle, "AQEB");
     }
 
     #[tokio::test]

@@ -1,5 +1,4 @@
-//! Sets a message aside that can never succeed. Left to SQS, it would come five times first, three minutes apart, and all that
-//! follows it in its group would wait.
+//! Sets a message aside, so that what follows it in its group can go on. Left to SQS, it would come a thousand times first.
 
 use std::collections::HashMap;
 

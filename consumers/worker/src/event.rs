@@ -33,7 +33,7 @@ const SCHEMA_MAJOR: &str = "1";
 const ISSUES_EXPECTED: &str = "expected";
 const ISSUES_OTHER: &str = "other";
 
-/// Why a message can never succeed, however often it comes.
+/// Why a message was set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// Not what `content-encoding` says, or no JSON.
@@ -52,6 +52,10 @@ pub(crate) enum Reason {
     ExpectedIssues,
     /// The work has refused it for good.
     Refused,
+    /// It failed for long, while others succeeded.
+    FailedAlone,
+    /// It failed until the queue was about to delete it.
+    ExpiresSoon,
 }
 
 impl Reason {
@@ -66,6 +70,8 @@ impl Reason {
             Self::UnknownSchema => "unknown_schema",
             Self::ExpectedIssues => "expected_issues",
             Self::Refused => "refused",
+            Self::FailedAlone => "failed_alone",
+            Self::ExpiresSoon => "expires_soon",
         }
     }
 }

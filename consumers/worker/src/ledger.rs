@@ -3,15 +3,18 @@
 //!
 //! | `id` | of | says |
 //! |---|---|---|
-//! | `event/…` | source, type, id | who is at work on the event and until when, or that it is done |
+//! | `event/…` | source, type, id | who is at work on the event and until when, which attempts failed, or that it is done |
 //! | `entity/…` | source, type, subject, store | the `contentid` that was done last, and the entity's `updated_at` |
 //! | `content/…` | source, type, subject, store, contentid | that this content of the entity was done |
+//! | `last_success` | | when any event was last done |
 //!
-//! The item of an event begins as a claim, made by a conditional put, so that only one of two invocations gets it. The claim has
-//! a lease, which ends when Lambda would have ended the invocation: whoever finds it later may try again. When the work is done,
-//! the item says so, and the other two are written in the same transaction. TTL removes them all long after the last retry.
+//! The item of an event begins as a claim, made by a conditional update, so that only one of two invocations gets it. The claim has
+//! a lease, which ends when Lambda would have ended the invocation: whoever finds it later may try again, and knows that the attempt
+//! before never ended. When the work is done, the item says so, and the other two are written in the same transaction. TTL removes
+//! them all long after the last retry.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     fmt::Write as _,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -20,18 +23,24 @@ use std::{
 use aws_sdk_dynamodb::{
     Client,
     error::{BuildError, ProvideErrorMetadata as _},
-    operation::put_item::PutItemError,
+    operation::update_item::UpdateItemError,
     primitives::{DateTime, DateTimeFormat},
     types::{
-        AttributeValue, Delete, Get, Put, ReturnValuesOnConditionCheckFailure, TransactGetItem,
-        TransactWriteItem,
+        AttributeValue, Delete, Get, Put, ReturnValue, ReturnValuesOnConditionCheckFailure,
+        TransactGetItem, TransactWriteItem,
     },
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tracing::error;
 
-use crate::event::Event;
+use crate::{attempts::Attempts, event::Event};
+
+/// The item that says when any event was last done.
+const LAST_SUCCESS: &str = "last_success";
+
+/// How often it is written at most, by each copy of the function: every write of it is paid for.
+const LAST_SUCCESS_EVERY: Duration = Duration::from_secs(10);
 
 /// How long an item is kept: longer than a message lives in the queue and in its dead-letter queue together, 14 days each.
 const KEPT: Duration = Duration::from_hours(35 * 24);
@@ -42,11 +51,23 @@ type Item = HashMap<String, AttributeValue>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// Nobody else will do it while the lease lasts.
-    Ours,
+    Ours {
+        /// Those that failed before.
+        attempts: Attempts,
+        /// When the lease of an attempt ended that was begun and never ended itself.
+        unfinished: Option<SystemTime>,
+    },
     /// It is done.
     Done,
-    /// Somebody is at it.
-    Busy,
+    /// Somebody is at it, until then.
+    Busy(SystemTime),
+}
+
+/// What becomes of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    Kept,
+    Released,
 }
 
 /// What was done with the content of an event before, under whatever id.
@@ -69,6 +90,9 @@ pub(crate) struct Unavailable;
 pub(crate) struct Ledger {
     client: Client,
     table: String,
+    /// When this copy of the function last did an event, and when it last wrote that down.
+    last_success: Cell<Option<SystemTime>>,
+    success_noted: Cell<Option<SystemTime>>,
 }
 
 /// The keys of an event's items. Without a subject there is no entity; without a contentid its content has no key.
@@ -80,7 +104,12 @@ struct Keys {
 
 impl Ledger {
     pub(crate) fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+        Self {
+            client,
+            table,
+            last_success: Cell::new(None),
+            success_noted: Cell::new(None),
+        }
     }
 
     /// Claims an event for `owner`, until the lease ends.
@@ -92,26 +121,42 @@ impl Ledger {
     ) -> Result<Claim, Unavailable> {
         let claimed = self
             .client
-            .put_item()
+            .update_item()
             .table_name(&self.table)
-            .item("id", text(Keys::of(event).event))
-            .item("event_id", text(&*event.id))
-            .item("owner", text(owner))
-            .item("lease_ends", number(lease_ends))
-            .item("expires", expires())
-            .condition_expression("attribute_not_exists(id) OR lease_ends < :now")
+            .key("id", text(Keys::of(event).event))
+            .update_expression(
+                "SET event_id = :event, #owner = :owner, lease_ends = :ends, expires = :expires",
+            )
+            .condition_expression(
+                "attribute_not_exists(done) AND (attribute_not_exists(#owner) OR lease_ends < :now)",
+            )
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":event", text(&*event.id))
+            .expression_attribute_values(":owner", text(owner))
+            .expression_attribute_values(":ends", number(lease_ends))
+            .expression_attribute_values(":expires", expires())
             .expression_attribute_values(":now", number(SystemTime::now()))
+            .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(reason) = claimed else {
-            return Ok(Claim::Ours);
-        };
-        match reason.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(found)) => {
-                Ok(standing(found.item(), owner))
+        match claimed {
+            Ok(before) => {
+                let before = before.attributes();
+                let had_owner = before.is_some_and(|item| item.contains_key("owner"));
+                Ok(Claim::Ours {
+                    attempts: before.map(attempts).unwrap_or_default(),
+                    unfinished: before
+                        .filter(|_| had_owner)
+                        .and_then(|item| moment(item, "lease_ends", Duration::from_secs)),
+                })
             }
-            _ => Err(unavailable("claim", reason.code())),
+            Err(reason) => match reason.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
+                    Ok(standing(found.item(), owner))
+                }
+                _ => Err(unavailable("claim", reason.code())),
+            },
         }
     }
 
@@ -184,7 +229,93 @@ impl Ledger {
             .map_err(|reason| unavailable("finish", reason.code()))
     }
 
-    /// Gives a claim back, so that the next attempt need not wait for the lease to end. If that fails, it waits.
+    /// Notes that some event was done: those that fail meanwhile fail for a reason of their own. If that fails, it is only noted later.
+    pub(crate) async fn note_success(&self) {
+        let now = SystemTime::now();
+        self.last_success.set(Some(now));
+        let noted = self.success_noted.get();
+        if noted.is_some_and(|noted| now < noted + LAST_SUCCESS_EVERY) {
+            return;
+        }
+        let written = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("id", text(LAST_SUCCESS))
+            .item("at_ms", millis(now))
+            .item("expires", expires())
+            .send()
+            .await;
+        match written {
+            Ok(_) => self.success_noted.set(Some(now)),
+            Err(reason) => drop(unavailable("note_success", reason.code())),
+        }
+    }
+
+    /// When any event was last done, as far as is known.
+    pub(crate) async fn last_success(&self) -> Option<SystemTime> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("id", text(LAST_SUCCESS))
+            .send()
+            .await;
+        let noted = match found {
+            Ok(found) => found
+                .item()
+                .and_then(|item| moment(item, "at_ms", Duration::from_millis)),
+            Err(reason) => {
+                unavailable("last_success", reason.code());
+                None
+            }
+        };
+        noted.max(self.last_success.get())
+    }
+
+    /// Notes the attempts that failed. With `Claimed::Released` the claim is given back; if that fails, the next attempt waits for
+    /// the lease to end, and takes this one for one that never ended.
+    pub(crate) async fn note_attempts(
+        &self,
+        event: &Event<'_>,
+        owner: &str,
+        attempts: Attempts,
+        claimed: Claimed,
+    ) {
+        let known = [
+            ("first_ms", attempts.first),
+            ("first_counted_ms", attempts.first_counted),
+            ("last_ms", attempts.last),
+        ];
+        let mut changes = String::from("SET attempts = :attempts");
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(Keys::of(event).event))
+            .condition_expression("#owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(owner))
+            .expression_attribute_values(
+                ":attempts",
+                AttributeValue::N(attempts.counted.to_string()),
+            );
+        for (name, at) in known {
+            if let Some(at) = at {
+                let _ = write!(changes, ", {name} = :{name}"); // writing to a String never fails
+                request = request.expression_attribute_values(format!(":{name}"), millis(at));
+            }
+        }
+        if claimed == Claimed::Released {
+            changes.push_str(" REMOVE #owner, lease_ends");
+        }
+        if let Err(reason) = request.update_expression(changes).send().await {
+            unavailable("note_attempts", reason.code());
+        }
+    }
+
+    /// Forgets an event that was not done, with its attempts: should it come again, it begins anew. If that fails, its next attempt
+    /// waits for the lease to end.
     pub(crate) async fn release(&self, event: &Event<'_>, owner: &str) {
         let released = self
             .client
@@ -288,10 +419,34 @@ fn standing(item: Option<&Item>, owner: &str) -> Claim {
     if get("done").is_some() {
         Claim::Done
     } else if get("owner") == Some(&text(owner)) {
-        Claim::Ours // the answer to a first attempt was lost, and the client asked again
+        // The answer to a first request was lost, and the client asked again.
+        Claim::Ours {
+            attempts: item.map(attempts).unwrap_or_default(),
+            unfinished: None,
+        }
     } else {
-        Claim::Busy
+        let ends = item.and_then(|item| moment(item, "lease_ends", Duration::from_secs));
+        Claim::Busy(ends.unwrap_or_else(SystemTime::now))
     }
+}
+
+/// The attempts that an item tells of.
+fn attempts(item: &Item) -> Attempts {
+    let at = |name| moment(item, name, Duration::from_millis);
+    Attempts {
+        counted: whole(item, "attempts").unwrap_or_default(),
+        first: at("first_ms"),
+        first_counted: at("first_counted_ms"),
+        last: at("last_ms"),
+    }
+}
+
+fn moment(item: &Item, name: &str, unit: impl Fn(u64) -> Duration) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(unit(whole(item, name)?))
+}
+
+fn whole(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
 }
 
 /// The code is one of DynamoDB's own words; its message could quote the request.
@@ -314,6 +469,12 @@ fn text(text: impl Into<String>) -> AttributeValue {
 fn number(moment: SystemTime) -> AttributeValue {
     let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     AttributeValue::N(seconds.as_secs().to_string())
+}
+
+/// Milliseconds since 1970.
+fn millis(moment: SystemTime) -> AttributeValue {
+    let passed = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    AttributeValue::N(passed.as_millis().to_string())
 }
 
 fn expires() -> AttributeValue {
@@ -339,17 +500,43 @@ mod tests {
 
     #[test]
     fn an_item_in_the_way_says_how_things_stand() {
-        let item = |pairs: &[(&str, &str)]| {
-            let pairs = pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), text(*value)));
-            pairs.collect::<Item>()
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let item = |owner: &str| {
+            Item::from([
+                ("owner".to_owned(), text(owner)),
+                ("lease_ends".to_owned(), number(at(7))),
+                ("attempts".to_owned(), AttributeValue::N("3".to_owned())),
+                ("first_ms".to_owned(), millis(at(1))),
+            ])
         };
-        let of = |pairs| standing(Some(&item(pairs)), "me");
-        assert_eq!(of(&[("done", "1")]), Claim::Done);
-        assert_eq!(of(&[("owner", "me"), ("lease_ends", "1")]), Claim::Ours);
-        assert_eq!(of(&[("owner", "you"), ("lease_ends", "1")]), Claim::Busy);
-        assert_eq!(standing(None, "me"), Claim::Busy);
+        let attempts = Attempts {
+            counted: 3,
+            first: Some(at(1)),
+            ..Attempts::default()
+        };
+        let ours = Claim::Ours {
+            attempts,
+            unfinished: None,
+        };
+        assert_eq!(standing(Some(&item("me")), "me"), ours);
+        assert_eq!(standing(Some(&item("you")), "me"), Claim::Busy(at(7)));
+        let done = Item::from([("done".to_owned(), number(at(1)))]);
+        assert_eq!(standing(Some(&done), "me"), Claim::Done);
+        assert!(matches!(standing(None, "me"), Claim::Busy(_)));
+    }
+
+    #[test]
+    fn an_item_that_nobody_can_read_has_no_attempts() {
+        let item = Item::from([
+            ("attempts".to_owned(), text("three")),
+            ("first_ms".to_owned(), AttributeValue::N("-1".to_owned())),
+            (
+                "last_ms".to_owned(),
+                AttributeValue::N(u64::MAX.to_string()),
+            ),
+        ]);
+        let found = attempts(&item);
+        assert_eq!((found.counted, found.first), (0, None));
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! What to do with an event stands in `work.rs`, and is meant to be replaced. Everything else is what any consumer of these
 //! queues needs.
 
+mod attempts;
 mod batch;
 mod dead_letters;
 mod event;
 mod ledger;
+mod queue;
 mod settings;
 mod work;
 mod worker;

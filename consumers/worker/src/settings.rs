@@ -1,18 +1,32 @@
 //! What the operator chose, read once at cold start. Everything that is wrong is said at once, and then nothing starts.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use aws_sdk_sqs::config::{Credentials, timeout::TimeoutConfig};
 use tracing::level_filters::LevelFilter;
 
-use crate::work::{Content, ErpSettings, check_url};
+use crate::{
+    attempts::Policy,
+    work::{Content, ErpSettings, check_url},
+};
 
 /// How long one attempt of AWS's client may take, and all of them together.
 const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
 pub(crate) const OPERATION_MAX: Duration = Duration::from_secs(3);
 
-/// How long the ERP system may take, unless the operator says otherwise: ten times fit into the function's own 30 seconds.
-const ERP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the ERP system may take, unless the operator says otherwise, and how long it may be allowed: with AWS's time it must fit
+/// into the function's own 30 seconds.
+const ERP_TIMEOUT: Duration = Duration::from_secs(5);
+const ERP_TIMEOUT_MS: RangeInclusive<u64> = 100..=15_000;
+
+/// How failures are treated, unless the operator says otherwise, and the limits of what may be said.
+const RETRY: Policy = Policy {
+    pause_min: Duration::from_secs(15),
+    pause_max: Duration::from_mins(30),
+    give_up_after: Duration::from_hours(1),
+};
+const PAUSE_SECONDS: RangeInclusive<u64> = 1..=3600;
+const GIVE_UP_SECONDS: RangeInclusive<u64> = 1..=86_400;
 
 /// What is below is left out when it is built, except for development.
 const LOG_LEVELS: &[(&str, LevelFilter)] = LEVELS
@@ -33,8 +47,10 @@ pub(crate) struct Settings {
     pub(crate) aws: Aws,
     /// The DynamoDB table that knows what is done.
     pub(crate) table: String,
+    pub(crate) queue_url: String,
     pub(crate) dead_letter_queue_url: String,
     pub(crate) erp: ErpSettings,
+    pub(crate) retry: Policy,
     pub(crate) expected_issues: ExpectedIssues,
 }
 
@@ -89,9 +105,11 @@ impl Settings {
                 ),
             },
             table: reader.required("TABLE", "the name of the DynamoDB table"),
+            queue_url: reader.required("QUEUE_URL", "the URL of the queue"),
             dead_letter_queue_url: reader
                 .required("DEAD_LETTER_QUEUE_URL", "the URL of the dead-letter queue"),
             erp: reader.erp(),
+            retry: reader.retry(),
             expected_issues: reader.choice(
                 "EXPECTED_ISSUES",
                 ExpectedIssues::SetAside,
@@ -132,6 +150,18 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         value.unwrap_or_default()
     }
 
+    fn whole(&mut self, name: &str, unit: &str, range: &RangeInclusive<u64>) -> Option<u64> {
+        let text = self.optional(name)?;
+        let number = text.trim().parse().ok();
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = (range.start(), range.end());
+            let reason = format!("must be a number of {unit} from {least} to {most}");
+            self.problem(name, &reason);
+        }
+        number
+    }
+
     fn choice<T: Copy>(&mut self, name: &str, default: T, choices: &[(&str, T)]) -> T {
         let Some(value) = self.optional(name) else {
             return default;
@@ -154,25 +184,34 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         if !token.as_ref().is_none_or(is_plain) {
             self.problem("ERP_TOKEN", "must be one word of ASCII");
         }
-        let timeout = self
-            .optional("ERP_TIMEOUT_MS")
-            .map_or(Some(ERP_TIMEOUT), |text| {
-                let milliseconds = text.trim().parse().ok()?;
-                (100..=15_000)
-                    .contains(&milliseconds)
-                    .then(|| Duration::from_millis(milliseconds))
-            });
-        if timeout.is_none() {
-            let reason = "must be a number of milliseconds from 100 to 15000";
-            self.problem("ERP_TIMEOUT_MS", reason);
-        }
+        let timeout = self.whole("ERP_TIMEOUT_MS", "milliseconds", &ERP_TIMEOUT_MS);
         let contents = [("entity", Content::Entity), ("event", Content::Event)];
         ErpSettings {
             url,
             token,
-            timeout: timeout.unwrap_or(ERP_TIMEOUT),
+            timeout: timeout.map_or(ERP_TIMEOUT, Duration::from_millis),
             content: self.choice("ERP_CONTENT", Content::Entity, &contents),
         }
+    }
+
+    fn retry(&mut self) -> Policy {
+        let mut seconds = |name, range, default| {
+            self.whole(name, "seconds", range)
+                .map_or(default, Duration::from_secs)
+        };
+        let policy = Policy {
+            pause_min: seconds("PAUSE_MIN_SECONDS", &PAUSE_SECONDS, RETRY.pause_min),
+            pause_max: seconds("PAUSE_MAX_SECONDS", &PAUSE_SECONDS, RETRY.pause_max),
+            give_up_after: seconds(
+                "GIVE_UP_AFTER_SECONDS",
+                &GIVE_UP_SECONDS,
+                RETRY.give_up_after,
+            ),
+        };
+        if policy.pause_max < policy.pause_min {
+            self.problem("PAUSE_MAX_SECONDS", "must not be below PAUSE_MIN_SECONDS");
+        }
+        policy
     }
 }
 
@@ -180,12 +219,13 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 mod tests {
     use super::*;
 
-    const ENOUGH: [(&str, &str); 6] = [
+    const ENOUGH: [(&str, &str); 7] = [
         ("AWS_REGION", "eu-west-1"),
         ("AWS_ACCESS_KEY_ID", "a"),
         ("AWS_SECRET_ACCESS_KEY", "b"),
         ("TABLE", "t"),
-        ("DEAD_LETTER_QUEUE_URL", "https://sqs.example/1/erp.fifo"),
+        ("QUEUE_URL", "https://sqs.example/1/erp.fifo"),
+        ("DEAD_LETTER_QUEUE_URL", "https://sqs.example/1/dead.fifo"),
         ("ERP_URL", "https://erp.example/events"),
     ];
 
@@ -213,6 +253,9 @@ mod tests {
         assert_eq!(settings.expected_issues, ExpectedIssues::SetAside);
         let more = [
             ("ERP_TIMEOUT_MS", "300"),
+            ("PAUSE_MIN_SECONDS", "1"),
+            ("PAUSE_MAX_SECONDS", "1"),
+            ("GIVE_UP_AFTER_SECONDS", "9"),
             ("ERP_CONTENT", "event"),
             ("EXPECTED_ISSUES", "take"),
             ("AWS_ENDPOINT_URL", "http://a"),
@@ -226,6 +269,15 @@ mod tests {
             (300, Content::Event)
         );
         assert_eq!(settings.expected_issues, ExpectedIssues::Take);
+        let Policy {
+            pause_min,
+            pause_max,
+            give_up_after,
+        } = settings.retry;
+        assert_eq!(
+            [pause_min, pause_max, give_up_after].map(|time| time.as_secs()),
+            [1, 1, 9]
+        );
         assert_eq!(
             (
                 settings.aws.sqs.as_deref(),
@@ -250,6 +302,9 @@ mod tests {
             ("ERP_TOKEN", "hush\nhush"),
             ("ERP_TIMEOUT_MS", "0"),
             ("ERP_CONTENT", "all"),
+            ("PAUSE_MIN_SECONDS", "0"),
+            ("PAUSE_MAX_SECONDS", "1.5"),
+            ("GIVE_UP_AFTER_SECONDS", "-1"),
             ("EXPECTED_ISSUES", "ignore"),
             ("LOG_LEVEL", "loud"),
         ];

@@ -2,15 +2,19 @@
 //!
 //! Here the event is posted to an HTTP endpoint, with its id as `Idempotency-Key`. `work` may be called more than once for an
 //! event: when an earlier call did its work but no answer came, or the process ended before it could note that the work was done.
-//! So the work must bear repetition, and the key is there for the endpoint to know a repeat by.
+//! So the work must be idempotent, and the key is there for the endpoint to know a repeat by.
 
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime},
+};
 
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Request, StatusCode, Uri,
     body::Bytes,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -18,7 +22,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::event::Event;
+use crate::{attempts::Cause, event::Event};
 
 /// An answer is read this far, so that its connection can be kept. Nothing in it matters.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -31,15 +35,32 @@ const IDLE_MAX: Duration = Duration::from_secs(50);
 pub(crate) enum Undone {
     /// It can never succeed, and goes to the dead-letter queue.
     Never,
-    /// It may succeed later, and comes again. A fixed word says why, for the log.
-    Later(&'static str),
+    /// It may succeed later, and comes again.
+    Later {
+        /// A fixed word, for the log.
+        reason: &'static str,
+        cause: Cause,
+        /// How long the endpoint wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Undone {
+    /// A failure that may be that of the whole ERP system.
+    fn later(reason: &'static str) -> Self {
+        Self::Later {
+            reason,
+            cause: Cause::Unclear,
+            retry_after: None,
+        }
+    }
 }
 
 /// Does the work for one event.
 pub(crate) async fn work(erp: &Erp, event: &Event<'_>) -> Result<(), Undone> {
     let posted = tokio::time::timeout(erp.timeout, erp.post(event)).await;
-    let status = posted.unwrap_or(Err(Undone::Later("erp_timed_out")))?;
-    judge(status)
+    let answered = posted.unwrap_or_else(|_| Err(Undone::later("erp_timed_out")))?;
+    judge(answered)
 }
 
 /// Where events go.
@@ -102,18 +123,21 @@ impl Erp {
         })
     }
 
-    async fn post(&self, event: &Event<'_>) -> Result<StatusCode, Undone> {
+    async fn post(&self, event: &Event<'_>) -> Result<Answered, Undone> {
         let may_be_kept = self.answered.replace(false);
         let mut answer = self.client.request(self.request(event)?).await;
         // A connection that was kept may have died meanwhile: that says nothing about the endpoint.
         if may_be_kept && answer.as_ref().is_err_and(|error| !error.is_connect()) {
             answer = self.client.request(self.request(event)?).await;
         }
-        let answer = answer.map_err(|_| Undone::Later("erp_unreachable"))?;
-        let status = answer.status();
+        let answer = answer.map_err(|_| Undone::later("erp_unreachable"))?;
+        let answered = Answered {
+            status: answer.status(),
+            retry_after: answer.headers().get(RETRY_AFTER).and_then(retry_after),
+        };
         let rest = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
         self.answered.set(rest.await.is_ok());
-        Ok(status)
+        Ok(answered)
     }
 
     fn request(&self, event: &Event<'_>) -> Result<Request<Full<Bytes>>, Undone> {
@@ -135,7 +159,7 @@ impl Erp {
         let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
         request
             .body(body)
-            .map_err(|_| Undone::Later("erp_not_asked"))
+            .map_err(|_| Undone::later("erp_not_asked"))
     }
 }
 
@@ -154,20 +178,44 @@ pub(crate) fn check_url(url: &str) -> Result<Uri, &'static str> {
     }
 }
 
+/// What the endpoint said.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+}
+
 /// What a status means. A redirect is not followed: it could carry the token elsewhere.
-fn judge(status: StatusCode) -> Result<(), Undone> {
-    match status {
-        status if status.is_success() => Ok(()),
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            Err(Undone::Later("erp_busy"))
-        }
-        // That is about us and not about the event: an old token, a wrong path. It must not set everything aside.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-            Err(Undone::Later("erp_refuses_us"))
-        }
-        status if status.is_client_error() => Err(Undone::Never),
-        _ => Err(Undone::Later("erp_failed")),
+fn judge(answered: Answered) -> Result<(), Undone> {
+    let later = |reason, cause| {
+        Err(Undone::Later {
+            reason,
+            cause,
+            retry_after: answered.retry_after,
+        })
+    };
+    match answered.status.as_u16() {
+        200..=299 => Ok(()),
+        408 | 429 => later("erp_busy", Cause::Unclear),
+        // The record is locked, or an earlier request for this event is still at work.
+        409 | 423 | 425 => later("erp_conflict", Cause::Event),
+        // These are about how we ask, and not about the event: an old token, a wrong path, a header. They must not set everything
+        // aside.
+        401..=407 | 411 | 415 | 421 | 426 | 428 | 431 => later("erp_refuses_us", Cause::Unclear),
+        400..=499 => Err(Undone::Never),
+        _ => later("erp_failed", Cause::Unclear),
     }
+}
+
+/// The time that a `Retry-After` names, in seconds or as a date (RFC 9110). What cannot be read is no wish.
+fn retry_after(header: &HeaderValue) -> Option<Duration> {
+    let text = header.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = DateTime::from_str(text, DateTimeFormat::HttpDate).ok()?;
+    let date = SystemTime::try_from(date).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -176,21 +224,67 @@ mod tests {
 
     #[test]
     fn a_status_says_whether_it_makes_sense_to_come_again() {
-        let of = |status| judge(StatusCode::from_u16(status).unwrap());
+        let wait = Some(Duration::from_secs(7));
+        let of = |status| {
+            judge(Answered {
+                status: StatusCode::from_u16(status).unwrap(),
+                retry_after: wait,
+            })
+        };
+        let later = |reason, cause| {
+            Err(Undone::Later {
+                reason,
+                cause,
+                retry_after: wait,
+            })
+        };
         for status in [200, 201, 202, 204] {
             assert_eq!(of(status), Ok(()), "{status}");
         }
-        for status in [400, 409, 410, 422] {
+        for status in [400, 410, 413, 414, 422, 451] {
             assert_eq!(of(status), Err(Undone::Never), "{status}");
         }
-        for status in [401, 403, 404] {
-            assert_eq!(of(status), Err(Undone::Later("erp_refuses_us")), "{status}");
+        let expected = [
+            ("erp_busy", Cause::Unclear, &[408, 429][..]),
+            ("erp_conflict", Cause::Event, &[409, 423, 425]),
+            (
+                "erp_refuses_us",
+                Cause::Unclear,
+                &[401, 402, 403, 404, 405, 407, 415, 421],
+            ),
+            (
+                "erp_failed",
+                Cause::Unclear,
+                &[301, 307, 500, 502, 503, 504, 599],
+            ),
+        ];
+        for (reason, cause, statuses) in expected {
+            for status in statuses {
+                assert_eq!(of(*status), later(reason, cause), "{status}");
+            }
         }
-        for status in [301, 307, 500, 502, 503] {
-            assert_eq!(of(status), Err(Undone::Later("erp_failed")), "{status}");
-        }
-        for status in [408, 429] {
-            assert_eq!(of(status), Err(Undone::Later("erp_busy")), "{status}");
+    }
+
+    #[test]
+    fn a_retry_after_is_a_number_a_date_or_no_wish() {
+        let of = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap());
+        assert_eq!(of("120"), Some(Duration::from_mins(2)));
+        assert_eq!(of(" 0 "), Some(Duration::ZERO));
+        assert_eq!(of("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
+        let soon = SystemTime::now() + Duration::from_mins(10);
+        let soon = DateTime::from(soon).fmt(DateTimeFormat::HttpDate).unwrap();
+        let wait = of(&soon).unwrap().as_secs();
+        assert!((590..=600).contains(&wait), "{wait}");
+        let unreadable = [
+            "soon",
+            "-1",
+            "1.5",
+            "",
+            "99999999999999999999999",
+            "Fri, 31 Foo",
+        ];
+        for text in unreadable {
+            assert_eq!(of(text), None, "{text}");
         }
     }
 

@@ -8,24 +8,29 @@ use lambda_runtime::Context;
 use tracing::{info, warn};
 
 use crate::{
+    attempts::{Attempts, Policy, expires_soon},
     batch::{Answer, Batch, Fate, Record},
     dead_letters::DeadLetters,
     event::{Event, Reason, unpack},
-    ledger::{Claim, History, Ledger},
+    ledger::{Claim, Claimed, History, Ledger},
+    queue::{Pause, Queue},
     settings::{Aws, ExpectedIssues, OPERATION_MAX, Settings},
     work::{Erp, Undone, work},
 };
 
-/// What a message may take beside the work: to claim and compare it, to set it aside, and to release it.
-const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(3);
+/// What a message may take beside the work: to claim and compare it, to ask what a failure means, to set it aside or note the
+/// attempt, and to let it wait.
+const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(4);
 
 /// Everything that a message needs.
 #[derive(Debug)]
 pub(crate) struct Worker {
     ledger: Ledger,
+    queue: Queue,
     dead_letters: DeadLetters,
     erp: Erp,
     expected_issues: ExpectedIssues,
+    retry: Policy,
     /// A message is begun only while this much time is left.
     needed: Duration,
 }
@@ -39,10 +44,26 @@ enum Outcome {
     Repeated,
     /// Its content was done before, and its entity has changed since.
     Stale,
-    /// It can never succeed, and was set aside.
+    /// It can never succeed, or had its chances, and was set aside.
     SetAside(Reason),
-    /// It comes again.
-    Failed(&'static str),
+    /// It comes again after a pause.
+    Failed {
+        reason: &'static str,
+        pause: Duration,
+        /// For how long it has been failing, if it was tried.
+        failing: Option<Duration>,
+    },
+}
+
+impl Outcome {
+    /// It comes again, and nothing is known of it.
+    fn untried(reason: &'static str, pause: Duration) -> Self {
+        Self::Failed {
+            reason,
+            pause,
+            failing: None,
+        }
+    }
 }
 
 /// What the log says of a message. It holds nothing out of it but the id and the channel.
@@ -50,6 +71,8 @@ enum Outcome {
 struct Line {
     event_id: Option<String>,
     channel: Option<String>,
+    /// Of an event that has failed: its attempts that count.
+    counted: Option<u64>,
 }
 
 impl Worker {
@@ -80,15 +103,17 @@ impl Worker {
             .timeout_config(Aws::timeouts())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         dynamodb.set_endpoint_url(settings.aws.dynamodb);
-        let dead_letters = aws_sdk_sqs::Client::from_conf(sqs.build());
+        let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
         Ok(Self {
             ledger: Ledger::new(
                 aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
                 settings.table,
             ),
-            dead_letters: DeadLetters::new(dead_letters, settings.dead_letter_queue_url),
+            queue: Queue::new(sqs.clone(), settings.queue_url),
+            dead_letters: DeadLetters::new(sqs, settings.dead_letter_queue_url),
             erp: Erp::new(&settings.erp)?,
             expected_issues: settings.expected_issues,
+            retry: settings.retry,
             needed: settings.erp.timeout + OVERHEAD_MAX,
         })
     }
@@ -101,15 +126,21 @@ impl Worker {
             let outcome = self.handle(record, context, &mut line).await;
             line.write(record, outcome, started.elapsed());
             match outcome {
-                Outcome::Failed(_) => Fate::ComesAgain,
+                Outcome::Failed { pause, .. } => Fate::ComesAgain(pause),
                 _ => Fate::Settled,
             }
         };
-        let pass_over = |record: &Record| {
-            let outcome = Outcome::Failed("behind_a_failure");
+        let pass_over = |record: &Record, pause| {
+            let outcome = Outcome::untried("behind_a_failure", pause);
             Line::default().write(record, outcome, Duration::ZERO);
         };
-        batch.go_through(handle, pass_over).await
+        let coming_again = batch.go_through(handle, pass_over).await;
+        let pauses = coming_again.iter().map(|(record, pause)| Pause {
+            receipt_handle: &record.receipt_handle,
+            pause: *pause,
+        });
+        self.queue.pause(&pauses.collect::<Vec<_>>()).await;
+        Answer::new(&coming_again)
     }
 
     async fn handle(&self, record: &Record, context: &Context, line: &mut Line) -> Outcome {
@@ -118,7 +149,7 @@ impl Worker {
             .duration_since(SystemTime::now())
             .unwrap_or_default();
         if left < self.needed {
-            return Outcome::Failed("out_of_time");
+            return Outcome::untried("out_of_time", self.retry.pause_min);
         }
         let json = match unpack(&record.body, record.attribute("content-encoding")) {
             Ok(json) => json,
@@ -139,51 +170,152 @@ impl Worker {
         // Both at once, for time. Nothing changes in between: SQS hands out no other message of the entity's group meanwhile.
         let claim = self.ledger.claim(&event, owner, deadline);
         let (claim, history) = tokio::join!(claim, self.ledger.compare(&event));
-        match claim {
-            Ok(Claim::Ours) => {}
+        let mut attempts = match claim {
+            Ok(Claim::Ours {
+                attempts,
+                unfinished,
+            }) => match unfinished {
+                Some(ended) => {
+                    let last_success = self.ledger.last_success().await;
+                    let attempts = attempts.with_unfinished(ended, last_success);
+                    // Now, because this attempt may not end either.
+                    let noted = self
+                        .ledger
+                        .note_attempts(&event, owner, attempts, Claimed::Kept);
+                    noted.await;
+                    attempts
+                }
+                None => attempts,
+            },
             Ok(Claim::Done) => return Outcome::Repeated,
-            Ok(Claim::Busy) => return Outcome::Failed("in_progress"),
-            Err(_) => return Outcome::Failed("ledger_unavailable"),
-        }
+            Ok(Claim::Busy(until)) => return self.in_progress(until),
+            Err(_) => return self.unavailable(record, "ledger_unavailable").await,
+        };
         let outcome = match history {
-            Ok(History::New) => self.work(record, &event).await,
+            Ok(History::New) => self.work(record, &event, &mut attempts, line).await,
             Ok(History::Repeated) => Outcome::Repeated,
             Ok(History::Stale) => Outcome::Stale,
-            Err(_) => Outcome::Failed("ledger_unavailable"),
+            Err(_) => self.unavailable(record, "ledger_unavailable").await,
         };
         // That a note failed is already logged, and no reason to do the work again.
         match outcome {
-            Outcome::Done => drop(self.ledger.finish(&event).await),
+            Outcome::Done => {
+                let finished = self.ledger.finish(&event);
+                let _ = tokio::join!(finished, self.ledger.note_success());
+            }
             Outcome::Repeated | Outcome::Stale => drop(self.ledger.skip(&event).await),
-            Outcome::SetAside(_) | Outcome::Failed(_) => self.ledger.release(&event, owner).await,
+            Outcome::SetAside(_) => self.ledger.release(&event, owner).await,
+            Outcome::Failed { .. } => {
+                let noted = self
+                    .ledger
+                    .note_attempts(&event, owner, attempts, Claimed::Released);
+                noted.await;
+            }
         }
         outcome
     }
 
-    async fn work(&self, record: &Record, event: &Event<'_>) -> Outcome {
-        match work(&self.erp, event).await {
-            Ok(()) => Outcome::Done,
-            Err(Undone::Never) => self.set_aside(record, Reason::Refused).await,
-            Err(Undone::Later(why)) => Outcome::Failed(why),
+    /// Does the work, unless the event has had its chances. What a failure means depends on what else succeeded.
+    async fn work(
+        &self,
+        record: &Record,
+        event: &Event<'_>,
+        attempts: &mut Attempts,
+        line: &mut Line,
+    ) -> Outcome {
+        if attempts.are_enough(SystemTime::now(), self.retry) {
+            // The last of them never ended, or it would have been set aside then.
+            return self.set_aside(record, Reason::FailedAlone).await;
+        }
+        let (reason, cause, retry_after) = match work(&self.erp, event).await {
+            Ok(()) => return Outcome::Done,
+            Err(Undone::Never) => return self.set_aside(record, Reason::Refused).await,
+            Err(Undone::Later {
+                reason,
+                cause,
+                retry_after,
+            }) => (reason, cause, retry_after),
+        };
+        let (last_success, expires) =
+            tokio::join!(self.ledger.last_success(), self.expires_soon(record));
+        let now = SystemTime::now();
+        attempts.add(now, cause, last_success);
+        let failing = attempts.failing(now);
+        line.counted = Some(attempts.counted);
+        if attempts.are_enough(now, self.retry) {
+            return self.set_aside(record, Reason::FailedAlone).await;
+        }
+        if expires {
+            return self.set_aside(record, Reason::ExpiresSoon).await;
+        }
+        Outcome::Failed {
+            reason,
+            pause: self.retry.pause(failing, retry_after),
+            failing: Some(failing),
+        }
+    }
+
+    /// Another invocation has the event, and knows best. If it died, its lease ends.
+    fn in_progress(&self, until: SystemTime) -> Outcome {
+        let left = until.duration_since(SystemTime::now()).unwrap_or_default();
+        Outcome::untried("in_progress", left.max(self.retry.pause_min))
+    }
+
+    /// Something of AWS is away, which says nothing about the event. Its first receive is the only known beginning.
+    async fn unavailable(&self, record: &Record, reason: &'static str) -> Outcome {
+        if self.expires_soon(record).await {
+            return self.set_aside(record, Reason::ExpiresSoon).await;
+        }
+        self.waits(record, reason)
+    }
+
+    fn waits(&self, record: &Record, reason: &'static str) -> Outcome {
+        let failing = age(record.first_received());
+        Outcome::Failed {
+            reason,
+            pause: self.retry.pause(failing, None),
+            failing: Some(failing),
         }
     }
 
     async fn set_aside(&self, record: &Record, reason: Reason) -> Outcome {
         match self.dead_letters.send(record, reason).await {
             Ok(()) => Outcome::SetAside(reason),
-            Err(_) => Outcome::Failed("dead_letter_queue_unavailable"),
+            Err(_) => self.waits(record, "dead_letter_queue_unavailable"),
         }
     }
+
+    /// Whether the queue will soon delete the message. If the queue does not say how long it keeps any, there is time.
+    async fn expires_soon(&self, record: &Record) -> bool {
+        let retention = self.queue.retention().await;
+        retention.is_some_and(|retention| expires_soon(age(record.sent()), retention))
+    }
+}
+
+/// The time since a moment; none if it is not known.
+fn age(moment: Option<SystemTime>) -> Duration {
+    moment.map_or(Duration::ZERO, |moment| {
+        moment.elapsed().unwrap_or_default()
+    })
 }
 
 impl Line {
     fn write(&self, record: &Record, outcome: Outcome, spent: Duration) {
+        let seconds = |time: Duration| time.as_secs();
+        let (mut pause_s, mut failing_s) = (None, None);
         let (outcome, reason) = match outcome {
             Outcome::Done => ("done", None),
             Outcome::Repeated => ("repeated", None),
             Outcome::Stale => ("stale", None),
             Outcome::SetAside(reason) => ("set_aside", Some(reason.name())),
-            Outcome::Failed(reason) => ("failed", Some(reason)),
+            Outcome::Failed {
+                reason,
+                pause,
+                failing,
+            } => {
+                (pause_s, failing_s) = (Some(seconds(pause)), failing.map(seconds));
+                ("failed", Some(reason))
+            }
         };
         let received = record.attributes.approximate_receive_count.as_deref();
         macro_rules! write_at {
@@ -195,6 +327,9 @@ impl Line {
                     channel = self.channel,
                     message_id = record.message_id,
                     received,
+                    counted = self.counted,
+                    failing_s,
+                    pause_s,
                     spent_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX),
                     "handled"
                 )
