@@ -47,6 +47,9 @@ FIELDS = {
     # The worker's
     "message_id": ID,
     "received": NUMBER,
+    "counted": NUMBER,
+    "failing_s": NUMBER,
+    "pause_s": NUMBER,
     "reason": r"[a-z_]+",
     "step": r"[a-z_ ]+",
 }

@@ -22,6 +22,7 @@ import pytest
 from function import Function
 from shop import SECRET, loggable, raw_body, request, sample, values
 from stack import BUCKET, CREDENTIALS, REGION, ROOT, channels, machine, package, yaml_parse
+from stack import template as bundle
 
 CONSUMERS = ROOT / "consumers"
 sys.path.insert(0, str(CONSUMERS))
@@ -32,19 +33,20 @@ import worker as python_worker  # noqa: E402
 STACK_NAME = "consumer"
 NOTE = "Zo\u00eb <\U0001f4e6>"
 TOKEN = "a-token-of-the-erp-system"
-# What SQS waits before a message that failed comes again, in seconds. On AWS it is 180.
-COMES_AGAIN = 2
+# What the worker waits before an event that failed comes again, in seconds.
+PAUSE_SECONDS = "1"
 
 
 # Surroundings
 
 
 Post = collections.namedtuple("Post", "key headers raw body status")
+Answer = collections.namedtuple("Answer", "status headers", defaults=[{}])
 
 
 class Erp(http.server.ThreadingHTTPServer):
     """A stand-in for the ERP system. It says yes, unless `answer` (a function of event id, body and how often this event was posted
-    before) says another status."""
+    before) says another status, or an `Answer` with headers."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -73,9 +75,12 @@ class ErpCall(http.server.BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers["content-length"]))
         key, body = self.headers["idempotency-key"], json.loads(raw)
         before = sum(post.key == key for post in self.server.posts)
-        status = self.server.answer(key, body, before)
+        answer = self.server.answer(key, body, before)
+        status, headers = answer if isinstance(answer, Answer) else (answer, {})
         self.server.posts.append(Post(key, dict(self.headers.items()), raw, body, status))
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("content-length", "0")
         self.end_headers()
 
@@ -98,16 +103,17 @@ def erp(erp_server):
 
 
 class Queues:
-    """A queue as the template makes it, but that a message comes again sooner, with its dead-letter queue, and the shop's events on
-    their way into it."""
+    """A queue as the template makes it, with its dead-letter queue, and the shop's events on their way into it."""
 
     def __init__(self, stack):
         self.stack, self.sqs = stack, stack.client("sqs")
         name = uuid.uuid4().hex[:12]
         fifo = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
         self.dead = self.sqs.create_queue(QueueName=f"{name}-dead.fifo", Attributes=fifo)["QueueUrl"]
-        policy = {"deadLetterTargetArn": self.arn(self.dead), "maxReceiveCount": 5}
-        own = {"VisibilityTimeout": str(COMES_AGAIN), "RedrivePolicy": json.dumps(policy)}
+        said = bundle()["Resources"]["ErpQueue"]["Properties"]
+        policy = {"deadLetterTargetArn": self.arn(self.dead), "maxReceiveCount": said["RedrivePolicy"]["maxReceiveCount"]}
+        times = {name: str(said[name]) for name in ("VisibilityTimeout", "MessageRetentionPeriod")}
+        own = times | {"RedrivePolicy": json.dumps(policy)}
         self.live = self.sqs.create_queue(QueueName=f"{name}.fifo", Attributes=fifo | own)["QueueUrl"]
         self.functions = {}
         self.running = contextlib.ExitStack()
@@ -246,10 +252,13 @@ def deployed(stack, erp_server):
         parameters = {
             "Architecture": machine(),
             "QueueArn": queues.arn(queues.live),
+            "QueueUrl": queues.live,
             "DeadLetterQueueArn": queues.arn(queues.dead),
             "DeadLetterQueueUrl": queues.dead,
             "ErpUrl": erp_server.url,
             "ErpTimeoutMs": "10000",
+            "PauseMinSeconds": PAUSE_SECONDS,
+            "PauseMaxSeconds": PAUSE_SECONDS,
             "LogLevel": "trace",
         }
         cloudformation.create_stack(
@@ -386,7 +395,9 @@ def rust_worker(stack, queues, erp, **environment):
     settings = {
         "AWS_ENDPOINT_URL": stack.endpoint,
         "TABLE": table,
+        "QUEUE_URL": queues.live,
         "DEAD_LETTER_QUEUE_URL": queues.dead,
+        "PAUSE_MIN_SECONDS": PAUSE_SECONDS,
         "ERP_URL": erp.url,
         "ERP_TOKEN": TOKEN,
         # Long, because a busy machine must not look like a slow ERP system.
@@ -416,10 +427,14 @@ def as_lambda_writes(message):
     }
 
 
-def deliver(queues, function, **how):
-    """One batch, as Lambda's poller delivers it: what was logged of each message, and how many come again."""
+def deliver(queues, function, age=0, **how):
+    """One batch, as Lambda's poller delivers it: what was logged of each message, and how many come again. They do so at once.
+    `age` makes all of them older by so many seconds."""
     batch = queues.receive(queues.live)
-    result = function.invoke({"Records": [as_lambda_writes(message) for message in batch]}, **how)
+    records = [as_lambda_writes(message) for message in batch]
+    for record in records:
+        record["attributes"]["SentTimestamp"] = str(int(record["attributes"]["SentTimestamp"]) - 1000 * age)
+    result = function.invoke({"Records": records}, **how)
     failures = {failure["itemIdentifier"] for failure in result.answer["batchItemFailures"]} if result.answer else None
     for message in batch:
         if failures is not None and message["MessageId"] not in failures:
