@@ -144,6 +144,9 @@ def counts(pattern, line):
     """Whether a metric filter with this pattern counts a log line."""
     if pattern.startswith("{"):
         inner = re.fullmatch(r"\{ (.+) \}", pattern)[1]
+        if number := re.fullmatch(r"\$\.(\w+) >= (\d+)", inner):
+            found = json.loads(line).get(number[1])
+            return found is not None and found >= int(number[2])
         terms = [re.fullmatch(r'\(?\$\.(\w+) = "(\w+)"\)?', term) for term in inner.split(" || ")]
         try:
             members = json.loads(line)

@@ -1,11 +1,13 @@
 """consumers/template.yaml and its samconfig.toml: neither environment is deployed by accident, and never as the bundle."""
 
+import json
 import os
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import alarms
 import pytest
 import samconfig
 from stack import ROOT, yaml_parse
@@ -57,3 +59,36 @@ def test_it_is_built_for_the_processor_that_is_asked_for():
     assert BUNDLE["Resources"]["Worker"]["Properties"]["Architectures"] == [{"Ref": "Architecture"}]
     # And the build reads it, because it stands under `global`.
     assert all("parameter_overrides" in CONFIG[environment]["global"]["parameters"] for environment in ENVIRONMENTS)
+
+
+ALARM = BUNDLE["Resources"]["FailingAlarm"]["Properties"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rings"),
+    [
+        # An event that fails for twelve minutes, with the pauses that it has.
+        ("0 15 - 60 - 120 - - 240 - - - 720", False),
+        # The ERP system is away for two hours: it rings after a quarter of one, and does not stop between two attempts.
+        (f"0 60 - 240 - - - - 480 - - - - - - 900 {'- ' * 14} 1800 {'- ' * 29} 3600 {'- ' * 29} 5400 {'- ' * 29} 7200", True),
+    ],
+)
+def test_the_alarm_rings_for_what_fails_for_long_and_until_it_no_longer_does(seconds, rings):
+    alarm, minutes = alarms.Alarm(ALARM), alarms.minutes(seconds)
+    for extra in alarms.EXTRA:
+        rung = alarm.rings({"FailingSeconds": alarms.series(seconds)}, minutes + 120, extra)
+        assert bool(rung) == rings
+        if rings:
+            assert rung == list(range(rung[0], rung[-1] + 1)), "without a break"
+            assert rung[0] <= 17 and minutes < rung[-1] < minutes + 75
+    longest = int(BUNDLE["Parameters"]["PauseMaxSeconds"]["Default"])
+    assert ALARM["Period"] * ALARM["EvaluationPeriods"] > longest
+
+
+def test_the_alarm_is_made_of_the_lines_that_the_worker_writes():
+    pattern = BUNDLE["Resources"]["Failing"]["Properties"]["FilterPattern"]
+    line = {"message": "handled", "outcome": "failed", "reason": "erp_failed", "counted": 0, "failing_s": 1200, "pause_s": 300}
+    assert alarms.counts(pattern, json.dumps(line))
+    assert alarms.counts(pattern, json.dumps(line | {"failing_s": 0}))
+    assert not alarms.counts(pattern, json.dumps({"message": "handled", "outcome": "failed", "reason": "behind_a_failure"}))
+    assert not alarms.counts(pattern, json.dumps({"message": "handled", "outcome": "done"}))
