@@ -52,7 +52,7 @@ prepare = $(if $(STAGES),$(stage))
 stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-directory --jobs=2 --keep-going $(1)-stages
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
-  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak samples rules send logs \
+  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples rules send logs \
   invoke start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
   clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind \
   prerequisites-qemu
@@ -150,6 +150,9 @@ fuzz: $(FUZZ) prerequisites-cxx ## Look for inputs that break something: make fu
 
 soak: $(TOOLS) binaries ## Send events while everything fails at random: make soak (EVENTS=100000 SEED=…)
 	@python local/soak.py --events $(or $(EVENTS),100000) $(if $(SEED),--seed $(SEED))
+
+soak-consumers: $(TOOLS) worker ## Let copies of the example of a consumer work while the ERP system fails at random: (EVENTS=20000 SEED=…)
+	@python local/soak_consumers.py --events $(or $(EVENTS),20000) $(if $(SEED),--seed $(SEED))
 
 samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, messages, schemas
 	UPDATE_SCHEMAS=1 cargo test --quiet --bins schema_is_in_step
