@@ -4,9 +4,12 @@ Subscribing a hook that is there does not change it: the shop refuses. Errors ha
 verified, and no nonce counts twice.
 """
 
+import base64
+import email
 import json
 import re
 import threading
+import time
 import urllib.parse
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +30,15 @@ IMS = {
     "COMMERCE_CLIENT_SECRET": "p8e-client-secret",
     "COMMERCE_ORG_ID": "12345@AdobeOrg",
 }
-IMS_TOKEN = "ims-token-that-nobody-may-see"
+
+
+def token(**claims):
+    """A token of the form that IMS gives out: Adobe's client reads in it when it expires."""
+    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "RS256"}, claims))
+    return ".".join((*parts, "signature"))
+
+
+IMS_TOKEN = token(type="access_token", created_at=str(int(time.time() * 1000)), expires_in=str(24 * 3600 * 1000))
 SECRETS = {TOKEN, IMS_TOKEN, *INTEGRATION.values(), IMS["COMMERCE_CLIENT_SECRET"]}
 
 
@@ -122,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def respond(self, kind, content):
-        if kind == "POST v3":
+        if self.path in ("/ims/token/v2", "/ims/token/v3"):
             return self.sign_in(content)
         if self.path.startswith("/plain/"):
             return 404, b"<html>404 Not Found</html>"
@@ -189,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
         return urllib.parse.unquote(right) == parts["oauth_signature"]
 
     def sign_in(self, content):
-        form = {name: values[0] for name, values in urllib.parse.parse_qs(content.decode()).items()}
+        form = self.form(content)
         if (form.get("client_id"), form.get("client_secret")) != (IMS["COMMERCE_CLIENT_ID"], IMS["COMMERCE_CLIENT_SECRET"]):
             return 400, json.dumps(
                 {"error": "invalid_client", "error_description": f"no such client: {form.get('client_secret')}"}
@@ -197,6 +208,14 @@ class Handler(BaseHTTPRequestHandler):
         if form.get("grant_type") != "client_credentials" or "commerce.accs" not in form.get("scope", "").split(","):
             return 400, b'{"error":"invalid_scope"}'
         return 200, json.dumps({"access_token": IMS_TOKEN, "token_type": "bearer", "expires_in": 86399}).encode()
+
+    def form(self, content):
+        """Adobe's guide sends a form as browsers do by default, Adobe's client as they do with files."""
+        kind = self.headers.get("Content-Type", "")
+        if not kind.startswith("multipart/form-data"):
+            return dict(urllib.parse.parse_qsl(content.decode()))
+        parts = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + content).get_payload()
+        return {part.get_param("name", header="content-disposition"): part.get_payload().rstrip("\r\n") for part in parts}
 
     def answer(self, status, content, headers=None):
         self.send_response(status)
