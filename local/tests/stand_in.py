@@ -137,6 +137,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.sign_in(content)
         if self.path.startswith("/plain/"):
             return 404, b"<html>404 Not Found</html>"
+        # On PaaS, REST is below the code of a store, on SaaS below the tenant.
+        if "/webhooks/" in self.path and not re.fullmatch(r"/(rest/\w+|[\w-]+)/V1/webhooks/\w+", self.path):
+            return problem(404, "Request does not match any route.")
         resource = {"list": "webhooks_list", "supportedList": "webhooks_list"}.get(kind.split()[1], "webhooks")
         resource = f"Magento_AdobeCommerceWebhooks::{resource}"
         if not self.known() or resource in self.server.denied:
