@@ -14,6 +14,7 @@ import urllib.parse
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import jsonschema
 from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256, Client
 
 IDENTITY = ("webhook_method", "webhook_type", "batch_name", "hook_name")
@@ -30,6 +31,26 @@ IMS = {
     "COMMERCE_CLIENT_SECRET": "p8e-client-secret",
     "COMMERCE_ORG_ID": "12345@AdobeOrg",
 }
+TEXT, FILLED, NUMBER = {"type": "string"}, {"type": "string", "minLength": 1}, {"type": "number"}
+
+
+def entries(needed, **others):
+    return {"type": "object", "required": list(needed), "properties": needed | others}
+
+
+# What may be subscribed: what Adobe's client lets through. `change` looks at the times.
+SUBSCRIPTION = jsonschema.Draft202012Validator(
+    entries(
+        dict.fromkeys((*IDENTITY, "url"), FILLED),
+        **dict.fromkeys(("method", "fallback_error_message"), TEXT),
+        **dict.fromkeys(("priority", "batch_order"), NUMBER),
+        required={"type": "boolean"},
+        fields={"type": "array", "items": entries({"name": FILLED}, source=TEXT)},
+        rules={"type": "array", "items": entries({"field": FILLED, "operator": FILLED, "value": TEXT})},
+        headers={"type": "array", "items": entries({"name": FILLED, "value": FILLED})},
+        developer_console_oauth=entries(dict.fromkeys(("client_id", "client_secret", "org_id"), FILLED), environment=TEXT),
+    )
+)
 
 
 def token(**claims):
@@ -158,16 +179,16 @@ class Handler(BaseHTTPRequestHandler):
             if not hook.get(name):
                 return problem(400, '"%fieldName" is required. Enter and try again.', fieldName=name)
         for name in ("batch_name", "hook_name"):
-            if not re.fullmatch(r"[A-Za-z0-9_]+", hook[name]):
+            if not isinstance(hook[name], str) or not re.fullmatch(r"[A-Za-z0-9_]+", hook[name]):
                 return problem(400, "The %1 must contain English alphanumeric characters and underscores only", name)
         if kind == "POST unsubscribe":
             if identity(hook) not in self.server.in_files and live.pop(identity(hook), None) is None:
                 return problem(400, "The webhook does not exist")
             return 200, b"[]"
         for name in ("timeout", "soft_timeout", "ttl"):
-            if not isinstance(hook.get(name, 0), int) or hook.get(name, 0) < 0:
+            if type(hook.get(name, 0)) is not int or hook.get(name, 0) < 0:
                 return problem(400, "%1 must be a non-negative integer", name)
-        if not hook.get("url") or any(not field.get("name") for field in hook.get("fields", [])):
+        if not SUBSCRIPTION.is_valid(hook):
             return problem(400, "The webhook is not valid")
         if identity(hook) in live:
             return problem(400, "The webhook already exists")
