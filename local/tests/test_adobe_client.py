@@ -306,7 +306,7 @@ def test_a_wrong_credential_of_adobes_client_is_refused(both):
 
 def changed(hook):
     """The subscription with each of its members missing, empty, or of another type."""
-    for value in ("missing", "", None, 7, "7", True, [], {}):
+    for value in ("missing", "", None, 7, "7", True, []):
         for path in paths(hook):
             made = copy.deepcopy(hook)
             at = made
@@ -329,11 +329,11 @@ def test_the_stand_in_subscribes_what_adobes_client_lets_through_and_nothing_els
     cases = list(changed(commerce_hooks.to_rest(FULL)))
     with on_premises(tmp_path) as both:
         results = both.adobe(*([call, made] for _, _, made in cases for call in ("subscribeWebhook", "unsubscribeWebhook")))[::2]
-    with running() as shop:
+    with running() as shop, requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {TOKEN}"
         for (path, value, made), result in zip(cases, results):
             shop.live.clear()
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            answer = requests.post(f"{shop.url}/V1/webhooks/subscribe", json={"webhook": made}, headers=headers, timeout=10)
+            answer = session.post(f"{shop.url}/V1/webhooks/subscribe", json={"webhook": made}, timeout=10)
             assert result.get("error") in (None, "ValiError"), (path, value, result)
             assert (answer.status_code == 200) == ("value" in result), (path, value, result, answer.text)
     assert 0 < sum("value" in result for result in results) < len(results)
