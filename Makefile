@@ -1,6 +1,7 @@
 # What this needs: Rust (by rustup) with a C compiler, Python 3.11 or newer with venv, git, make. The tests need openssl, too, and what
-# `make test-all` adds a C++ compiler, valgrind, and, on another processor than arm64, qemu with the C library of arm64.
-# Everything else it installs here, under .venv/ and target/, and nowhere else, except that cargo-lambda adds arm64 to the Rust toolchain.
+# `make test-all` adds a C++ compiler, Node 20 or newer with npm, valgrind, and, on another processor than arm64, qemu with the C library
+# of arm64. Everything else it installs here, under .venv/ and target/, and nowhere else, except that cargo-lambda adds arm64 to the Rust
+# toolchain.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -12,6 +13,7 @@ DENY_VERSION := 0.20.2
 FUZZ := $(CURDIR)/target/tools/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
 BENCH := $(CURDIR)/target/bench
+ADOBE := $(CURDIR)/target/adobe
 CHECKOV := $(CURDIR)/target/tools/checkov/bin/checkov
 
 export PATH := $(VENV)/bin:$(PATH)
@@ -43,7 +45,11 @@ QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contr
 RELEASED := local/tests/test_limits.py
 # Those that build and deploy, by `make deploy`.
 DEPLOYED := local/tests/test_whole_deployment.py
+# Those that need Adobe's client for webhooks, which is for Node.
+WITH_ADOBE := local/tests/test_adobe_client.py
 PYTEST := python -m pytest -q
+# What test-one needs beside the rest if TEST is one of these files, or all.
+for_tests = $(if $(filter-out $(1),$(firstword $(subst ::, ,$(TEST)))),,$(2))
 # A stage of the tests: its name, its limit in seconds (more than ten times what it takes), and then the command. local/stage.py ends it.
 stage = python3 local/stage.py $(1) $(2) --
 # What is installed and built on the way is a stage only in a run of all.
@@ -54,8 +60,8 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples rules send logs \
   invoke start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
-  clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind \
-  prerequisites-qemu
+  clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-node \
+  prerequisites-valgrind prerequisites-qemu
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,20 +73,20 @@ run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and 
 test: prerequisites prerequisites-openssl ## Check style, units, template, every sample and the main decisions, in ten minutes from nothing
 	@$(call stages,test,6000)
 
-test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-valgrind prerequisites-qemu ## Check all that make test leaves out, in forty minutes
+test-all: prerequisites prerequisites-openssl prerequisites-cxx prerequisites-node prerequisites-valgrind prerequisites-qemu ## Check all that make test leaves out, in forty minutes
 	@echo "What make test leaves out: hostile requests, faults, a short soak, consumers, metrics, keys, TLS, large events, order, the shop's"
 	@echo "side, deployment; 20,000 random inputs for all that parses; the functions as they are deployed; a whole deployment for arm64;"
 	@echo "the crates beside the bundle; licences, advisories, sources of the crates; checkov on the templates. It takes forty minutes."
 	@$(call stages,test-all,21000)
 
-test-one: $(TOOLS) binaries worker prerequisites-openssl $(if $(filter-out $(RELEASED),$(firstword $(subst ::, ,$(TEST)))),,test-release) ## Run chosen tests: make test-one TEST=local/tests/test_faults.py (ARGS="-k hangs")
+test-one: $(TOOLS) binaries worker prerequisites-openssl $(call for_tests,$(RELEASED),test-release) $(call for_tests,$(WITH_ADOBE),$(ADOBE)/installed) ## Run chosen tests: make test-one TEST=local/tests/test_faults.py (ARGS="-k hangs")
 	$(PYTEST) $(or $(TEST),local/tests) $(ARGS)
 
 # In the order in which they begin.
 test-stages: test-format binaries $(TOOLS) test-template test-stack test-rust test-rules test-clippy
 
 # What builds most comes last: it would take time that test-limits measures.
-test-all-stages: binaries $(TOOLS) worker test-deep test-release test-limits test-scanners test-fuzz test-others test-deploy
+test-all-stages: binaries $(TOOLS) $(ADOBE)/installed worker test-deep test-release test-limits test-scanners test-fuzz test-others test-deploy
 
 ifdef STAGES
 # At one target directory, one cargo waits for the other; and what waits here holds up what could run.
@@ -112,7 +118,7 @@ test-rules: binaries
 test-stack: $(TOOLS) binaries prerequisites-openssl ## Run every sample and the main decisions against an emulated AWS
 	@$(call stage,stack,2400) $(PYTEST) $(QUICK)
 
-test-deep: $(TOOLS) binaries worker prerequisites-openssl ## Run all the other tests against an emulated AWS
+test-deep: $(TOOLS) $(ADOBE)/installed binaries worker prerequisites-openssl ## Run all the other tests against an emulated AWS
 	@$(call stage,deep,9000) $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK) $(RELEASED) $(DEPLOYED))
 
 # The example of a consumer, the fuzzer, and what the benchmark is made of.
@@ -272,6 +278,10 @@ prerequisites-openssl:
 prerequisites-cxx: prerequisites
 	@command -v c++ > /dev/null || { echo "make: a C++ compiler is missing, for the fuzzer and a peer of the benchmark (Debian: apt install g++)"; exit 1; }
 
+prerequisites-node:
+	@node --eval 'process.exit(Number(process.versions.node.split(".")[0] < 20))' 2> /dev/null && command -v npm > /dev/null \
+	  || { echo "make: Node 20 or newer with npm is missing, for Adobe's client for webhooks and a peer of the benchmark"; exit 1; }
+
 prerequisites-valgrind:
 	@command -v valgrind > /dev/null || { echo "make: valgrind is missing, with which the functions are measured (Debian: apt install valgrind)"; exit 1; }
 
@@ -300,10 +310,16 @@ $(FUZZ): | prerequisites-cxx
 	@$(call prepare,cargo-fuzz,3600) sh -ec 'nice -n 10 cargo install --quiet --locked --debug --root target/tools \
 	  --target-dir target/tools/fuzz cargo-fuzz@$(FUZZ_VERSION); rm -rf target/tools/fuzz'
 
+# Adobe's client for webhooks, with what its lock names. It says that it needs a newer Node, and works with Node 20.
+$(ADOBE)/installed: $(wildcard local/adobe/*) | prerequisites-node
+	@echo "Installing Adobe's client for webhooks into target/adobe, once …" >&2
+	@mkdir -p $(ADOBE)
+	@cp $^ $(ADOBE)/
+	@$(call prepare,adobe,1800) npm ci --prefix $(ADOBE) --ignore-scripts --silent --no-audit --no-fund
+	@touch $@
+
 # The peers in other languages, with the libraries that their locks name, and the tools that measure them. The Node one has a part in C++.
-$(BENCH)/installed: local/bench/requirements.txt $(wildcard local/bench/node/* local/bench/python/*) | prerequisites-cxx
-	@node --eval 'process.exit(Number(process.versions.node.split(".")[0] < 20))' 2> /dev/null && command -v npm > /dev/null \
-	  || { echo "make: Node 20 or newer with npm is missing, for a peer of the benchmark"; exit 1; }
+$(BENCH)/installed: local/bench/requirements.txt $(wildcard local/bench/node/* local/bench/python/*) | prerequisites-cxx prerequisites-node
 	@echo "Installing the peers of the benchmark into target/bench, once …" >&2
 	@mkdir -p $(BENCH)/node
 	@python3 -m venv --clear $(BENCH)/tools

@@ -4,15 +4,15 @@ import ssl
 import subprocess
 
 
-def certificates(folder):
-    """A certificate authority of our own, and what a server on localhost shows that it vouches for."""
+def certificates(folder, name="localhost"):
+    """A certificate authority of our own, and what a server of this name shows that it vouches for."""
 
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)
 
-    (folder / "names").write_text("subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
+    (folder / "names").write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n")
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ours")
-    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "csr.pem", "-subj", "/CN=localhost")
+    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "csr.pem", "-subj", f"/CN={name}")
     signed = ["-in", "csr.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-out", "it.pem"]
     openssl("x509", "-req", *signed)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

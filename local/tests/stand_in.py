@@ -4,13 +4,17 @@ Subscribing a hook that is there does not change it: the shop refuses. Errors ha
 verified, and no nonce counts twice.
 """
 
+import base64
+import email
 import json
 import re
 import threading
+import time
 import urllib.parse
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import jsonschema
 from oauthlib.oauth1 import SIGNATURE_HMAC_SHA256, Client
 
 IDENTITY = ("webhook_method", "webhook_type", "batch_name", "hook_name")
@@ -27,7 +31,35 @@ IMS = {
     "COMMERCE_CLIENT_SECRET": "p8e-client-secret",
     "COMMERCE_ORG_ID": "12345@AdobeOrg",
 }
-IMS_TOKEN = "ims-token-that-nobody-may-see"
+TEXT, FILLED, NUMBER = {"type": "string"}, {"type": "string", "minLength": 1}, {"type": "number"}
+
+
+def entries(needed, **others):
+    return {"type": "object", "required": list(needed), "properties": needed | others}
+
+
+# What may be subscribed: what Adobe's client lets through. `change` looks at the times.
+SUBSCRIPTION = jsonschema.Draft202012Validator(
+    entries(
+        dict.fromkeys((*IDENTITY, "url"), FILLED),
+        **dict.fromkeys(("method", "fallback_error_message"), TEXT),
+        **dict.fromkeys(("priority", "batch_order"), NUMBER),
+        required={"type": "boolean"},
+        fields={"type": "array", "items": entries({"name": FILLED}, source=TEXT)},
+        rules={"type": "array", "items": entries({"field": FILLED, "operator": FILLED, "value": TEXT})},
+        headers={"type": "array", "items": entries({"name": FILLED, "value": FILLED})},
+        developer_console_oauth=entries(dict.fromkeys(("client_id", "client_secret", "org_id"), FILLED), environment=TEXT),
+    )
+)
+
+
+def token(**claims):
+    """A token of the form that IMS gives out: Adobe's client reads in it when it expires."""
+    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "RS256"}, claims))
+    return ".".join((*parts, "signature"))
+
+
+IMS_TOKEN = token(type="access_token", created_at=str(int(time.time() * 1000)), expires_in=str(24 * 3600 * 1000))
 SECRETS = {TOKEN, IMS_TOKEN, *INTEGRATION.values(), IMS["COMMERCE_CLIENT_SECRET"]}
 
 
@@ -122,10 +154,13 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def respond(self, kind, content):
-        if kind == "POST v3":
+        if self.path in ("/ims/token/v2", "/ims/token/v3"):
             return self.sign_in(content)
         if self.path.startswith("/plain/"):
             return 404, b"<html>404 Not Found</html>"
+        # On PaaS, REST is below the code of a store, on SaaS below the tenant.
+        if "/webhooks/" in self.path and not re.fullmatch(r"/(rest/\w+|[\w-]+)/V1/webhooks/\w+", self.path):
+            return problem(404, "Request does not match any route.")
         resource = {"list": "webhooks_list", "supportedList": "webhooks_list"}.get(kind.split()[1], "webhooks")
         resource = f"Magento_AdobeCommerceWebhooks::{resource}"
         if not self.known() or resource in self.server.denied:
@@ -144,16 +179,16 @@ class Handler(BaseHTTPRequestHandler):
             if not hook.get(name):
                 return problem(400, '"%fieldName" is required. Enter and try again.', fieldName=name)
         for name in ("batch_name", "hook_name"):
-            if not re.fullmatch(r"[A-Za-z0-9_]+", hook[name]):
+            if not isinstance(hook[name], str) or not re.fullmatch(r"[A-Za-z0-9_]+", hook[name]):
                 return problem(400, "The %1 must contain English alphanumeric characters and underscores only", name)
         if kind == "POST unsubscribe":
             if identity(hook) not in self.server.in_files and live.pop(identity(hook), None) is None:
                 return problem(400, "The webhook does not exist")
             return 200, b"[]"
         for name in ("timeout", "soft_timeout", "ttl"):
-            if not isinstance(hook.get(name, 0), int) or hook.get(name, 0) < 0:
+            if type(hook.get(name, 0)) is not int or hook.get(name, 0) < 0:
                 return problem(400, "%1 must be a non-negative integer", name)
-        if not hook.get("url") or any(not field.get("name") for field in hook.get("fields", [])):
+        if not SUBSCRIPTION.is_valid(hook):
             return problem(400, "The webhook is not valid")
         if identity(hook) in live:
             return problem(400, "The webhook already exists")
@@ -167,7 +202,8 @@ class Handler(BaseHTTPRequestHandler):
         if given == f"Bearer {IMS_TOKEN}":
             return (
                 self.headers.get("x-api-key") == IMS["COMMERCE_CLIENT_ID"]
-                and self.headers.get("x-gw-ims-org-id") == IMS["COMMERCE_ORG_ID"]
+                # Adobe's guide sends it, Adobe's own client does not.
+                and self.headers.get("x-gw-ims-org-id") in (None, IMS["COMMERCE_ORG_ID"])
             )
         return given == f"Bearer {TOKEN}"
 
@@ -188,7 +224,7 @@ class Handler(BaseHTTPRequestHandler):
         return urllib.parse.unquote(right) == parts["oauth_signature"]
 
     def sign_in(self, content):
-        form = {name: values[0] for name, values in urllib.parse.parse_qs(content.decode()).items()}
+        form = self.form(content)
         if (form.get("client_id"), form.get("client_secret")) != (IMS["COMMERCE_CLIENT_ID"], IMS["COMMERCE_CLIENT_SECRET"]):
             return 400, json.dumps(
                 {"error": "invalid_client", "error_description": f"no such client: {form.get('client_secret')}"}
@@ -196,6 +232,14 @@ class Handler(BaseHTTPRequestHandler):
         if form.get("grant_type") != "client_credentials" or "commerce.accs" not in form.get("scope", "").split(","):
             return 400, b'{"error":"invalid_scope"}'
         return 200, json.dumps({"access_token": IMS_TOKEN, "token_type": "bearer", "expires_in": 86399}).encode()
+
+    def form(self, content):
+        """Adobe's guide sends a form as browsers do by default, Adobe's client as they do with files."""
+        kind = self.headers.get("Content-Type", "")
+        if not kind.startswith("multipart/form-data"):
+            return dict(urllib.parse.parse_qsl(content.decode()))
+        parts = email.message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + content).get_payload()
+        return {part.get_param("name", header="content-disposition"): part.get_payload().rstrip("\r\n") for part in parts}
 
     def answer(self, status, content, headers=None):
         self.send_response(status)
