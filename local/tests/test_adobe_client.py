@@ -421,7 +421,6 @@ def test_adobes_helpers_recognise_every_answer_and_would_build_the_same(queue, t
     assert "does not exist in type 'ExceptionOperation'" in type_errors(("responses.WebhookOperationResponse", old))
 
 
-@pytest.mark.xfail(strict=True, reason="the functions answer with an empty message, where Adobe's builder leaves it out")
 def test_a_message_in_which_nothing_is_filled_in_is_left_out(queue, tmp_path):
     then = {"op": "exception", "message": "{order.nothing}"}
     with Function(PLACED, queue, RULES_FILE=always(then, tmp_path)) as function:

@@ -119,7 +119,10 @@ impl Rules {
                 Outcome::Refuse { message, class } => {
                     let message = message.as_ref();
                     let refusal = Refusal {
-                        message: message.map(|message| message.fill(event, &trial.clock)),
+                        // Without a message the shop shows its own, and that is better than none.
+                        message: message
+                            .map(|message| message.fill(event, &trial.clock))
+                            .filter(|message| !message.trim().is_empty()),
                         class: class.clone(),
                     };
                     return Ruling {

@@ -368,6 +368,21 @@ fn changes_add_up_and_the_first_refusal_ends_it() {
 }
 
 #[test]
+fn a_sentence_in_which_nothing_is_filled_in_is_left_out() {
+    let when = json!([{ "field": "order.grand_total", "operator": "notEmpty" }]);
+    for message in ["{order.never}", "{order.never} {order.nor_this}"] {
+        let then = json!({ "op": "exception", "message": message });
+        let rules = rules::<Placed>(&json!([{ "name": "it", "when": when, "then": then }]));
+        let (decision, ..) = apply::<Placed>(&rules, &order().to_string());
+        let expected = Refusal {
+            message: None,
+            class: None,
+        };
+        assert_eq!(decision, Decision::Refuse(expected), "{message}");
+    }
+}
+
+#[test]
 fn a_sentence_holds_values_but_no_markup_and_not_too_many() {
     let message = "{order.grand_total} {order.increment_id} {order.items[].sku} {order.base_grand_total}: {order.never}{order.payment.method}.";
     let when = json!([{ "field": "order.grand_total", "operator": "notEmpty" }]);
