@@ -65,8 +65,8 @@ class Api:
         return self._own.session
 
 
-def api_of(stack):
-    """The routes of the stack, with the first HMAC secret that its functions take."""
+def api_of(stack, url=None):
+    """The routes of the stack, with the first HMAC secret that its functions take. A URL counts instead of the stack's own."""
     if stack.parameters.get("SignatureSchemes", "hmac,rsa") == "rsa":
         raise ShopError(
             f"the functions of {stack.name} take no HMAC (SignatureSchemes=rsa). Deploy with hmac,rsa to send events again"
@@ -83,7 +83,7 @@ def api_of(stack):
     usable = [one for one in usable if len(one) >= SECRET_BYTES_MIN and one.strip()]
     if not usable:
         raise ShopError(f"the secret of {stack.name} has no HMAC secret to sign with. Add one: make keys HMAC=FILE")
-    return Api(stack.output("WebhooksUrl"), usable[0])
+    return Api(url or stack.output("WebhooksUrl"), usable[0])
 
 
 def decoded(content):

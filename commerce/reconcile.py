@@ -35,6 +35,8 @@ SETTLE = 120
 EARLIER = 600
 MAX, RATE = 1000, 10
 ROWS = 50
+# Its events mostly have no number yet, and are told apart by their time.
+INVOICE_PAID = "sales_order_invoice_pay"
 PERMISSIONS = {
     "StartQuery": "logs:StartQuery",
     "GetQueryResults": "logs:GetQueryResults",
@@ -54,7 +56,7 @@ def work(options):
         raise ShopError(f"nothing is between SINCE and the last {gaps.duration(options.settle)}, which are left out")
     group = stack.output("FunctionLogGroup")
     # Before anything is read that only a sender needs.
-    api = api_of(stack) if options.send else None
+    api = api_of(stack, options.url) if options.send else None
     print(f"Shop    {shop.base}  ({shop.way})")
     print(f"Stack   {stack.name}")
     print(f"Time    {written(since)} to {written(until)} UTC\n", flush=True)
@@ -116,9 +118,16 @@ def show(found, kinds, known, unreadable, options):
     silent = [channel for channel in options.channels if channel in known.channels and lacks_all(channel, found, known)]
     if silent:
         note(
-            f"no event of {enumerated(silent)} was accepted in this time. If the shop does not send them, leave them out: "
-            f"CHANNEL={','.join(channel for channel in options.channels if channel not in silent) or '…'}"
+            f"no event of {enumerated(silent)} was accepted in this time. If the shop does not send {'it' if len(silent) == 1 else 'them'}, "
+            "name the others: CHANNEL=…"
         )
+    nameless = {channel: known.without_subject(channel) for channel in known.channels if channel != INVOICE_PAID}
+    for channel, times in nameless.items():
+        if times:
+            note(
+                f"{events(len(times))} of {channel}, the last of {accepted.clock(times[-1])}, say no number or come from an older release, "
+                "so what they told of counts as missing."
+            )
     if found.unclear:
         number = len(found.unclear)
         note(
@@ -172,9 +181,9 @@ def send(shop, api, missing, options):
         print("Not accepted:")
         show_rows(sent.left[: None if options.all else ROWS])
         print()
-    print(f"{', '.join(counts)}.", flush=True)
+    print(wrapped("", f"{', '.join(counts)}.", ""), flush=True)
     if rest:
-        print("Run it again for the rest: what was accepted is found then. The log shows an event after a minute or so.")
+        print("Run it again for the rest, after a minute: what was accepted is found then.", flush=True)
     if sent.interrupted:
         raise KeyboardInterrupt
     if sent.stopped:
@@ -221,6 +230,7 @@ def read_options(arguments):
     parser = Parser("reconcile", __doc__)
     parser.add_argument("--shop", help="the base of the shop's REST")
     parser.add_argument("--stack", help="the stack in CloudFormation")
+    parser.add_argument("--url", help="the API's endpoint, where the stack's output WebhooksUrl is not the one to post to")
     parser.add_argument("--since", type=since, help="since when, as 6h, 2d, or 2026-06-18T20:00 (UTC)")
     parser.add_argument("--channel", type=channels, default=UNASKED, dest="channels", help="only these channels, with commas between")
     parser.add_argument("--tolerance", type=seconds, default=TOLERANCE, help="how much older than its record an event may be (5s)")
