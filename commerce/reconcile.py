@@ -174,9 +174,9 @@ def send(shop, api, missing, options):
         return 2
     print(flush=True)
     sent = Sender(shop, api, options.rate).send(chosen)
-    counts = [f"{number:,} {outcome}" for outcome, number in sent.outcomes.most_common()]
+    counts = [f"{number:,} {outcome}" for outcome, number in sorted(sent.outcomes.items(), key=lambda one: one[0] != ACCEPTED)]
     rest = len(missing) - sent.number
-    counts += [f"{rest:,} not sent"] if rest else []
+    counts += [f"{rest:,} left"] if rest else []
     if sent.left:
         print("Not accepted:")
         show_rows(sent.left[: None if options.all else ROWS])

@@ -53,7 +53,7 @@ UNASKED = tuple(channel for kind in KINDS for channel in (kind.placed, kind.save
 CHANNELS = (*UNASKED, "catalog_product_save_after")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """What is known of a record without its content."""
 

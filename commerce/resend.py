@@ -17,7 +17,8 @@ AGAIN = {429, 500, 502, 503, 504}
 # Seconds between the attempts for one event. Those who wait hold up the others, too.
 PAUSES = (1, 2, 4, 8, 15)
 PAUSE_MAX = 30
-# A record is no longer the shop's, or too much is wrong with what the functions are given: none of these is sent again.
+# Of how many records one after another the shop may give none, before that is taken for the shop's own trouble.
+FAILURES_MAX = 3
 ACCEPTED = "accepted"
 WORDS = {413: "too large for a function", 422: "cannot be used"}
 ADVICE = {
@@ -51,7 +52,7 @@ class Sender:
     def __init__(self, shop, api, rate):
         self._shop, self._api, self._every = shop, api, 1 / rate
         self._end, self._lock = threading.Event(), threading.Lock()
-        self.sent = Sent()
+        self.sent, self._failures = Sent(), 0
 
     def send(self, gaps):
         progress = Progress(len(gaps), self.sent)
@@ -68,10 +69,8 @@ class Sender:
                 if self._end.is_set():
                     break
                 next_at = max(next_at + self._every, time.monotonic())
-                content = content_of(self._shop, gap.record)
-                if content is None:
-                    self._note(gap, "gone from the shop")
-                else:
+                content = self._content(gap)
+                if content:
                     running.append(pool.submit(self._post, gap, body_of(gap.record, gap.channel, content)))
                 progress.say()
             while running:
@@ -85,6 +84,21 @@ class Sender:
             pool.shutdown(wait=True, cancel_futures=True)
             progress.end()
         return self.sent
+
+    def _content(self, gap):
+        """The record as it is now. One that the shop cannot give must not keep the others from being sent."""
+        try:
+            content = content_of(self._shop, gap.record)
+        except ShopError:
+            self._failures += 1
+            if self._failures == FAILURES_MAX:
+                raise
+            self._note(gap, "not given by the shop")
+            return None
+        self._failures = 0
+        if content is None:
+            self._note(gap, "gone from the shop")
+        return content
 
     def _note(self, gap, outcome):
         with self._lock:

@@ -22,6 +22,7 @@ from record_shop import customer, invoice, observed, order, product, shipment, w
 from shop import SECRET, request
 from stack import REGION, ROOT, STACK_NAME, is_metrics
 from stand_in import TOKEN
+from test_deploy import run as command
 from test_quarantine import EXCEPTION, KEY, SUCCESS, Api
 
 sys.path.append(str(ROOT / "commerce"))
@@ -98,6 +99,24 @@ def at_once(work, things):
         return list(pool.map(work, things))
 
 
+def until_logged(stack, channels, done):
+    """On a busy machine the emulator sometimes has the last lines of a function only with its next request: one that is no event."""
+    for _ in range(50):
+        if done():
+            return
+        at_once(lambda channel: stack.post(channel, {}, b"[]"), [*channels] * 4)
+    raise AssertionError("the emulator lost lines of the log")
+
+
+def digests_logged(stack):
+    log = [json.loads(line) for line in stack.logs() if '"outcome":"accepted"' in line and not is_metrics(line)]
+    return {line.get("subject_digest") for line in log}
+
+
+def digests_of(orders):
+    return {records.digest(f"order/{one['increment_id']}", one["store_id"]) for one in orders}
+
+
 def lines(stack):
     """The log lines of reconciled events."""
     return [json.loads(line) for line in stack.logs() if '"reconciled":true' in line and not is_metrics(line)]
@@ -125,6 +144,7 @@ def gaps_among(stack, run, shop, numbers, orders, every):
     finally:
         stack.configure(PLACED, AWS_ENDPOINT_URL_SQS=None, HOOK_TIMEOUT_MS="5000")
     assert len(refused) + len(never) == len(lost)
+    until_logged(stack, [PLACED], lambda: digests_of(arrived) <= digests_logged(stack))
 
     since = ("--since", written(begun - 1).replace(" ", "T"), "--settle", "0s", "--all")
     api = f"{stack.endpoint}/_aws/execute-api/{stack.api}"
@@ -133,7 +153,8 @@ def gaps_among(stack, run, shop, numbers, orders, every):
     assert sorted(missing(said, PLACED)) == sorted(f"order/{one['increment_id']}" for one in lost), "every gap, and nothing else"
 
     code, said = run(STACK_NAME, *since, "--send", "--yes", "--url", api, "--max", str(orders), "--rate", "1000")
-    assert code == 0 and said.splitlines()[-1] == f"{len(lost):,} accepted."
+    assert code == 0 and f"\n{len(lost):,} accepted.\n" in said
+    until_logged(stack, [PLACED], lambda: digests_of(lost) <= digests_logged(stack))
     code, said = run(STACK_NAME, *since)
     assert code == 0 and said.endswith("\nNothing is missing.\n"), said
     return lost
@@ -159,24 +180,23 @@ def test_every_gap_among_many_orders_is_found_and_closed_and_nothing_else(stack,
 
 
 def test_a_record_of_each_kind_becomes_an_event_without_issues(stack, run, shop, numbers):
-    before, begun, own = len(lines(stack)), time.time(), int(uuid.uuid4().int % 10**9)
-    shop.add("orders", order(1, next(numbers), begun))
-    virtual = order(2, next(numbers), begun, is_virtual=1, extension_attributes={"shipping_assignments": [{"shipping": {"address": None}}]})
-    shop.add("orders", virtual)
-    old = order(3, next(numbers), begun - 9 * HOUR, updated_at=written(begun))
-    shop.add("orders", old)
-    shop.add("invoices", invoice(5, next(numbers), begun))
-    shop.add("shipments", shipment(6, next(numbers), begun))
-    shop.add("customers/search", customer(own, begun))
-    without_store = customer(own + 1, begun)
-    del without_store["store_id"]
-    shop.add("customers/search", without_store)
-    shop.add("products", product(9, f"SKU {own}", begun))
+    # Long before this machine's other invoices, which have no number in the log either.
+    before, then, own = len(lines(stack)), time.time() - 19 * HOUR, int(uuid.uuid4().int % 10**9)
+    virtual = {"is_virtual": 1, "extension_attributes": {"shipping_assignments": [{"shipping": {"address": None}}]}}
+    shop.add("orders", order(1, next(numbers), then))
+    shop.add("orders", order(2, next(numbers), then, **virtual))
+    shop.add("orders", order(3, next(numbers), then - 9 * HOUR, updated_at=written(then)))
+    shop.add("invoices", invoice(5, next(numbers), then))
+    shop.add("shipments", shipment(6, next(numbers), then))
+    shop.add("customers/search", customer(own, then))
+    del shop.add("customers/search", customer(own + 1, then))["store_id"]
+    shop.add("products", product(9, f"SKU {own}", then))
 
-    options = ["--since", "10m", "--settle", "0s", "--channel", ",".join(records.CHANNELS)]
+    options = ["--since", "20h", "--channel", ",".join(records.CHANNELS)]
     api = f"{stack.endpoint}/_aws/execute-api/{stack.api}"
     code, said = run(STACK_NAME, *options, "--send", "--yes", "--url", api)
-    assert code == 0 and said.splitlines()[-1] == "8 accepted."
+    assert code == 0 and "\n8 accepted.\n" in said
+    until_logged(stack, {PLACED, SAVED, PAID, SHIPPED, ACCOUNT, CATALOG}, lambda: len(lines(stack)) == before + 8)
     sent = lines(stack)[before:]
     assert sorted(line["channel"] for line in sent) == sorted([PLACED, PLACED, SAVED, PAID, SHIPPED, ACCOUNT, ACCOUNT, CATALOG])
     assert [line["issues"] for line in sent] == [0] * 8
@@ -529,7 +549,7 @@ def test_a_run_sends_no_more_than_it_may_and_says_what_is_left(bundle, run, shop
     code, said = run(bundle.name, "--since", "6h", "--send", "--yes", "--max", "5")
     assert code == 2 and len(api.posts) == 5
     assert "! 7 events are missing. This run sends the first 5; MAX=… sends more." in " ".join(said.split())
-    assert "\n5 accepted, 2 not sent.\nRun it again for the rest" in said
+    assert "\n5 accepted, 2 left.\nRun it again for the rest" in said
 
 
 def test_whoever_ends_it_knows_what_was_done_and_the_next_run_does_the_rest(bundle, run, shop, api, monkeypatch):
@@ -544,7 +564,7 @@ def test_whoever_ends_it_knows_what_was_done_and_the_next_run_does_the_rest(bund
 
     monkeypatch.setattr(resend, "content_of", ended_at_the_fifth)
     code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
-    assert code == 130 and "\n4 accepted, 8 not sent.\n" in said and said.endswith("reconcile: stopped\n")
+    assert code == 130 and "\n4 accepted, 8 left.\n" in said and said.endswith("reconcile: stopped\n")
     first = [body["data"]["order"]["increment_id"] for body in api.bodies()]
     assert len(first) == 4
     bundle.log(*((PLACED, f"order/{number}", 1, time.time()) for number in first))
@@ -565,7 +585,7 @@ def test_it_stops_where_the_functions_are_away_and_loses_count_of_nothing(bundle
     orders_missing(shop, 20)
     api.answers = [SUCCESS] * 2 + [(503, {})] * 500
     code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
-    assert code == 1 and "\n2 accepted, 18 not sent.\n" in said and "reconcile: the API answered status 503, 3 times" in said
+    assert code == 1 and "\n2 accepted, 18 left.\n" in said and "reconcile: the API answered status 503, 3 times" in said
 
 
 @pytest.mark.parametrize(
@@ -582,7 +602,7 @@ def test_it_stops_where_something_else_answers(bundle, run, shop, api, answer, w
     orders_missing(shop, 9)
     api.answers = [answer] * 9
     code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
-    assert code == 1 and words in said and "9 not sent" in said and len(api.posts) <= resend.AT_ONCE + 1
+    assert code == 1 and words in said and "9 left." in said and len(api.posts) <= resend.AT_ONCE + 1
 
 
 def test_what_is_not_accepted_is_listed_with_the_reason_and_the_others_are_sent(bundle, run, shop, api, monkeypatch):
@@ -602,6 +622,24 @@ def test_what_is_not_accepted_is_listed_with_the_reason_and_the_others_are_sent(
     ]
     counts = "2 accepted, 1 refused by a rule or the stock check, 1 cannot be used, 1 too large for a function, 1 gone from the shop."
     assert counts in " ".join(part.split())
+
+
+def test_a_record_that_the_shop_cannot_give_does_not_hold_up_the_others(bundle, run, shop, api, monkeypatch):
+    orders_missing(shop, 6)
+    read = resend.content_of
+
+    def given(asked, record):
+        if record.id in bad:
+            raise reconcile.ShopError("answered with more than 8 MB")
+        return read(asked, record)
+
+    monkeypatch.setattr(resend, "content_of", given)
+    bad = {2, 3, 5}
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
+    assert code == 2 and said.endswith("\n3 accepted, 3 not given by the shop.\n")
+    bad = {2, 3, 4}
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
+    assert code == 1 and "\n1 accepted, 2 not given by the shop, 3 left.\n" in said and "reconcile: answered with more" in said
 
 
 def test_a_record_is_sent_as_it_is_then(bundle, run, shop, api):
@@ -664,6 +702,21 @@ def test_a_stack_without_its_log_group_is_named(stack, run, api):
 def test_options_that_make_no_sense_are_refused(bundle, run, arguments, words):
     code, said = run(bundle.name, *arguments)
     assert code == 1 and words in said
+
+
+def test_make_passes_on_what_it_is_given():
+    given = {"SHOP": "https://shop.example/rest/all", "STACK": "mine", "SINCE": "6h", "CHANNEL": "a,b", "TOLERANCE": "9s", "SETTLE": "1m"}
+    more = {"MAX": "9", "RATE": "3", "URL": "https://api.example"}
+    _, said = command("make", "-n", "reconcile", "ALL=1", "SEND=1", "YES=1", *(f"{name}={value}" for name, value in (given | more).items()))
+    first, last = (" ".join(f'--{name.lower()} "{value}"' for name, value in some.items()) for some in (given, more))
+    assert f"python commerce/reconcile.py {first} --all --send --yes {last} ||" in " ".join(said.replace("\\\n", " ").split()), said
+
+
+def test_the_program_itself_starts(bundle, shop, account):
+    orders_missing(shop, 1)
+    arguments = ("--shop", shop.url, "--stack", bundle.name, "--since", "6h")
+    code, said = command(sys.executable, ROOT / "commerce" / "reconcile.py", *arguments, **account, COMMERCE_TOKEN=TOKEN)
+    assert code == 2 and "1 event is missing." in said
 
 
 def test_which_permission_is_missing_is_said(bundle, run, shop, monkeypatch):
@@ -758,7 +811,7 @@ def test_a_query_that_fails_once_is_asked_again(quick, fault):
 @pytest.mark.parametrize(
     ("faults", "words"),
     [
-        (["Failed"] * 99, "Logs Insights did not answer for the time from 2027-01-15 08:00:00 UTC on, 3 times: Failed"),
+        (["Failed"] * 99, "Logs Insights did not answer for the time from 2027-01-15 \\d\\d:\\d\\d:00 UTC on, 3 times: Failed"),
         (["LimitExceededException"] * 99, "Logs Insights had no room for a query within"),
     ],
 )
