@@ -1,4 +1,4 @@
-"""The events that a bundle accepted, out of its functions' log: by CloudWatch Logs Insights, or by FilterLogEvents in the local stack."""
+"""The events that a bundle accepted, out of its functions' log: by Logs Insights, or by FilterLogEvents in the local stack."""
 
 import json
 import time
@@ -81,8 +81,9 @@ def read(logs, group, since, until, channels, report=lambda done, of: None):
     nameless = accepted.without_subject(PLACED) if PLACED in channels else ()
     if nameless and not accepted.numbers[PLACED]:
         raise ShopError(
-            f"none of {len(nameless):,} accepted events of {PLACED} has a subject_digest in the log, the last of {clock(nameless[-1])}. "
-            "An older release accepted them, or the hook's fields lack increment_id. Give a SINCE=… after the release that has it"
+            f"none of {len(nameless):,} accepted events of {PLACED} has a subject_digest in the log, the last of "
+            f"{clock(nameless[-1])}. An older release accepted them, or the hook's fields lack increment_id. "
+            "Give a SINCE=… after the release that has it"
         )
     return accepted
 
@@ -117,8 +118,8 @@ def take(event, accepted):
     except (ValueError, RecursionError):
         return
     if isinstance(line, dict) and line.get("message") == "answered" and line.get("outcome") == "accepted":
-        event_id = line.get("event_id") or line.get("request_id")
-        accepted.add(line.get("channel"), event["timestamp"] / 1000, line.get("subject_digest"), event_id, bool(line.get("reconciled")))
+        event_id, when = line.get("event_id") or line.get("request_id"), event["timestamp"] / 1000
+        accepted.add(line.get("channel"), when, line.get("subject_digest"), event_id, bool(line.get("reconciled")))
 
 
 # Logs Insights
@@ -151,7 +152,7 @@ def by_insights(logs, group, since, until, accepted, report):
                     report(min(read_seconds, of), of)
                 elif last - first <= 1:
                     what = f"{ROWS_MAX:,} or more events of one second" if rows else "a query of one second that does not end"
-                    raise ShopError(f"Logs Insights has {what}, at {clock(first)}, so they cannot all be read. Choose fewer: CHANNEL=…")
+                    raise ShopError(f"Logs Insights has {what}, at {clock(first)}. Choose fewer: CHANNEL=…")
                 else:
                     # They share a second: whether the last one of a range counts whole is not said.
                     middle = (first + last) // 2
@@ -193,9 +194,9 @@ def started(logs, group, first, last, text):
             if error.response["Error"]["Code"] not in BUSY:
                 raise
             if time.monotonic() > until:
-                raise ShopError(
-                    f"Logs Insights had no room for a query within {PLACE} s: others run in this account ({error.response['Error']['Code']})"
-                ) from None
+                code = error.response["Error"]["Code"]
+                reason = f"Logs Insights had no room for a query within {PLACE} s: others run in this account ({code})"
+                raise ShopError(reason) from None
         time.sleep(pause)
         pause = min(2 * pause, 10)
 

@@ -1,7 +1,7 @@
 """Which changed records no accepted event tells of.
 
-An invoice that is paid as it is made has no number yet when its event is sent, so these are told apart by their time alone: each event
-counts for one invoice, the one that is nearest to it.
+An invoice that is paid as it is made has no number yet when its event is sent, so these are told apart by their time alone: each
+event counts for one invoice, the one that is nearest to it.
 """
 
 import bisect

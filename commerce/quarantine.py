@@ -22,7 +22,7 @@ from pathlib import Path
 import botocore.exceptions
 
 from aws import PATIENCE, boto3_session
-from bundle import DECODER, Stack, api_of, decoded, operations
+from routes import DECODER, Stack, api_of, decoded, operations
 from rest import ShopError
 from terminal import Parser, agreed, paint, wrapped
 

@@ -20,10 +20,10 @@ import botocore.exceptions
 import accepted
 import gaps
 from aws import FORBIDDEN, PATIENCE, boto3_session
-from bundle import Stack, api_of
+from routes import Stack, api_of
 from records import CHANNELS, KINDS, RECORDS_MAX, UNASKED, changed, written
 from resend import ACCEPTED, Sender
-from rest import Shop, ShopError, enumerated
+from rest import Shop, ShopError
 from terminal import Parser, agreed, paint, wrapped
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -71,8 +71,8 @@ def work(options):
         print("\nNothing is missing." if not unreadable else "\nNothing else is missing.")
         return 2 if unreadable else 0
     if not options.send:
-        number = events(len(found.gaps))
-        print(f"\n{number} {'is' if len(found.gaps) == 1 else 'are'} missing. SEND=1 posts them through the functions, after asking.")
+        number = f"{events(len(found.gaps))} {'is' if len(found.gaps) == 1 else 'are'}"
+        print(f"\n{number} missing. SEND=1 posts what is missing through the functions, after asking.")
         return 2
     return send(shop, api, found.gaps, options)
 
@@ -118,21 +118,21 @@ def show(found, kinds, known, unreadable, options):
     silent = [channel for channel in options.channels if channel in known.channels and lacks_all(channel, found, known)]
     if silent:
         note(
-            f"no event of {enumerated(silent)} was accepted in this time. If the shop does not send {'it' if len(silent) == 1 else 'them'}, "
-            "name the others: CHANNEL=…"
+            f"no event of {' and '.join(silent)} was accepted in this time. If the shop does not send "
+            f"{'it' if len(silent) == 1 else 'them'}, name the others: CHANNEL=…"
         )
     nameless = {channel: known.without_subject(channel) for channel in known.channels if channel != INVOICE_PAID}
     for channel, times in nameless.items():
         if times:
             note(
-                f"{events(len(times))} of {channel}, the last of {accepted.clock(times[-1])}, say no number or come from an older release, "
-                "so what they told of counts as missing."
+                f"{events(len(times))} of {channel}, the last of {accepted.clock(times[-1])}, say no number or come from an older "
+                "release, so what they told of counts as missing."
             )
     if found.unclear:
         number = len(found.unclear)
         note(
-            f"{number:,} invoice{'s were' if number > 1 else ' was'} made before this time and changed in it. Whether one was paid in it "
-            "without an event can be told only with a SINCE=… before it was made."
+            f"{number:,} invoice{'s were' if number > 1 else ' was'} made before this time and changed in it. Whether one was paid in "
+            "it without an event can be told only with a SINCE=… before it was made."
         )
     if unreadable:
         note(f"{unreadable:,} records could not be compared: the shop gives no id, number or time of change for them.")
@@ -167,7 +167,7 @@ def events(number):
 def send(shop, api, missing, options):
     chosen = missing[: options.max]
     if len(chosen) < len(missing):
-        note(f"{events(len(missing))} are missing. This run sends the first {len(chosen):,}; MAX=… sends more. Then run it again.")
+        note(f"{events(len(missing))} are missing. This run sends the first {len(chosen):,}; MAX=… sends more.")
     refusal = "nothing was sent: there is nobody to ask. Add YES=1 to send unasked."
     if not options.yes and not agreed(f"Post {events(len(chosen))} to {api.url}?", refusal):
         print("Nothing was sent.")
@@ -216,7 +216,8 @@ def channels(text):
     given = [name.strip().removeprefix("observer.") for name in text.split(",") if name.strip()]
     wrong = [name for name in given if name not in CHANNELS]
     if wrong or not given:
-        raise argparse.ArgumentTypeError(f"choose out of {', '.join(CHANNELS)}; the shop keeps nothing of the others that could be asked")
+        reason = f"choose out of {', '.join(CHANNELS)}; the shop keeps nothing of the others that could be asked"
+        raise argparse.ArgumentTypeError(reason)
     return tuple(name for name in CHANNELS if name in given)
 
 
@@ -257,7 +258,8 @@ def main(arguments=None):
     except botocore.exceptions.ClientError as error:
         # The code alone: the message could quote the request.
         code = error.response["Error"]["Code"]
-        needed = f" These credentials need {PERMISSIONS[error.operation_name]}." if code in FORBIDDEN and error.operation_name in PERMISSIONS else ""
+        needed = PERMISSIONS.get(error.operation_name) if code in FORBIDDEN else None
+        needed = f" These credentials need {needed}." if needed else ""
         reason = f"AWS refuses {error.operation_name}: {code}.{needed}"
     except botocore.exceptions.BotoCoreError as error:
         reason = f"AWS is out of reach: {error}"

@@ -44,8 +44,14 @@ KINDS = (
         "invoices", "invoices", "entity_id", "increment_id", "invoice", "invoice",
         saved="sales_order_invoice_pay", more_fields=("state",),
     ),  # fmt: skip
-    Kind("shipments", "shipments", "entity_id", "increment_id", "shipment", "shipment", saved="sales_order_shipment_save_after"),
-    Kind("customers", "customers/search", "id", "id", "customer", "customer_data_object", saved="customer_save_after_data_object"),
+    Kind(
+        "shipments", "shipments", "entity_id", "increment_id", "shipment", "shipment",
+        saved="sales_order_shipment_save_after",
+    ),  # fmt: skip
+    Kind(
+        "customers", "customers/search", "id", "id", "customer", "customer_data_object",
+        saved="customer_save_after_data_object",
+    ),  # fmt: skip
     Kind("products", "products", "id", "sku", "product", "product", saved="catalog_product_save_after"),
 )
 # Imports change products without an event, so these are looked for only when they are named.
@@ -88,8 +94,8 @@ def digest(subject, store):
 def changed(shop, kind, since, until):
     """The records of a kind that were changed last between two times, oldest change first; None for one that cannot be read.
 
-    Each page begins behind the last record of the one before, by time and id: what the shop changes meanwhile moves no record from one
-    page to another. A record can come twice, if it is changed meanwhile.
+    Each page begins behind the last record of the one before, by time and id: what the shop changes meanwhile moves no record from
+    one page to another. A record can come twice, if it is changed meanwhile.
     """
     after, seen = (since, 0), 0
     while True:

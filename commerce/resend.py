@@ -7,7 +7,7 @@ from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import bundle
+import routes
 from records import body_of, content_of
 from rest import ShopError
 
@@ -123,8 +123,8 @@ class Sender:
             self._end.wait(max(pause, retry_after(answer)))
 
     def _judge(self, gap, status, content):
-        answer = bundle.decoded(content)
-        operations = bundle.operations(answer) if status == 200 else []
+        answer = routes.decoded(content)
+        operations = routes.operations(answer) if status == 200 else []
         if "exception" in operations:
             self._note(gap, "refused by a rule or the stock check")
         elif operations:
@@ -162,4 +162,5 @@ class Progress:
 
     def _write(self, before, after):
         accepted = self._sent.outcomes[ACCEPTED]
-        print(f"{before}  {self._sent.number:,} of {self._of:,} sent, {accepted:,} accepted", end=after, file=sys.stderr, flush=True)
+        words = f"{self._sent.number:,} of {self._of:,} sent, {accepted:,} accepted"
+        print(f"{before}  {words}", end=after, file=sys.stderr, flush=True)

@@ -62,7 +62,8 @@ class RecordHandler(Handler):
 
 
 def search(records, query, own_id):
-    found = [one for one in list(records.values()) if all(any(holds(one, *test, own_id) for test in group) for group in groups(query))]
+    tests = groups(query)
+    found = [one for one in list(records.values()) if all(any(holds(one, *test, own_id) for test in group) for group in tests)]
     orders = sorted({int(number) for number in re.findall(r"\[sortOrders\]\[(\d+)\]", " ".join(query))}, reverse=True)
     for order in orders:
         prefix = f"searchCriteria[sortOrders][{order}]"
@@ -102,6 +103,12 @@ def written(seconds):
 
 # Records as REST gives them
 
+# Of an invoice, or of a shipment.
+ITEM = {
+    "entity_id": 118, "name": "Trail Bottle 1/2 L", "order_item_id": 1501, "price": 31.08, "product_id": 216, "qty": 2,
+    "sku": "WB-1001",
+}  # fmt: skip
+
 
 def order(entity_id, number, at, store_id=1, **more):
     address = {
@@ -128,20 +135,18 @@ def order(entity_id, number, at, store_id=1, **more):
 
 
 def invoice(entity_id, number, at, state=2, **more):
-    item = {"entity_id": 1, "name": "Trail Bottle 1/2 L", "order_item_id": 2001, "price": 31.08, "product_id": 216, "qty": 2, "sku": "WB-1001"}
     return {
         "base_grand_total": 67.29, "created_at": written(at), "entity_id": entity_id, "grand_total": 67.29, "increment_id": number,
         "order_currency_code": "USD", "order_id": 998, "state": state, "store_id": 1, "total_qty": 2, "updated_at": written(at),
-        "items": [item], "comments": [], **more,
+        "items": [ITEM], "comments": [], **more,
     }  # fmt: skip
 
 
 def shipment(entity_id, number, at, **more):
-    item = {"entity_id": 118, "name": "Trail Bottle 1/2 L", "order_item_id": 1501, "price": 31.08, "product_id": 216, "qty": 2, "sku": "WB-1001"}
     track = {"carrier_code": "ups", "entity_id": 54, "order_id": 998, "parent_id": entity_id, "title": "United Parcel Service"}
     return {
         "created_at": written(at), "entity_id": entity_id, "increment_id": number, "order_id": 998, "packages": [], "store_id": 1,
-        "total_qty": 2, "updated_at": written(at), "items": [item], "tracks": [track | {"track_number": "1ZEXAMPLE0000000001"}],
+        "total_qty": 2, "updated_at": written(at), "items": [ITEM], "tracks": [track | {"track_number": "1ZEXAMPLE0000000001"}],
         "comments": [], "extension_attributes": {"source_code": "default"}, **more,
     }  # fmt: skip
 
@@ -166,6 +171,7 @@ def observed(entity, record, **changes):
     """The body that the shop sends of it by itself: addresses as a list, money as text."""
     record = {name: str(value) if isinstance(value, (int, float)) else value for name, value in record.items()} | changes
     if entity == "order":
-        addresses = [record.pop("billing_address"), record.pop("extension_attributes")["shipping_assignments"][0]["shipping"]["address"]]
+        [assignment] = record.pop("extension_attributes")["shipping_assignments"]
+        addresses = [record.pop("billing_address"), assignment["shipping"]["address"]]
         record["addresses"] = [one | {"street": "\n".join(one["street"])} for one in addresses]
     return json.dumps({"data": {entity: record}}).encode()

@@ -1,4 +1,4 @@
-"""A deployed bundle as the operator's tools use it: its outputs and parameters, and its routes, to which they post signed events."""
+"""The routes of a deployed bundle, to which the operator's tools post signed events."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ import requests
 from aws import PATIENCE, boto3_session, described
 from rest import ShopError, host_of, innermost, limited, web_address
 
-# Seconds until the connection stands, and until the answer comes: a function gives up by itself before API Gateway does, after 30.
+# Seconds until the connection stands, and until the answer comes: a function gives up before API Gateway does, after 30.
 CONNECT, ANSWER = 5, 35
 OPERATIONS = {"success", "exception", "add", "replace", "remove"}
 # As the functions take it.
@@ -29,7 +29,8 @@ class Stack:
 
     def output(self, name):
         if name not in self._outputs:
-            raise ShopError(f"the stack {self.name} has no output {name}: is it of this project, and deployed since the project has it?")
+            hint = "is it of this project, and deployed since the project has it?"
+            raise ShopError(f"the stack {self.name} has no output {name}: {hint}")
         return self._outputs[name]
 
 
