@@ -51,9 +51,9 @@ prepare = $(if $(STAGES),$(stage))
 # Two at once: the one mostly compiles, the other mostly waits. All that can fail is tried.
 stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-directory --jobs=2 --keep-going $(1)-stages
 
-.PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
+.PHONY: help run reconcile test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak samples rules send logs \
-  invoke start-api redrive quarantine reconcile smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
+  invoke start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
   clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-valgrind \
   prerequisites-qemu
 
