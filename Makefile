@@ -58,13 +58,13 @@ prepare = $(if $(STAGES),$(stage))
 stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-directory --jobs=2 --keep-going $(1)-stages
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
-  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples rules send logs \
-  invoke start-api redrive quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
+  test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples \
+  rules send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
   clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-node \
   prerequisites-valgrind prerequisites-qemu
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
@@ -188,6 +188,13 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 quarantine: $(TOOLS) ## List the events that nobody could use (SEND=1 sends them again, DELETE=1 deletes; CHANNEL=… ID=… MAX=… choose; ENV=… or STACK=…)
 	@python commerce/quarantine.py "$(stack)" $(if $(SEND),--send) $(if $(DELETE),--delete) $(if $(YES),--yes) \
 	  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)")
+
+# The program's 2 says that something is missing, as that of `plan` does.
+reconcile: $(TOOLS) ## Find what the shop has and no accepted event tells of: make reconcile SHOP=… SINCE=6h (SEND=1 posts it; docs/reconcile.md)
+	@python commerce/reconcile.py $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(SINCE),--since "$(SINCE)") \
+	  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(TOLERANCE),--tolerance "$(TOLERANCE)") $(if $(SETTLE),--settle "$(SETTLE)") \
+	  $(if $(ALL),--all) $(if $(SEND),--send) $(if $(YES),--yes) $(if $(MAX),--max "$(MAX)") $(if $(RATE),--rate "$(RATE)") \
+	  $(if $(URL),--url "$(URL)") || test $$? = 2
 
 smoke: $(TOOLS) ## Post a check to every route of the stack, which shows that it answers and reaches no queue (ENV=…, STACK=… or URL=…)
 	@python commerce/smoke.py $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \

@@ -11,8 +11,6 @@ Nothing of a body and no secret is ever shown.
 """
 
 import base64
-import hashlib
-import hmac
 import json
 import re
 import sys
@@ -22,18 +20,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import botocore.exceptions
-import requests
 
-from aws import PATIENCE, boto3_session, described
-from rest import ShopError, host_of, innermost, limited, web_address
+from aws import PATIENCE, boto3_session
+from routes import DECODER, Stack, api_of, decoded, operations
+from rest import ShopError
 from terminal import Parser, agreed, paint, wrapped
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "consumers"))
 
 from redrive import UNPACKED_BYTES_MAX, attribute, count, give_back, plain, receive, text_attribute  # noqa: E402
 
-# Seconds until the connection stands, and until the answer comes: a function gives up by itself before API Gateway does, after 30.
-CONNECT, ANSWER = 5, 35
 SHOWN_POINTERS = 4
 # What a pointer looks like that leads through names of the contract. Another could hold a customer's data.
 POINTER = re.compile(r"(/[A-Za-z0-9_.-]{1,64}){0,12}")
@@ -41,11 +37,6 @@ POINTER = re.compile(r"(/[A-Za-z0-9_.-]{1,64}){0,12}")
 REQUEST = re.compile(r"[A-Za-z0-9_=-]{1,128}")
 CHANNEL = re.compile(r"[a-z][a-z_]{1,99}")
 SPACE = re.compile(r"[ \t\r\n]*")
-# Numbers stay text: nobody reads them here, and Python refuses very long ones.
-DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
-OPERATIONS = {"success", "exception", "add", "replace", "remove"}
-# As the functions take it.
-SECRET_BYTES_MIN = 16
 STAYS = "The event stays in the quarantine, and nothing more was sent. If it arrived all the same, it keeps its id the next time."
 ADVICE = {
     401: " Is hmac_secrets of the stack's secret what the functions know? It takes up to five minutes after a change by hand.",
@@ -68,32 +59,6 @@ class Event:
     reasons: str = ""
     delivery: str = ""
     body: str = ""
-
-
-class Api:
-    """The routes of a stack, and the secret that vouches for what is posted to them."""
-
-    def __init__(self, url, secret):
-        self._url = web_address("the output WebhooksUrl", url, "https://….execute-api.eu-west-1.amazonaws.com")
-        self._secret = secret
-        self._session = requests.Session()
-
-    def post(self, channel, body):
-        """Status and content of the answer."""
-        host = host_of(self._url)
-        headers = {
-            "Content-Type": "application/json",
-            "X-Adobe-Signature": hmac.new(self._secret, body, hashlib.sha256).hexdigest(),
-            # Or it would come back into the quarantine, as another message.
-            "x-invalid-events": "refuse",
-        }
-        # Without `auth`, requests would add what a ~/.netrc has for the host.
-        how = {"timeout": (CONNECT, ANSWER), "allow_redirects": False, "stream": True, "auth": lambda request: request}
-        try:
-            with self._session.post(f"{self._url}/webhook/observer.{channel}", body, headers=headers, **how) as answer:
-                return answer.status_code, limited(answer, host)
-        except requests.exceptions.RequestException as error:
-            raise ShopError(f"no answer from {host}: {innermost(error)}. {STAYS}") from None
 
 
 # What the quarantine holds
@@ -191,11 +156,11 @@ def send(api, event):
     except (ValueError, RecursionError):
         note("!", "not sent, and kept: its body is not a JSON object, or is nested too deeply")
         return "not sent"
-    status, content = api.post(event.channel, body)
     try:
-        answer = DECODER.decode(content.decode())
-    except (ValueError, RecursionError):
-        answer = None
+        response, content = api.post(event.channel, body)
+    except ShopError as error:
+        raise ShopError(f"{error}. {STAYS}") from None
+    status, answer = response.status_code, decoded(content)
     if status == 422:
         problem = answer if isinstance(answer, dict) else {}
         more = problem.get("more_errors", "")
@@ -205,11 +170,11 @@ def send(api, event):
     if status == 413:
         note("!", "too large, and kept: there is no room for the event_id that it would need")
         return "too large"
-    operations = [one.get("op") if isinstance(one, dict) else None for one in (answer if isinstance(answer, list) else [answer])]
-    if status != 200 or not operations or not OPERATIONS.issuperset(operations):
+    names = operations(answer) if status == 200 else []
+    if not names:
         what = f"status {status}" if status != 200 else "something else than operations"
         raise ShopError(f"the API answered {what}.{ADVICE.get(status, '')} {STAYS}")
-    if "exception" in operations:
+    if "exception" in names:
         note("!", "refused by a rule or the stock check, and kept")
         return "refused"
     note("✓", "accepted, and deleted from the quarantine")
@@ -257,43 +222,10 @@ def members(body):
             at = SPACE.match(body, at + 1).end()
 
 
-def api_of(stack, known):
-    schemes = known.parameters.get("SignatureSchemes", "hmac,rsa")
-    if schemes == "rsa":
-        raise ShopError(f"the functions of {stack} take no HMAC (SignatureSchemes=rsa). Deploy with hmac,rsa to send events again")
-    store = boto3_session().client("secretsmanager", config=PATIENCE)
-    content = store.get_secret_value(SecretId=known.output("WebhookKeysArn")).get("SecretString", "")
-    try:
-        secrets = json.loads(content).get("hmac_secrets")
-    except (ValueError, AttributeError, RecursionError):
-        raise ShopError(f"the secret of {stack} is not a JSON object") from None
-    # As the functions read it: one text or a list, and line breaks at the end belong to the file that it came from.
-    secrets = secrets if isinstance(secrets, list) else [secrets]
-    usable = [one.rstrip("\r\n").encode() for one in secrets if isinstance(one, str) and "-----BEGIN" not in one]
-    usable = [one for one in usable if len(one) >= SECRET_BYTES_MIN and one.strip()]
-    if not usable:
-        raise ShopError(f"the secret of {stack} has no HMAC secret to sign with. Add one: make keys HMAC=FILE")
-    return Api(known.output("WebhooksUrl"), usable[0])
-
-
-class Stack:
-    """What CloudFormation says of the stack."""
-
-    def __init__(self, name):
-        self._name, said = name, described(name)
-        self._outputs = {one["OutputKey"]: one["OutputValue"] for one in said.get("Outputs", [])}
-        self.parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in said.get("Parameters", [])}
-
-    def output(self, name):
-        if name not in self._outputs:
-            raise ShopError(f"the stack {self._name} has no output {name}: is it of this project, and deployed since it has a quarantine?")
-        return self._outputs[name]
-
-
 def work(options):
-    known = Stack(options.stack)
-    queue = known.output("QuarantineQueueUrl")
-    api = api_of(options.stack, known) if options.send else None
+    stack = Stack(options.stack)
+    queue = stack.output("QuarantineQueueUrl")
+    api = api_of(stack) if options.send else None
     sqs = boto3_session().client("sqs", config=PATIENCE)
     waiting, hidden, retention = (
         int(attribute(sqs, queue, name) or 0)

@@ -70,13 +70,17 @@ class Shop:
         self._session = requests.Session()
         self._auth = None
 
+    def get(self, path, **query):
+        """The JSON that the shop has at a path below V1, as get("orders", **{"searchCriteria[pageSize]": 100})."""
+        return self._ask("GET", path, query=query)
+
     def hooks(self):
-        return self._ask("GET", "webhooks/list")
+        return self.get("webhooks/list")
 
     def supported(self):
         """The events that may be subscribed, or None where the shop does not say: only SaaS does."""
         try:
-            answer = self._ask("GET", "webhooks/supportedList")
+            answer = self.get("webhooks/supportedList")
         except ShopError as error:
             if error.status == 404:
                 return None
@@ -96,11 +100,12 @@ class Shop:
                 text = text.replace(form, "•••")
         return text
 
-    def _ask(self, verb, path, body=None):
+    def _ask(self, verb, path, body=None, query=None):
         if self._auth is None:
             self._auth = self._sign_in()
         url = f"{self.base}/V1/{path}"
-        status, content = self._send(verb, url, json=body, auth=self._auth, headers={"Accept": "application/json"})
+        how = {"json": body, "params": query, "auth": self._auth, "headers": {"Accept": "application/json"}}
+        status, content = self._send(verb, url, **how)
         if 200 <= status < 300:
             try:
                 return json.loads(content)
@@ -182,11 +187,15 @@ class Shop:
                 else "Magento_AdobeCommerceWebhooks::webhooks_list"
                 if path.endswith("ist")
                 else "for webhooks"
+                if path.startswith("webhooks/")
+                else f"for {path.partition('/')[0]}"
             )
             reason = f"Either the role or integration lacks the resource {named}, or {self._wrong_way()}."
             return ShopError(f"the shop does not let us {deed(path)} (status {status}). {reason}{quoted}", status=status)
         if status == 404:
-            if said:
+            if said and not path.startswith("webhooks/"):
+                reason = f"has no {path}."
+            elif said:
                 reason = (
                     "has no such endpoint: on PaaS, REST lists hooks from version 1.8.0 of the webhooks module and subscribes them from "
                     "1.13.0, with Magento_AdobeCommerceWebhooksSubscriber enabled. Before that, use commerce/webhooks.xml."
@@ -338,9 +347,10 @@ def message_of(content):
 
 
 def deed(path):
-    return {"webhooks/list": "list its hooks", "webhooks/supportedList": "list what it supports"}.get(
-        path, path.removeprefix("webhooks/")
-    )
+    """What was asked of the shop, in words."""
+    known = {"webhooks/list": "list its hooks", "webhooks/supportedList": "list what it supports"}
+    begun, _, rest = path.partition("webhooks/")
+    return known.get(path, rest if rest and not begun else f"read {path}")
 
 
 def root_of(error):

@@ -24,6 +24,8 @@ FIELDS = {
     "trace_id": r"1-[0-9a-f]{8}-[0-9a-f]{24}",
     "shop_request_id": ID,
     "event_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "subject_digest": r"[0-9a-f]{32}",
+    "reconciled": r"True",
     "key": r"(inline|current|previous)/(hmac_secrets|public_keys)/\d{1,2}",
     "rules": r"[\w.,-]+",
     "unevaluated": r"[\w.,-]+",
@@ -62,7 +64,7 @@ METRICS = dict.fromkeys([*OUTCOMES, *COUNTS, "Verified"], ONE) | dict.fromkeys(T
 METRICS_FIELDS = {"channel": FIELDS["channel"], "key": FIELDS["key"], "request_id": ID, **METRICS}
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
-FORMAL = {"timestamp", "request_id", "trace_id", "shop_request_id", "event_id", "message_id"}
+FORMAL = {"timestamp", "request_id", "trace_id", "shop_request_id", "event_id", "subject_digest", "message_id"}
 FORMAL |= {name for name, form in FIELDS.items() if form == NUMBER}
 # Of one body, at most so many values are looked for: the hostile ones have a hundred thousand of a kind.
 VALUES_MAX = 2000

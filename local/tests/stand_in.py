@@ -119,11 +119,16 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.serve("POST")
 
+    @property
+    def place(self):
+        """The last part of the path, without the query."""
+        return self.path.partition("?")[0].rpartition("/")[2]
+
     def serve(self, verb):
         shop = self.server
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         shop.seen.append((verb, self.path))
-        kind = f"{verb} {self.path.rpartition('/')[2]}"
+        kind = f"{verb} {self.place}"
         fault = next((one for one in shop.faults if one[0] == kind), None)
         if fault:
             shop.faults.remove(fault)
@@ -136,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         if what == "break":
             self.close_connection = True
         elif what == "do and break":
-            self.respond(f"{self.command} {self.path.rpartition('/')[2]}", content)
+            self.respond(f"{self.command} {self.place}", content)
             self.close_connection = True
         elif what == "page":
             self.answer(200, b"<html><title>Log in</title></html>", {"Content-Type": "text/html"})

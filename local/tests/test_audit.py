@@ -40,6 +40,13 @@ def test_a_value_a_secret_and_a_signature_are_found_in_logs_and_answers():
     assert leaks('{"op":"exception","message":"zoe@shop.example"}', {"content-type": "application/json"}) == (0, 0), "the merchant's words"
 
 
+def test_a_digest_of_a_subject_is_fine_and_the_subject_is_not():
+    assert leaks(subject_digest="a6f57c57" * 4, reconciled=True) == (0, 0)
+    assert leaks(subject_digest="customer/57") == (0, 1)
+    assert leaks(subject_digest="57" * 15) == (0, 1)
+    assert leaks(reconciled=False) == (0, 1), "it is there only where it is so"
+
+
 def test_a_field_that_is_not_known_or_not_of_its_form_is_found():
     assert leaks(customer="57") == (0, 1)
     assert leaks(outcome="Zoe Schmidt") == (0, 1)

@@ -132,7 +132,7 @@ def the_log_of(case, log):
     assert all(PLAIN_ID.fullmatch(line[name]) for name in ("request_id", "shop_request_id") if name in line)
     assert all(str(uuid.UUID(line[name])) == line[name] for name in ("event_id",) if name in line)
     assert all(isinstance(line[name], int) for name in ("spent_ms", "left_ms", "cold_start"))
-    known = "timestamp level message channel outcome status forwarded violations issues pointers request_id shop_request_id event_id key finding spent_ms"
+    known = "timestamp level message channel outcome status forwarded violations issues pointers request_id shop_request_id event_id subject_digest key finding spent_ms"
     assert set(line) <= {*known.split(), "left_ms", "cold_start", "trace_id"}
     return line
 

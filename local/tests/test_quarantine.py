@@ -25,6 +25,7 @@ from test_deploy import run as command
 sys.path.append(str(ROOT / "commerce"))
 
 import quarantine  # noqa: E402
+import routes  # noqa: E402
 
 ORDER, CUSTOMER = "sales_order_place_after", "customer_save_after_data_object"
 KEY = "an-hmac-secret-of-this-test"
@@ -335,7 +336,7 @@ def test_nothing_is_posted_in_the_clear(stack, run, url):
 
 def test_whoever_ends_it_leaves_what_was_not_sent_visible(held, run, api, monkeypatch):
     ids = [held.put(json.dumps({"number": number})) for number in range(12)]
-    post, posted = quarantine.Api.post, []
+    post, posted = routes.Api.post, []
 
     def ended_at_the_third(self, *event):
         posted.append(event)
@@ -343,7 +344,7 @@ def test_whoever_ends_it_leaves_what_was_not_sent_visible(held, run, api, monkey
             raise KeyboardInterrupt
         return post(self, *event)
 
-    monkeypatch.setattr(quarantine.Api, "post", ended_at_the_third)
+    monkeypatch.setattr(routes.Api, "post", ended_at_the_third)
     code, said = run(held, "--send")
     assert code == 130 and "\n2 accepted.\n" in said and "quarantine: stopped. What was not accepted stays" in said
     assert len(api.posts) == 2 and len(held.ids()) == 10 and set(held.ids()) < set(ids)

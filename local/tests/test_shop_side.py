@@ -9,6 +9,7 @@ import socket
 import subprocess
 import ssl
 import sys
+import urllib.parse
 
 import pytest
 import stand_in
@@ -567,6 +568,23 @@ def test_a_netrc_does_not_take_the_place_of_the_token(run, monkeypatch, tmp_path
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with running() as shop:
         assert run("plan", shop)[0] == 2
+
+
+@pytest.mark.parametrize("credentials", [{"COMMERCE_TOKEN": TOKEN}, INTEGRATION], ids=["token", "OAuth 1.0a"])
+def test_anything_below_v1_can_be_read_with_a_query(monkeypatch, credentials):
+    def respond(self, kind, _):
+        asked.append((kind, urllib.parse.parse_qsl(self.path.partition("?")[2])))
+        return (200, b'{"items": []}') if self.known() else stand_in.problem(404, "No such entity")
+
+    asked = []
+    monkeypatch.setattr(stand_in.Handler, "respond", respond)
+    query = {"searchCriteria[pageSize]": 100, "searchCriteria[filter_groups][0][filters][0][value]": "2026-06-18 20:27:11"}
+    with running() as shop:
+        assert rest.Shop(shop.url, credentials).get("orders", **query) == {"items": []}
+        with pytest.raises(rest.ShopError, match="has no orders/7.") as failed:
+            rest.Shop(shop.url, {"COMMERCE_TOKEN": "another-token"}).get("orders/7")
+    assert failed.value.status == 404
+    assert asked == [("GET orders", [(name, str(value)) for name, value in query.items()]), ("GET 7", [])]
 
 
 # What a shop may answer

@@ -13,7 +13,7 @@ use crate::{
     body::Verified,
     channel::Channel,
     error::Failure,
-    identity::{content_id, event_id, source},
+    identity::{content_id, event_id, source, subject_digest},
     model::{
         Decode, Diagnostics, Entity, Issues, Violation,
         scalar::{Reading, Token, is_empty_list},
@@ -55,6 +55,8 @@ pub struct Event<'a, E> {
     pub content_id: String,
     /// The CloudEvent's `source`: the shop.
     pub source: Cow<'a, str>,
+    /// The CloudEvent's `subject`: what the event is about, if the entity has an id of its own.
+    pub subject: Option<String>,
     /// What the event is about, in exact types.
     pub entity: E,
     /// The entity as it came.
@@ -173,11 +175,20 @@ impl<'a, E: Entity> Event<'a, E> {
             id,
             content_id,
             source,
+            subject: entity.subject(),
             entity,
             original,
             issues,
             related: data,
         })
+    }
+}
+
+impl<E: Entity> Event<'_, E> {
+    /// The digest by which a log line names what the event is about.
+    pub fn subject_digest(&self) -> Option<String> {
+        let subject = self.subject.as_deref()?;
+        Some(subject_digest(subject, self.entity.store_id()))
     }
 }
 

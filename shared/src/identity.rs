@@ -44,6 +44,13 @@ pub(crate) fn body_id(channel: &str, body: &str, delivery: &str) -> Uuid {
     uuid([channel, body, delivery])
 }
 
+/// Names what an event is about in a log line, which holds no text out of an event: the first half of a hash. It hides nothing from
+/// whoever tries all numbers; it keeps the line's form, and lets a known entity be found.
+pub(crate) fn subject_digest(subject: &str, store_id: Option<u64>) -> String {
+    let store_id = store_id.map(|id| id.to_string()).unwrap_or_default();
+    hex(digest([subject, &store_id]).iter().take(16))
+}
+
 fn uuid<const N: usize>(parts: [&str; N]) -> Uuid {
     let mut id = [0; 16];
     id.iter_mut()
@@ -52,7 +59,7 @@ fn uuid<const N: usize>(parts: [&str; N]) -> Uuid {
     uuid::Builder::from_custom_bytes(id).into_uuid()
 }
 
-/// None of the parts but the last can hold a zero byte, so no two lists of parts run together.
+/// No more than one of the parts can hold a zero byte, so no two lists of parts run together.
 fn digest<const N: usize>(parts: [&str; N]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut rest = parts.iter();
@@ -71,9 +78,9 @@ pub(crate) fn hash_of(text: &str) -> String {
     format!("sha256:{}", hex(&digest([text])))
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     bytes
-        .iter()
+        .into_iter()
         .flat_map(|byte| [byte >> 4, byte & 0xF])
         .filter_map(|digit| char::from_digit(digit.into(), 16))
         .collect()
@@ -99,6 +106,14 @@ mod tests {
             event_id(&content, "JKJaXmPLvHcESHA=").to_string(),
             "14fd3e15-cc5c-8fda-8917-9c202c26a7a7"
         );
+    }
+
+    #[test]
+    fn a_subject_has_another_digest_in_each_store() {
+        // Computed by Python's hashlib.
+        let digest = |store| subject_digest("order/000000123", store);
+        assert_eq!(digest(Some(1)), "7dd0c44c1b0314eafb3b07385f584552");
+        assert_eq!(digest(None), "d37a633aaa775bbc63f6841e0b7eb49f");
     }
 
     #[test]

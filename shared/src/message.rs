@@ -80,7 +80,7 @@ impl Message {
             id: &deduplication,
             source: &event.source,
             kind: format!("com.adobe.commerce.observer.{}", C::NAME),
-            subject: event.entity.subject(),
+            subject: event.subject.as_deref(),
             time: time(origin.accepted_ms)?,
             datacontenttype: "application/json",
             dataschema: schema_id(C::NAME),
@@ -173,7 +173,7 @@ struct CloudEvent<'a, E: Entity> {
     #[serde(rename = "type")]
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
+    subject: Option<&'a str>,
     time: String,
     datacontenttype: &'static str,
     dataschema: String,

@@ -129,6 +129,8 @@ mod tests {
             trace_id: None,
             shop_request_id: Some("shop-1"),
             event_id: None,
+            subject_digest: None,
+            reconciled: None,
             key: None,
             rules: None,
             unevaluated: None,

@@ -27,7 +27,7 @@ use crate::{
     model::Issues,
     operation::{self, Operation},
     quarantine::Unusable,
-    queue::{Queue, Trace},
+    queue::{Queue, RequestAttributes},
     request::{Headers, Payload, Request},
     rules::{Mode, Rules},
     secrets::Secret,
@@ -94,9 +94,11 @@ impl<C: Channel> Function<C> {
         notes.stages.enter(Stage::Verify);
         let (body, secret) = self.verify(body, &request.headers, deadline).await?;
         notes.key = body.vouched_by();
-        let trace = Trace {
+        notes.reconciled = notes.key.is_some() && request.headers.says_reconciled();
+        let attributes = RequestAttributes {
             traceparent: request.headers.traceparent(),
             xray: context.xray_trace_id.as_deref(),
+            reconciled: notes.reconciled,
         };
 
         notes.stages.enter(Stage::Read);
@@ -116,11 +118,12 @@ impl<C: Channel> Function<C> {
                 let message = unusable.message(deadline)?;
                 notes.stages.enter(Stage::Enqueue);
                 // Boxed, because an accepted event need not have room for it.
-                Box::pin(self.send(url, message, trace, deadline)).await?;
+                Box::pin(self.send(url, message, attributes, deadline)).await?;
                 return Ok(Outcome::Quarantined(failure));
             }
         };
         notes.event_id = Some(event.id);
+        notes.subject_digest = event.subject_digest();
         notes.note_issues(&event.issues);
 
         notes.stages.enter(Stage::Decide);
@@ -155,7 +158,7 @@ impl<C: Channel> Function<C> {
             deadline,
         )?;
         notes.stages.enter(Stage::Enqueue);
-        self.send(self.queue.url(), message, trace, deadline)
+        self.send(self.queue.url(), message, attributes, deadline)
             .await?;
         // Only now, so that rules that are only observed cost no event, whatever they do.
         self.observe_rules(&event, deadline, notes);
@@ -193,14 +196,14 @@ impl<C: Channel> Function<C> {
         &self,
         url: &str,
         message: Message,
-        trace: Trace<'_>,
+        attributes: RequestAttributes<'_>,
         deadline: Deadline,
     ) -> Result<(), Failure> {
         if deadline.remaining().is_zero() {
             return Err(Failure::OutOfTime);
         }
         self.queue
-            .send(url, C::NAME, message, trace, deadline)
+            .send(url, C::NAME, message, attributes, deadline)
             .await
             .map_err(Failure::Queue)
     }
@@ -343,6 +346,8 @@ impl<C: Channel> Function<C> {
                 .and_then(|request| request.headers.shop_request_id.as_deref())
                 .and_then(plain_id),
             event_id: event_id.as_deref(),
+            subject_digest: notes.subject_digest.as_deref(),
+            reconciled: notes.reconciled.then_some(true),
             key: key.as_deref(),
             rules: rules.as_deref(),
             unevaluated: unevaluated.as_deref(),
@@ -369,6 +374,10 @@ impl<C: Channel> Function<C> {
 #[derive(Default)]
 struct Notes<'a> {
     event_id: Option<Uuid>,
+    /// What it is about.
+    subject_digest: Option<String>,
+    /// Whether the operator's own tool sent it.
+    reconciled: bool,
     /// How many issues the event has, and where the first ones are.
     issues: usize,
     pointers: String,

@@ -62,13 +62,15 @@ pub struct QueueSettings {
     pub budget: Duration,
 }
 
-/// Attributes that travel beside a message.
+/// What a message says of the request that brought it, in attributes.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Trace<'a> {
+pub struct RequestAttributes<'a> {
     /// W3C Trace Context of the shop's request.
     pub traceparent: Option<&'a str>,
     /// X-Ray's trace header of this invocation.
     pub xray: Option<&'a str>,
+    /// Whether the operator's own tool sent it, because no message named the event when it happened.
+    pub reconciled: bool,
 }
 
 /// One SQS FIFO queue.
@@ -135,10 +137,10 @@ impl Queue {
         to: &str,
         channel: &str,
         message: Message,
-        trace: Trace<'_>,
+        attributes: RequestAttributes<'_>,
         deadline: Deadline,
     ) -> Result<(), Trouble> {
-        let body = SendMessage::new(to, channel, &message, trace).to_json();
+        let body = SendMessage::new(to, channel, &message, attributes).to_json();
         let body = Bytes::from(body.map_err(|_| Trouble::Refused)?);
         drop(message);
         let mut may_have_it = false;
@@ -211,6 +213,8 @@ struct Attributes<'a> {
     issues: Option<Attribute<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<Attribute<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconciled: Option<Attribute<'a>>,
 }
 
 #[derive(Serialize)]
@@ -236,7 +240,12 @@ impl<'a> Attribute<'a> {
 }
 
 impl<'a> SendMessage<'a> {
-    fn new(url: &'a str, channel: &'a str, message: &'a Message, trace: Trace<'a>) -> Self {
+    fn new(
+        url: &'a str,
+        channel: &'a str,
+        message: &'a Message,
+        attributes: RequestAttributes<'a>,
+    ) -> Self {
         Self {
             queue_url: url,
             message_group_id: &message.group,
@@ -248,9 +257,10 @@ impl<'a> SendMessage<'a> {
                     .compressed
                     .then(|| Attribute::text(CONTENT_ENCODING)),
                 issues: message.issues.map(Attribute::text),
-                traceparent: trace.traceparent.map(Attribute::text),
+                traceparent: attributes.traceparent.map(Attribute::text),
+                reconciled: attributes.reconciled.then(|| Attribute::text("true")),
             },
-            message_system_attributes: trace.xray.map(|xray| SystemAttributes {
+            message_system_attributes: attributes.xray.map(|xray| SystemAttributes {
                 trace_header: Attribute::text(xray),
             }),
             message_body: &message.body,
@@ -435,7 +445,13 @@ mod tests {
         };
         let deadline = Deadline::new(budget + crate::deadline::ANSWER_MARGIN, 0, u64::MAX);
         let result = queue
-            .send(queue.url(), "x", message, Trace::default(), deadline)
+            .send(
+                queue.url(),
+                "x",
+                message,
+                RequestAttributes::default(),
+                deadline,
+            )
             .await;
         (result, server.join().unwrap().0)
     }
@@ -457,11 +473,12 @@ mod tests {
             content_type: CONTENT_TYPE,
             issues: Some("other"),
         };
-        let trace = Trace {
+        let attributes = RequestAttributes {
             traceparent: Some("00-1-2-01"),
             xray: Some("Root=1"),
+            reconciled: true,
         };
-        let asked = SendMessage::new("https://sqs/1/erp.fifo", "channel", &message, trace);
+        let asked = SendMessage::new("https://sqs/1/erp.fifo", "channel", &message, attributes);
         let asked: Value = serde_json::from_slice(&asked.to_json().unwrap()).unwrap();
         let text = |value: &str| json!({ "DataType": "String", "StringValue": value });
         let expected = json!({
@@ -474,6 +491,7 @@ mod tests {
                 "content-encoding": text(CONTENT_ENCODING),
                 "issues": text("other"),
                 "traceparent": text("00-1-2-01"),
+                "reconciled": text("true"),
             },
             "MessageSystemAttributes": { "AWSTraceHeader": text("Root=1") },
             "MessageBody": r#"{"a":"\\"}"#,

@@ -21,6 +21,9 @@ const INVALID_EVENTS_HEADER: &str = "x-invalid-events";
 /// Sent, without a signature, by the operator's own check of a deployment.
 const CHECK_HEADER: &str = "x-webhook-check";
 
+/// Sent as `1` by the operator's tool that posts what the shop has and no message named. It changes nothing but how the event is marked.
+const RECONCILED_HEADER: &str = "x-webhook-reconciled";
+
 /// What an invocation brings: a request, as it should, or anything else.
 #[derive(Debug)]
 pub struct Payload(Option<Request>);
@@ -132,6 +135,7 @@ pub struct Headers {
     pub shop_request_id: Option<String>,
     invalid_events: Option<String>,
     check: Option<String>,
+    reconciled: Option<String>,
     traceparent: Option<String>,
     hmac: Option<String>,
     rsa: Option<String>,
@@ -146,6 +150,7 @@ impl Default for Headers {
             shop_request_id: None,
             invalid_events: None,
             check: None,
+            reconciled: None,
             traceparent: None,
             hmac: None,
             rsa: None,
@@ -173,6 +178,11 @@ impl Headers {
     /// Whether the request only checks a deployment. One with a signature never does: it may be an event.
     pub fn is_check(&self) -> bool {
         self.check.is_some() && self.hmac.is_none() && self.rsa.is_none()
+    }
+
+    /// Whether the request says that no message named the event when it happened. Anybody can say so: it counts with a right signature.
+    pub fn says_reconciled(&self) -> bool {
+        self.reconciled.as_deref() == Some("1")
     }
 
     /// The trace that the request belongs to (W3C Trace Context, `traceparent`), if it is one.
@@ -318,6 +328,7 @@ impl Headers {
             ("x-adobe-commerce-request-id", &mut self.shop_request_id),
             (INVALID_EVENTS_HEADER, &mut self.invalid_events),
             (CHECK_HEADER, &mut self.check),
+            (RECONCILED_HEADER, &mut self.reconciled),
             (HMAC_HEADER, &mut self.hmac),
             (RSA_HEADER, &mut self.rsa),
         ];
@@ -531,6 +542,22 @@ mod tests {
             headers["x-webhook-check"] = json!("1");
             assert!(!is_check(headers.clone()), "{headers}");
         }
+    }
+
+    #[test]
+    fn a_reconciled_event_says_so_in_one_way() {
+        let says = |headers: serde_json::Value| {
+            let headers: Headers = serde_json::from_str(&headers.to_string()).unwrap();
+            headers.says_reconciled()
+        };
+        assert!(says(json!({ "X-Webhook-Reconciled": "1" })));
+        for other in ["", "0", "true", "1, 1", " 1"] {
+            assert!(!says(json!({ "x-webhook-reconciled": other })), "{other}");
+        }
+        assert!(!says(
+            json!({ "x-webhook-reconciled": "1", "X-Webhook-Reconciled": "1" })
+        ));
+        assert!(!says(json!({})));
     }
 
     #[test]

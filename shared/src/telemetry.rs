@@ -85,6 +85,9 @@ pub(crate) struct Line<'a> {
     pub(crate) trace_id: Option<&'a str>,
     pub(crate) shop_request_id: Option<&'a str>,
     pub(crate) event_id: Option<&'a str>,
+    pub(crate) subject_digest: Option<&'a str>,
+    /// Only where it is: a line that every request writes says what is so, not what is not.
+    pub(crate) reconciled: Option<bool>,
     pub(crate) key: Option<&'a str>,
     pub(crate) rules: Option<&'a str>,
     pub(crate) unevaluated: Option<&'a str>,
@@ -122,6 +125,8 @@ macro_rules! write_at {
                 trace_id = $line.trace_id,
                 shop_request_id = $line.shop_request_id,
                 event_id = $line.event_id,
+                subject_digest = $line.subject_digest,
+                reconciled = $line.reconciled,
                 key = $line.key,
                 rules = $line.rules,
                 unevaluated = $line.unevaluated,

@@ -36,6 +36,10 @@ impl Entity for QuoteItem {
         self.item_id.map(|id| format!("quote_item/{id}"))
     }
 
+    fn store_id(&self) -> Option<u64> {
+        self.store_id.map(|id| id.0)
+    }
+
     fn group(&self) -> Option<String> {
         self.quote_id.as_ref().map(|Code(id)| format!("quote/{id}"))
     }

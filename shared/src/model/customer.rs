@@ -47,6 +47,10 @@ impl Entity for Customer {
         self.entity_id.map(|id| format!("customer/{id}"))
     }
 
+    fn store_id(&self) -> Option<u64> {
+        self.store_id.map(|id| id.0)
+    }
+
     fn group(&self) -> Option<String> {
         self.subject()
     }

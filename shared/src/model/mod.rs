@@ -47,6 +47,9 @@ pub trait Entity: Decode + Look + Serialize {
     /// yet.
     fn subject(&self) -> Option<String>;
 
+    /// The id of the store view that the entity belongs to, in which its numbers are unique.
+    fn store_id(&self) -> Option<u64>;
+
     /// The message group, in which the order of events is kept: everything about one order, one customer, one product or one
     /// cart. `None` when the entity cannot say.
     fn group(&self) -> Option<String>;

@@ -154,6 +154,10 @@ impl Entity for Order {
             .map(|Code(number)| format!("order/{number}"))
     }
 
+    fn store_id(&self) -> Option<u64> {
+        self.store_id.map(|id| id.0)
+    }
+
     /// By the database's id, which invoices and shipments know too; before the first save only the number is there.
     fn group(&self) -> Option<String> {
         self.entity_id

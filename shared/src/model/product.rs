@@ -34,6 +34,10 @@ impl Entity for Product {
         self.sku.as_ref().map(|Code(sku)| format!("product/{sku}"))
     }
 
+    fn store_id(&self) -> Option<u64> {
+        None
+    }
+
     fn group(&self) -> Option<String> {
         self.entity_id
             .map(|id| format!("product/{id}"))

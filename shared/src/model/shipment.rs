@@ -62,6 +62,10 @@ impl Entity for Shipment {
             .map(|id| format!("shipment/{id}"))
     }
 
+    fn store_id(&self) -> Option<u64> {
+        self.store_id.map(|id| id.0)
+    }
+
     fn group(&self) -> Option<String> {
         self.order_id
             .map(|id| format!("order/{id}"))

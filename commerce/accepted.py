@@ -1,0 +1,210 @@
+"""The events that a bundle accepted, out of its functions' log: by Logs Insights, or by FilterLogEvents in the local stack."""
+
+import json
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import botocore.exceptions
+
+from rest import ShopError
+
+# What one query of Insights gives at most. A range with as many is asked again in halves.
+ROWS_MAX = 10_000
+# An account can run 30 to 100 queries at a time, with those of its dashboards.
+AT_ONCE = 4
+# The range is cut into no more pieces than this to begin with, and none is shorter than this many seconds.
+PIECES, PIECE_MIN = 24, 15 * 60
+# Seconds that a query may take, and that we wait for a place among the queries of the account.
+QUERY, PLACE = 300, 120
+POLLS = (0.3, 0.5, 1, 2)
+# How often a query is asked that fails.
+ATTEMPTS = 3
+BUSY = {"LimitExceededException", "ThrottlingException", "ServiceUnavailableException"}
+NOT_THERE = {"UnknownOperationException", "InvalidAction", "InvalidActionException", "NotImplemented"}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PATTERN = '{ $.message = "answered" && $.outcome = "accepted" }'
+# An order that is placed always has its number.
+PLACED = "sales_order_place_after"
+
+
+class Accepted:
+    """When the last event of a channel about a subject was accepted, and when those that say no subject."""
+
+    def __init__(self, channels):
+        self.channels = set(channels)
+        self.numbers = dict.fromkeys(channels, 0)
+        self._last, self._original = {}, set()
+        # By the event's id, so that none counts twice.
+        self._without = {channel: {} for channel in channels}
+
+    def add(self, channel, when, subject_digest, event_id, reconciled=False):
+        if channel not in self.channels:
+            return
+        if not subject_digest:
+            self._without[channel][event_id] = when
+            return
+        key = (channel, subject_digest)
+        if key not in self._last:
+            self.numbers[channel] += 1
+        self._last[key] = max(when, self._last.get(key, when))
+        if not reconciled:
+            self._original.add(key)
+
+    def last(self, channel, digests):
+        """When the last of its events was accepted, or None."""
+        times = [self._last[channel, one] for one in digests if (channel, one) in self._last]
+        return max(times) if times else None
+
+    def by_reconciliation_only(self, channel, digests):
+        return not any((channel, one) in self._original for one in digests)
+
+    def without_subject(self, channel):
+        """The times of the events that say no subject, in their order."""
+        return sorted(self._without[channel].values())
+
+
+def read(logs, group, since, until, channels, report=lambda done, of: None):
+    """The accepted events of the channels between two times, in seconds since 1970."""
+    accepted = Accepted(channels)
+    since, until = int(since), int(until) + 1
+    if urlsplit(logs.meta.endpoint_url).hostname in LOOPBACK:
+        by_filter(logs, group, since, until, accepted)
+    else:
+        try:
+            by_insights(logs, group, since, until, accepted, report)
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in NOT_THERE:
+                raise
+            by_filter(logs, group, since, until, accepted)
+    nameless = accepted.without_subject(PLACED) if PLACED in channels else ()
+    if nameless and not accepted.numbers[PLACED]:
+        raise ShopError(
+            f"none of {len(nameless):,} accepted events of {PLACED} has a subject_digest in the log, the last of "
+            f"{clock(nameless[-1])}. An older release accepted them, or the hook's fields lack increment_id. "
+            "Give a SINCE=… after the release that has it"
+        )
+    return accepted
+
+
+def clock(seconds):
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+# FilterLogEvents
+
+
+def by_filter(logs, group, since, until, accepted):
+    """All lines, which no emulator lets choose by field. What gives no token for more is asked again from its last line on."""
+    how, begin = {"logGroupName": group, "filterPattern": PATTERN, "endTime": until * 1000}, since * 1000
+    while True:
+        last, number = begin, 0
+        for page in logs.get_paginator("filter_log_events").paginate(**how, startTime=begin):
+            for event in page["events"]:
+                number += 1
+                last = max(last, event["timestamp"])
+                take(event, accepted)
+        if number < ROWS_MAX:
+            return
+        if last == begin:
+            raise ShopError(f"the log holds more than {number:,} lines of one millisecond, which cannot all be read")
+        begin = last
+
+
+def take(event, accepted):
+    try:
+        line = json.loads(event["message"])
+    except (ValueError, RecursionError):
+        return
+    if isinstance(line, dict) and line.get("message") == "answered" and line.get("outcome") == "accepted":
+        event_id, when = line.get("event_id") or line.get("request_id"), event["timestamp"] / 1000
+        accepted.add(line.get("channel"), when, line.get("subject_digest"), event_id, bool(line.get("reconciled")))
+
+
+# Logs Insights
+
+
+def by_insights(logs, group, since, until, accepted, report):
+    named = ", ".join(f'"{channel}"' for channel in sorted(accepted.channels))
+    text = (
+        "fields @timestamp, channel, subject_digest, event_id, request_id, reconciled "
+        f'| filter message = "answered" and outcome = "accepted" and channel in [{named}] | limit {ROWS_MAX}'
+    )
+    pool, running = ThreadPoolExecutor(AT_ONCE), {}
+
+    def begin(first, last):
+        running[pool.submit(rows_of, logs, group, first, last, text)] = first, last
+
+    try:
+        length = max(-(-(until - since) // PIECES), PIECE_MIN)
+        for first in range(since, until, length):
+            begin(first, min(first + length, until))
+        read_seconds, of = 0, until - since
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for one in done:
+                (first, last), rows = running.pop(one), one.result()
+                # None: it took too long.
+                if rows is not None and len(rows) < ROWS_MAX:
+                    add_rows(rows, accepted)
+                    read_seconds += last - first
+                    report(min(read_seconds, of), of)
+                elif last - first <= 1:
+                    what = f"{ROWS_MAX:,} or more events of one second" if rows else "a query of one second that does not end"
+                    raise ShopError(f"Logs Insights has {what}, at {clock(first)}. Choose fewer: CHANNEL=…")
+                else:
+                    # They share a second: whether the last one of a range counts whole is not said.
+                    middle = (first + last) // 2
+                    begin(first, middle)
+                    begin(middle, last)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def rows_of(logs, group, first, last, text):
+    """The rows of one query, or None if it did not end in time."""
+    for attempt in range(1, ATTEMPTS + 1):
+        query = started(logs, group, first, last, text)
+        polls, until = list(POLLS), time.monotonic() + QUERY
+        while True:
+            time.sleep(polls.pop(0) if len(polls) > 1 else polls[0])
+            try:
+                answer = logs.get_query_results(queryId=query)
+            except botocore.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] not in BUSY:
+                    raise
+                answer = {"status": "Running"}
+            status = answer["status"]
+            if status == "Complete":
+                return answer["results"]
+            if status == "Timeout" or status in ("Scheduled", "Running", "Unknown") and time.monotonic() > until:
+                return None
+            if status not in ("Scheduled", "Running", "Unknown"):
+                break
+    raise ShopError(f"Logs Insights did not answer for the time from {clock(first)} on, {ATTEMPTS} times: {status}")
+
+
+def started(logs, group, first, last, text):
+    until, pause = time.monotonic() + PLACE, POLLS[1]
+    while True:
+        try:
+            return logs.start_query(logGroupName=group, startTime=first, endTime=last, queryString=text)["queryId"]
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in BUSY:
+                raise
+            if time.monotonic() > until:
+                code = error.response["Error"]["Code"]
+                reason = f"Logs Insights had no room for a query within {PLACE} s: others run in this account ({code})"
+                raise ShopError(reason) from None
+        time.sleep(pause)
+        pause = min(2 * pause, 10)
+
+
+def add_rows(rows, accepted):
+    for row in rows:
+        cells = {cell.get("field"): cell.get("value") for cell in row}
+        when = datetime.fromisoformat(cells["@timestamp"]).replace(tzinfo=UTC).timestamp()
+        event_id = cells.get("event_id") or cells.get("request_id")
+        # Insights has 1 for true.
+        accepted.add(cells.get("channel"), when, cells.get("subject_digest"), event_id, cells.get("reconciled") in ("1", "true"))

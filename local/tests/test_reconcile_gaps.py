@@ -1,0 +1,258 @@
+"""What `make reconcile` takes for missing, by the shop's records and log lines of our own; and what the shop may answer."""
+
+import json
+import sys
+import time
+
+import pytest
+import record_shop
+from reconciling import (  # noqa: F401
+    ACCOUNT,
+    HOUR,
+    PAID,
+    PLACED,
+    SAVED,
+    SHIPPED,
+    api,
+    bundle,
+    deployed,
+    line,
+    missing,
+    run,
+    shop,
+)
+from record_shop import customer, invoice, order, shipment, written
+from stack import ROOT
+
+sys.path.append(str(ROOT / "commerce"))
+
+import gaps  # noqa: E402
+import records  # noqa: E402
+
+
+def test_a_lost_change_of_an_order_is_found_though_its_earlier_events_arrived(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("orders", order(1, "100", then, updated_at=written(then + 60)))
+    shop.add("orders", order(2, "200", then, updated_at=written(then + 60)))
+    bundle.log((PLACED, "order/100", 1, then - 1), (SAVED, "order/100", 1, then), (SAVED, "order/100", 1, then + 20))
+    bundle.log((PLACED, "order/200", 1, then - 1), (SAVED, "order/200", 1, then + 60))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and missing(said, SAVED) == ["order/100"] and PLACED not in said
+    assert f"  order/100  store 1   {written(then + 60)}  changed 40 s after its last event\n" in said or "changed 39 s" in said
+    assert said.endswith("\n1 event is missing. SEND=1 posts what is missing through the functions, after asking.\n")
+    assert run(bundle.name, "--since", "6h", "--tolerance", "60s")[0] == 0
+
+
+def test_an_order_that_nothing_changed_needs_no_event_but_its_first(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("orders", order(1, "100", then))
+    bundle.log((PLACED, "order/100", 1, then - 30))
+    assert run(bundle.name, "--since", "6h")[0] == 0
+    shop.add("orders", order(2, "200", then - 9 * HOUR, updated_at=written(then)))
+    bundle.log((SAVED, "order/200", 1, then + 0.4))
+    assert run(bundle.name, "--since", "6h")[0] == 0, "placed long before"
+    assert run(bundle.name, "--since", "6h", "--channel", SAVED)[0] == 2, "the first event does not count where nobody asks for it"
+
+
+def test_an_event_of_another_stores_order_with_the_same_number_does_not_count(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("orders", order(1, "100", then, store_id=1))
+    shop.add("orders", order(2, "100", then, store_id=2))
+    bundle.log((PLACED, "order/100", 1, then))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and missing(said, PLACED) == ["order/100"] and "  store 2 " in said
+    bundle.log((PLACED, "order/100", "", then))
+    assert run(bundle.name, "--since", "6h")[0] == 2, "an event without a store may be either's"
+
+
+def test_an_event_that_says_no_store_counts_where_only_one_record_has_its_number(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("orders", order(1, "100", then))
+    without_store = customer(7, then)
+    del without_store["store_id"]
+    shop.add("customers/search", without_store)
+    shop.add("customers/search", customer(8, then))
+    bundle.log((PLACED, "order/100", "", then), (ACCOUNT, "customer/7", "", then), (ACCOUNT, "customer/8", 1, then))
+    assert run(bundle.name, "--since", "6h")[0] == 0
+
+
+def test_what_changed_just_now_is_left_out(bundle, run, shop):
+    shop.add("orders", order(1, "100", time.time() - 30))
+    assert run(bundle.name, "--since", "6h")[0] == 0
+    assert run(bundle.name, "--since", "6h", "--settle", "10s")[0] == 2
+
+
+def test_an_older_release_is_not_taken_for_gaps(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("orders", order(1, "100", then))
+    bundle.log((PLACED, None, "", then))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 1 and "reconcile: none of 1 accepted events of sales_order_place_after has a subject_digest" in said
+    bundle.log((PLACED, "order/300", 1, then))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and "! 1 event of sales_order_place_after, the last of" in said
+
+
+def test_a_channel_that_the_shop_does_not_send_is_named(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("orders", order(1, "100", then))
+    shop.add("shipments", shipment(6, "600", then))
+    bundle.log((PLACED, "order/100", 1, then))
+    code, said = run(bundle.name, "--since", "6h")
+    said = " ".join(said.split())
+    assert code == 2 and f"no event of {SHIPPED} was accepted in this time. If the shop does not send it, name the others:" in said
+    assert run(bundle.name, "--since", "6h", "--channel", f"{PLACED},observer.{SAVED}")[0] == 0
+    assert not shop.searches("products"), "imports change products without an event"
+
+
+# Invoices, whose events have no number yet
+
+
+def unnumbered(*times):
+    return [(PAID, None, "", time) for time in times]
+
+
+def test_an_event_without_a_number_counts_for_the_invoice_that_is_nearest(bundle, run, shop):
+    then = int(time.time() - HOUR)
+    for number in range(20):
+        shop.add("invoices", invoice(number, f"{number}", then + 3 * number))
+    shop.add("invoices", invoice(90, "90", then, state=1))
+    shop.add("invoices", invoice(91, "91", then, state="3"))
+    bundle.log(*unnumbered(*(then + 3 * number - 1 for number in range(20))))
+    assert run(bundle.name, "--since", "6h")[0] == 0, "each has one; those that are not paid need none"
+    shop.add("invoices", invoice(20, "20", then + 200))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and missing(said, PAID) == ["invoice/20"] and "no accepted event" in said
+
+
+def test_an_invoice_that_was_paid_later_has_its_number(bundle, run, shop):
+    then = int(time.time() - HOUR)
+    shop.add("invoices", invoice(1, "100", then, updated_at=written(then + 600)))
+    bundle.log((PAID, "invoice/100", 1, then + 600))
+    assert run(bundle.name, "--since", "6h")[0] == 0
+
+
+def test_where_one_of_several_invoices_lacks_its_event_all_of_them_are_listed(bundle, run, shop, api):
+    then = int(time.time() - HOUR)
+    for number in range(3):
+        shop.add("invoices", invoice(number, f"{number}", then + number))
+    shop.add("invoices", invoice(9, "9", then + 300))
+    bundle.log(*unnumbered(then, then + 2, then + 299))
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
+    assert code == 0 and missing(said, PAID) == ["invoice/0", "invoice/1", "invoice/2"]
+    assert said.count("no event for one of 3 invoices") == 3
+    assert sorted(body["data"]["invoice"]["increment_id"] for body in api.bodies()) == ["0", "1", "2"]
+
+
+def test_what_was_reconciled_does_not_lend_its_event_to_another_invoice(bundle, run, shop):
+    then = int(time.time() - HOUR)
+    for number in range(3):
+        shop.add("invoices", invoice(number, f"{number}", then + number))
+    # Of three, one event came. The first two were reconciled before the third could be seen.
+    bundle.log(*unnumbered(then + 1))
+    reconciled = [line(PAID, f"invoice/{number}", 1, reconciled=True) for number in (0, 1)]
+    now = int(time.time() * 1000)
+    made = [{"timestamp": now, "message": text} for text in reconciled]
+    bundle.logs.put_log_events(logGroupName=bundle.name, logStreamName="functions", logEvents=made)
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and missing(said, PAID) == ["invoice/2"]
+
+
+def test_an_old_invoice_that_changed_is_not_said_to_be_missing(bundle, run, shop):
+    now = time.time()
+    shop.add("invoices", invoice(1, "100", now - 9 * HOUR, updated_at=written(now - HOUR)))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 0 and "! 1 invoice was made before this time and changed in it." in said
+
+
+def test_events_are_handed_on_until_as_many_invoices_as_can_have_one():
+    # The nearest one leaves the first without: it reaches no other.
+    times, events = [0, 3], [2, 6]
+    reach = [range(0, 1), range(0, 2)]
+    assert gaps.paired(times, events, reach, [True, True]) == {0: 0, 1: 1}
+    assert gaps.paired(times, events, reach, [False, True]) == {1: 0}, "nobody needs it for the first"
+    many = 3000
+    times = list(range(many))
+    events = [time + 0.9 for time in range(-1, many - 1)]
+    reach = [range(max(number - 1, 0), number + 1) for number in range(many)]
+    assert len(gaps.paired(times, events, reach, [True] * many)) == many, "long chains, too"
+
+
+# What the shop may answer
+
+
+def test_records_are_paged_by_time_and_id_though_the_shop_goes_on(bundle, run, shop, monkeypatch):
+    monkeypatch.setattr(records, "PAGE", 7)
+    then = int(time.time() - HOUR)
+    for number in range(60):
+        shop.add("orders", order(number + 1, f"{number}", then + number // 20))
+    changes = iter(range(5))
+
+    def go_on(place):
+        number = next(changes, None)
+        if place == "orders" and number is not None:
+            # What was read already moves behind all that was not.
+            shop.records["orders"][number + 1]["updated_at"] = written(then + 100 + number)
+
+    shop.before = go_on
+    code, said = run(bundle.name, "--since", "6h", "--all")
+    assert code == 2 and sorted(missing(said, PLACED)) == sorted(f"order/{number}" for number in range(60))
+    assert len(shop.searches("orders")) >= 9
+    assert "fields=items%5Bentity_id%2Cincrement_id%2Cstore_id" in shop.searches("orders")[0], "no name leaves the shop"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"[]", "the shop answered orders with something else than a list of records"),
+        (b'{"items":7}', "the shop answered orders with something else than a list of records"),
+        (b'"Zo\\u00eb"', "the shop answered orders with something else than a list of records"),
+        (b"{", "something else than JSON"),
+        (b"[" * 100_000, "something else than JSON"),
+        (b" " * (8 * 1024**2 + 1), "answered with more than 8 MB"),
+        (json.dumps({"items": [order(1, "1", 1e9)], "total_count": 9}).encode(), "in the order that was asked for"),
+        (json.dumps({"items": [{"entity_id": 1}], "total_count": 9}).encode(), "in the order that was asked for"),
+    ],
+)
+def test_an_odd_answer_ends_it_with_one_line(bundle, run, shop, answer, words):
+    shop.instead["orders"] = answer
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 1 and said.count("reconcile: ") == 1 and words in " ".join(said.split())
+
+
+def test_a_shop_without_changes_has_nothing_to_compare(bundle, run, shop):
+    shop.instead = dict.fromkeys(record_shop.RESOURCES, b'{"items":null,"total_count":0}')
+    assert run(bundle.name, "--since", "6h")[0] == 0
+
+
+def test_a_record_that_cannot_be_read_is_counted_and_nothing_of_it_obeyed(bundle, run, shop):
+    then = time.time() - HOUR
+    bad = [
+        {"entity_id": 2, "updated_at": written(then)},
+        {"entity_id": "x", "increment_id": "3", "updated_at": written(then)},
+        {"entity_id": 4, "increment_id": "4", "updated_at": "0000-00-00 00:00:00"},
+        {"entity_id": True, "increment_id": "5", "updated_at": written(then)},
+        {"entity_id": 6, "increment_id": ["6"], "updated_at": written(then)},
+        "\x1b[2J",
+        None,
+        order(7, "\x1b]0;Z\x07\n" + "7" * 90, then),
+        order(8, "\ud800", then, store_id="\x1b[31m"),
+    ]
+    shop.instead["orders"] = json.dumps({"items": bad, "total_count": len(bad)}).encode()
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and "! 7 records could not be compared" in said
+    assert "  order/ ]0;Z  777777777777777" in said or "order/" in said
+    assert "2 events are missing" in said
+
+
+def test_the_shops_own_refusal_names_the_resource(bundle, run, shop):
+    shop.denied = {"Magento_Sales::sales_invoice"}
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 1 and "lacks the resource Magento_Sales::sales_invoice" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("fault", [503, "break"])
+def test_a_shop_that_fails_once_is_asked_again(bundle, run, shop, fault):
+    shop.add("orders", order(1, "100", time.time() - HOUR))
+    shop.faults = [("GET orders", fault)]
+    assert run(bundle.name, "--since", "6h")[0] == 2
