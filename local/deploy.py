@@ -38,6 +38,7 @@ def main(environment, yes):
         if not change_set:
             print(f"Nothing to change: {stack} is as template.yaml and samconfig.toml say.")
             return
+        warn_of_replaced_queues(client, change_set)
         if asks(settings) and not (yes or agreed(f"Deploy these changes to {stack} in {account.region}?")):
             discard(client, stack, change_set, before)
             sys.exit("make: nothing was deployed")
@@ -74,6 +75,17 @@ def prepare(environment):
     if process.returncode:
         sys.exit(f"make: sam deploy failed. {HELP}")
     return made
+
+
+def warn_of_replaced_queues(client, change_set):
+    """A consumer goes on to read the queue that it knows, which gets no messages any more."""
+    pages = client.get_paginator("describe_change_set").paginate(ChangeSetName=change_set)
+    changes = [one["ResourceChange"] for page in pages for one in page["Changes"]]
+    replaced = {one["LogicalResourceId"] for one in changes if one["ResourceType"] == "AWS::SQS::Queue" and one.get("Replacement") == "True"}
+    for name in sorted(replaced):
+        print(f"make: warning: {name} becomes a new queue. The old one stays, with its messages.")
+    if replaced:
+        print("make: docs/upgrade.md, New queues, says what to do before you deploy this, and after.")
 
 
 def agreed(question):

@@ -179,6 +179,7 @@ class RuntimeApi(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), RuntimeCall)
+        self.trace_header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
         self.forget()
 
     def forget(self):
@@ -214,7 +215,7 @@ class RuntimeCall(http.server.BaseHTTPRequestHandler):
             "lambda-runtime-aws-request-id": invocation.id,
             "lambda-runtime-deadline-ms": str(int((time.time() + invocation.lambda_seconds) * 1000)),
             "lambda-runtime-invoked-function-arn": f"arn:aws:lambda:{REGION}:000000000000:function:f",
-            "lambda-runtime-trace-id": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+            "lambda-runtime-trace-id": self.server.trace_header,
             "content-type": "application/json",
         }
         self.reply(200, invocation.payload, headers)

@@ -89,6 +89,16 @@ def test_a_change_set_is_executed_and_its_outputs_are_shown(deploying):
     assert all(len(line) <= 100 for line in said.splitlines() if "Changeset created" not in line), "but for what SAM says"
 
 
+def test_a_queue_that_is_replaced_is_announced_before_anything_is_deployed(deploying):
+    named = {"Resources": {"Queue": {**QUEUE, "Properties": {"QueueName": f"{deploying.name}-named"}}}}
+    _, said = deploying.deploy({"Resources": {"Queue": QUEUE}}, "--yes")
+    assert "warning" not in said
+    code, said = deploying.deploy(named, answer="n")
+    assert code == 1 and said.index("make: warning: Queue becomes a new queue.") < said.index("Deploy these changes"), said
+    assert "make: docs/upgrade.md, New queues, says what to do before you deploy this, and after.\n" in said
+    assert all(len(line) <= 100 for line in said.splitlines() if "Changeset created" not in line)
+
+
 def test_nothing_to_change_is_no_error(deploying):
     deploying.deploy(GOOD, "--yes")
     code, said = deploying.deploy("none", "--yes")

@@ -2,10 +2,19 @@
 
 use std::error::Error as _;
 
-use aws_sdk_sqs::{config::Credentials, error::SdkError};
+use aws_sdk_sqs::{
+    config::{
+        ConfigBag, Credentials, Intercept, RuntimeComponents,
+        interceptors::BeforeTransmitInterceptorContextMut,
+    },
+    error::SdkError,
+};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 
 use crate::{error::Trouble, http::Connections};
+
+const TRACE_HEADER: &str = "x-amzn-trace-id";
 
 /// With which identity AWS is asked, where, and on which connections. The first two are from the environment that Lambda sets.
 #[derive(Clone, Debug)]
@@ -21,6 +30,28 @@ pub struct Aws {
 /// One attempt of AWS's client, which leaves connections to [`Connections`].
 pub(crate) fn no_retries() -> RetryConfig {
     RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
+}
+
+/// Takes X-Ray's header off every request. AWS's client writes it as it stands in the environment, where Lambda's runtime put it
+/// unread, and SQS refuses a request with a malformed one. A message has its trace as an attribute, which was checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WithoutTraceHeader;
+
+impl Intercept for WithoutTraceHeader {
+    fn name(&self) -> &'static str {
+        "WithoutTraceHeader"
+    }
+
+    /// The client's own interceptors have run by then.
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().remove(TRACE_HEADER);
+        Ok(())
+    }
 }
 
 /// How a request went wrong. Only an answer that says no, and a connection that never came about, are sure to have done nothing.

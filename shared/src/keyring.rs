@@ -18,7 +18,7 @@ use aws_sdk_secretsmanager::{
 use tracing::{debug, error};
 
 use crate::{
-    aws::{Aws, classify, no_retries},
+    aws::{Aws, WithoutTraceHeader, classify, no_retries},
     deadline::Deadline,
     error::Trouble,
     secrets::{Schemes, Secret},
@@ -269,6 +269,7 @@ impl Store {
             .http_client(aws.connections.client(WAIT_MAX))
             // The next request tries again; this one has no time to lose.
             .retry_config(no_retries())
+            .interceptor(WithoutTraceHeader)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint.clone());
         Self {

@@ -30,6 +30,7 @@ pub mod schema;
 pub mod secrets;
 pub mod signature;
 pub mod telemetry;
+pub mod trace;
 
 use std::{env, process::ExitCode};
 

@@ -23,8 +23,9 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// it came, and the contract's fields. What a consumer unpacks must not be without a limit either.
 pub const UNPACKED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Kept free for the attributes, whose names and values are all of bounded length.
-const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
+/// Kept free for the attributes, whose names and values are all of bounded length, and for those that a consumer adds when it moves a
+/// message to its dead-letter queue.
+pub(crate) const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
 
 /// A message group's id may have this many characters.
 const GROUP_CHARS_MAX: usize = 128;

@@ -32,7 +32,8 @@ use crate::{
     rules::{Mode, Rules},
     secrets::Secret,
     signature::{KeyName, Untrusted},
-    telemetry::{Line, Loudness, Output, plain_id, trace_id},
+    telemetry::{Line, Loudness, Output, plain_id},
+    trace::XRay,
 };
 
 /// A log line names at most this many places of an event.
@@ -95,9 +96,11 @@ impl<C: Channel> Function<C> {
         let (body, secret) = self.verify(body, &request.headers, deadline).await?;
         notes.key = body.vouched_by();
         notes.reconciled = notes.key.is_some() && request.headers.says_reconciled();
+        let xray = xray_of(context).map(|xray| xray.to_string());
         let attributes = RequestAttributes {
             traceparent: request.headers.traceparent(),
-            xray: context.xray_trace_id.as_deref(),
+            tracestate: request.headers.tracestate(),
+            xray: xray.as_deref(),
             reconciled: notes.reconciled,
         };
 
@@ -341,7 +344,7 @@ impl<C: Channel> Function<C> {
                 .map_or_else(Failure::forwarded, Outcome::forwarded)
                 .name(),
             request_id: request.and_then(Request::id).unwrap_or(&context.request_id),
-            trace_id: context.xray_trace_id.as_deref().and_then(trace_id),
+            trace_id: xray_of(context).map(|xray| xray.root),
             shop_request_id: request
                 .and_then(|request| request.headers.shop_request_id.as_deref())
                 .and_then(plain_id),
@@ -401,6 +404,11 @@ impl Notes<'_> {
         self.issues = issues.count();
         self.pointers = joined(issues.list.iter().map(|issue| &*issue.pointer));
     }
+}
+
+/// The trace that X-Ray says this invocation belongs to.
+fn xray_of(context: &Context) -> Option<XRay<'_>> {
+    XRay::read(context.xray_trace_id.as_deref()?)
 }
 
 /// The first few pointers, for a log line.

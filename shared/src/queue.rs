@@ -25,7 +25,7 @@ use tokio::time::{Instant, Sleep};
 use tracing::{debug, error};
 
 use crate::{
-    aws::{Aws, classify, no_retries},
+    aws::{Aws, WithoutTraceHeader, classify, no_retries},
     deadline::Deadline,
     error::Trouble,
     message::{CONTENT_ENCODING, Message},
@@ -67,7 +67,9 @@ pub struct QueueSettings {
 pub struct RequestAttributes<'a> {
     /// W3C Trace Context of the shop's request.
     pub traceparent: Option<&'a str>,
-    /// X-Ray's trace header of this invocation.
+    /// What the vendors on the way say of that trace.
+    pub tracestate: Option<&'a str>,
+    /// X-Ray's trace header of this invocation, as SQS takes it.
     pub xray: Option<&'a str>,
     /// Whether the operator's own tool sent it, because no message named the event when it happened.
     pub reconciled: bool,
@@ -96,6 +98,7 @@ impl Queue {
             // The client's own retries tell how the last attempt ended, but not that an earlier one may have arrived.
             .retry_config(no_retries())
             .interceptor(body.clone())
+            .interceptor(WithoutTraceHeader)
             // The credentials stand in the environment, and are the same as long as the process runs.
             .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -214,6 +217,8 @@ struct Attributes<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<Attribute<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<Attribute<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reconciled: Option<Attribute<'a>>,
 }
 
@@ -258,6 +263,7 @@ impl<'a> SendMessage<'a> {
                     .then(|| Attribute::text(CONTENT_ENCODING)),
                 issues: message.issues.map(Attribute::text),
                 traceparent: attributes.traceparent.map(Attribute::text),
+                tracestate: attributes.tracestate.map(Attribute::text),
                 reconciled: attributes.reconciled.then(|| Attribute::text("true")),
             },
             message_system_attributes: attributes.xray.map(|xray| SystemAttributes {
@@ -367,7 +373,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{http::Connections, message::CONTENT_TYPE};
+    use crate::{
+        http::Connections,
+        message::{ATTRIBUTE_BYTES_MAX, CONTENT_TYPE},
+        trace::TRACESTATE_CHARS_MAX,
+    };
 
     const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{\"MessageId\":\"1-2-3\"}";
     const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
@@ -475,6 +485,7 @@ mod tests {
         };
         let attributes = RequestAttributes {
             traceparent: Some("00-1-2-01"),
+            tracestate: Some("rojo=1"),
             xray: Some("Root=1"),
             reconciled: true,
         };
@@ -491,12 +502,45 @@ mod tests {
                 "content-encoding": text(CONTENT_ENCODING),
                 "issues": text("other"),
                 "traceparent": text("00-1-2-01"),
+                "tracestate": text("rojo=1"),
                 "reconciled": text("true"),
             },
             "MessageSystemAttributes": { "AWSTraceHeader": text("Root=1") },
             "MessageBody": r#"{"a":"\\"}"#,
         });
         assert_eq!(asked, expected);
+    }
+
+    #[test]
+    fn the_longest_attributes_fit_beside_the_largest_body_and_leave_half_of_the_room() {
+        let message = Message {
+            body: "{}".into(),
+            compressed: true,
+            group: "order/1".into(),
+            deduplication: "2".into(),
+            content_type: CONTENT_TYPE,
+            issues: Some("expected"),
+        };
+        let traceparent = "0".repeat(55);
+        let tracestate = "0".repeat(TRACESTATE_CHARS_MAX);
+        let attributes = RequestAttributes {
+            traceparent: Some(&traceparent),
+            tracestate: Some(&tracestate),
+            xray: None,
+            reconciled: true,
+        };
+        let channel = "checkout_cart_product_add_after";
+        let asked = SendMessage::new("https://sqs/1/erp.fifo", channel, &message, attributes);
+        let asked: Value = serde_json::from_slice(&asked.to_json().unwrap()).unwrap();
+        let attributes = asked["MessageAttributes"].as_object().unwrap();
+        assert_eq!(attributes.len(), 7, "of ten that SQS takes");
+        // SQS counts name, type and value of each, and nothing of the trace header.
+        let counted = |(name, attribute): (&String, &Value)| {
+            let length = |member: &str| attribute[member].as_str().unwrap().len();
+            name.len() + length("DataType") + length("StringValue")
+        };
+        let bytes: usize = attributes.iter().map(counted).sum();
+        assert!(bytes <= ATTRIBUTE_BYTES_MAX / 2, "{bytes}");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use crate::{
     error::Failure,
     signature::{HMAC_HEADER, RSA_HEADER, Signatures},
     telemetry::plain_id,
+    trace::{is_traceparent, is_tracestate},
 };
 
 /// Sent as `refuse` by what sends quarantined events again: one that is still unusable must not be quarantined a second time.
@@ -137,6 +138,7 @@ pub struct Headers {
     check: Option<String>,
     reconciled: Option<String>,
     traceparent: Option<String>,
+    tracestate: Option<String>,
     hmac: Option<String>,
     rsa: Option<String>,
     content_type: Option<String>,
@@ -152,6 +154,7 @@ impl Default for Headers {
             check: None,
             reconciled: None,
             traceparent: None,
+            tracestate: None,
             hmac: None,
             rsa: None,
             content_type: None,
@@ -187,15 +190,17 @@ impl Headers {
 
     /// The trace that the request belongs to (W3C Trace Context, `traceparent`), if it is one.
     pub fn traceparent(&self) -> Option<&str> {
-        let hex = |part: &str, length| {
-            part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
-        let traceparent = self.traceparent.as_deref()?;
-        let mut parts = traceparent.split('-');
-        let fits = [2, 32, 16, 2]
-            .into_iter()
-            .all(|length| parts.next().is_some_and(|part| hex(part, length)));
-        (fits && parts.next().is_none()).then_some(traceparent)
+        self.traceparent
+            .as_deref()
+            .filter(|text| is_traceparent(text))
+    }
+
+    /// What the vendors on the way say of that trace (`tracestate`), if it can be read. Without the trace it means nothing.
+    pub fn tracestate(&self) -> Option<&str> {
+        self.traceparent()?;
+        self.tracestate
+            .as_deref()
+            .filter(|text| is_tracestate(text))
     }
 
     /// Whether the body is said to be plain JSON in UTF-8.
@@ -325,6 +330,7 @@ impl Headers {
             ("content-type", &mut self.content_type),
             ("content-encoding", &mut self.content_encoding),
             ("traceparent", &mut self.traceparent),
+            ("tracestate", &mut self.tracestate),
             ("x-adobe-commerce-request-id", &mut self.shop_request_id),
             (INVALID_EVENTS_HEADER, &mut self.invalid_events),
             (CHECK_HEADER, &mut self.check),
@@ -561,24 +567,31 @@ mod tests {
     }
 
     #[test]
-    fn a_traceparent_is_passed_on_only_if_it_is_one() {
-        let read = |value: &str| {
-            let headers = json!({ "traceparent": value }).to_string();
-            serde_json::from_str::<Headers>(&headers)
-                .unwrap()
-                .traceparent()
-                .map(str::to_owned)
+    fn a_tracestate_is_passed_on_only_beside_a_traceparent() {
+        const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let read = |headers: serde_json::Value| {
+            let headers: Headers = serde_json::from_str(&headers.to_string()).unwrap();
+            (
+                headers.traceparent().is_some(),
+                headers.tracestate().map(str::to_owned),
+            )
         };
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(read(good).as_deref(), Some(good));
-        for bad in [
-            "",
-            "zoe@shop.example",
-            &good[1..],
-            &format!("{good}-"),
-            &good.replace('4', "x"),
+        let state = "rojo=00f067aa0ba902b7";
+        assert_eq!(
+            read(json!({ "traceparent": PARENT, "Tracestate": state })),
+            (true, Some(state.to_owned()))
+        );
+        assert_eq!(
+            read(json!({ "traceparent": PARENT, "tracestate": "zoe" })),
+            (true, None)
+        );
+        let twice = json!({ "traceparent": PARENT, "tracestate": state, "Tracestate": state });
+        assert_eq!(read(twice), (true, None));
+        for no_trace in [
+            json!({ "tracestate": state }),
+            json!({ "traceparent": "00-zoe", "tracestate": state }),
         ] {
-            assert_eq!(read(bad), None, "{bad}");
+            assert_eq!(read(no_trace), (false, None));
         }
     }
 }

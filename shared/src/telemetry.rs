@@ -160,18 +160,6 @@ pub(crate) fn plain_id(id: &str) -> Option<&str> {
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)
 }
 
-/// The trace that X-Ray's header names (`Root=1-…;Parent=…;Sampled=1`), if it looks like one.
-pub(crate) fn trace_id(header: &str) -> Option<&str> {
-    let root = header
-        .split(';')
-        .find_map(|part| part.strip_prefix("Root="))?;
-    let (began, rest) = root.strip_prefix("1-")?.split_once('-')?;
-    let hex = |text: &str, length| {
-        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    (hex(began, 8) && hex(rest, 24)).then_some(root)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,31 +173,5 @@ mod tests {
             assert_eq!(kept().as_deref(), Some(&b"one\ntwo\n"[..]));
         });
         assert_eq!(kept(), None);
-    }
-
-    #[test]
-    fn the_trace_is_taken_out_of_the_header_of_x_ray_if_it_is_one() {
-        const ROOT: &str = "1-5759e988-bd862e3fe1be46a994272793";
-        for header in [
-            format!("Root={ROOT}"),
-            format!("Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1"),
-            format!("Self=1-67891234-12456789abcdef012345678;Root={ROOT}"),
-        ] {
-            assert_eq!(trace_id(&header), Some(ROOT), "{header}");
-        }
-        for header in [
-            "",
-            ROOT,
-            "Parent=53995c3f42cd8ad8",
-            "Root=",
-            "Root=1-5759e988",
-            "Root=2-5759e988-bd862e3fe1be46a994272793",
-            "Root=1-5759e988-bd862e3fe1be46a99427279",
-            "Root=1-5759e988-bd862e3fe1be46a994272793a",
-            "Root=1-5759e988-zoe@shop.example.with.it",
-            "Root=1-5759e98\u{e9}-bd862e3fe1be46a994272793",
-        ] {
-            assert_eq!(trace_id(header), None, "{header}");
-        }
     }
 }

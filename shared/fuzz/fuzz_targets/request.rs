@@ -24,6 +24,11 @@ fuzz_target!(|input: &[u8]| {
         let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
         assert!(traceparent.len() == 55 && traceparent.bytes().all(plain));
     }
+    if let Some(tracestate) = request.headers.tracestate() {
+        let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
+        assert!(!tracestate.is_empty() && tracestate.len() <= 512);
+        assert!(tracestate.bytes().all(printable));
+    }
     let verify = |keys| {
         let verified = request.body()?.verify(keys, request.headers.signatures());
         verified.map_err(Failure::from)
