@@ -59,8 +59,8 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples \
-  rules send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan apply doctor webhooks-xml \
-  clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-node \
+  rules send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build \
+  build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-node \
   prerequisites-valgrind prerequisites-qemu
 
 help: ## Show this list
