@@ -5,8 +5,9 @@
 An event whose work fails waits, and so does all that is behind it in its group. It goes to the dead-letter queue when its work
 refuses it, when it keeps failing while others succeed, or before SQS would delete it for its age.
 
-It runs until Ctrl-C or SIGTERM, and ends after the message at hand; a second signal ends it at once. While SQS or the database is
-away, or the credentials have expired, it waits and tries again. With --once it ends when nothing more comes, or SQS is away.
+It runs until Ctrl-C or SIGTERM, and ends after the message at hand; a second signal ends it at once. While SQS or the database
+is out of reach, or the credentials have expired, it waits and tries again. With --once it ends when nothing more comes. An event
+with issues of fields that its channel expects goes to the dead-letter queue, unless --take-expected-issues is given.
 """
 
 import argparse
@@ -40,7 +41,7 @@ RETRY_AFTER_SECONDS_MAX = 3600
 ATTEMPTS_MIN, ATTEMPTS_SECONDS_MIN = 10, 3600
 # When every event that fails goes there, as a share of the time after which SQS deletes a message.
 EXPIRES_SOON = 0.8
-# The pauses while SQS is away, from the first to the longest.
+# The pauses while SQS is out of reach, from the first to the longest.
 AWAY_SECONDS = (1, 60)
 
 TYPE_PREFIX = "com.adobe.commerce.observer."
@@ -63,8 +64,8 @@ class Conflict(Exception):
 def work(database, event, text):
     """What is done with an event: replace it. What it writes here stands or falls with the note that the event is done.
 
-    To fail it raises Refused, Conflict, or any other exception. One with an attribute `retry_after` asks for a pause of at least so
-    many seconds."""
+    To fail it raises Refused, Conflict, or any other exception. Its attribute `retry_after`, if it has one, is the least pause
+    before the next attempt, in seconds."""
     database.execute("INSERT INTO events (id, type, event) VALUES (?, ?, ?)", (event["id"], event["type"], text))
 
 
@@ -262,16 +263,16 @@ def do(database, event, text, of_event):
 def handle_next(sqs, queue, dead_letters, database, expires_after, take_expected_issues=False):
     """Receives one message and handles it: whether one came.
 
-    Only one at a time, because SQS counts a receive for every message that it hands out, tried or not. While this one is handled, or
-    waits for its next attempt, SQS hands out nothing of its group."""
-    received = sqs.receive_message(
+    Only one at a time, because SQS counts a receive for every message that it hands out, tried or not. While this one is handled
+    or waits for its next attempt, SQS hands out nothing of its group."""
+    messages = sqs.receive_message(
         QueueUrl=queue,
         VisibilityTimeout=VISIBILITY_SECONDS,
-        WaitTimeSeconds=1,  # a signal is noticed after it; a receive that is broken off could take a message along
+        WaitTimeSeconds=1,  # signals are noticed after it, because a receive that is broken off can take a message along
         MessageSystemAttributeNames=["All"],
         MessageAttributeNames=["All"],
-    )
-    for message in received.get("Messages", []):
+    ).get("Messages", [])
+    for message in messages:
         outcome, pause = handle(sqs, message, dead_letters, database, expires_after, take_expected_issues)
         of_message = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
         try:
@@ -285,7 +286,7 @@ def handle_next(sqs, queue, dead_letters, database, expires_after, take_expected
                 raise
             outcome += f", after more than {VISIBILITY_SECONDS} s: it comes again"
         print(message["MessageId"], outcome, flush=True)
-    return "Messages" in received
+    return bool(messages)
 
 
 def connect(queue, dead_letters):
@@ -333,10 +334,11 @@ def explained(error):
     """What is wrong, in one line, and whether it may pass."""
     if isinstance(error, ClientError):
         # The code alone: the message could quote the request.
-        text = f"AWS refuses {error.operation_name}: {code_of(error)}."
-        if re.search("Token|Expired|UnrecognizedClient", code_of(error)):
+        status, code = error.response["ResponseMetadata"]["HTTPStatusCode"], code_of(error)
+        text = f"AWS refuses {error.operation_name}: {code}."
+        if re.search("Token|Expired|UnrecognizedClient", code):
             return f"{text} Log in to AWS again.", True
-        return text, error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 or "Throttl" in code_of(error)
+        return text, status >= 500 or "Throttl" in code
     if isinstance(error, NoRegionError):
         return "In which region are the queues? Set AWS_REGION.", False
     if isinstance(error, botocore.parsers.ResponseParserError):
@@ -351,13 +353,14 @@ def code_of(error):
 
 
 class Stop:
+    """Whether it is to end, and whether it may do so at once, because it has no message."""
+
     asked = at_once = False
 
     @classmethod
     def ask(cls, number, _):
-        """At Ctrl-C or SIGTERM it ends after the message at hand, or at once while there cannot be one."""
         cls.asked = True
-        signal.signal(number, signal.SIG_DFL)  # the second one ends the process whatever it does
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process, whatever it does
         if cls.at_once:
             sys.exit()
 

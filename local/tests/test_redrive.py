@@ -1,4 +1,4 @@
-"""Moving dead letters back while something happens to AWS, to the credentials or to the program; the rest is in test_consumers.py."""
+"""Moving dead letters back while AWS or the credentials fail, or the program is ended; the rest is in test_consumers.py."""
 
 import json
 import signal
@@ -30,8 +30,9 @@ def receives_and_then(fault):
         ("expired", "AWS refuses SendMessage: ExpiredTokenException. Log in to AWS again.\n"),
         ("denied", "AWS refuses SendMessage: AccessDeniedException\n"),
     ],
+    ids=["expired", "denied"],
 )
-def test_when_aws_refuses_in_the_middle_all_is_there_and_visible(stack, queues, proxy, monkeypatch, fault, expected):  # noqa: F811
+def test_when_aws_refuses_in_the_middle_all_is_visible(stack, queues, proxy, monkeypatch, fault, expected):  # noqa: F811
     monkeypatch.setitem(faults.REACHES_AWS, "expired", False)
     monkeypatch.setitem(faults.ANSWERS, "expired", faults.answer(403, "Forbidden", "ExpiredTokenException"))
     dead_letters(queues, 3)
@@ -65,8 +66,8 @@ def test_a_redrive_that_is_ended_gives_back_what_it_held(stack, queues, proxy, n
 
 
 def test_a_login_that_has_ended_is_said(stack, queues, tmp_path):  # noqa: F811
-    sso = "[default]\nsso_start_url = https://x.invalid\nsso_region = eu-west-1\nsso_account_id = 123456789012\nsso_role_name = Erp\n"
-    (tmp_path / "config").write_text(sso)
+    account = "sso_account_id = 123456789012\nsso_role_name = Erp\n"
+    (tmp_path / "config").write_text(f"[default]\nsso_start_url = https://x.invalid\nsso_region = eu-west-1\n{account}")
     none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "HOME": str(tmp_path)}
     none |= {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"), "AWS_CONFIG_FILE": str(tmp_path / "config")}
     code, _, errors = started(stack, "redrive.py", queues.dead, **none)
