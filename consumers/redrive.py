@@ -2,11 +2,13 @@
 
     redrive.py QUEUE_URL [--dry-run] [--channel NAME] [--id EVENT_ID] [--max N]
 
-A message keeps its group, its deduplication id, its body and its attributes, but for the reason why it was set aside. It is
-deleted here only when it is there, so a move that is cut off leaves it in both queues: its event id tells the consumer.
+A message keeps its group, its deduplication id, its body and its attributes, but for the reason why
+it was set aside. It is deleted here only when it is there, so a move that is cut off leaves it in
+both queues: its event id tells the consumer.
 
-Messages stay that were sent less than six minutes ago, by SQS's own clock. For five of them SQS takes the same deduplication id for a
-repeat: it would say that it has the message, drop it, and the copy that is deleted here would have been the last one.
+Messages stay that were sent less than six minutes ago, by SQS's own clock. For five of them SQS
+takes the same deduplication id for a repeat: it would say that it has the message, drop it, and the
+copy that is deleted here would have been the last one.
 
 Credentials, region and endpoint come from AWS's usual environment variables. No body is ever shown.
 """

@@ -1,13 +1,16 @@
-"""An example of a consumer in plain Python: writes every event into a SQLite database, each once, and in the order of its group.
+"""An example of a consumer in plain Python: writes every event into a SQLite database, each once,
+and in the order of its group.
 
     worker.py QUEUE_URL DEAD_LETTER_QUEUE_URL DATABASE_FILE [--once] [--take-expected-issues]
 
-An event whose work fails waits, and so does all that is behind it in its group. It goes to the dead-letter queue when its work
-refuses it, when it keeps failing while others succeed, or before SQS would delete it for its age.
+An event whose work fails waits, and so does all that is behind it in its group. It goes to the
+dead-letter queue when its work refuses it, when it keeps failing while others succeed, or before
+SQS would delete it for its age. So does an event with issues of fields that its channel expects,
+unless --take-expected-issues is given.
 
-It runs until Ctrl-C or SIGTERM, and ends after the message at hand; a second signal ends it at once. While SQS or the database
-is out of reach, or the credentials have expired, it waits and tries again. With --once it ends when nothing more comes. An event
-with issues of fields that its channel expects goes to the dead-letter queue, unless --take-expected-issues is given.
+It runs until Ctrl-C or SIGTERM, and ends after the message at hand; a second signal ends it at
+once. While SQS or the database is out of reach, or the credentials have expired, it waits and
+tries again. With --once it ends when nothing more comes, or when it would have to wait.
 """
 
 import argparse
