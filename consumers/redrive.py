@@ -2,11 +2,13 @@
 
     redrive.py QUEUE_URL [--dry-run] [--channel NAME] [--id EVENT_ID] [--max N]
 
-A message keeps its group, its deduplication id, its body and its attributes, but for the reason why it was set aside. It is deleted here only when it is there, so a
-move that is cut off leaves it in both queues: its event id tells the consumer.
+A message keeps its group, its deduplication id, its body and its attributes, but for the reason why
+it was set aside. It is deleted here only when it is there, so a move that is cut off leaves it in
+both queues: its event id tells the consumer.
 
-Messages stay that were sent less than six minutes ago, by SQS's own clock. For five of them SQS takes the same deduplication id for a
-repeat: it would say that it has the message, drop it, and the copy that is deleted here would have been the last one.
+Messages stay that were sent less than six minutes ago, by SQS's own clock. For five of them SQS
+takes the same deduplication id for a repeat: it would say that it has the message, drop it, and the
+copy that is deleted here would have been the last one.
 
 Credentials, region and endpoint come from AWS's usual environment variables. No body is ever shown.
 """
@@ -16,6 +18,7 @@ import base64
 import json
 import os
 import re
+import signal
 import sys
 import time
 import uuid
@@ -31,6 +34,14 @@ HELD_SECONDS = 600
 # SQS looks for repeats for five minutes, and a minute is for what its clocks may differ.
 DEDUPLICATION_SECONDS = 360
 UNPACKED_BYTES_MAX = 64 * 1024 * 1024
+# What says that somebody must log in, from SQS and from the credentials' own source.
+NOT_VALID = re.compile("Token|Expired|UnrecognizedClient")
+NO_LOGIN = (
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.SSOError,
+    botocore.exceptions.TokenRetrievalError,
+)
 COLUMNS = ("MESSAGE GROUP", "EVENT ID", "CHANNEL", "SENT (UTC)", "RECEIVED", "REASON", "")
 
 
@@ -181,7 +192,11 @@ def redrive(sqs, queue, chosen):
             if listed == chosen.max:
                 break
     finally:
-        give_back(sqs, queue, held)
+        try:
+            give_back(sqs, queue, held)
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+            minutes = HELD_SECONDS // 60
+            print(f"Up to {len(held)} messages were not given back. SQS shows them again in {minutes} minutes.", file=sys.stderr)
     print(f"\n{listed} listed, {moved} moved.")
     if chosen.dry_run or chosen.channel or chosen.id:
         print("SQS shows no more than ten messages of a group at once, and then nothing that is behind them.")
@@ -221,6 +236,8 @@ def parser():
 
 def main():
     chosen = parser().parse_args()
+    # As Ctrl-C does, so that what is held is given back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
         redrive(boto3.client("sqs", region_name=os.environ.get("AWS_REGION") or None), chosen.queue, chosen)
@@ -228,11 +245,13 @@ def main():
         raise SystemExit("In which region is the queue? Set AWS_REGION.") from None
     except botocore.exceptions.ProfileNotFound as error:
         raise SystemExit(f"~/.aws has no profile {error.kwargs['profile']}, which AWS_PROFILE names. Log in to AWS.") from None
-    except botocore.exceptions.NoCredentialsError:
+    except NO_LOGIN:
         raise SystemExit("There are no credentials of AWS. Log in to AWS.") from None
     except botocore.exceptions.ClientError as error:
         # The code alone: the message could quote the request.
-        raise SystemExit(f"AWS refuses {error.operation_name}: {error.response['Error']['Code']}") from None
+        code = error.response["Error"]["Code"]
+        advice = ". Log in to AWS again." if NOT_VALID.search(code) else ""
+        raise SystemExit(f"AWS refuses {error.operation_name}: {code}{advice}") from None
     except botocore.exceptions.BotoCoreError as error:
         raise SystemExit(f"AWS is out of reach: {error}") from None
     except KeyboardInterrupt:

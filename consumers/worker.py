@@ -1,27 +1,51 @@
-"""An example of a consumer in plain Python: writes every event into a SQLite database, each once, and in the order of its group.
+"""An example of a consumer in plain Python: writes every event into a SQLite database, each once,
+and in the order of its group.
 
     worker.py QUEUE_URL DEAD_LETTER_QUEUE_URL DATABASE_FILE [--once] [--take-expected-issues]
 
-It runs until Ctrl-C. With --once it ends when nothing more comes. An event with issues of fields that its channel expects
-goes to the dead-letter queue, unless --take-expected-issues is given.
+An event whose work fails waits, and so does all that is behind it in its group. It goes to the
+dead-letter queue when its work refuses it, when it keeps failing while others succeed, or before
+SQS would delete it for its age. So does an event with issues of fields that its channel expects,
+unless --take-expected-issues is given.
+
+It runs until Ctrl-C or SIGTERM, and ends after the message at hand; a second signal ends it at
+once. While SQS or the database is out of reach, or the credentials have expired, it waits and
+tries again. With --once it ends when nothing more comes, or when it would have to wait.
 """
 
 import argparse
 import base64
 import contextlib
+import dataclasses
 import datetime
 import json
+import math
 import os
 import re
 import signal
 import sqlite3
 import sys
+import time
 import uuid
 import zlib
 
 import boto3
-import botocore.exceptions
+import botocore.config
+import botocore.parsers
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, ProfileNotFound
 
+# Longer than the work on one event ever takes. If the process dies meanwhile, the event comes again after this time.
+VISIBILITY_SECONDS = 300
+# The pause before the next attempt is a quarter of the time since the first one, within these bounds.
+PAUSE_SECONDS = (15, 30 * 60)
+# The most that the work can ask for instead.
+RETRY_AFTER_SECONDS_MAX = 3600
+# When an event goes to the dead-letter queue that fails while others succeed: after this many attempts, over this time.
+ATTEMPTS_MIN, ATTEMPTS_SECONDS_MIN = 10, 3600
+# When every event that fails goes there, as a share of the time after which SQS deletes a message.
+EXPIRES_SOON = 0.8
+# The pauses while SQS is out of reach, from the first to the longest.
+AWAY_SECONDS = (1, 60)
 
 TYPE_PREFIX = "com.adobe.commerce.observer."
 # Every entity has its name in `data`. It is found by that name, because a later version may put other members beside it.
@@ -32,8 +56,19 @@ class UnknownSchema(Exception):
     """The event keeps to a contract that is not known here."""
 
 
+class Refused(Exception):
+    """The work says that it can never succeed, as an endpoint does by 400, 410, 413 or 422."""
+
+
+class Conflict(Exception):
+    """The work fails because of this event, but may succeed later, as with 409, 423 or 425: a user has locked the order."""
+
+
 def work(database, event, text):
-    """What is done with an event: replace it. What it writes here stands or falls with the note that the event is done."""
+    """What is done with an event: replace it. What it writes here stands or falls with the note that the event is done.
+
+    To fail it raises Refused, Conflict, or any other exception. Its attribute `retry_after`, if it has one, is the least pause
+    before the next attempt, in seconds."""
     database.execute("INSERT INTO events (id, type, event) VALUES (?, ?, ?)", (event["id"], event["type"], text))
 
 
@@ -124,11 +159,54 @@ def note(database, event):
         database.execute("DELETE FROM last_done WHERE (source, type, subject) = (?, ?, ?)", of_entity)
 
 
+@dataclasses.dataclass
+class Attempts:
+    """What is known of the attempts at an event that is not done. Its members are columns of the table `attempts`."""
+
+    first: float
+    last: float
+    # Those that count: the failure was about this event, or another event was done since the attempt before.
+    counted: int = 0
+    first_counted: float = 0
+    # The last one has not ended. If it does not run in another process, its process died.
+    running: bool = False
+    another_done: bool = False
+
+    @classmethod
+    def load(cls, database, of_event, sent_at):
+        columns = ", ".join(field.name for field in dataclasses.fields(cls))
+        row = database.execute(f"SELECT {columns} FROM attempts WHERE (source, type, id) = (?, ?, ?)", of_event).fetchone()
+        # Attempts from before the message was sent are those at a dead letter that was moved back since.
+        return cls(*row) if row and row[1] >= sent_at else cls(time.time(), time.time())
+
+    def save(self, database, of_event):
+        columns = dataclasses.astuple(self)
+        with database:
+            database.execute(f"INSERT OR REPLACE INTO attempts VALUES (?, ?, ?{', ?' * len(columns)})", (*of_event, *columns))
+
+    def count(self):
+        self.first_counted = self.first_counted if self.counted else time.time()
+        self.counted += 1
+
+    def given_up(self, age, expires_after):
+        """Why there shall be no further attempt; None if there shall be one."""
+        if self.counted >= ATTEMPTS_MIN and time.time() - self.first_counted >= ATTEMPTS_SECONDS_MIN:
+            return "failed_alone"
+        return "expires_soon" if age >= expires_after else None
+
+    def pause(self, age, expires_after, retry_after):
+        shortest, longest = PAUSE_SECONDS
+        pause = min(max((time.time() - self.first) / 4, shortest), longest)
+        pause = max(pause, min(retry_after, RETRY_AFTER_SECONDS_MAX))
+        # There must be an attempt when the event is so old that it is the last.
+        return math.ceil(min(pause, expires_after - age))
+
+
 def set_aside(sqs, message, dead_letters, reason):
     ids = {name: message["Attributes"][name] for name in ("MessageGroupId", "MessageDeduplicationId")}
     attributes = {**message.get("MessageAttributes", {}), "reason": {"DataType": "String", "StringValue": reason}}
     sqs.send_message(QueueUrl=dead_letters, MessageBody=message["Body"], MessageAttributes=attributes, **ids)
-    return f"set aside: {reason}"
+    return f"set aside: {reason}", None
 
 
 def whole_number(digits):
@@ -136,7 +214,8 @@ def whole_number(digits):
     return int(digits) if len(digits) < 1000 else digits
 
 
-def handle(sqs, message, dead_letters, database, take_expected_issues):
+def handle(sqs, message, dead_letters, database, expires_after, take_expected_issues):
+    """The outcome, and the pause before the next attempt; None if the message is finished."""
     try:
         event, text = read(message)
         expected_issues = has_expected_issues(message, event["data"])
@@ -146,41 +225,155 @@ def handle(sqs, message, dead_letters, database, take_expected_issues):
         return set_aside(sqs, message, dead_letters, "unreadable")
     if expected_issues and not take_expected_issues:
         return set_aside(sqs, message, dead_letters, "expected_issues")
+    of_event = event["source"], event["type"], event["id"]
+    sent_at = int(message["Attributes"]["SentTimestamp"]) / 1000
+    attempts = Attempts.load(database, of_event, sent_at)
+    if attempts.running and (reason := attempts.given_up(time.time() - sent_at, expires_after)):
+        return set_aside(sqs, message, dead_letters, reason)
+    counts = attempts.another_done
+    if counts:
+        attempts.count()
+    attempts.last, attempts.running, attempts.another_done = time.time(), True, False
+    attempts.save(database, of_event)  # before the work begins, because it may end the process
+    try:
+        return do(database, event, text, of_event), None
+    except Exception as raised:
+        failure = raised
+    if isinstance(failure, Conflict) and not counts:
+        attempts.count()
+    attempts.running = False
+    attempts.save(database, of_event)
+    age = time.time() - sent_at
+    if reason := "refused" if isinstance(failure, Refused) else attempts.given_up(age, expires_after):
+        return set_aside(sqs, message, dead_letters, reason)
+    pause = attempts.pause(age, expires_after, getattr(failure, "retry_after", 0))
+    return f"failed: {type(failure).__name__}, next attempt in {pause} s", pause
+
+
+def do(database, event, text, of_event):
     with database:  # one transaction: the work and the notes, or neither
-        of_event = event["source"], event["type"], event["id"]
+        database.execute("DELETE FROM attempts WHERE (source, type, id) = (?, ?, ?)", of_event)
         if database.execute("INSERT OR IGNORE INTO done_events (source, type, id) VALUES (?, ?, ?)", of_event).rowcount == 0:
             return "repeated"
         if skipped := compare(database, event):
             return skipped
         work(database, event, text)
         note(database, event)
+        database.execute("UPDATE attempts SET another_done = TRUE WHERE NOT another_done")
         return "done"
 
 
-def run(sqs, queue, dead_letters, database, once, take_expected_issues=False):
-    wanted = {"MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
-    while True:
-        messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1 if once else 20, **wanted).get("Messages", [])
-        if once and not messages:
-            return
-        halted = set()
-        for message in messages:
-            group = message["Attributes"]["MessageGroupId"]
-            if group in halted:
-                continue  # it comes again, after the one before it
-            try:
-                outcome = handle(sqs, message, dead_letters, database, take_expected_issues)
-                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-            except Exception as failure:
-                halted.add(group)
-                outcome = f"failed: {type(failure).__name__}"
-            print(message["MessageId"], outcome, flush=True)
+def handle_next(sqs, queue, dead_letters, database, expires_after, take_expected_issues=False):
+    """Receives one message and handles it: whether one came.
+
+    Only one at a time, because SQS counts a receive for every message that it hands out, tried or not. While this one is handled
+    or waits for its next attempt, SQS hands out nothing of its group."""
+    messages = sqs.receive_message(
+        QueueUrl=queue,
+        VisibilityTimeout=VISIBILITY_SECONDS,
+        WaitTimeSeconds=1,  # signals are noticed after it, because a receive that is broken off can take a message along
+        MessageSystemAttributeNames=["All"],
+        MessageAttributeNames=["All"],
+    ).get("Messages", [])
+    for message in messages:
+        outcome, pause = handle(sqs, message, dead_letters, database, expires_after, take_expected_issues)
+        of_message = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
+        try:
+            if pause is None:
+                sqs.delete_message(**of_message)
+            else:
+                sqs.change_message_visibility(**of_message, VisibilityTimeout=pause)
+        except ClientError as error:
+            # What SQS says when the visibility timeout is over, or another process has received the message.
+            if not re.search("ReceiptHandleIsInvalid|InvalidParameterValue|MessageNotInflight", code_of(error)):
+                raise
+            outcome += f", after more than {VISIBILITY_SECONDS} s: it comes again"
+        print(message["MessageId"], outcome, flush=True)
+    return bool(messages)
+
+
+def connect(queue, dead_letters):
+    """A client with the credentials as they are now, and the age at which every event that fails is set aside."""
+    config = botocore.config.Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+    # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
+    try:
+        sqs = boto3.Session().client("sqs", region_name=os.environ.get("AWS_REGION") or None, config=config)
+    except ValueError as error:
+        sys.exit(f"AWS_ENDPOINT_URL: {error}")
+    sqs.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])  # whether it is there
+    retention = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["MessageRetentionPeriod"])
+    return sqs, EXPIRES_SOON * int(retention["Attributes"]["MessageRetentionPeriod"])
+
+
+def run(queue, dead_letters, database, once=False, take_expected_issues=False):
+    sqs, problem, worked, pause = None, None, False, AWAY_SECONDS[0]
+    while not Stop.asked:
+        try:
+            if sqs is None:
+                Stop.at_once = True
+                sqs, expires_after = connect(queue, dead_letters)
+            Stop.at_once = False
+            came = handle_next(sqs, queue, dead_letters, database, expires_after, take_expected_issues)
+        except (BotoCoreError, ClientError, botocore.parsers.ResponseParserError, sqlite3.Error) as error:
+            what, may_pass = explained(error)
+            if once or not (worked or may_pass):
+                sys.exit(what)
+            cause = code_of(error) if isinstance(error, ClientError) else type(error)
+            if cause != problem:
+                print(f"{what} It tries again until it works.", file=sys.stderr, flush=True)
+            sqs, problem, Stop.at_once = None, cause, True
+            if not Stop.asked:
+                time.sleep(pause)
+            pause = min(2 * pause, AWAY_SECONDS[1])
+        else:
+            if problem:
+                print("It works again.", file=sys.stderr, flush=True)
+            problem, worked, pause = None, True, AWAY_SECONDS[0]
+            if once and not came:
+                return
+
+
+def explained(error):
+    """What is wrong, in one line, and whether it may pass."""
+    if isinstance(error, ClientError):
+        # The code alone: the message could quote the request.
+        status, code = error.response["ResponseMetadata"]["HTTPStatusCode"], code_of(error)
+        text = f"AWS refuses {error.operation_name}: {code}."
+        if re.search("Token|Expired|UnrecognizedClient", code):
+            return f"{text} Log in to AWS again.", True
+        return text, status >= 500 or "Throttl" in code
+    if isinstance(error, NoRegionError):
+        return "In which region are the queues? Set AWS_REGION.", False
+    if isinstance(error, botocore.parsers.ResponseParserError):
+        return "What answers is not SQS.", True
+    subject = "The database" if isinstance(error, sqlite3.Error) else "SQS"
+    text = f"{subject} is out of reach: {' '.join(str(error).split()).rstrip('.')}."
+    return text, not isinstance(error, ProfileNotFound)
+
+
+def code_of(error):
+    return error.response["Error"]["Code"]
+
+
+class Stop:
+    """Whether it is to end, and whether it may do so at once, because it has no message."""
+
+    asked = at_once = False
+
+    @classmethod
+    def ask(cls, number, _):
+        cls.asked = True
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process, whatever it does
+        if cls.at_once:
+            sys.exit()
 
 
 def open_database(file):
-    database = sqlite3.connect(file)
+    database = sqlite3.connect(file, timeout=60)  # as long as the work of another process may take
+    attempts = ", ".join(field.name for field in dataclasses.fields(Attempts))
     for table, key, rest in (
         ("done_events", "source, type, id", ""),
+        ("attempts", "source, type, id", f"{attempts}, "),
         ("last_done", "source, type, subject", "contentid, updated_at, "),
         ("contents", "source, type, subject, contentid", ""),
     ):
@@ -201,15 +394,17 @@ def parser():
     return parser
 
 
-if __name__ == "__main__":
+def main():
     chosen = parser().parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, Stop.ask)
     try:
-        # boto3 itself reads only AWS_DEFAULT_REGION, and ~/.aws.
-        sqs = boto3.client("sqs", region_name=os.environ.get("AWS_REGION") or None)
-    except botocore.exceptions.NoRegionError:
-        sys.exit("In which region are the queues? Set AWS_REGION.")
-    # A shell starts background jobs with Ctrl-C ignored, and Python leaves that so.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):
         database = open_database(chosen.database)
-        run(sqs, chosen.queue, chosen.dead_letters, database, chosen.once, chosen.take_expected_issues)
+    except sqlite3.Error as error:
+        sys.exit(f"{chosen.database} cannot be opened as a database: {error}")
+    with contextlib.closing(database):
+        run(chosen.queue, chosen.dead_letters, database, chosen.once, chosen.take_expected_issues)
+
+
+if __name__ == "__main__":
+    main()

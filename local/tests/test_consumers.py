@@ -9,9 +9,7 @@ import hashlib
 import http.server
 import io
 import json
-import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -562,7 +560,7 @@ def test_a_wrong_configuration_does_not_start():
     assert ended.stderr == ""
 
 
-# The worker in Python
+# The scripts, as their user starts them
 
 
 def started(stack, script, *arguments, **environment):
@@ -581,71 +579,6 @@ def aws(stack):
         "AWS_ACCESS_KEY_ID": CREDENTIALS["aws_access_key_id"],
         "AWS_SECRET_ACCESS_KEY": CREDENTIALS["aws_secret_access_key"],
     }
-
-
-def test_the_python_worker_does_each_event_once_and_sets_the_bad_aside(stack, queues, tmp_path, capsys):
-    file = tmp_path / "events.sqlite"
-    large = queues.large_event()
-    queues.shop_sends("customer_delete_after")
-    repeated = cloud_event()
-    queues.send(repeated)
-    good = queues.peek(queues.live)
-    queues.send(repeated)
-    bad = {"nonsense": {}, cloud_event(specversion="2.0"): {}, bomb(): {"content_encoding": "gzip, base64"}, cloud_event(id="Jane"): {}}
-    ids = {queues.send(body, group="bad", channel="x", **attributes): body for body, attributes in bad.items()}
-    code, said, errors = started(stack, "worker.py", queues.live, queues.dead, file, "--once")
-    assert (code, errors) == (0, "")
-    assert sorted(line.split(" ", 1)[1] for line in said.splitlines()) == ["done"] * 3 + ["repeated"] + ["set aside: unreadable"] * 4
-    with contextlib.closing(sqlite3.connect(file)) as database:
-        rows = database.execute("SELECT id, type, event FROM events").fetchall()
-    assert len(rows) == 3
-    assert {kind.rpartition(".")[2] for _, kind, _ in rows} == {"sales_order_save_after", "customer_delete_after"}
-    assert any('"original":' + large.decode() + "}" in text for _, _, text in rows)
-    assert repeated in [text for _, _, text in rows]
-    assert queues.holds(queues.live) == (0, 0)
-    dead = queues.peek(queues.dead)
-    assert {message["Attributes"]["MessageDeduplicationId"]: message["Body"] for message in dead} == ids
-    assert {(strings(message)["reason"], strings(message)["channel"]) for message in dead} == {("unreadable", "x")}
-    # All of them again, to another worker with the same database.
-    for message in good:
-        queues.send(message["Body"], **{name.replace("-", "_"): value for name, value in strings(message).items()})
-    with contextlib.closing(python_worker.open_database(file)) as database:
-        python_worker.run(queues.sqs, queues.live, queues.dead, database, once=True)
-    assert [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()] == ["repeated"] * 3
-
-
-def test_the_python_worker_keeps_the_order_of_a_group(queues, capsys):
-    first, failing, last, other = [cloud_event() for _ in range(4)]
-    for event in (first, failing, last):
-        queues.send(event)
-    queues.send(other, group="order/2")
-    with contextlib.closing(python_worker.open_database(":memory:")) as database:
-
-        def outcomes():
-            python_worker.run(queues.sqs, queues.live, queues.dead, database, once=True)
-            return [line.split(" ", 1)[1] for line in capsys.readouterr().out.splitlines()]
-
-        key = json.loads(failing)["id"]
-        database.execute(f"CREATE TRIGGER t BEFORE INSERT ON events WHEN new.id = '{key}' BEGIN SELECT RAISE(ABORT, 'no'); END")
-        assert outcomes() == ["done", "failed: IntegrityError", "done"]
-        assert queues.holds(queues.live)[0] == 2
-        database.execute("DROP TRIGGER t")
-        eventually(lambda: queues.holds(queues.live) == (2, 2))
-        assert outcomes() == ["done", "done"]
-        rows = [text for (text,) in database.execute("SELECT event FROM events ORDER BY number")]
-    assert rows == [first, other, failing, last]
-
-
-@pytest.mark.parametrize("started", ["", "trap '' INT;"], ids=["in the foreground", "in the background of a script"])
-def test_the_python_worker_ends_at_ctrl_c(stack, queues, tmp_path, started):
-    worker = [sys.executable, CONSUMERS / "worker.py", queues.live, queues.dead, tmp_path / "events.sqlite"]
-    command = ["sh", "-c", f'{started} exec "$@"', "sh", *worker]
-    with subprocess.Popen(command, env=aws(stack), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        queues.send(cloud_event())
-        assert process.stdout.readline().endswith(b" done\n")
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60) == (b"", b"")
-        assert process.returncode == 0
 
 
 # Moving dead letters back
