@@ -29,6 +29,10 @@ import time
 import uuid
 import zlib
 
+# Until it can end cleanly: boto3 takes a while to load.
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import boto3
 import botocore.config
 import botocore.parsers

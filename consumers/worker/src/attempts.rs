@@ -85,16 +85,23 @@ impl Attempts {
 }
 
 impl Policy {
-    /// How long something waits that has been failing for so long.
-    pub(crate) fn pause(self, failing: Duration, retry_after: Option<Duration>) -> Duration {
+    /// How long something waits that has been failing for so long. `left` is the time in which it can be tried: a longer pause would
+    /// end behind it.
+    pub(crate) fn pause(
+        self,
+        failing: Duration,
+        retry_after: Option<Duration>,
+        left: Option<Duration>,
+    ) -> Duration {
         let pause = (failing / PAUSE_SHARE).clamp(self.pause_min, self.pause_max);
-        pause.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
+        let pause = pause.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX));
+        left.map_or(pause, |left| pause.min(left.max(self.pause_min)))
     }
 }
 
-/// Whether a message of this age would soon be deleted by the queue, which tells nobody.
-pub(crate) fn expires_soon(age: Duration, retention: Duration) -> bool {
-    age >= retention * RETENTION_PERCENT / 100
+/// The time in which a message of this age can still be tried, before the queue deletes it, which tells nobody.
+pub(crate) fn time_left(age: Duration, retention: Duration) -> Duration {
+    (retention * RETENTION_PERCENT / 100).saturating_sub(age)
 }
 
 fn since(start: Option<SystemTime>, now: SystemTime) -> Duration {
@@ -132,7 +139,7 @@ mod tests {
             if attempts.are_enough(now, POLICY) {
                 return (tries, Some(attempts.failing(now)));
             }
-            now += POLICY.pause(attempts.failing(now), None);
+            now += POLICY.pause(attempts.failing(now), None, None);
         }
         (tries, None)
     }
@@ -196,7 +203,7 @@ mod tests {
         let pause = |failing, retry_after: Option<u64>| {
             let retry_after = retry_after.map(Duration::from_secs);
             POLICY
-                .pause(Duration::from_secs(failing), retry_after)
+                .pause(Duration::from_secs(failing), retry_after, None)
                 .as_secs()
         };
         assert_eq!(
@@ -211,8 +218,12 @@ mod tests {
 
     #[test]
     fn a_message_is_given_up_before_the_queue_deletes_it() {
-        assert!(!expires_soon(11 * DAY, 14 * DAY));
-        assert!(expires_soon(DAY * 112 / 10, 14 * DAY));
+        assert_eq!(time_left(11 * DAY, 14 * DAY), DAY / 5);
+        assert_eq!(time_left(DAY * 112 / 10, 14 * DAY), Duration::ZERO);
+        assert_eq!(time_left(20 * DAY, 14 * DAY), Duration::ZERO);
+        let pause = |left| POLICY.pause(DAY, None, Some(Duration::from_secs(left)));
+        let pauses = [100_000, 700, 3].map(|left| pause(left).as_secs());
+        assert_eq!(pauses, [1800, 700, 15], "none ends behind the time left");
     }
 
     #[test]

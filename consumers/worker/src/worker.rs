@@ -8,7 +8,7 @@ use lambda_runtime::Context;
 use tracing::{info, warn};
 
 use crate::{
-    attempts::{Attempts, Policy, expires_soon},
+    attempts::{Attempts, Policy, time_left},
     batch::{Answer, Batch, Fate, Record},
     dead_letters::DeadLetters,
     event::{Event, Reason, unpack},
@@ -236,8 +236,7 @@ impl Worker {
                 retry_after,
             }) => (reason, cause, retry_after),
         };
-        let (last_success, expires) =
-            tokio::join!(self.ledger.last_success(), self.expires_soon(record));
+        let (last_success, left) = tokio::join!(self.ledger.last_success(), self.time_left(record));
         let now = SystemTime::now();
         attempts.add(now, cause, last_success);
         let failing = attempts.failing(now);
@@ -245,12 +244,12 @@ impl Worker {
         if attempts.are_enough(now, self.retry) {
             return self.set_aside(record, Reason::FailedAlone).await;
         }
-        if expires {
+        if left == Some(Duration::ZERO) {
             return self.set_aside(record, Reason::ExpiresSoon).await;
         }
         Outcome::Failed {
             reason,
-            pause: self.retry.pause(failing, retry_after),
+            pause: self.retry.pause(failing, retry_after, left),
             failing: Some(failing),
         }
     }
@@ -263,32 +262,34 @@ impl Worker {
 
     /// Something of AWS is away, which says nothing about the event. Its first receive is the only known beginning.
     async fn unavailable(&self, record: &Record, reason: &'static str) -> Outcome {
-        if self.expires_soon(record).await {
+        let left = self.time_left(record).await;
+        if left == Some(Duration::ZERO) {
             return self.set_aside(record, Reason::ExpiresSoon).await;
         }
-        self.waits(record, reason)
+        self.waits(record, reason, left)
     }
 
-    fn waits(&self, record: &Record, reason: &'static str) -> Outcome {
+    fn waits(&self, record: &Record, reason: &'static str, left: Option<Duration>) -> Outcome {
         let failing = age(record.first_received());
         Outcome::Failed {
             reason,
-            pause: self.retry.pause(failing, None),
+            pause: self.retry.pause(failing, None, left),
             failing: Some(failing),
         }
     }
 
     async fn set_aside(&self, record: &Record, reason: Reason) -> Outcome {
-        match self.dead_letters.send(record, reason).await {
-            Ok(()) => Outcome::SetAside(reason),
-            Err(_) => self.waits(record, "dead_letter_queue_unavailable"),
+        if self.dead_letters.send(record, reason).await.is_ok() {
+            return Outcome::SetAside(reason);
         }
+        let left = self.time_left(record).await;
+        self.waits(record, "dead_letter_queue_unavailable", left)
     }
 
-    /// Whether the queue will soon delete the message. If the queue does not say how long it keeps any, there is time.
-    async fn expires_soon(&self, record: &Record) -> bool {
-        let retention = self.queue.retention().await;
-        retention.is_some_and(|retention| expires_soon(age(record.sent()), retention))
+    /// The time in which the message can still be tried, if the queue says how long it keeps any.
+    async fn time_left(&self, record: &Record) -> Option<Duration> {
+        let retention = self.queue.retention().await?;
+        Some(time_left(age(record.sent()), retention))
     }
 }
 
