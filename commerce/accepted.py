@@ -1,6 +1,7 @@
 """The events that a bundle accepted, out of its functions' log: by Logs Insights, or by FilterLogEvents in the local stack."""
 
 import json
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
@@ -131,10 +132,10 @@ def by_insights(logs, group, since, until, accepted, report):
         "fields @timestamp, channel, subject_digest, event_id, request_id, reconciled "
         f'| filter message = "answered" and outcome = "accepted" and channel in [{named}] | limit {ROWS_MAX}'
     )
-    pool, running = ThreadPoolExecutor(AT_ONCE), {}
+    pool, running, end = ThreadPoolExecutor(AT_ONCE), {}, threading.Event()
 
     def begin(first, last):
-        running[pool.submit(rows_of, logs, group, first, last, text)] = first, last
+        running[pool.submit(rows_of, logs, group, first, last, text, end)] = first, last
 
     try:
         length = max(-(-(until - since) // PIECES), PIECE_MIN)
@@ -159,16 +160,19 @@ def by_insights(logs, group, since, until, accepted, report):
                     begin(first, middle)
                     begin(middle, last)
     finally:
+        # The queries that still run end by themselves.
+        end.set()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def rows_of(logs, group, first, last, text):
-    """The rows of one query, or None if it did not end in time."""
+def rows_of(logs, group, first, last, text, end):
+    """The rows of one query, or None if it did not end in time, or nobody waits for it any more."""
     for attempt in range(1, ATTEMPTS + 1):
-        query = started(logs, group, first, last, text)
+        query = started(logs, group, first, last, text, end)
         polls, until = list(POLLS), time.monotonic() + QUERY
         while True:
-            time.sleep(polls.pop(0) if len(polls) > 1 else polls[0])
+            if end.wait(polls.pop(0) if len(polls) > 1 else polls[0]):
+                return None
             try:
                 answer = logs.get_query_results(queryId=query)
             except botocore.exceptions.ClientError as error:
@@ -185,7 +189,7 @@ def rows_of(logs, group, first, last, text):
     raise ShopError(f"Logs Insights did not answer for the time from {clock(first)} on, {ATTEMPTS} times: {status}")
 
 
-def started(logs, group, first, last, text):
+def started(logs, group, first, last, text, end):
     until, pause = time.monotonic() + PLACE, POLLS[1]
     while True:
         try:
@@ -193,11 +197,11 @@ def started(logs, group, first, last, text):
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] not in BUSY:
                 raise
-            if time.monotonic() > until:
+            if end.is_set() or time.monotonic() > until:
                 code = error.response["Error"]["Code"]
                 reason = f"Logs Insights had no room for a query within {PLACE} s: others run in this account ({code})"
                 raise ShopError(reason) from None
-        time.sleep(pause)
+        end.wait(pause)
         pause = min(2 * pause, 10)
 
 

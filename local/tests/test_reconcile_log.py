@@ -115,6 +115,16 @@ def test_insights_refusing_something_else_is_not_hidden(quick):
         found_in(Insights([BEGIN], faults=["AccessDeniedException"]))
 
 
+def test_whoever_gives_up_does_not_wait_for_the_other_queries(quick):
+    before = set(threading.enumerate())
+    logs = Insights([BEGIN], faults=["Running", "Running", "AccessDeniedException"])
+    with pytest.raises(botocore.exceptions.ClientError):
+        found_in(logs, until=BEGIN + 20 * HOUR)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
 def test_where_insights_is_not_there_all_lines_are_read(quick, bundle):
     logs = types.SimpleNamespace(
         meta=types.SimpleNamespace(endpoint_url="https://logs.elsewhere.example"), get_paginator=bundle.logs.get_paginator
