@@ -205,6 +205,10 @@ impl Worker {
             }
             Outcome::Repeated | Outcome::Stale => drop(self.ledger.skip(&event).await),
             Outcome::SetAside(_) => self.ledger.release(&event, owner).await,
+            // The ledger failed before any attempt.
+            Outcome::Failed { .. } if attempts == Attempts::default() => {
+                self.ledger.release(&event, owner).await;
+            }
             Outcome::Failed { .. } => {
                 let noted = self
                     .ledger
