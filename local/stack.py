@@ -196,7 +196,7 @@ class Stack:
         everywhere["Environment"]["Variables"]["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = self.endpoint
         # The emulator starts functions as processes of this machine and mounts no layers.
         del everywhere["CodeUri"], everywhere["Layers"], resources["Rules"]
-        # It has no alarms on metric math, which only parameters add: on the first metric instead.
+        # It has no alarms on metric math: on the first metric instead.
         for alarm in resources.values():
             if alarm["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in alarm["Properties"]:
                 first = next(one["MetricStat"] for one in alarm["Properties"].pop("Metrics") if "MetricStat" in one)

@@ -21,7 +21,13 @@ COMPARISONS = {
     "LessThanThreshold": operator.lt,
 }
 STATISTICS = {"Sum": sum, "Maximum": max, "p99": lambda values: sorted(values)[math.ceil(0.99 * len(values)) - 1]}
-EXPRESSIONS = {"SUM(FILL(METRICS(), 0))", "FILL(accepted, 0)", "FILL(irregular, 0)"}
+# The account's concurrency in the tests.
+QUOTA = 1000
+# Each makes a value of the statistic of each metric that has data, or None.
+EXPRESSIONS = {
+    **dict.fromkeys(("SUM(FILL(METRICS(), 0))", "FILL(accepted, 0)", "FILL(irregular, 0)"), lambda known: sum(known.values())),
+    "claimed / SERVICE_QUOTA(executions) * 100": lambda known: 100 * known["ClaimedAccountConcurrency"] / QUOTA if known else None,
+}
 # How many periods CloudWatch looks back beyond EvaluationPeriods for data in place of what is missing. It does not tell. The examples of
 # its documentation have 2; for one and for two periods of a minute somebody measured that it looks at six minutes, which is up to 5
 # (infrahouse/terraform-aws-lambda-monitored, docs/monitoring.md). Where data is never missing it does not matter.
@@ -102,10 +108,9 @@ class Alarm:
             for name, one in told.get(minute, ()):
                 if minute + 1 + one.late <= now:
                     known[name] += one.values
-        if not known and not self.expression:
-            return None
-        value = sum(STATISTICS[self.statistic](values) for values in known.values())
-        return self.breaches(value, self.threshold)
+        values = {name: STATISTICS[self.statistic](values) for name, values in known.items()}
+        value = EXPRESSIONS[self.expression](values) if self.expression else next(iter(values.values()), None)
+        return None if value is None else self.breaches(value, self.threshold)
 
 
 def measured(said):

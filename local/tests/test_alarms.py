@@ -144,6 +144,16 @@ SERIES = {
         ("no consumer, until there is one", {"ApproximateAgeOfOldestMessage": "800*5 960*10 3*30"}, (8, 18)),
         ("its data two minutes late", {"ApproximateAgeOfOldestMessage": "800*5 960+2*10 3*30"}, (10, 20)),
     ],
+    "ConcurrencyAlarm": [
+        ("far from the limit", {"ClaimedAccountConcurrency": "120*30"}, None),
+        ("nobody calls any function", {"ClaimedAccountConcurrency": "-*30"}, None),
+        ("just below", {"ClaimedAccountConcurrency": "120*5 799*25"}, None),
+        ("two busy minutes", {"ClaimedAccountConcurrency": "120*5 950*2 120*23"}, None),
+        ("ten busy minutes", {"ClaimedAccountConcurrency": "120*5 800*10 120*20"}, (8, 18)),
+        ("a gap in the data is one alarm", {"ClaimedAccountConcurrency": "120*5 900*10 -*2 900*10 120*20"}, (8, 30)),
+        ("its data two minutes late", {"ClaimedAccountConcurrency": "120*5 900+2*10 120*20"}, (10, 20)),
+        ("a higher limit of one's own", {"ClaimedAccountConcurrency": "120*5 900*10 120*20"}, None, {"AlarmConcurrencyPercent": 95}),
+    ],
     "QuietAlarm": [
         ("an event every five hours", {"Accepted": ("1 -*299 " * 3) + "|" + (" 1 -*299" * 4)}, None),
         ("such a one, known ten minutes late", {"Accepted": ("1 -*299 " * 3) + "| 1 -*299 1 -*299 1+10 -*299"}, None),

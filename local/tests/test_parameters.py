@@ -99,6 +99,7 @@ EDGES = {
     "AlarmAgeSeconds": number([60, 1209600], [59, 1209601]),
     "AlarmQuietHours": number([0, 24], [25]),
     "AlarmIrregularEvents": number([0, 1, 1000000], [1000001]),
+    "AlarmConcurrencyPercent": number([0, 1, 100], [101]),
     "KmsKeyArn": text(["", "arn:aws:kms:eu-west-1:0:key/1"],
                       [" ", "alias/mine", "arn:aws:kms:eu-west-1:0:alias/a", "arn:aws:kms:eu-west-1:0:key/"]),
     "DomainName": text(
