@@ -81,8 +81,9 @@ def warn_of_replaced_queues(client, change_set):
     """A consumer goes on to read the queue that it knows, which gets no messages any more."""
     pages = client.get_paginator("describe_change_set").paginate(ChangeSetName=change_set)
     changes = [one["ResourceChange"] for page in pages for one in page["Changes"]]
-    replaced = {one["LogicalResourceId"] for one in changes if one["ResourceType"] == "AWS::SQS::Queue" and one.get("Replacement") == "True"}
-    for name in sorted(replaced):
+    queues = [one for one in changes if one["ResourceType"] == "AWS::SQS::Queue"]
+    replaced = sorted(one["LogicalResourceId"] for one in queues if one.get("Replacement") == "True")
+    for name in replaced:
         print(f"make: warning: {name} becomes a new queue. The old one stays, with its messages.")
     if replaced:
         print("make: docs/upgrade.md, New queues, says what to do before you deploy this, and after.")

@@ -123,6 +123,7 @@ def test_a_reconciled_event_that_is_unusable_says_so_in_the_log(stack, function)
 # Traces
 
 TRACEPARENT = f"00-{'4' * 32}-{'2' * 16}-01"
+WHOLE = f"{ROOT};Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:fe460cdd:0"
 SQS_TAKES = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?(;Lineage=[0-9a-f:|]+)?")
 
 
@@ -131,8 +132,9 @@ class AsStrictAsSqs(Proxy):
 
     def treat(self, request, connection, upstream):
         _, _, headers, body = request
-        given = [headers.get("x-amzn-trace-id"), json.loads(body).get("MessageSystemAttributes", {}).get("AWSTraceHeader", {}).get("StringValue")]
-        self.fault = "passes" if all(SQS_TAKES.fullmatch(header) for header in given if header is not None) else "denied"
+        attribute = json.loads(body).get("MessageSystemAttributes", {}).get("AWSTraceHeader", {}).get("StringValue")
+        given = [one for one in (headers.get("x-amzn-trace-id"), attribute) if one is not None]
+        self.fault = "passes" if all(map(SQS_TAKES.fullmatch, given)) else "denied"
         return super().treat(request, connection, upstream)
 
 
@@ -145,7 +147,7 @@ def strict(stack):
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
-        (f"{ROOT};Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:fe460cdd:0", f"{ROOT};Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:fe460cdd:0"),
+        (WHOLE, WHOLE),
         (f"Self=1-67891234-12456789abcdef012345678;{ROOT}", ROOT),
         (f"Sampled=?;Parent=%7Bparent%7D;{ROOT};CalledFrom=app", ROOT),
         ("Root=dummy;Parent=53995c3f42cd8ad8;Sampled=0", None),

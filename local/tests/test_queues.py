@@ -69,10 +69,11 @@ def test_sam_uploads_the_names_as_they_are(tmp_path):
         resource.get("Properties", {}).pop("CodeUri", None)
     bundle["Resources"]["Rules"]["Properties"]["ContentUri"] = "s3://code/rules"
     (tmp_path / "template.json").write_text(json.dumps(bundle))
-    command = [Path(sys.executable).parent / "sam", "package", "--template-file", "template.json", "--s3-bucket", "code", "--region", REGION]
+    command = [Path(sys.executable).parent / "sam", "package", "--template-file", "template.json", "--output-template-file", "out.yaml"]
     keys = {name.upper(): value for name, value in CREDENTIALS.items()}
     # Nothing has to be uploaded, so nothing listens there.
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "SAM_CLI_TELEMETRY": "0"}
-    subprocess.run([*command, "--output-template-file", "out.yaml"], cwd=tmp_path, env=os.environ | keys | nowhere, check=True, capture_output=True)
+    environment = os.environ | keys | nowhere
+    subprocess.run([*command, "--s3-bucket", "code", "--region", REGION], cwd=tmp_path, env=environment, check=True, capture_output=True)
     uploaded = yaml.safe_load((tmp_path / "out.yaml").read_text())["Resources"]
     assert {name: uploaded[name]["Properties"] for name in QUEUES} == QUEUES
