@@ -1,14 +1,21 @@
 """What is shown to a person, and asked."""
 
 import argparse
+import contextlib
+import errno
 import os
 import re
 import shutil
 import sys
 import textwrap
 
-from hooks import printable
-from rest import ShopError
+from answers import ShopError
+from text import printable
+
+# The terminal is closed, or whoever read on has ended.
+NOBODY_READS = {errno.EPIPE, errno.EIO}
+# Of one error. None of ours is longer, and what others say is cut before.
+ERROR_MAX = 4000
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,7 +26,24 @@ class Parser(argparse.ArgumentParser):
         self.tool = tool
 
     def error(self, message):
-        self.exit(1, f"{self.tool}: {message}\n")
+        self.exit(1, f"{self.tool}: {printable(message)}\n")
+
+
+def note(text):
+    """Tells something on standard error, if anybody still reads it: to fail here must not end what is under way."""
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(text[:ERROR_MAX]), file=sys.stderr, flush=True)
+
+
+def nobody_reads(error):
+    """Whether a failure says that the output has no reader any more."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in NOBODY_READS
+
+
+def silence():
+    """Python would try once more to write the rest at its end, and complain."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def agreed(question, refusal):
