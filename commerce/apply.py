@@ -45,6 +45,8 @@ def apply(shop, bundle, journal, options):
         return CHANGES if plan.todo else IN_STEP
     with journal.alone():
         plan = make_plan(shop, bundle, journal, options.channel)
+        if plan.unread:
+            raise plan.unread
         journal.settle(plan.whole)
         show_plan(shop, bundle, plan, options.channel)
         if not plan.todo:

@@ -69,7 +69,7 @@ def add_missing(found, journal, hooks):
         if hooks is None:
             what = f"may be missing: make apply took it out at {entry.began}, and the shop cannot be asked"
         elif entry.identity not in live:
-            what = f"is missing since {entry.began}: make apply took it out, and was stopped before it put it in again"
+            what = f"is missing: make apply took it out at {entry.began}, and did not put it in again"
         else:
             continue
         remedy = f"Wait: another make apply ({at_work}) is changing the shop now." if at_work else "make apply: it puts it in again."
@@ -106,10 +106,10 @@ def add_bundle(found, bundle, channel):
 
 def show_findings(found, hooks, bundle, channel, renew, is_saas):
     add_bundle(found, bundle, channel)
-    if channel:
-        events = {f"observer.{name}" for name in bundle.hooks()} | set(bundle.hooks())
-        found = {name: findings for name, findings in found.items() if name == channel or name not in events}
     ours = relevant(hooks or [], bundle)
+    if channel:
+        others = set(bundle.hooks()) | {hook.webhook_method for hook in ours}
+        found = {name: findings for name, findings in found.items() if name == channel or name not in others}
     alone, shared = told_apart(found)
     for name, findings in found.items():
         of_channel = [hook for hook in ours if name in (hook.channel, hook.webhook_method)]
@@ -122,7 +122,7 @@ def show_findings(found, hooks, bundle, channel, renew, is_saas):
     everything = [*shared, *(finding for findings in alone.values() for finding in findings)]
     counts = [(level, sum(one.level == level for one in everything)) for level in LEVELS]
     words = ", ".join(f"{count} {level}{'s' if level != INFO and count != 1 else ''}" for level, count in counts if count)
-    others = "" if hooks is None else f" Hooks of others, not looked at: {len(hooks) - len(ours)}."
+    others = " The shop's hooks could not be looked at." if hooks is None else f" Hooks of others, not looked at: {len(hooks) - len(ours)}."
     print(f"\n{words or 'Nothing is wrong'}.{others}")
     if bundle.url is None:
         print("The address of the bundle was not asked: give STACK=… or URL=….")
@@ -179,5 +179,5 @@ def show_adobes_test(bundle, channel, is_saas):
         run = f'bin/magento webhooks:dev:run {hook.webhook_method}:{hook.webhook_type} "$(cat default.body.json)"'
         lines = [wrapped("", text, ""), f"  {run}"]
     kind = "SaaS" if is_saas else "PaaS and on-premises"
-    print(f"\nAdobe's own test ({kind}) sends a sample from the shop, signed as any event. It reaches the queue.")
-    print("\n".join(lines))
+    text = f"Adobe's own test ({kind}) sends a sample from the shop, signed as any event. It reaches the queue."
+    print("\n" + wrapped("", text, "") + "\n" + "\n".join(lines))

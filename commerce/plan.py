@@ -4,14 +4,15 @@ import json
 from dataclasses import dataclass, replace
 
 from hooks import IDENTITY, URL_VARIABLE, Hook, difference, from_rest, to_rest
+from journal import JournalError
 from terminal import paint, wrapped
 from text import printable, short
 
 
 @dataclass(frozen=True)
 class Step:
-    """What becomes of one hook. `old` is what the shop has, `new` what it shall have, `lost` what an `apply` that was stopped has
-    taken out."""
+    """What becomes of one hook. `old` is what the shop has, `new` what it shall have, `lost` what an `apply` has taken out and not put
+    in again."""
 
     old: Hook
     new: Hook
@@ -44,8 +45,10 @@ class Plan:
     steps: list
     others: list
     missing: list
-    # Identities of the hooks that are whole: in the shop, or no longer wanted.
+    # Identities of the hooks that the journal has and that are whole: in the shop, or no longer wanted.
     whole: set
+    # Why the journal cannot be read, or None.
+    unread: JournalError = None
 
     @property
     def todo(self):
@@ -59,7 +62,7 @@ def make_plan(shop, bundle, journal, channel=None):
     batches = {hook.batch_name for hook in wanted}
     live = from_rest(shop.hooks())
     ours = {hook.identity: hook for hook in live if hook.batch_name in batches}
-    entries = journal.entries()
+    entries, unread = read(journal)
     expected = {hook.identity for hook in wanted}
     missing = {entry.identity: entry for entry in entries if entry.identity in expected and entry.identity not in ours}
     steps = []
@@ -69,8 +72,17 @@ def make_plan(shop, bundle, journal, channel=None):
     steps += [Step(hook, None) for hook in ours.values()]
     if channel:
         steps = [step for step in steps if channel == (step.new or step.old).channel or step.lost]
+    # What is missing comes first: each moment costs events.
+    steps.sort(key=lambda step: not step.lost)
     whole = {entry.identity for entry in entries} - missing.keys()
-    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole)
+    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, unread)
+
+
+def read(journal):
+    try:
+        return journal.entries(), None
+    except JournalError as error:
+        return [], error
 
 
 # What is shown
@@ -82,7 +94,7 @@ def show_plan(shop, bundle, plan, channel=None):
     colours = {"+": 32, "~": 33, "-": 31, "=": 2}
     width = max((len(step.name) for step in plan.steps), default=0)
     for step in plan.steps:
-        note = "is missing: an `apply` that was stopped took it out; " if step.lost else ""
+        note = "MISSING since an `apply` took it out; " if step.lost else ""
         print(paint(f"{step.sign} {step.name:{width}}  {note}{says[step.sign]}", 31 if step.lost else colours[step.sign]))
         for name, old, new in step.changes:
             show_change(name, old, new)
@@ -91,6 +103,8 @@ def show_plan(shop, bundle, plan, channel=None):
         f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign]
     )
     print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {len(plan.others)}.")
+    if plan.unread:
+        print(wrapped(paint("! ", 33), str(plan.unread), "  "))
     if channel:
         print(f"Only the hooks of {channel} were looked at.")
     if bundle.none_required:

@@ -54,14 +54,12 @@ def main(arguments=None):
         reason = "stopped"
     except Exception as error:  # noqa: BLE001 — a traceback could show a credential
         if nobody_reads(error):
-            silence()
             return code
         reason = f"unexpected: {type(error).__name__}: {error}"
-    try:
-        sys.stdout.flush()
-    except OSError:
+    finally:
         silence()
     note(f"shop: {shop.clean(reason) if shop else reason}")
+    silence()
     return FAILED
 
 

@@ -11,9 +11,14 @@ from stand_in import SECRETS, TOKEN
 
 sys.path.append(str(ROOT / "commerce"))
 
+import answers  # noqa: E402, F401
 import apply as applying  # noqa: E402
+import aws  # noqa: E402, F401
+import examine  # noqa: E402, F401
 import hooks as commerce_hooks  # noqa: E402
+import keys  # noqa: E402, F401
 import rest  # noqa: E402
+from journal import Journal  # noqa: E402, F401
 
 specification = importlib.util.spec_from_file_location("commerce_shop", ROOT / "commerce" / "shop.py")
 program = importlib.util.module_from_spec(specification)
@@ -67,10 +72,11 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("COMMERCE_TOKEN", TOKEN)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(rest, "REPEATED", {verb: policy.new(backoff_factor=0) for verb, policy in rest.REPEATED.items()})
+    monkeypatch.setattr(rest, "REPEATED", {verb: policy.new(backoff_factor=0, retry_after_max=0) for verb, policy in rest.REPEATED.items()})
     monkeypatch.setattr(applying, "PAUSES", (0, 0, 0))
     monkeypatch.setattr(ADDRESS, "usual", ADDRESS.RIGHT)
     monkeypatch.setattr(ADDRESS, "others", {})
+    monkeypatch.setattr(ADDRESS, "posts", [])
 
 
 @pytest.fixture
