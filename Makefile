@@ -36,8 +36,9 @@ stack = $(or $(STACK),$(if $(ENV),$(or $(STACK_OF_ENV),$(error samconfig.toml kn
 shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS)) \
   $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
-# What reads the secret of a stack is built, as by make keys.
-local_tool = test -z "$(stack)" -o -x target/debug/local || $(MAKE) --silent --no-print-directory binaries
+# What reads the secret of a stack is built, as by make keys. Without Rust here, the program says that the secret was not looked at.
+local_tool = test -z "$(stack)" -o target/debug/local -nt local/src/keys.rs || ! command -v cargo > /dev/null \
+  || $(MAKE) --silent --no-print-directory binaries
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.

@@ -63,7 +63,7 @@ def apply(shop, bundle, journal, options):
 
 
 def make_it_so(shop, bundle, journal, options, steps):
-    outcomes, unread, after = {}, None, None
+    outcomes, unread, after = {}, False, None
     with deferred() as caught:
         for step in steps:
             outcome = outcomes[step] = carried_out(shop, journal, step)
@@ -77,10 +77,9 @@ def make_it_so(shop, bundle, journal, options, steps):
         except Exception as error:  # noqa: BLE001 — what is missing must be said all the same
             note(f"shop: after that, {shop.clean(str(error))}")
     report_missing(shop, options, outcomes, after)
-    if caught:
-        raise ShopError("stopped; every hook that was begun is whole.", remedy=f"Go on by: {command('apply', shop, options)}")
-    if unread:
-        raise unread
+    if caught or unread:
+        why = "" if caught else ", because nobody reads the output"
+        raise ShopError(f"stopped{why}; every hook that was begun is whole.", remedy=f"Go on by: {command('apply', shop, options)}")
     good = all(outcome.done for outcome in outcomes.values())
     for step in after.todo if after and good else []:
         text = "the shop said yes, but its list says otherwise. Is the hook set up by a webhooks.xml of the shop?"
@@ -107,13 +106,13 @@ def report_missing(shop, options, outcomes, after):
 
 
 def tell(shop, step, outcome):
-    """Says what came of a step. A failure to say so is returned, because the hooks come first."""
+    """Says what came of a step. Whether nobody reads it is returned, because the hooks come first."""
     mark, words = (paint("✗", 31), outcome.problem) if outcome.problem else (paint("✓", 32), outcome.done)
     try:
         print(wrapped(f"{mark} {step.name}: ", shop.clean(words), "  "), flush=True)
-    except OSError as error:
-        return error if nobody_reads(error) else None
-    return None
+    except (OSError, ValueError) as error:
+        return nobody_reads(error)
+    return False
 
 
 def carried_out(shop, journal, step):
@@ -227,7 +226,8 @@ def deferred():
 
     def later(number, _):
         caught.append(number)
-        with contextlib.suppress(OSError):
+        # Not by print, which the signal may have interrupted. Without a standard error, its number may be another file's.
+        with contextlib.suppress(OSError, AttributeError, ValueError):
             os.write(sys.__stderr__.fileno(), b"\nshop: stopping as soon as the hook in hand is whole\n")
 
     try:

@@ -24,7 +24,7 @@ try:
     from journal import Journal
     from plan import make_plan, show_plan
     from rest import Shop
-    from terminal import Parser, nobody_reads, note, silence
+    from terminal import Parser, nobody_reads, note, silence, writable
 except ModuleNotFoundError as missing:
     sys.exit(f"shop: the module {missing.name} is not installed here. Start this with `make plan`, or with .venv/bin/python")
 
@@ -33,6 +33,7 @@ HOOK_TIMEOUT_MS, SOFT_TIMEOUT_MS = range(600, 29001), range(100, 29001)
 
 
 def main(arguments=None):
+    writable()
     options = read_options(arguments)
     # What it ends with if nobody reads on: a plan never with less than there may be to do.
     shop, code = None, CHANGES if options.command == "plan" else FAILED
@@ -46,7 +47,7 @@ def main(arguments=None):
             shop = Shop(options.shop)
             do = {"plan": plan, "apply": apply, "doctor": doctor}[options.command]
             code = do(shop, bundle_of(options), Journal(shop.base), options)
-        sys.stdout.flush()
+        print(end="", flush=True)
         return code
     except (ShopError, BadHooks) as error:
         reason = str(error)

@@ -216,7 +216,7 @@ def main(arguments=None):
         print("\nsmoke: stopped", file=sys.stderr)
         return 130
     sys.stdout.flush()
-    print(f"smoke: {reason}", file=sys.stderr)
+    print(f"smoke: {printable(reason)}", file=sys.stderr)
     return 1
 
 

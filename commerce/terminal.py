@@ -35,6 +35,13 @@ def note(text):
         print(printable(text[:ERROR_MAX]), file=sys.stderr, flush=True)
 
 
+def writable():
+    """A letter that the output's encoding does not have is no reason to end."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")
+
+
 def nobody_reads(error):
     """Whether a failure says that the output has no reader any more."""
     return isinstance(error, OSError) and error.filename is None and error.errno in NOBODY_READS
@@ -42,7 +49,7 @@ def nobody_reads(error):
 
 def silence():
     """What could not be written stays in a buffer, and Python would try once more at its end, and complain."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError):
@@ -72,4 +79,4 @@ def wrapped(start, text, indent):
 
 
 def paint(text, code):
-    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    return f"\033[{code}m{text}\033[0m" if sys.stdout and sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text

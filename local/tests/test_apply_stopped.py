@@ -144,6 +144,24 @@ def test_without_a_reader_of_its_output_it_puts_the_hook_in_and_stops(tmp_path, 
         assert shop.changes() == ["unsubscribe", "subscribe", "subscribe"], "and no other hook"
 
 
+def test_a_reader_that_has_read_enough_is_told_what_was_done(tmp_path):
+    with running(wanted(**CHANGED)) as shop:
+        code, _, err = stopped_at(shop, tmp_path, 2, "after", lambda process: process.stdout.close())
+        assert code == 1 and set(shop.live) == WHOLE
+        assert err.startswith("shop: stopped, because nobody reads the output; every hook that was begun is whole. Go on by: make apply ")
+
+
+@pytest.mark.parametrize("how", [">&-", "2>&-", ">&- 2>&-", "> /dev/full", "> /dev/full 2>&1"])
+def test_without_an_output_at_all_it_does_its_work(tmp_path, how):
+    with running(wanted(**CHANGED)) as shop:
+        line = " ".join(map(str, [*PROGRAM, "apply", "--shop", shop.url, "--url", BUNDLE, "--yes", how]))
+        environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "PYTHONIOENCODING": "ascii"}
+        subprocess.run(["sh", "-c", line], env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+        assert set(shop.live) == WHOLE
+        if "full" not in how:
+            assert {hook["timeout"] for hook in shop.live.values()} == {5000}
+
+
 def test_a_closed_terminal_leaves_no_hook_out(tmp_path):
     """Closing it sends SIGHUP, and what is written to it fails."""
     master, slave = pty.openpty()

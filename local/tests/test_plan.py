@@ -143,20 +143,19 @@ def test_a_time_that_nobody_said_is_shown_as_assumed(run):
         assert "(timeout 29000 ms, soft 100 ms)" in said
 
 
-def test_the_readme_shows_what_is_printed(run):
+def test_the_readme_shows_what_is_printed(run, monkeypatch):
     invoice = {"timeout": 2000, "ttl": 60} | fields_without("sales_order_invoice_pay", ".state", ".created_at")
     others = [{**FOREIGN, "hook_name": name} for name in "abc"]
-    bundle = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com"
-    hooks = [
-        hook | {"url": hook["url"].replace(BUNDLE, bundle)}
-        for hook in wanted(sales_order_invoice_pay=invoice, customer_delete_after=None)
-    ]
+    hooks = wanted(sales_order_invoice_pay=invoice, customer_delete_after=None)
 
     def told(text):
+        text = text.replace(BUNDLE, "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com")
         return re.sub(r"127\.0\.0\.1:\d+|within \d+ ms", "", text)
 
     readme = told((ROOT / "README.md").read_text())
-    where = ["--url", bundle, "--hook-timeout-ms", "5000", "--soft-timeout-ms", "1000"]
+    where = ["--url", BUNDLE, "--hook-timeout-ms", "5000", "--soft-timeout-ms", "1000"]
+    # As with a stack whose secret has the shop's key.
+    monkeypatch.setattr("checks.about_keys", lambda _: [])
     with running(hooks + others) as shop:
         examined = told(run("doctor", shop, *where)[1])
         assert examined[examined.index("✗") :] in readme
