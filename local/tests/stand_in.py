@@ -82,6 +82,8 @@ def identity(hook):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one packet an answer
+    # And a longer one does not wait for its acknowledgement.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
