@@ -51,7 +51,11 @@ def apply(shop, bundle, journal, options):
         show_plan(shop, bundle, plan, options.channel)
         if not plan.todo:
             return IN_STEP
-        checks.refuse(bundle, plan.todo, options.anyway)
+        try:
+            checks.refuse(bundle, plan.todo, options.anyway)
+        except ShopError as error:
+            still = ", ".join(entry.new.channel for entry in plan.missing)
+            raise ShopError(f"{error}. Still MISSING in the shop: {still}" if still else str(error)) from None
         if any(step.sign == "~" for step in plan.todo):
             text = "The shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
             print("\n" + wrapped("", text, ""))

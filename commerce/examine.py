@@ -238,9 +238,8 @@ def about_fields(hook, bundle, wanted):
             why = "Nothing documents that a field inside a list can come from another place than its name says."
             yield Finding(WARNING, f"takes {short(name, 100)} from {short(source, 100)}", why, "make apply, or give both the same path.")
         elif name != source and bare(name) != bare(source):
-            yield Finding(
-                INFO, f"takes {short(name, 100)} from {short(source, 100)}", "The message holds one field under another's name.", "See that it is meant so."
-            )
+            why = "The message holds one field under another's name."
+            yield Finding(INFO, f"takes {short(name, 100)} from {short(source, 100)}", why, "See that it is meant so.")
     for rule, field in rules_look_at(hook.channel):
         if not sent.has_argument(field):
             why = "To a rule, what does not come is absent, so this one decides by what is not there."

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from text import printable, short
+from text import short
 
 # More than any shop has, and few enough to compare and to show.
 HOOKS_MAX = 5000

@@ -108,7 +108,8 @@ def show_plan(shop, bundle, plan, channel=None):
     if channel:
         print(f"Only the hooks of {channel} were looked at.")
     if bundle.none_required:
-        print(wrapped(paint("! ", 33), "With REQUIRED=false no hook is required: when one fails, the shop goes on, and the event is lost.", "  "))
+        text = "With REQUIRED=false no hook is required: when one fails, the shop goes on, and the event is lost."
+        print(wrapped(paint("! ", 33), text, "  "))
     if any(step.old and URL_VARIABLE in step.old.url for step in plan.steps):
         text = (
             "Hooks with {env:…} in their URL come from a webhooks.xml of the shop, and REST does not change those: change the file."

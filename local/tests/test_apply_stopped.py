@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import stand_in
-from shop_tool import BUNDLE, Journal, applying, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import ADDRESS, BUNDLE, Journal, applying, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
 from stack import ROOT
 from stand_in import TOKEN, identity, running
 
@@ -338,6 +338,20 @@ def test_what_is_missing_comes_first_and_with_any_channel(run):
         code, said = run("apply", shop, "--yes", "--channel", "sales_order_save_after")
         assert code == 0 and shop.changes()[-3:] == ["subscribe", "unsubscribe", "subscribe"]
         assert said.index("✓ sales_order_place_after: put in again") < said.index("✓ sales_order_save_after: changed")
+
+
+def test_what_is_missing_is_named_also_where_nothing_can_be_done_about_it(run, monkeypatch):
+    with running(wanted(**CHANGED)) as shop:
+        lose_a_hook(run, shop)
+        shop.faults = [("GET list", (403, b"<html>", {"Content-Type": "text/html"}))]
+        said = flat(run("doctor", shop)[1])
+        assert "✗ sales_order_place_after error may be missing: make apply took it out at 20" in said
+        with Journal(shop.url).alone():
+            assert f"→ Wait: another make apply (process {os.getpid()}) is changing the shop now." in flat(run("doctor", shop)[1])
+        monkeypatch.setattr(ADDRESS, "usual", (502, "application/json", b"{}"))
+        code, said = run("apply", shop, "--yes")
+        assert code == 1 and said.endswith("REQUIRED=false. Still MISSING in the shop: sales_order_place_after\n")
+        assert run("apply", shop, "--yes", "--required", "false")[0] == 0
 
 
 def test_each_shop_has_a_journal_of_its_own(run):
