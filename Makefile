@@ -36,7 +36,11 @@ STACK_OF_ENV = $(shell $(VENV)/bin/python local/samconfig.py $(or $(ENV),default
 stack = $(or $(STACK),$(if $(ENV),$(or $(STACK_OF_ENV),$(error samconfig.toml knows no $(ENV))),$(if $(URL)$(XML),,$(STACK_OF_ENV))))
 # Where the shop and the bundle are. The program's 2 says that there are changes, which is no failure of make's.
 shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
-  $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS))
+  $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS)) \
+  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
+# What reads the secret of a stack is built, as by make keys. Without Rust here, the program says that the secret was not looked at.
+local_tool = test -z "$(stack)" -o target/debug/local -nt local/src/keys.rs || ! command -v cargo > /dev/null \
+  || $(MAKE) --silent --no-print-directory binaries
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
@@ -246,10 +250,12 @@ keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or
 plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (ENV=…, STACK=… or URL=… says where the bundle is)
 	@$(call shop,plan) || test $$? = 2
 
-apply: $(TOOLS) ## Subscribe the hooks in the shop, or change them; asks (YES=1 does not, DRY_RUN=1 only shows the requests)
-	@$(call shop,apply) $(if $(YES),--yes) $(if $(DRY_RUN),--dry-run) || test $$? = 2
+apply: $(TOOLS) ## Subscribe the hooks in the shop, or change them; asks (YES=1 does not; DRY_RUN=1 CHANNEL=… REQUIRED=false ANYWAY=…: README)
+	@$(local_tool)
+	@$(call shop,apply) $(if $(YES),--yes) $(if $(DRY_RUN),--dry-run) $(if $(ANYWAY),--anyway "$(ANYWAY)") || test $$? = 2
 
-doctor: $(TOOLS) ## Say what is wrong with the shop's hooks (XML=FILE: with a webhooks.xml)
+doctor: $(TOOLS) ## Say what is wrong between the shop and the bundle (CHANNEL=… only one; XML=FILE: with a webhooks.xml)
+	@$(local_tool)
 	@$(call shop,doctor) $(if $(XML),--xml "$(XML)")
 
 webhooks-xml: $(TOOLS) ## Print commerce/webhooks.xml with the timeouts of the stack, for a shop that is set up by files

@@ -1,13 +1,15 @@
 """What CloudFormation says of a bundle that is deployed, or why it does not, in words for a person."""
 
 import os
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.exceptions
 from botocore.config import Config
 
 from hooks import ROUTE
-from rest import ShopError
+from rest import ShopError, is_loopback
+from text import short
 
 PATIENCE = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3})
 NO_LOGIN = (
@@ -45,8 +47,16 @@ def stack_says(name):
     parameters = {one["ParameterKey"]: one.get("ParameterValue") for one in stack.get("Parameters", [])}
     times = {"timeout": "HookTimeoutMs", "soft_timeout": "SoftTimeoutMs"}
     said = {time: int(parameters[key]) if parameters.get(key) else None for time, key in times.items()}
+    [secret] = [one["OutputValue"] for one in stack.get("Outputs", []) if one["OutputKey"] == "WebhookKeysArn"] or [None]
     # A stack that was deployed before there were these two refuses, and knows no third way.
-    return urls.pop(), said | {"invalid_events": parameters.get("InvalidEvents", "refuse"), "contract": parameters.get("Contract")}
+    said |= {"invalid_events": parameters.get("InvalidEvents", "refuse"), "contract": parameters.get("Contract")}
+    return urls.pop(), said | {"schemes": parameters.get("SignatureSchemes"), "secret": secret}
+
+
+def secret_store():
+    """The client for secrets, and whether it is an emulator's on this machine."""
+    client = boto3_session().client("secretsmanager", config=PATIENCE)
+    return client, is_loopback(urlsplit(client.meta.endpoint_url).hostname)
 
 
 def boto3_session():
@@ -74,7 +84,7 @@ def described(name):
     except botocore.exceptions.ClientError as error:
         reason = refusal(name, region, error.response["Error"])
     except botocore.exceptions.BotoCoreError as error:
-        reason = f"the stack {name} cannot be read: {error}"
+        reason = f"the stack {name} cannot be read: {short(str(error))}"
     raise ShopError(reason)
 
 
@@ -86,4 +96,4 @@ def refusal(name, region, error):
         return f"AWS does not take the credentials ({code}). Log in to AWS again"
     if code in FORBIDDEN:
         return f"these credentials of AWS may not read the stack {name} (cloudformation:DescribeStacks). Log in with others"
-    return f"the stack {name} in {region} cannot be read: AWS says {code}. Name another with STACK=…"
+    return f"the stack {name} in {region} cannot be read: AWS says {short(code, 60)}. Name another with STACK=…"

@@ -1,352 +1,183 @@
-"""What is wrong with the hooks of a shop, what it means and what to do."""
+"""What is wrong between a shop and the bundle: with the way into the shop, with its hooks, and with the address that they post to."""
 
-import json
-import re
-from dataclasses import dataclass, replace
-from pathlib import Path
-from urllib.parse import urlsplit
+import checks
+import smoke
+from answers import ShopError
+from examine import ERROR, INFO, WARNING, Finding, examine, relevant
+from hooks import BadHooks, from_rest, from_xml
+from journal import JournalError
+from plan import head
+from terminal import paint, wrapped
+from text import printable
 
-from hooks import URL_VARIABLE, shown_url
-
-ROOT = Path(__file__).resolve().parent.parent
-ERROR, WARNING, INFO = "error", "warning", "info"
-# What the model makes of other fields of the shop (`reads`, `settle` and `computes` of the entities), and all that it needs for it.
-MADE_OF = [
-    (re.compile(r"(?:billing|shipping)_address(.*)"), [r"addresses[]\1", "addresses[].address_type"]),
-    (re.compile("entity_id"), ["id"]),
-    (
-        re.compile("unexplained_total"),
-        ["grand_total", "subtotal", "tax_amount", "shipping_amount", "discount_amount"],
-    ),
-]
-# The one event that matters so little that its failure should stop nobody.
-UNIMPORTANT = "checkout_cart_product_add_after"
+IN_STEP, FAILED = 0, 1
+LEVELS = (ERROR, WARNING, INFO)
+# Its sample is shown in Adobe's own test.
+EXAMPLE = "sales_order_place_after"
+HOOKS_MAX_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Finding:
-    level: str
-    what: str
-    why: str
-    remedy: str
+def doctor(shop, bundle, journal, options):
+    head(("Shop", f"{shop.base}  ({shop.way})"), ("Bundle", str(bundle)))
+    found, hooks = {}, None
+    try:
+        hooks = from_rest(shop.hooks())
+    except ShopError as error:
+        found["the shop's REST"] = [Finding(ERROR, shop.clean(error.what), shop.clean(error.why), error.remedy)]
+    except BadHooks as error:
+        found["the shop's REST"] = [Finding(ERROR, str(error), "", "Is SHOP the base of the shop's REST?")]
+    if hooks is not None:
+        found |= examine(hooks, bundle, supported(shop, found))
+    add_missing(found, journal, hooks)
+    return show_findings(found, hooks, bundle, options.channel, "make apply", shop.is_saas)
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What the doctor knows of the bundle: its URL (None if it is not known), its times, the hooks that it wants, by channel, and its
-    parameters InvalidEvents and Contract (None if they are not known)."""
-
-    url: str
-    timeout: int
-    soft_timeout: int
-    hooks: dict
-    invalid_events: str = None
-    contract: str = None
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What the message of a channel holds of its entity: every single field, those of which one set must be there for the event to be
-    of use, and those without which it has an issue."""
-
-    entity: str
-    fields: list
-    identity: list
-    expected: set
+def doctor_of_file(bundle, options):
+    path = options.xml
+    try:
+        if path.stat().st_size > HOOKS_MAX_BYTES:
+            raise BadHooks(f"has more than {HOOKS_MAX_BYTES // 1024 // 1024} MB")
+        hooks = from_xml(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadHooks(f"{path} cannot be read: {error}") from None
+    except BadHooks as error:
+        raise BadHooks(f"{path} {error}") from None
+    head(("File", str(path)), ("Bundle", str(bundle)))
+    return show_findings(examine(hooks, bundle), hooks, bundle, options.channel, "make webhooks-xml", False)
 
 
-def relevant(hooks, expected):
-    """Those that are ours by their batch, or come to us by their URL."""
-    batches = {hook.batch_name for hook in expected.hooks.values()}
-    return [
-        hook
-        for hook in hooks
-        if hook.batch_name in batches or hook.route or (expected.url and hook.url.startswith(f"{expected.url}/"))
-    ]
+def supported(shop, found):
+    """The events that the shop supports, or None."""
+    try:
+        return shop.supported()
+    except ShopError as error:
+        what = "which events the shop supports could not be asked"
+        found["supported events"] = [Finding(WARNING, what, shop.clean(f"{error.what} {error.why}".strip()), error.remedy)]
+        return None
 
 
-def examine(hooks, expected, supported=None):
-    """Findings by channel; what belongs to none stands under its event's name."""
-    ours = relevant(hooks, expected)
-    batches = {hook.batch_name for hook in expected.hooks.values()}
-    found = {channel: [] for channel in expected.hooks}
-    seen = supported is not None and any(f"observer.{channel}" in supported for channel in expected.hooks)
-    if supported is not None and not seen:
-        why = "Perhaps the role may not see it. Or this shop supports no webhook that the bundle takes."
-        remedy = "Give the role all resources of Webhooks. If that changes nothing, ask Adobe's support for the events."
-        found["supported events"] = [Finding(WARNING, "the shop's list of supported events has none of ours", why, remedy)]
-    for hook in ours:
-        of_hook = list(findings(hook, expected))
-        if hook.batch_name not in batches:
-            by_hand = "Change it in the shop: only the batch of commerce/webhooks.xml is ours to change."
-            of_hook = [replace(one, remedy=by_hand) if "make apply" in one.remedy else one for one in of_hook]
-        if sum(other.channel == hook.channel for other in ours) > 1:
-            of_hook = [
-                Finding(one.level, f"{hook.batch_name}/{hook.hook_name}: {one.what}", one.why, one.remedy) for one in of_hook
-            ]
-        found.setdefault(hook.channel if hook.channel in found else hook.webhook_method, []).extend(of_hook)
-    for channel in expected.hooks:
-        mine = [hook for hook in ours if hook.channel == channel]
-        if not mine:
-            found[channel].append(Finding(ERROR, "is not subscribed", "Its events never come here, and are lost.", "make apply"))
-        if len(mine) > 1:
-            names = ", ".join(f"{hook.batch_name}/{hook.hook_name}" for hook in mine)
-            why = (
-                "Every event is posted more than once: twice the waiting for the shopper, and two messages where the bodies differ."
-            )
-            found[channel].append(
-                Finding(ERROR, f"is subscribed {len(mine)} times: {names}", why, "Remove all but one in the shop.")
-            )
-        if seen and f"observer.{channel}" not in supported:
-            why = "The shop's list of supported events does not have it."
-            remedy = "Ask Adobe's support for the event, or take its hook out of commerce/webhooks.xml."
-            found[channel].append(Finding(ERROR, "is not supported by this shop", why, remedy))
-    return found
-
-
-def findings(hook, expected):
-    if hook.channel not in expected.hooks:
-        why = "The bundle has no channel for this event, so every post gets 404."
-        yield Finding(
-            ERROR,
-            f"{hook.batch_name}/{hook.hook_name} is for an event that the bundle does not take",
-            why,
-            "make apply: it removes it.",
-        )
+def add_missing(found, journal, hooks):
+    """The hooks that an `apply` has taken out and not put in again."""
+    try:
+        entries = journal.entries()
+    except JournalError as error:
+        found["the journal of make apply"] = [Finding(ERROR, error.what, error.why, error.remedy)]
         return
-    yield from about_address(hook, expected)
-    yield from about_time(hook, expected)
-    yield from about_outcome(hook, expected)
-    yield from about_fields(hook, expected)
-
-
-def about_address(hook, expected):
-    if hook.webhook_type != "after":
-        why = "It fires before the shop has done what the event tells of."
-        yield Finding(ERROR, f"has the type {hook.webhook_type}, not after", why, "make apply")
-    if hook.method != "POST":
-        yield Finding(ERROR, f"uses {hook.method}, not POST", "The bundle has routes for POST alone.", "make apply")
-    wanted = f"/webhook/observer.{hook.channel}"
-    base = hook.url.removesuffix(wanted)
-    if base == hook.url:
-        why = "The event meets another channel, which refuses it, or no route at all."
-        yield Finding(ERROR, f"goes to {shown_url(hook.url)}, which does not end in {wanted}", why, "make apply")
-    elif hook.url.startswith("http://") and urlsplit(hook.url).hostname not in ("127.0.0.1", "localhost"):
-        yield Finding(ERROR, "goes over plain HTTP", "Anybody on the way can read orders and customers.", "make apply")
-    elif expected.url and base not in (expected.url, URL_VARIABLE):
-        yield Finding(
-            ERROR, f"goes to {shown_url(base)}, not to this bundle at {expected.url}", "Its events never come here.", "make apply"
-        )
-    if not hook.verifies_certificates:
-        yield Finding(ERROR, "has sslVerification off", "Anybody on the way can pose as the bundle.", "Take sslVerification away.")
-
-
-def about_time(hook, expected):
-    budget = expected.timeout
-    if hook.timeout == 0:
-        why = "There is no limit: a shopper waits as long as a connection hangs."
-        yield Finding(ERROR, "has no timeout", why, f"make apply: it sets {budget}, as HookTimeoutMs is.")
-    elif not isinstance(hook.timeout, int) or hook.timeout < budget:
-        why = f"The bundle takes up to {budget} ms (HookTimeoutMs), so the shop hangs up before some answers and takes them for failures."
-        yield Finding(
-            ERROR,
-            f"has a timeout of {hook.timeout} ms",
-            why,
-            f"make apply: it sets {budget}. Or deploy with HookTimeoutMs={hook.timeout}.",
-        )
-    elif hook.timeout > budget:
-        why = f"The bundle gives up after {budget} ms (HookTimeoutMs), though the shop would wait longer."
-        yield Finding(INFO, f"has a timeout of {hook.timeout} ms", why, "Use one figure for both.")
-    if hook.soft_timeout == 0:
-        yield Finding(
-            WARNING, "has no soft timeout", "The shop logs no slow answers.", f"make apply: it sets {expected.soft_timeout}."
-        )
-    elif isinstance(hook.timeout, int) and isinstance(hook.soft_timeout, int) and 0 < hook.timeout <= hook.soft_timeout:
-        why = "It is not below the timeout, so it never counts."
-        yield Finding(
-            WARNING, f"has a soft timeout of {hook.soft_timeout} ms", why, f"make apply: it sets {expected.soft_timeout}."
-        )
-    elif hook.soft_timeout != expected.soft_timeout:
-        why = f"The bundle goes by {expected.soft_timeout} ms (SoftTimeoutMs)."
-        yield Finding(INFO, f"has a soft timeout of {hook.soft_timeout} ms", why, "Use one figure for both.")
-    if hook.ttl != 0:
-        why = "The shop answers from its cache when a body repeats itself, and then the event is not sent at all."
-        yield Finding(ERROR, f"has a ttl of {hook.ttl} s", why, "make apply: it sets 0.")
-
-
-def about_outcome(hook, expected):
-    if hook.channel == UNIMPORTANT and hook.required:
-        why = "When the bundle cannot queue the event, the shopper cannot put the product into the cart."
-        yield Finding(
-            WARNING,
-            "is required",
-            why,
-            "make apply: it sets required to false. If the stock check must never be passed over, change that in commerce/webhooks.xml.",
-        )
-    if hook.channel != UNIMPORTANT and not hook.required:
-        why = "When the bundle cannot queue an event, the shop goes on, and the event is lost."
-        yield Finding(
-            INFO, "is not required", why, "make apply: it sets required to true, unless commerce/webhooks.xml says otherwise."
-        )
-    if not hook.required and expected.invalid_events == "refuse":
-        why = "An event without its identity gets 422 (InvalidEvents=refuse). The shop goes on, and the event is lost."
-        remedy = "Deploy with InvalidEvents=quarantine: the bundle then keeps such events for 14 days."
-        yield Finding(WARNING, "is not required, and unusable events are refused", why, remedy)
-    if not hook.fallback_error_message:
-        why = "When it fails, people read a general sentence of the shop's."
-        yield Finding(INFO, "has no fallback message", why, "make apply")
-    for field, operator, _ in hook.rules:
-        why = "The shop holds back every event for which it does not hold. Nobody here knows of them."
-        yield Finding(INFO, f"has the condition {field} {operator}", why, "make apply: it takes the condition away.")
-
-
-def about_fields(hook, expected):
-    if not hook.fields:
-        return
-    contract = read_contract(hook.channel)
-    sent = Sent(hook, {contract.entity, f"{contract.entity}_data_object"})
-    own = expected.hooks[hook.channel]
-    anonymous = not any(all(sent.has(path) for path in together) for together in contract.identity)
-    if anonymous:
-        # Of those that go together, what is sent already is no part of the remedy.
-        ways = [" with ".join(path for one in together for path in sent.lacking(one, own)) for together in contract.identity]
-        becomes = "goes to the quarantine" if expected.invalid_events == "quarantine" else "gets 422"
-        why = f"Without it nobody can tell what the event is about, and every event {becomes}."
-        yield Finding(ERROR, f"does not send {' or '.join(dict.fromkeys(ways))}", why, "make apply")
-    identifying = {path for together in contract.identity for path in together} if anonymous else set()
-    awaited, optional = [], []
-    for path in contract.fields:
-        if path not in identifying and not sent.has(path):
-            (awaited if path in contract.expected else optional).extend(sent.lacking(path, own))
-    if awaited and expected.contract == "strict":
-        why = "With Contract=strict no event is of use without it."
-        yield Finding(ERROR, f"does not send {listed(awaited)}", why, "make apply, or deploy with Contract=tolerant.")
-    elif awaited:
-        why = "Every event is forwarded with an issue, and consumers set such messages aside by default."
-        yield Finding(WARNING, f"does not send {listed(awaited)}", why, "make apply")
-    if "updated_at" in optional:
-        why = "By it a consumer tells an older state from a newer one, when events arrive late or in another order."
-        yield Finding(WARNING, "does not send updated_at", why, "make apply")
-        optional.remove("updated_at")
-    if optional:
-        why = "They are absent from the messages, and so is what is made of them."
-        yield Finding(WARNING, f"does not send {listed(optional)}", why, "make apply")
-    if not sent.has_argument("eventName"):
-        why = "A signed body that does not name its event could be posted again to the route of another."
-        yield Finding(WARNING, "does not send eventName", why, "make apply")
-    for name, source in hook.fields:
-        if name != source and "[]" in name + source:
-            why = "Nothing documents that a field inside a list can come from another place than its name says."
-            yield Finding(WARNING, f"takes {name} from {source}", why, "make apply, or give both the same path.")
-        elif name != source and bare(name) != bare(source):
-            yield Finding(
-                INFO, f"takes {name} from {source}", "The message holds one field under another's name.", "See that it is meant so."
-            )
-    for rule, field in rules_look_at(hook.channel):
-        if not sent.has_argument(field):
-            why = "To a rule, what does not come is absent, so this one decides by what is not there."
-            yield Finding(WARNING, f"does not send {field}, at which the rule {rule} looks", why, "make samples, then make apply.")
-
-
-class Sent:
-    """What of the event a hook's fields leave, seen as the bundle sees it."""
-
-    def __init__(self, hook, keys):
-        names = [name for name, _ in hook.fields]
-        # The entity is looked for at these places, and the first that is there counts.
-        self._keys = {*keys, "data_object"}
-        roots = [f"data.{key}" for key in sorted(keys)] + ["data.data_object"] + sorted(keys)
-        self._root = next((root for root in roots if any(within(root, name) or within(name, root) for name in names)), None)
-        self._names = names
-
-    def has(self, path):
-        """Whether a field of the contract comes, by its own name or made of others."""
-        return self._root is not None and (self._comes(f"{self._root}.{path}") or not self._lacking(made_of(path)))
-
-    def lacking(self, path, own):
-        """What must come for it, by the names that our own hook has."""
-        here = any(name.partition(".")[2].partition(".")[2] == path for name, _ in own.fields)
-        return self._lacking([path] if here else made_of(path))
-
-    def has_argument(self, field):
-        """Whether what a rule looks at comes, as in order.items[].sku or orig_customer_data_object.email."""
-        field = field.removeprefix("data.")
-        root, _, path = field.partition(".")
-        if root in self._keys:
-            return self.has(path) if path else self._root is not None
-        return self._comes(field) or self._comes(f"data.{field}")
-
-    def _lacking(self, paths):
-        return [path for path in paths if self._root is None or not self._comes(f"{self._root}.{path}")]
-
-    def _comes(self, path):
-        return any(within(name, path) or within(path, name) for name in self._names)
-
-
-def made_of(path):
-    """The fields of the shop of which the model makes this one; or it alone."""
-    for made, parts in MADE_OF:
-        if match := made.fullmatch(path):
-            return [match.expand(part) for part in parts]
-    return [path]
-
-
-def within(whole, part):
-    """Whether a path leads to another or below it."""
-    return part == whole or part.startswith((f"{whole}.", f"{whole}[]"))
-
-
-def bare(path):
-    """The path below the event's argument."""
-    return path.removeprefix("data.").partition(".")[2]
-
-
-def read_contract(channel):
-    """The contract of a channel, out of its message's schema."""
-    schema = json.loads((ROOT / "shared" / "schema" / f"{channel}.json").read_text())
-    data = schema["properties"]["data"]
-    [entity] = data["required"]
-    fields, expected = [], set()
-
-    def walk(part, path):
-        part = schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
-        if "properties" in part:
-            for name, below in part["properties"].items():
-                walk(below, joined(path, name))
-        elif "$ref" in part.get("items", ()):
-            walk(part["items"], f"{path}[]")
+    at_work = journal.at_work()
+    live = {hook.identity for hook in hooks or ()}
+    for entry in entries:
+        if hooks is None:
+            what = f"may be missing: make apply took it out at {entry.began}, and the shop cannot be asked"
+        elif entry.identity not in live:
+            what = f"is missing: make apply took it out at {entry.began}, and did not put it in again"
         else:
-            fields.append(path)
-
-    def expect(part, path):
-        expected.update(joined(path, name) for name in part.get("required", ()))
-        for name, below in part.get("properties", {}).items():
-            expect(below, joined(path, name))
-        if "items" in part:
-            expect(part["items"], f"{path}[]")
-
-    whole = data["properties"][entity]
-    walk(whole, "")
-    expect(data["then"]["properties"][entity], "")
-    return Contract(entity, fields, [one["required"] for one in whole["anyOf"]], expected)
+            continue
+        remedy = f"Wait: another make apply ({at_work}) is changing the shop now." if at_work else "make apply: it puts it in again."
+        of_hook = found.setdefault(entry.new.channel, [])
+        of_hook[:] = [one for one in of_hook if one.what != "is not subscribed"]
+        of_hook.append(Finding(ERROR, what, "Its events never come here, and are lost.", remedy))
 
 
-def joined(path, name):
-    return f"{path}.{name}" if path else name
+def add_bundle(found, bundle, channel):
+    """What is wrong with the address of the bundle and with its secret."""
+    if bundle.url is None:
+        return
+    general = [Finding(ERROR, one.what, one.why, one.remedy) for one in checks.about_path(bundle)]
+    urls = {name: hook.url for name, hook in bundle.hooks().items() if channel in (None, name)}
+    for name, (finding, _) in smoke.check_all(urls, bundle.soft_timeout).items():
+        if not finding.good:
+            level = WARNING if finding.verdict == smoke.SLOW else ERROR
+            status = f" (status {finding.status})" if finding.status != "-" else ""
+            what = f"the bundle does not answer at the address of the hook as it should: {finding.verdict}{status}"
+            why = checks.sentence(smoke.HELP[finding.verdict].format(finding.detail))
+            found.setdefault(name, []).append(Finding(level, what, why, "make smoke asks it again."))
+    if bundle.secret:
+        try:
+            general += [Finding(ERROR, one.what, one.why, one.remedy) for one in checks.about_keys(bundle)]
+        except ShopError as error:
+            why = "So it is not known whether the shop's key is there."
+            general.append(Finding(INFO, f"the secret of {bundle.stack} was not looked at: {error.what}", why, error.remedy))
+    if general:
+        found["the bundle"] = general
 
 
-def rules_look_at(channel):
-    """Every field that an enabled rule of the channel looks at or writes into its message, with the rule's name."""
-    rules = json.loads((ROOT / "functions" / channel / "rules.json").read_text()).get("rules", [])
-    seen = {}
-    for rule in rules:
-        if rule.get("enabled", True):
-            then = rule["then"] if isinstance(rule["then"], list) else [rule["then"]]
-            said = [field for one in then for field in re.findall(r"\{([^{}]+)\}", one.get("message") or "")]
-            seen |= {(rule["name"], field.strip()): None for field in [condition["field"] for condition in rule["when"]] + said}
-    return list(seen)
+# What is shown
 
 
-def listed(paths):
-    paths = list(dict.fromkeys(paths))
-    return ", ".join(paths[:8]) + (f" and {len(paths) - 8} more" if len(paths) > 8 else "")
+def show_findings(found, hooks, bundle, channel, renew, is_saas):
+    add_bundle(found, bundle, channel)
+    ours = relevant(hooks or [], bundle)
+    if channel:
+        others = set(bundle.hooks()) | {hook.webhook_method for hook in ours}
+        found = {name: findings for name, findings in found.items() if name == channel or name not in others}
+    alone, shared = told_apart(found)
+    for name, findings in found.items():
+        of_channel = [hook for hook in ours if name in (hook.channel, hook.webhook_method)]
+        required = " and ".join(dict.fromkeys("required" if hook.required else "not required" for hook in of_channel))
+        print(f"{mark(findings)} {printable(name)}{f'  {required}' if required else ''}")
+        show(alone[name], renew)
+    for finding, names in shared.items():
+        print("\n" + wrapped("", whom(names, bundle, channel), ""))
+        show([finding], renew)
+    everything = [*shared, *(finding for findings in alone.values() for finding in findings)]
+    counts = [(level, sum(one.level == level for one in everything)) for level in LEVELS]
+    words = ", ".join(f"{count} {level}{'s' if level != INFO and count != 1 else ''}" for level, count in counts if count)
+    others = " The shop's hooks could not be looked at." if hooks is None else f" Hooks of others, not looked at: {len(hooks) - len(ours)}."
+    print(f"\n{words or 'Nothing is wrong'}.{others}")
+    if bundle.url is None:
+        print("The address of the bundle was not asked: give STACK=… or URL=….")
+    if channel:
+        print(f"Only {channel} was looked at.")
+    show_adobes_test(bundle, channel or EXAMPLE, is_saas)
+    return FAILED if counts[0][1] else IN_STEP
+
+
+def told_apart(found):
+    """The findings that one channel has alone, by channel, and those that several have, each with their names."""
+    names = {}
+    for name, findings in found.items():
+        for finding in findings:
+            names.setdefault(finding, {})[name] = None
+    shared = {finding: list(several) for finding, several in names.items() if len(several) > 1}
+    alone = {name: [one for one in findings if one not in shared] for name, findings in found.items()}
+    return alone, dict(sorted(shared.items(), key=lambda pair: LEVELS.index(pair[0].level)))
+
+
+def whom(names, bundle, channel):
+    if not channel and set(names) == set(bundle.hooks()):
+        return f"On all {len(names)} channels:"
+    return f"On {', '.join(printable(name) for name in names)}:"
+
+
+def mark(findings):
+    levels = {finding.level for finding in findings}
+    return paint("✗", 31) if ERROR in levels else paint("!", 33) if WARNING in levels else paint("✓", 32)
+
+
+def show(findings, renew):
+    for finding in sorted(findings, key=lambda one: LEVELS.index(one.level)):
+        level = paint(f"{finding.level:7}", {ERROR: 31, WARNING: 33, INFO: 2}[finding.level])
+        print(wrapped(f"    {level}  ", finding.what, " " * 13))
+        if finding.why:
+            print(wrapped(" " * 13, finding.why, " " * 13))
+        if finding.remedy:
+            print(wrapped(" " * 13 + "→ ", finding.remedy.replace("make apply", renew), " " * 15))
+
+
+def show_adobes_test(bundle, channel, is_saas):
+    """How to try a hook from the shop's side, which nothing else here does."""
+    hook = bundle.hooks()[channel]
+    sample = f"events/{channel}/default.body.json"
+    if is_saas:
+        text = (
+            f"In the Admin, open System > Webhooks > Webhooks Subscriptions. At the hook {hook.hook_name}, choose Select > Test "
+            f"Webhook, paste {sample} as the request payload, and click Run Webhook."
+        )
+        lines = [wrapped("", text, "")]
+    else:
+        text = f"Copy {sample} to the shop's machine. In developer mode, run:"
+        run = f'bin/magento webhooks:dev:run {hook.webhook_method}:{hook.webhook_type} "$(cat default.body.json)"'
+        lines = [wrapped("", text, ""), f"  {run}"]
+    kind = "SaaS" if is_saas else "PaaS and on-premises"
+    text = f"Adobe's own test ({kind}) sends a sample from the shop, signed as any event. It reaches the queue."
+    print("\n" + wrapped("", text, "") + "\n" + "\n".join(lines))

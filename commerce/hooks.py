@@ -5,6 +5,10 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from text import short
+
+# More than any shop has, and few enough to compare and to show.
+HOOKS_MAX = 5000
 URL_VARIABLE = "{env:COMMERCE_WEBHOOKS_URL}"
 ROUTE = re.compile(r"/webhook/observer\.(\w+)$")
 IDENTITY = ("webhook_method", "webhook_type", "batch_name", "hook_name")
@@ -62,9 +66,11 @@ def from_rest(entries):
     written = list(entries.values()) if isinstance(entries, dict) else entries
     if not isinstance(written, list) or not all(isinstance(entry, dict) for entry in written):
         raise BadHooks("the shop answered with something else than a list of hooks")
+    if len(written) > HOOKS_MAX:
+        raise BadHooks(f"the shop has more than {HOOKS_MAX} hooks")
     hooks = []
     for entry in written:
-        text = {name: str(entry[name]) for name in (*IDENTITY, "url", "fallback_error_message") if entry.get(name) is not None}
+        text = {name: worded(entry[name]) for name in (*IDENTITY, "url", "fallback_error_message") if entry.get(name) is not None}
         if "webhook_method" not in text:
             raise BadHooks("a hook in the shop's list has no webhook_method")
         numbers = {name: number(entry.get(name)) for name in ("timeout", "soft_timeout", "ttl", "priority", "batch_order")}
@@ -72,16 +78,16 @@ def from_rest(entries):
             Hook(
                 **dict.fromkeys(IDENTITY, "") | text,
                 **numbers,
-                method=str(entry.get("method") or "POST").upper(),
+                method=worded(entry.get("method") or "POST").upper(),
                 required=flag(entry.get("required")),
                 fields=tuple(
-                    (str(row["name"]), str(row.get("source") or row["name"]))
+                    (worded(row["name"]), worded(row.get("source") or row["name"]))
                     for row in rows(entry.get("fields"))
                     if row.get("name")
                 ),
-                rules=tuple(tuple(str(row.get(part) or "") for part in LISTS["rules"]) for row in rows(entry.get("rules"))),
+                rules=tuple(tuple(worded(row.get(part) or "") for part in LISTS["rules"]) for row in rows(entry.get("rules"))),
                 headers=tuple(
-                    (str(row["name"]), str(row.get("value") or "")) for row in rows(entry.get("headers")) if row.get("name")
+                    (worded(row["name"]), worded(row.get("value") or "")) for row in rows(entry.get("headers")) if row.get("name")
                 ),
                 developer_console_oauth=credentials(entry.get("developer_console_oauth")),
             )
@@ -171,19 +177,17 @@ def difference(old, new):
 def shown(value):
     if isinstance(value, bool):
         return str(value).lower()
-    return printable(str(value)) or "none"
+    return short(str(value)) or "none"
 
 
 def shown_url(url):
     """The URL without what could be a password in it."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that is none"
     host = parts.netloc.rpartition("@")[2]
-    return printable(parts._replace(netloc=host, query="•••" if parts.query else "", fragment="").geturl())
-
-
-def printable(text):
-    """The text without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return short(parts._replace(netloc=host, query="•••" if parts.query else "", fragment="").geturl())
 
 
 def ordered(rows, wanted):
@@ -192,8 +196,8 @@ def ordered(rows, wanted):
 
 def row_shown(kind, row):
     if kind == "fields":
-        return printable(row[0] if row[0] == row[1] else f"{row[0]} ← {row[1]}")
-    return printable(" ".join(row) if kind == "rules" else row[0])
+        return short(row[0] if row[0] == row[1] else f"{row[0]} ← {row[1]}")
+    return short(" ".join(row) if kind == "rules" else row[0])
 
 
 def rows(value):
@@ -212,16 +216,21 @@ def number(value):
         return 0
     try:
         return int(value)
-    except (TypeError, ValueError):
-        return str(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return worded(value)
+
+
+def worded(value):
+    """Text of a value that should have been text or a number. Of what is deep, Python's own would fail."""
+    return str(value) if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
 
 
 def flag(value, default=True):
     if value is None or value == "":
         return default
-    return str(value).lower() not in ("false", "0", "no")
+    return worded(value).lower() not in ("false", "0", "no")
 
 
 def credentials(value):
     given = value if isinstance(value, dict) else {}
-    return tuple(sorted((str(name), str(part)) for name, part in given.items() if part))
+    return tuple(sorted((str(name), worded(part)) for name, part in given.items() if part))

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import botocore.exceptions
 
-from aws import PATIENCE, boto3_session, described
+from aws import described, secret_store
 from rest import ShopError
+from text import printable, short
 
 TOOL = Path(__file__).resolve().parent.parent / "target" / "debug" / "local"
+# PasswordLength in the template.
+GENERATED_LENGTH = 64
 
 
 def main(stack, kind, path):
@@ -23,9 +26,10 @@ def main(stack, kind, path):
         outputs = {output["OutputKey"]: output["OutputValue"] for output in described(stack).get("Outputs", [])}
         if "WebhookKeysArn" not in outputs:
             raise SystemExit(f"keys: the stack {stack} has no output WebhookKeysArn: is it this bundle's, and deployed?")
-        store = boto3_session().client("secretsmanager", config=PATIENCE)
+        store, emulated = secret_store()
         secret = store.get_secret_value(SecretId=outputs["WebhookKeysArn"]).get("SecretString", "")
-        change = with_keys(secret, kind, path)
+        # Of the sample keys everybody has the private half, so only an emulator may know them.
+        change = asked(secret, f"--{kind}={path}", *["--allow-published"] if emulated else [])
         for warning in change["warnings"]:
             print(f"keys: warning: {warning}", file=sys.stderr)
         for place in change["known"]:
@@ -35,19 +39,51 @@ def main(stack, kind, path):
             return
         store.put_secret_value(SecretId=outputs["WebhookKeysArn"], SecretString=change["secret"])
     except ShopError as error:
-        raise SystemExit(f"keys: {error}") from None
+        raise SystemExit(f"keys: {printable(str(error))}") from None
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        raise SystemExit(f"keys: the secret of {stack} cannot be read or written: {error}") from None
+        raise SystemExit(f"keys: the secret of {stack} cannot be read or written: {short(str(error))}") from None
     for place in change["added"]:
         print(f"Added {place} to the secret of {stack}. It is valid within ten seconds.")
 
 
-def with_keys(secret, kind, path):
-    """What becomes of the secret with the keys of the file."""
-    tool = subprocess.run([TOOL, "keys", f"--{kind}={path}"], input=secret.encode(), capture_output=True, check=False)
+def asked(secret, *arguments):
+    """What the tool says of the text of a secret."""
+    try:
+        tool = subprocess.run([TOOL, "keys", *arguments], input=secret.encode(), capture_output=True, check=False)
+    except FileNotFoundError:
+        raise ShopError("the project's own tool is not built. Run `make binaries`.") from None
     if tool.returncode:
-        raise SystemExit(f"keys: {tool.stderr.decode().removeprefix('local: ').strip()}")
+        raise ShopError(short(tool.stderr.decode(errors="replace").removeprefix("local: ")))
     return json.loads(tool.stdout)
+
+
+def for_the_shop(arn, schemes):
+    """Why the shop can sign with no key of a secret, or None if it can with one. Raises ShopError where that cannot be known."""
+    try:
+        store, emulated = secret_store()
+        secret = store.get_secret_value(SecretId=arn).get("SecretString", "")
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        raise ShopError(f"the secret cannot be read: {short(str(error))}") from None
+    usable = [key for key in asked(secret, "--list")["keys"] if emulated or not key["published"]]
+    places = {key["place"] for key in usable} - ({"hmac_secrets/0"} if is_generated(secret) else set())
+    if any(place.startswith("public_keys/") for place in places) and "rsa" in schemes:
+        return None
+    if any(place.startswith("hmac_secrets/") for place in places) and "hmac" in schemes:
+        return None
+    if places:
+        return f"its keys are not of the kind that SignatureSchemes={schemes} takes"
+    if usable:
+        return "it holds only the HMAC secret that the deployment generated"
+    return "it holds no key that can be used"
+
+
+def is_generated(secret):
+    """Whether its HMAC secret is as the template's GenerateSecretString makes it: one text, and no list as `make keys` writes."""
+    try:
+        given = json.loads(secret).get("hmac_secrets")
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    return isinstance(given, str) and len(given) == GENERATED_LENGTH and given.isascii() and given.isalnum()
 
 
 if __name__ == "__main__":

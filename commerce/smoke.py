@@ -17,9 +17,10 @@ from pathlib import Path
 import requests
 import urllib3
 
-from hooks import ROUTE, from_xml, printable
+from hooks import ROUTE, from_xml
 from rest import ShopError, host_of, innermost, limited, root_of, web_address
 from terminal import Parser, paint, wrapped
+from text import printable
 
 # Its hooks are the channels, and say the soft timeout of a stack that nobody names.
 HOOKS = Path(__file__).resolve().parent / "webhooks.xml"
@@ -216,7 +217,7 @@ def main(arguments=None):
         print("\nsmoke: stopped", file=sys.stderr)
         return 130
     sys.stdout.flush()
-    print(f"smoke: {reason}", file=sys.stderr)
+    print(f"smoke: {printable(reason)}", file=sys.stderr)
     return 1
 
 

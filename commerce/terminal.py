@@ -1,14 +1,21 @@
 """What is shown to a person, and asked."""
 
 import argparse
+import contextlib
+import errno
 import os
 import re
 import shutil
 import sys
 import textwrap
 
-from hooks import printable
-from rest import ShopError
+from answers import ShopError
+from text import printable
+
+# The terminal is closed, or whoever read on has ended.
+NOBODY_READS = {errno.EPIPE, errno.EIO}
+# Of one error. None of ours is longer, and what others say is cut before.
+ERROR_MAX = 4000
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,7 +26,35 @@ class Parser(argparse.ArgumentParser):
         self.tool = tool
 
     def error(self, message):
-        self.exit(1, f"{self.tool}: {message}\n")
+        self.exit(1, f"{self.tool}: {printable(message)}\n")
+
+
+def note(text):
+    """Tells something on standard error, if anybody still reads it: to fail here must not end what is under way."""
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(text[:ERROR_MAX]), file=sys.stderr, flush=True)
+
+
+def writable():
+    """A letter that the output's encoding does not have is no reason to end."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")
+
+
+def nobody_reads(error):
+    """Whether a failure says that the output has no reader any more."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in NOBODY_READS
+
+
+def silence():
+    """What could not be written stays in a buffer, and Python would try once more at its end, and complain."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def agreed(question, refusal):
@@ -44,4 +79,4 @@ def wrapped(start, text, indent):
 
 
 def paint(text, code):
-    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    return f"\033[{code}m{text}\033[0m" if sys.stdout and sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text

@@ -22,17 +22,43 @@ const SAMPLE_PEM: &str = include_str!("../../events/sample-keys/public-key.pem")
 /// The sample secret.
 const SAMPLE_HMAC: &str = include_str!("../../events/sample-keys/hmac-secret.txt");
 
-/// Adds the keys of a file to a secret, for `make keys`. The secret is read from standard input; the new one is written to standard
-/// output, as JSON with what was found.
+/// Adds the keys of a file to a secret, for `make keys`, or lists its keys. The secret is read from standard input; the new one is
+/// written to standard output, as JSON with what was found.
 #[derive(Args)]
-#[group(id = "file", required = true, multiple = false)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    task: Task,
+    /// Take the published sample keys, too: for an emulator on this machine.
+    #[arg(long)]
+    allow_published: bool,
+}
+
+#[derive(Args)]
+#[group(id = "task", required = true, multiple = false)]
+struct Task {
     /// File with public keys of the shop, as PEM.
     #[arg(long, value_name = "FILE")]
     pem: Option<PathBuf>,
     /// File with a secret that is shared with the shop.
     #[arg(long, value_name = "FILE")]
     hmac: Option<PathBuf>,
+    /// List the places of the keys that a function can use, without the keys.
+    #[arg(long)]
+    list: bool,
+}
+
+/// The keys of a secret that a function can use, for `make apply` and `make doctor`.
+#[derive(Serialize)]
+struct Usable {
+    keys: Vec<Place>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+struct Place {
+    place: String,
+    /// Whether it is one of the published samples, with which anybody can sign.
+    published: bool,
 }
 
 /// The changed secret, and what was found. `Debug` shows the secret, so only tests have it.
@@ -55,6 +81,10 @@ impl Arguments {
         io::stdin()
             .read_to_string(&mut secret)
             .context("the secret cannot be read")?;
+        if self.task.list {
+            serde_json::to_writer(out, &listed(&secret)?)?;
+            return Ok(true);
+        }
         let (list, given) = self.given()?;
         serde_json::to_writer(out, &with_keys(&secret, list, given)?)?;
         Ok(true)
@@ -62,7 +92,7 @@ impl Arguments {
 
     /// The keys of the file.
     fn given(&self) -> Result<(KeyList, Vec<Entry>)> {
-        let (list, file, read): (_, _, fn(&str) -> _) = match (&self.pem, &self.hmac) {
+        let (list, file, read): (_, _, fn(&str) -> _) = match (&self.task.pem, &self.task.hmac) {
             (Some(file), _) => (KeyList::Rsa, file, public_keys),
             (None, Some(file)) => (KeyList::Hmac, file, hmac_secret),
             (None, None) => bail!("which file?"),
@@ -70,7 +100,7 @@ impl Arguments {
         let entries = read(&text_of(file)?).with_context(|| file.display().to_string())?;
         for (key, _) in &entries {
             ensure!(
-                !key.is_published()?,
+                self.allow_published || !key.is_published()?,
                 "{} holds the published sample, with which anybody can sign",
                 file.display()
             );
@@ -166,6 +196,20 @@ fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
         key,
         HmacSecret::without_line_breaks(text).to_owned(),
     )])
+}
+
+/// The places of the keys that can be used.
+fn listed(secret: &str) -> Result<Usable> {
+    let (kept, _) = Secret::read(secret, EVERY_KEY, Version::Current);
+    let place = |(place, key): (String, Key)| {
+        let published = key.is_published()?;
+        Ok(Place { place, published })
+    };
+    let keys = usable(kept.keys)
+        .into_iter()
+        .map(place)
+        .collect::<Result<_>>()?;
+    Ok(Usable { keys })
 }
 
 /// Adds keys of one kind to the text of the secret. Errors and warnings hold no part of it.
@@ -374,13 +418,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_keys_that_can_be_used_are_listed_by_their_places() {
+        let secret = json!({ "hmac_secrets": ["hush", "0123456789abcdef"], "public_keys": [7, PEM, SAMPLE_PEM] });
+        let place = |place: &str, published| Place {
+            place: place.to_owned(),
+            published,
+        };
+        assert_eq!(
+            listed(&secret.to_string()).unwrap().keys,
+            [
+                place("hmac_secrets/1", false),
+                place("public_keys/1", false),
+                place("public_keys/2", true)
+            ]
+        );
+        for nothing in ["{}", "hush", r#"{"public_keys": []}"#] {
+            assert_eq!(listed(nothing).unwrap().keys, []);
+        }
+    }
+
     /// What comes of a file with these bytes.
     fn from_file(name: &str, bytes: &[u8], is_pem: bool) -> Result<(KeyList, Vec<Entry>), String> {
         let path = env::temp_dir().join(format!("keys-{}-{name}", process::id()));
         fs::write(&path, bytes).unwrap();
         let arguments = Arguments {
-            pem: is_pem.then(|| path.clone()),
-            hmac: (!is_pem).then(|| path.clone()),
+            task: Task {
+                pem: is_pem.then(|| path.clone()),
+                hmac: (!is_pem).then(|| path.clone()),
+                list: false,
+            },
+            allow_published: false,
         };
         let given = arguments.given().map_err(|reason| {
             let reason = format!("{reason:#}");

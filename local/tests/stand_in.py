@@ -1,7 +1,8 @@
 """A stand-in for the webhook endpoints of a shop, and for Adobe IMS: as Adobe documents them, on loopback, and misbehaving on demand.
+And one for the bundle's address, which answers checks.
 
 Subscribing a hook that is there does not change it: the shop refuses. Errors have Magento's form. Every OAuth 1.0a signature is
-verified, and no nonce counts twice.
+verified, and no nonce counts twice. A store code that the shop does not know is a part of the path to it, as in Magento.
 """
 
 import base64
@@ -77,6 +78,10 @@ class ShopStandIn(ThreadingHTTPServer):
         self.written = lambda hook: hook
         # What an `unsubscribe` does to a hook that stands in a file of the shop: nothing.
         self.in_files = set()
+        # Whether the shop has the webhooks modules.
+        self.modules = {"list", "supportedList", "subscribe", "unsubscribe"}
+        # Called with the number of a request and "before" or "after" it is done.
+        self.watch = lambda number, when: None
 
     def handle_error(self, *_):
         """Clients that hang up are part of the tests."""
@@ -109,6 +114,8 @@ def identity(hook):
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one packet an answer
+    # And a longer one does not wait for its acknowledgement.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_):
         pass
@@ -128,13 +135,17 @@ class Handler(BaseHTTPRequestHandler):
         shop = self.server
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         shop.seen.append((verb, self.path))
+        number = len(shop.seen)
+        shop.watch(number, "before")
         kind = f"{verb} {self.place}"
         fault = next((one for one in shop.faults if one[0] == kind), None)
         if fault:
             shop.faults.remove(fault)
             if self.misbehave(fault[1], content):
                 return
-        self.answer(*self.respond(kind, content))
+        answer = self.respond(kind, content)
+        shop.watch(number, "after")
+        self.answer(*answer)
 
     def misbehave(self, what, content):
         """Whether that was all."""
@@ -151,6 +162,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(302, b"", {"Location": "https://elsewhere.example/rest?token=x"})
         elif isinstance(what, int):
             self.answer(what, json.dumps({"message": "Service said %1", "parameters": [what]}).encode(), {"Retry-After": "0"})
+        elif isinstance(what, tuple):
+            self.answer(*what)
         elif callable(what):
             what(self)
             return False
@@ -163,13 +176,24 @@ class Handler(BaseHTTPRequestHandler):
             return self.sign_in(content)
         if self.path.startswith("/plain/"):
             return 404, b"<html>404 Not Found</html>"
+        place = kind.split()[1]
         # On PaaS, REST is below the code of a store, on SaaS below the tenant.
-        if "/webhooks/" in self.path and not re.fullmatch(r"/(rest/\w+|[\w-]+)/V1/webhooks/\w+", self.path):
+        if not re.match(r"/(rest/(all/|default/)?|(?!rest/)[\w-]+/)V1/", self.path):
             return problem(404, "Request does not match any route.")
-        resource = {"list": "webhooks_list", "supportedList": "webhooks_list"}.get(kind.split()[1], "webhooks")
-        resource = f"Magento_AdobeCommerceWebhooks::{resource}"
-        if not self.known() or resource in self.server.denied:
+        if self.path.endswith("/V1/directory/currency"):
+            return 200, b'{"base_currency_code": "EUR"}'
+        signed = self.headers.get("Authorization", "").startswith("OAuth ")
+        if signed and not self.known():
+            return problem(401, "The signature is invalid. Verify and try again.")
+        webhooks = "/V1/webhooks/" in self.path
+        if webhooks and place not in self.server.modules:
+            return problem(404, "Request does not match any route.")
+        resource = {"list": "webhooks_list", "supportedList": "webhooks_list"}.get(place, "webhooks")
+        resource = f"Magento_AdobeCommerceWebhooks::{resource}" if webhooks else f"Magento_Backend::{place}"
+        if (not signed and not self.known()) or resource in self.server.denied:
             return problem(401, "The consumer isn't authorized to access %resources.", resources=resource)
+        if place in ("storeViews", "modules"):
+            return 200, b"[]"
         if kind == "GET list":
             return 200, json.dumps([self.server.written(hook) for hook in self.server.live.values()]).encode()
         if kind == "GET supportedList" and self.server.supported is not None:
@@ -259,3 +283,38 @@ class Handler(BaseHTTPRequestHandler):
 
 def problem(status, message, *numbered, **named):
     return status, json.dumps({"message": message, "parameters": list(numbered) or named}).encode()
+
+
+class BundleStandIn(ThreadingHTTPServer):
+    """The bundle's address, as API Gateway and the functions answer a check: 401 with a problem, or what `others` says for a channel."""
+
+    daemon_threads = True
+    RIGHT = 401, "application/problem+json", b'{"type": "urn:commerce-webhooks:signature_missing", "title": "Unverified event"}'
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Check)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.posts, self.usual, self.others = [], self.RIGHT, {}
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def handle_error(self, *_):
+        """Clients that hang up are part of the tests."""
+
+
+class Check(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.posts.append(self.path)
+        usual = self.server.usual if self.path.startswith("/webhook/observer.") else (404, "application/json", b'{"message":"Not Found"}')
+        status, kind, content = self.server.others.get(self.path.rpartition(".")[2], usual)
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)

@@ -399,14 +399,11 @@ def test_what_is_no_key_of_a_shop_is_not_added(secret, account, tmp_path):
     public_key(private)
     small.write_text(public_key(tmp_path / "1024", 1024))
     blank.write_text(" \n" * 20)
-    samples = ROOT / "events" / "sample-keys"
     for file, kind, said in [
         (private, "pem", "private.pem: is a private key, which is the shop's alone"),
         (small, "pem", "small.pem: the RSA key has not between 2048 and 8192 bits"),
         (ROOT / "Makefile", "pem", 'Makefile: no PEM block "PUBLIC KEY" can be read'),
         (tmp_path / "none", "pem", "none cannot be read: No such file"),
-        (PUBLIC, "pem", "public-key.pem holds the published sample"),
-        (samples / "hmac-secret.txt", "hmac", "hmac-secret.txt holds the published sample"),
         (PUBLIC, "hmac", "public-key.pem: the secret is a PEM text"),
         (blank, "hmac", "blank.txt: the secret is empty or white space"),
     ]:

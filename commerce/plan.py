@@ -1,0 +1,159 @@
+"""What becomes of the hooks of a shop: those that there are beside those that the bundle wants."""
+
+import json
+from dataclasses import dataclass, replace
+
+from hooks import IDENTITY, URL_VARIABLE, Hook, difference, from_rest, to_rest
+from journal import JournalError
+from terminal import paint, wrapped
+from text import printable, short
+
+
+@dataclass(frozen=True)
+class Step:
+    """What becomes of one hook. `old` is what the shop has, `new` what it shall have, `lost` what an `apply` has taken out and not put
+    in again."""
+
+    old: Hook
+    new: Hook
+    lost: Hook = None
+
+    @property
+    def changes(self):
+        return difference(self.old, self.new) if self.old and self.new else []
+
+    @property
+    def sign(self):
+        if not self.old:
+            return "+"
+        if not self.new:
+            return "-"
+        return "~" if self.changes else "="
+
+    @property
+    def name(self):
+        """The channel; of a hook that should not be there, all that tells it from others."""
+        if self.new:
+            return self.new.channel
+        return short(f"{self.old.channel} ({self.old.webhook_type}, {self.old.batch_name}/{self.old.hook_name})", 150)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps, the hooks of other batches, which are left alone, and the entries of the journal whose hooks are missing."""
+
+    steps: list
+    others: list
+    missing: list
+    # Identities of the hooks that the journal has and that are whole: in the shop, or no longer wanted.
+    whole: set
+    # Why the journal cannot be read, or None.
+    unread: JournalError = None
+
+    @property
+    def todo(self):
+        return [step for step in self.steps if step.sign != "="]
+
+
+def make_plan(shop, bundle, journal, channel=None):
+    """What becomes of each hook of ours, those that go last, so that no event goes nowhere. With a channel, of its hooks alone, and of
+    those that are missing since an `apply` was stopped."""
+    wanted = bundle.hooks().values()
+    batches = {hook.batch_name for hook in wanted}
+    live = from_rest(shop.hooks())
+    ours = {hook.identity: hook for hook in live if hook.batch_name in batches}
+    entries, unread = read(journal)
+    expected = {hook.identity for hook in wanted}
+    missing = {entry.identity: entry for entry in entries if entry.identity in expected and entry.identity not in ours}
+    steps = []
+    for hook in wanted:
+        lost = missing.get(hook.identity)
+        steps.append(Step(ours.pop(hook.identity, None), hook, lost and lost.old))
+    steps += [Step(hook, None) for hook in ours.values()]
+    if channel:
+        steps = [step for step in steps if channel == (step.new or step.old).channel or step.lost]
+    # What is missing comes first: each moment costs events.
+    steps.sort(key=lambda step: not step.lost)
+    whole = {entry.identity for entry in entries} - missing.keys()
+    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, unread)
+
+
+def read(journal):
+    try:
+        return journal.entries(), None
+    except JournalError as error:
+        return [], error
+
+
+# What is shown
+
+
+def show_plan(shop, bundle, plan, channel=None):
+    head(("Shop", f"{shop.base}  ({shop.way})"), ("Bundle", str(bundle)))
+    says = {"+": "will be subscribed", "~": "will be changed", "-": "will be unsubscribed", "=": "as it should be"}
+    colours = {"+": 32, "~": 33, "-": 31, "=": 2}
+    width = max((len(step.name) for step in plan.steps), default=0)
+    for step in plan.steps:
+        note = "MISSING since an `apply` took it out; " if step.lost else ""
+        print(paint(f"{step.sign} {step.name:{width}}  {note}{says[step.sign]}", 31 if step.lost else colours[step.sign]))
+        for name, old, new in step.changes:
+            show_change(name, old, new)
+    counts = {sign: sum(step.sign == sign for step in plan.steps) for sign in "+~-="}
+    done = ", ".join(
+        f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign]
+    )
+    print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {len(plan.others)}.")
+    if plan.unread:
+        print(wrapped(paint("! ", 33), str(plan.unread), "  "))
+    if channel:
+        print(f"Only the hooks of {channel} were looked at.")
+    if bundle.none_required:
+        text = "With REQUIRED=false no hook is required: when one fails, the shop goes on, and the event is lost."
+        print(wrapped(paint("! ", 33), text, "  "))
+    if any(step.old and URL_VARIABLE in step.old.url for step in plan.steps):
+        text = (
+            "Hooks with {env:…} in their URL come from a webhooks.xml of the shop, and REST does not change those: change the file."
+        )
+        print(wrapped(paint("! ", 33), text, "  "))
+    for hook in plan.others:
+        if hook.url.startswith(f"{bundle.url}/"):
+            name, method = (short(text, 100) for text in (f"{hook.batch_name}/{hook.hook_name}", hook.webhook_method))
+            text = f"{name}, of another batch, sends {method} here, too, so its events come twice. Remove it in the shop."
+            print(wrapped(paint("! ", 33), text, "  "))
+
+
+def show_change(name, old, new):
+    margin = f"    {name:22}  "
+    if isinstance(old, str):
+        print(margin + old + (f" → {new}" if len(old + new) < 60 else f"\n{'':26}→ {new}"))
+        return
+    for sign, rows in (("-", old), ("+", new)):
+        if rows:
+            print(wrapped(f"{margin}{sign} ", some(rows), " " * 30))
+            margin = " " * 28
+
+
+def show_requests(shop, steps):
+    """What would be sent, without the values of headers and credentials."""
+    print("\nDry run. These requests would be sent, in this order:")
+    for step in steps:
+        if step.old:
+            show_request(shop, "unsubscribe", {name: getattr(step.old, name) for name in IDENTITY})
+        if step.new:
+            hidden = replace(step.new, headers=tuple((name, "•••") for name, _ in step.new.headers))
+            show_request(shop, "subscribe", to_rest(hidden))
+
+
+def show_request(shop, deed, body):
+    content = json.dumps({"webhook": body}, indent=2, ensure_ascii=False)
+    print(f"\nPOST {shop.base}/V1/webhooks/{deed}\n" + "\n".join(map(printable, content.split("\n"))))
+
+
+def head(*lines):
+    for name, text in lines:
+        print(f"{name:7} {printable(text)}")
+    print()
+
+
+def some(rows):
+    return ", ".join(rows[:10]) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")

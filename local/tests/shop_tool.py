@@ -1,0 +1,102 @@
+"""The commands plan, apply, doctor and xml, run in this process against the stand-ins."""
+
+import importlib.util
+import os
+import sys
+
+import pytest
+import stand_in
+from stack import ROOT, channels
+from stand_in import SECRETS, TOKEN
+
+sys.path.append(str(ROOT / "commerce"))
+
+import answers  # noqa: E402, F401
+import apply as applying  # noqa: E402
+import aws  # noqa: E402, F401
+import examine  # noqa: E402, F401
+import hooks as commerce_hooks  # noqa: E402
+import keys  # noqa: E402, F401
+import rest  # noqa: E402
+from journal import Journal  # noqa: E402, F401
+
+specification = importlib.util.spec_from_file_location("commerce_shop", ROOT / "commerce" / "shop.py")
+program = importlib.util.module_from_spec(specification)
+sys.modules["commerce_shop"] = program
+specification.loader.exec_module(program)
+
+ADDRESS = stand_in.BundleStandIn()
+BUNDLE = ADDRESS.url
+CHANNELS = sorted(channels())
+OWN = commerce_hooks.from_xml((ROOT / "commerce" / "webhooks.xml").read_text())
+BATCH = OWN[0].batch_name
+TIMES = {"timeout": 5000, "soft_timeout": 1000}
+FOREIGN = {
+    "webhook_method": "observer.sales_order_place_after",
+    "webhook_type": "before",
+    "batch_name": "tax",
+    "hook_name": "check",
+    "url": "https://x.example/",
+}
+
+
+def flat(said):
+    """Without the line breaks that the width of a terminal asks for."""
+    return " ".join(said.split())
+
+
+def wanted(**changes):
+    """The hooks as this bundle wants them, as the shop's list would give them; `channel={…}` changes one, None takes it away."""
+    made = {hook.channel: commerce_hooks.to_rest(commerce_hooks.for_bundle(hook, BUNDLE, 5000, 1000)) for hook in OWN}
+    for channel, change in changes.items():
+        made[channel] = None if change is None else made[channel] | change
+    return [hook for hook in made.values() if hook]
+
+
+def fields_of(channel):
+    return next(hook.fields for hook in OWN if hook.channel == channel)
+
+
+def fields_without(channel, *endings, **more):
+    kept = [field for field in fields_of(channel) if not field[0].endswith(endings)]
+    return {
+        "fields": [{"name": name, "source": source} for name, source in kept]
+        + [{"name": name, "source": source} for name, source in more.items()]
+    }
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith("COMMERCE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COMMERCE_TOKEN", TOKEN)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(rest, "REPEATED", {verb: policy.new(backoff_factor=0, retry_after_max=0) for verb, policy in rest.REPEATED.items()})
+    monkeypatch.setattr(applying, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(ADDRESS, "usual", ADDRESS.RIGHT)
+    monkeypatch.setattr(ADDRESS, "others", {})
+    monkeypatch.setattr(ADDRESS, "posts", [])
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs a command against a stand-in: exit code, and everything that was printed, which never holds a secret or what a terminal obeys."""
+
+    def run(command, shop=None, *more):
+        where = ["--shop", getattr(shop, "url", shop)] if shop else []
+        if not {"--url", "--stack"} & set(more):
+            more = ("--url", BUNDLE, *more)
+        capsys.readouterr()
+        try:
+            code = program.main([command, *where, *more])
+        except SystemExit as ended:
+            code = ended.code
+        out, err = capsys.readouterr()
+        for secret in SECRETS:
+            assert secret not in out + err
+        assert "Traceback" not in err
+        assert (out + err).replace("\n", "").isprintable()
+        return code, out + err
+
+    return run
