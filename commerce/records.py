@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hooks import printable
+from text import printable
 from rest import ShopError
 
 # As many as a shop with Adobe's default input limits gives at once is 300; a page must also come in time.
