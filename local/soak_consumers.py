@@ -25,8 +25,8 @@ from stack import Stack
 
 COPIES = 6
 ERP_TIMEOUT_MS = 1000
-# A message is begun only while there is time for the ERP system and for AWS: 13 s.
-LAMBDA_SECONDS = 15
+# A message is begun only while there is time for the ERP system and for AWS: 22 s.
+LAMBDA_SECONDS = 24
 # After a crash a message comes again when this is over, and its event's lease with it.
 VISIBILITY_SECONDS = LAMBDA_SECONDS + 1
 RETRY = {"PAUSE_MIN_SECONDS": "1", "PAUSE_MAX_SECONDS": "2", "GIVE_UP_AFTER_SECONDS": "5"}

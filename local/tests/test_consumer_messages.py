@@ -15,7 +15,7 @@ import uuid
 import pytest
 from stack import ROOT
 from test_consumers import (  # noqa: F401 (fixtures among them)
-    deliver, erp, erp_server, ledger_key, python_worker, queues, redrive, rust_worker, started, strings,
+    cloud_event, deliver, erp, erp_server, ledger_key, python_worker, queues, redrive, rust_worker, started, strings,
 )  # fmt: skip
 
 CHANNEL = "sales_order_save_after"
@@ -302,13 +302,40 @@ def test_an_event_that_cannot_be_compared_comes_again_and_is_not_claimed_meanwhi
     assert consumer.handle_what_is_there() == ["done"]
 
 
-def test_the_notes_of_an_event_stand_together(watched):
+def test_what_cannot_be_noted_is_done_again_so_that_no_state_is_taken_for_an_older_one(watched):
     consumer, table = watched
+    assert consumer.handle(message("new")) == ["done"]
     table.refused.add("TransactWriteItems")
-    event = message("a")
-    assert consumer.handle(event) == ["done"], "the work is not done again for a note"
-    (claim,) = [note for note in consumer.notes() if note["id"]["S"] != "last_success"]
-    assert claim["id"]["S"] == ledger_key("event", event.body, "id") and "done" not in claim
+    assert consumer.handle(message("holded", "2026-06-18T12:00:05Z")) == ["ledger_unavailable"]
+    table.refused.clear()
+    assert consumer.handle(message("new", "2026-06-18T12:00:09Z")) == ["done", "done"]
+    posts = consumer.erp.posts
+    assert [post.body["state"] for post in posts] == ["new", "holded", "holded", "new"]
+    assert posts[1].key == posts[2].key, "by which the ERP system knows the repeat"
+
+
+def test_there_and_back_again_is_done_though_the_one_between_got_no_answer(stack, queues, erp):  # noqa: F811
+    holds = {}
+
+    def answer(key, body, before):
+        if "state" in body:
+            holds[body["entity_id"]] = body["state"]
+            # It is done, and the answer comes too late.
+            time.sleep(0.6 if body["state"] == "holded" else 0)
+        return 200
+
+    erp.answer = answer
+    with rust_worker(stack, queues, erp, ERP_TIMEOUT_MS="300", GIVE_UP_AFTER_SECONDS="1") as function:
+        consumer = InRust(queues, function, erp, stack)
+        assert consumer.handle(message("new")) == ["done"]
+        outcomes = consumer.handle(message("holded", "2026-06-18T12:00:05Z"))
+        for number in range(60):
+            queues.send(cloud_event(), group=f"other/{number}")
+            if "failed_alone" in (outcomes := consumer.handle_what_is_there()):
+                break
+        assert "failed_alone" in outcomes and holds == {1: "holded"}
+        assert consumer.handle(message("new", "2026-06-18T12:00:09Z")) == ["done"]
+    assert holds == {1: "new"}
 
 
 # What the message is

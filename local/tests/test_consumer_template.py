@@ -80,9 +80,16 @@ def test_the_alarm_rings_for_what_fails_for_long_and_until_it_no_longer_does(sec
         assert bool(rung) == rings
         if rings:
             assert rung == list(range(rung[0], rung[-1] + 1)), "without a break"
-            assert rung[0] <= 17 and minutes < rung[-1] < minutes + 75
-    longest = int(BUNDLE["Parameters"]["PauseMaxSeconds"]["Default"])
+            assert rung[0] <= 17 and minutes < rung[-1] < minutes + 100
+    longest = BUNDLE["Parameters"]["PauseMaxSeconds"]["MaxValue"]
     assert ALARM["Period"] * ALARM["EvaluationPeriods"] > longest
+
+
+def test_a_worker_that_dies_rings_an_alarm():
+    alarm = alarms.Alarm(BUNDLE["Resources"]["ErrorsAlarm"]["Properties"])
+    for extra in alarms.EXTRA:
+        assert alarm.rings({"Errors": alarms.series("0*10 1 0*30")}, 41, extra)
+        assert not alarm.rings({"Errors": alarms.series("0*40")}, 40, extra)
 
 
 def test_the_alarm_is_made_of_the_lines_that_the_worker_writes():

@@ -1,4 +1,4 @@
-//! What Lambda hands over and what it is told: a batch of messages, and which of them must come again.
+//! What Lambda hands over, and the answer: a batch of messages, and which of them must come again.
 //!
 //! `aws_lambda_events` has the same types, and twenty more crates that nothing here needs.
 

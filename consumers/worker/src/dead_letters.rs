@@ -36,8 +36,8 @@ impl DeadLetters {
         Self { client, url }
     }
 
-    /// Sends the message as it came, and the reason beside it. With the same deduplication id, so that a second try is no second
-    /// dead letter; `make redrive` waits until SQS has forgotten that id, or the next dead letter of this event would be dropped.
+    /// Sends the message as it came, and the reason beside it. With the same deduplication id, so that a second try within five minutes
+    /// is no second dead letter; `make redrive` waits until SQS has forgotten that id, or the next dead letter of this event would be dropped.
     pub(crate) async fn send(&self, record: &Record, reason: Reason) -> Result<(), Unavailable> {
         let known = &record.attributes;
         let trace = known.trace_header.as_ref().map(|header| {

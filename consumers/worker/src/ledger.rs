@@ -47,6 +47,16 @@ const KEPT: Duration = Duration::from_hours(35 * 24);
 
 type Item = HashMap<String, AttributeValue>;
 
+/// Who wants to work on an event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claimant<'a> {
+    /// The invocation.
+    pub(crate) owner: &'a str,
+    /// The message: one that was moved back from the dead-letter queue is another, and its attempts begin anew.
+    pub(crate) message_id: &'a str,
+    pub(crate) lease_ends: SystemTime,
+}
+
 /// What became of the wish to work on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
@@ -112,48 +122,40 @@ impl Ledger {
         }
     }
 
-    /// Claims an event for `owner`, until the lease ends.
+    /// Claims an event, until the lease ends.
     pub(crate) async fn claim(
         &self,
         event: &Event<'_>,
-        owner: &str,
-        lease_ends: SystemTime,
+        claimant: Claimant<'_>,
     ) -> Result<Claim, Unavailable> {
-        let claimed = self
+        let updated = self
             .client
             .update_item()
             .table_name(&self.table)
             .key("id", text(Keys::of(event).event))
             .update_expression(
-                "SET event_id = :event, #owner = :owner, lease_ends = :ends, expires = :expires",
+                "SET event_id = :event, #owner = :owner, message_id = :message, lease_ends = :ends, \
+                 expires = :expires",
             )
             .condition_expression(
                 "attribute_not_exists(done) AND (attribute_not_exists(#owner) OR lease_ends < :now)",
             )
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_values(":event", text(&*event.id))
-            .expression_attribute_values(":owner", text(owner))
-            .expression_attribute_values(":ends", number(lease_ends))
+            .expression_attribute_values(":owner", text(claimant.owner))
+            .expression_attribute_values(":message", text(claimant.message_id))
+            .expression_attribute_values(":ends", number(claimant.lease_ends))
             .expression_attribute_values(":expires", expires())
             .expression_attribute_values(":now", number(SystemTime::now()))
             .return_values(ReturnValue::AllOld)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match claimed {
-            Ok(before) => {
-                let before = before.attributes();
-                let had_owner = before.is_some_and(|item| item.contains_key("owner"));
-                Ok(Claim::Ours {
-                    attempts: before.map(attempts).unwrap_or_default(),
-                    unfinished: before
-                        .filter(|_| had_owner)
-                        .and_then(|item| moment(item, "lease_ends", Duration::from_secs)),
-                })
-            }
+        match updated {
+            Ok(before) => Ok(claimed(before.attributes(), claimant)),
             Err(reason) => match reason.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
-                    Ok(standing(found.item(), owner))
+                    Ok(standing(found.item(), claimant))
                 }
                 _ => Err(unavailable("claim", reason.code())),
             },
@@ -184,8 +186,8 @@ impl Ledger {
         Ok(history(event, last.item(), before.item()))
     }
 
-    /// Notes that the work is done. If that fails, the message is through with all the same: to do the work again would be
-    /// worse. Only a duplicate, should one come, finds no note.
+    /// Notes that the work is done. If that fails, the work must be done again: without the note, an event that brings the entity back
+    /// to what the ledger knows would be taken for a repeat, and its newest state would be lost.
     pub(crate) async fn finish(&self, event: &Event<'_>) -> Result<(), Unavailable> {
         let keys = Keys::of(event);
         let Some(entity) = keys.entity else {
@@ -307,7 +309,9 @@ impl Ledger {
             }
         }
         if claimed == Claimed::Released {
-            changes.push_str(" REMOVE #owner, lease_ends");
+            // The lease stays, and is over: the earlier release of this worker looks at it alone.
+            changes.push_str(", lease_ends = :over REMOVE #owner");
+            request = request.expression_attribute_values(":over", number(UNIX_EPOCH));
         }
         if let Err(reason) = request.update_expression(changes).send().await {
             unavailable("note_attempts", reason.code());
@@ -329,6 +333,22 @@ impl Ledger {
             .await;
         if let Err(reason) = released {
             unavailable("release", reason.code());
+        }
+    }
+
+    /// Forgets what was done last for the entity of an event: nobody knows whether this event was done. If that fails, an event that
+    /// brings the entity back to that state is taken for a repeat.
+    pub(crate) async fn forget_entity(&self, event: &Event<'_>) {
+        let Some(entity) = Keys::of(event).entity else {
+            return;
+        };
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("id", text(entity));
+        if let Err(reason) = deleted.send().await {
+            unavailable("forget_entity", reason.code());
         }
     }
 
@@ -413,12 +433,24 @@ fn history(event: &Event<'_>, last: Option<&Item>, before: Option<&Item>) -> His
     }
 }
 
+/// A claim that was made, by what the item said before. What it says of another message does not count.
+fn claimed(before: Option<&Item>, claimant: Claimant<'_>) -> Claim {
+    let message_id = text(claimant.message_id);
+    let before = before.filter(|item| item.get("message_id") == Some(&message_id));
+    Claim::Ours {
+        attempts: before.map(attempts).unwrap_or_default(),
+        unfinished: before
+            .filter(|item| item.contains_key("owner"))
+            .and_then(|item| moment(item, "lease_ends", Duration::from_secs)),
+    }
+}
+
 /// What an item says that stood in the way of a claim.
-fn standing(item: Option<&Item>, owner: &str) -> Claim {
+fn standing(item: Option<&Item>, claimant: Claimant<'_>) -> Claim {
     let get = |name| item.and_then(|item| item.get(name));
     if get("done").is_some() {
         Claim::Done
-    } else if get("owner") == Some(&text(owner)) {
+    } else if get("owner") == Some(&text(claimant.owner)) {
         // The answer to a first request was lost, and the client asked again.
         Claim::Ours {
             attempts: item.map(attempts).unwrap_or_default(),
@@ -501,9 +533,15 @@ mod tests {
     #[test]
     fn an_item_in_the_way_says_how_things_stand() {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let me = Claimant {
+            owner: "me",
+            message_id: "m",
+            lease_ends: at(100),
+        };
         let item = |owner: &str| {
             Item::from([
                 ("owner".to_owned(), text(owner)),
+                ("message_id".to_owned(), text("m")),
                 ("lease_ends".to_owned(), number(at(7))),
                 ("attempts".to_owned(), AttributeValue::N("3".to_owned())),
                 ("first_ms".to_owned(), millis(at(1))),
@@ -518,11 +556,26 @@ mod tests {
             attempts,
             unfinished: None,
         };
-        assert_eq!(standing(Some(&item("me")), "me"), ours);
-        assert_eq!(standing(Some(&item("you")), "me"), Claim::Busy(at(7)));
+        assert_eq!(standing(Some(&item("me")), me), ours);
+        assert_eq!(standing(Some(&item("you")), me), Claim::Busy(at(7)));
         let done = Item::from([("done".to_owned(), number(at(1)))]);
-        assert_eq!(standing(Some(&done), "me"), Claim::Done);
-        assert!(matches!(standing(None, "me"), Claim::Busy(_)));
+        assert_eq!(standing(Some(&done), me), Claim::Done);
+        assert!(matches!(standing(None, me), Claim::Busy(_)));
+        let unfinished = Claim::Ours {
+            attempts,
+            unfinished: Some(at(7)),
+        };
+        assert_eq!(claimed(Some(&item("you")), me), unfinished);
+        let anew = Claim::Ours {
+            attempts: Attempts::default(),
+            unfinished: None,
+        };
+        assert_eq!(claimed(None, me), anew);
+        let moved_back = Claimant {
+            message_id: "another",
+            ..me
+        };
+        assert_eq!(claimed(Some(&item("you")), moved_back), anew);
     }
 
     #[test]

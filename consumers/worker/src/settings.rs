@@ -15,7 +15,7 @@ const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
 pub(crate) const OPERATION_MAX: Duration = Duration::from_secs(3);
 
 /// How long the ERP system may take, unless the operator says otherwise, and how long it may be allowed: with AWS's time it must fit
-/// into the function's own 30 seconds.
+/// into the function's own 60 seconds.
 const ERP_TIMEOUT: Duration = Duration::from_secs(5);
 const ERP_TIMEOUT_MS: RangeInclusive<u64> = 100..=15_000;
 

@@ -196,13 +196,14 @@ fn judge(answered: Answered) -> Result<(), Undone> {
     };
     match answered.status.as_u16() {
         200..=299 => Ok(()),
-        408 | 429 => later("erp_busy", Cause::Unclear),
+        408 | 429 => later("erp_busy", Cause::Busy),
+        503 if answered.retry_after.is_some() => later("erp_busy", Cause::Busy),
         // The record is locked, or an earlier request for this event is still at work.
         409 | 423 | 425 => later("erp_conflict", Cause::Event),
-        // These are about how we ask, and not about the event: an old token, a wrong path, a header. They must not set everything
-        // aside.
-        401..=407 | 411 | 415 | 421 | 426 | 428 | 431 => later("erp_refuses_us", Cause::Unclear),
-        400..=499 => Err(Undone::Never),
+        // What is wrong with the event stays wrong.
+        400 | 410 | 412..=414 | 416 | 417 | 422 | 451 => Err(Undone::Never),
+        // Others of 4xx are about how we ask: an old token, a wrong path, a proxy on the way. They must not set everything aside.
+        400..=499 => later("erp_refuses_us", Cause::Unclear),
         _ => later("erp_failed", Cause::Unclear),
     }
 }
@@ -245,19 +246,24 @@ mod tests {
             assert_eq!(of(status), Err(Undone::Never), "{status}");
         }
         let expected = [
-            ("erp_busy", Cause::Unclear, &[408, 429][..]),
+            ("erp_busy", Cause::Busy, &[408, 429, 503][..]),
             ("erp_conflict", Cause::Event, &[409, 423, 425]),
             (
                 "erp_refuses_us",
                 Cause::Unclear,
-                &[401, 402, 403, 404, 405, 407, 415, 421],
+                &[401, 402, 403, 404, 405, 406, 407, 415, 419, 421, 440, 499],
             ),
             (
                 "erp_failed",
                 Cause::Unclear,
-                &[301, 307, 500, 502, 503, 504, 599],
+                &[301, 307, 500, 502, 504, 599],
             ),
         ];
+        let without_wish = Answered {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: None,
+        };
+        assert_eq!(judge(without_wish), Err(Undone::later("erp_failed")));
         for (reason, cause, statuses) in expected {
             for status in statuses {
                 assert_eq!(of(*status), later(reason, cause), "{status}");

@@ -1,6 +1,9 @@
 //! The way of a message: read it, claim its event, compare it with what is done, do the work, note that it is done.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant, SystemTime},
+};
 
 use aws_sdk_sqs::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -8,19 +11,19 @@ use lambda_runtime::Context;
 use tracing::{info, warn};
 
 use crate::{
-    attempts::{Attempts, Policy, time_left},
+    attempts::{Attempts, Others, Policy, Recent, time_left},
     batch::{Answer, Batch, Fate, Record},
     dead_letters::DeadLetters,
     event::{Event, Reason, unpack},
-    ledger::{Claim, Claimed, History, Ledger},
+    ledger::{Claim, Claimant, Claimed, History, Ledger},
     queue::{Pause, Queue},
     settings::{Aws, ExpectedIssues, OPERATION_MAX, Settings},
     work::{Erp, Undone, work},
 };
 
-/// What a message may take beside the work: to claim and compare it, to ask what a failure means, to set it aside or note the
-/// attempt, and to let it wait.
-const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(4);
+/// What a message may take beside the work: to claim and compare it, to look into an attempt that never ended and note it, to ask what a
+/// failure means, to set the message aside, to note that, and to let it wait.
+const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(7);
 
 /// Everything that a message needs.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub(crate) struct Worker {
     erp: Erp,
     expected_issues: ExpectedIssues,
     retry: Policy,
+    recent: RefCell<Recent>,
     /// A message is begun only while this much time is left.
     needed: Duration,
 }
@@ -114,6 +118,7 @@ impl Worker {
             erp: Erp::new(&settings.erp)?,
             expected_issues: settings.expected_issues,
             retry: settings.retry,
+            recent: RefCell::default(),
             needed: settings.erp.timeout + OVERHEAD_MAX,
         })
     }
@@ -168,7 +173,12 @@ impl Worker {
         }
         let owner = &context.request_id;
         // Both at once, for time. Nothing changes in between: SQS hands out no other message of the entity's group meanwhile.
-        let claim = self.ledger.claim(&event, owner, deadline);
+        let claimant = Claimant {
+            owner,
+            message_id: &record.message_id,
+            lease_ends: deadline,
+        };
+        let claim = self.ledger.claim(&event, claimant);
         let (claim, history) = tokio::join!(claim, self.ledger.compare(&event));
         let mut attempts = match claim {
             Ok(Claim::Ours {
@@ -176,8 +186,8 @@ impl Worker {
                 unfinished,
             }) => match unfinished {
                 Some(ended) => {
-                    let last_success = self.ledger.last_success().await;
-                    let attempts = attempts.with_unfinished(ended, last_success);
+                    let others = self.others(&event).await;
+                    let attempts = attempts.with_unfinished(ended, others);
                     // Now, because this attempt may not end either.
                     let noted = self
                         .ledger
@@ -197,22 +207,42 @@ impl Worker {
             Ok(History::Stale) => Outcome::Stale,
             Err(_) => self.unavailable(record, "ledger_unavailable").await,
         };
-        // That a note failed is already logged, and no reason to do the work again.
+        self.note(record, &event, owner, attempts, outcome).await
+    }
+
+    /// Notes in the ledger what became of an event. A note that fails is logged there; only without that of the work the message comes
+    /// again.
+    async fn note(
+        &self,
+        record: &Record,
+        event: &Event<'_>,
+        owner: &str,
+        attempts: Attempts,
+        outcome: Outcome,
+    ) -> Outcome {
         match outcome {
             Outcome::Done => {
-                let finished = self.ledger.finish(&event);
-                let _ = tokio::join!(finished, self.ledger.note_success());
+                let finished = self.ledger.finish(event);
+                let (finished, ()) = tokio::join!(finished, self.ledger.note_success());
+                if finished.is_err() {
+                    self.ledger.release(event, owner).await;
+                    return self.waits(record, "ledger_unavailable", None);
+                }
             }
-            Outcome::Repeated | Outcome::Stale => drop(self.ledger.skip(&event).await),
-            Outcome::SetAside(_) => self.ledger.release(&event, owner).await,
-            // The ledger failed before any attempt.
-            Outcome::Failed { .. } if attempts == Attempts::default() => {
-                self.ledger.release(&event, owner).await;
+            Outcome::Repeated | Outcome::Stale => drop(self.ledger.skip(event).await),
+            // It was never tried.
+            Outcome::SetAside(_) | Outcome::Failed { .. } if attempts == Attempts::default() => {
+                self.ledger.release(event, owner).await;
+            }
+            // It may have been done by an attempt that got no answer.
+            Outcome::SetAside(_) => {
+                let forgotten = self.ledger.forget_entity(event);
+                tokio::join!(forgotten, self.ledger.release(event, owner));
             }
             Outcome::Failed { .. } => {
                 let noted = self
                     .ledger
-                    .note_attempts(&event, owner, attempts, Claimed::Released);
+                    .note_attempts(event, owner, attempts, Claimed::Released);
                 noted.await;
             }
         }
@@ -231,7 +261,11 @@ impl Worker {
             // The last of them never ended, or it would have been set aside then.
             return self.set_aside(record, Reason::FailedAlone).await;
         }
-        let (reason, cause, retry_after) = match work(&self.erp, event).await {
+        let result = work(&self.erp, event).await;
+        // A refusal is an answer, too: the ERP system is there.
+        let answered = matches!(result, Ok(()) | Err(Undone::Never));
+        self.recent.borrow_mut().note(&event.id, answered);
+        let (reason, cause, retry_after) = match result {
             Ok(()) => return Outcome::Done,
             Err(Undone::Never) => return self.set_aside(record, Reason::Refused).await,
             Err(Undone::Later {
@@ -240,9 +274,9 @@ impl Worker {
                 retry_after,
             }) => (reason, cause, retry_after),
         };
-        let (last_success, left) = tokio::join!(self.ledger.last_success(), self.time_left(record));
+        let (others, left) = tokio::join!(self.others(event), self.time_left(record));
         let now = SystemTime::now();
-        attempts.add(now, cause, last_success);
+        attempts.add(now, cause, others);
         let failing = attempts.failing(now);
         line.counted = Some(attempts.counted);
         if attempts.are_enough(now, self.retry) {
@@ -255,6 +289,14 @@ impl Worker {
             reason,
             pause: self.retry.pause(failing, retry_after, left),
             failing: Some(failing),
+        }
+    }
+
+    /// What became of other events.
+    async fn others(&self, event: &Event<'_>) -> Others {
+        Others {
+            last_success: self.ledger.last_success().await,
+            most_fail: self.recent.borrow().most_others_fail(&event.id),
         }
     }
 
