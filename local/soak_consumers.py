@@ -4,8 +4,9 @@ fails at random, is away for long, answers 409 and cannot take some events at al
     soak_consumers.py --events 20000 --seed 1
 
 Every event must be done exactly once, in the order of its group, or be set aside for a reason of its own. Exits with 1 if not.
-Time is shortened: pauses are of 1 to 2 seconds, and an event is given up after 5. What is done is what the ERP system has taken; a
-repeat with the same Idempotency-Key changes nothing there, as the example asks for.
+Time is shortened: pauses are of 1 to 2 seconds, and an event is given up after 5. What is done is what the ERP system has taken. A
+repeat with the same Idempotency-Key changes nothing there, as the example asks for, but it must have a cause: a copy that was killed,
+or an answer that came too late. In some groups the entity goes there and back again, which is three events, and not a repeat.
 """
 
 import argparse
@@ -40,6 +41,8 @@ KINDS = {"refused": 8, "poisonous": 3, "locked": 12, "slow": 4}
 SET_ASIDE = {"refused": "refused", "poisonous": "failed_alone"}
 # How many of a thousand answers fail for no reason.
 FAILURES = 30
+# In how many of a thousand groups the third event has the content of the first.
+THERE_AND_BACK = 100
 
 
 class Event:
@@ -49,9 +52,10 @@ class Event:
         kinds = [*KINDS, "ordinary"]
         self.kind = chance.choices(kinds, [*KINDS.values(), 1000 - sum(KINDS.values())])[0]
         self.conflicts = chance.randint(1, 3)
+        self.content = 0 if number == 2 and group % 1000 < THERE_AND_BACK else number
 
     def body(self):
-        order = {"entity_id": self.group, "increment_id": f"{self.group:09}", "state": f"step {self.number}"}
+        order = {"entity_id": self.group, "increment_id": f"{self.group:09}", "state": f"step {self.content}"}
         return json.dumps(
             {
                 "specversion": "1.0",
@@ -59,7 +63,7 @@ class Event:
                 "source": "/adobe-commerce",
                 "type": "com.adobe.commerce.observer.sales_order_save_after",
                 "subject": f"order/{self.group:09}",
-                "contentid": f"{self.group:032x}{self.number:032x}",
+                "contentid": f"{self.group:032x}{self.content:032x}",
                 "data": {"order": order},
             }
         )
@@ -87,11 +91,14 @@ class Erp(http.server.ThreadingHTTPServer):
         self.planned = {event.id for event in events}
         self.events = {event.id: event for event in events}
         self.taken, self.asked, self.answers = {}, collections.Counter(), collections.Counter()
+        # How often each event was taken, and how often an answer to it came too late.
+        self.times, self.late = collections.Counter(), collections.Counter()
         self.away, self.lock, self.chance = threading.Event(), threading.Lock(), random.Random(f"{seed} erp")
 
     def take(self, event):
         """Does the work; a repeat changes nothing."""
         self.taken.setdefault(event.id, len(self.taken))
+        self.times[event.id] += 1
 
     def answer(self, event):
         """Status, headers, and for how long it hesitates before or after the work."""
@@ -117,6 +124,7 @@ class Erp(http.server.ThreadingHTTPServer):
                 return self.chance.choice([409, 423, 425]), {"Retry-After": "1"}, 0, "locked"
             self.take(event)
             if event.kind == "slow" and asked == 1:
+                self.late[event.id] += 1
                 return 200, {}, 2 * ERP_TIMEOUT_MS / 1000, "too slow"
             return 200, {}, 0, "done"
 
@@ -150,7 +158,7 @@ class Copy(threading.Thread):
     def __init__(self, function, sqs, queue):
         super().__init__(daemon=True)
         self.function, self.sqs, self.queue = function, sqs, queue
-        self.over, self.deaths = threading.Event(), 0
+        self.over, self.deaths = threading.Event(), collections.Counter()
 
     def run(self):
         wanted = {"MaxNumberOfMessages": 1, "WaitTimeSeconds": 1, "MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
@@ -164,8 +172,9 @@ class Copy(threading.Thread):
                     "messageAttributes": {},
                 }
                 answer = self.function.invoke({"Records": [record]}, lambda_seconds=LAMBDA_SECONDS).answer
-                self.deaths += answer is None
-                if answer is not None and not answer["batchItemFailures"]:
+                if answer is None:
+                    self.deaths[json.loads(message["Body"])["id"]] += 1
+                elif not answer["batchItemFailures"]:
                     self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
 
 
@@ -295,8 +304,9 @@ def wait_for_the_end(sqs, queue, erp, dead, weather, count):
         time.sleep(0.5)
 
 
-def judge(events, taken, reasons):
-    """The mistakes, as sets of ids. `taken`: when the ERP system took an event first; `reasons`: why events were set aside."""
+def judge(events, taken, reasons, needless=()):
+    """The mistakes, as sets of ids. `taken`: when the ERP system took an event first; `reasons`: why events were set aside; `needless`:
+    what it took again without a cause."""
     right = {event.id: SET_ASIDE.get(event.kind) for event in events}
     aside = collections.defaultdict(list)
     for identity, reason in reasons:
@@ -315,18 +325,23 @@ def judge(events, taken, reasons):
         "set aside for no reason of its own": {identity for identity, found in aside.items() if set(found) != {right.get(identity)}},
         "set aside twice": {identity for identity, found in aside.items() if len(found) > 1},
         "out of order in its group": wrong_order,
+        "done again without a cause": set(needless),
     }
 
 
 def report(events, erp, dead, copies, weather, seconds):
     """The figures and the mistakes."""
-    mistakes = judge(events, erp.taken, dead.reasons)
+    causes = sum((copy.deaths for copy in copies), collections.Counter()) + erp.late
+    needless = {identity for identity in erp.planned if erp.times[identity] > 1 + causes[identity]}
+    mistakes = judge(events, erp.taken, dead.reasons, needless)
     rows = [("events", len(events)), ("groups", len({event.group for event in events})), ("copies of the function", len(copies))]
     rows += [("requests to the ERP system", sum(erp.asked.values()))]
     rows += [(f"answer: {name}", number) for name, number in sorted(erp.answers.items())]
     rows += [("times away", len(weather.outages)), ("longest time away, s", round(max(weather.outages, default=0)))]
-    rows += [("copies killed", weather.kills), ("of these at work", sum(copy.deaths for copy in copies))]
+    rows += [("copies killed", weather.kills), ("of these at work", sum(sum(copy.deaths.values()) for copy in copies))]
     rows += [("events done", len(erp.planned & set(erp.taken)))]
+    rows += [("of these with the content of an earlier one", sum(event.content != event.number and event.id in erp.taken for event in events))]
+    rows += [("done again, after a death or a late answer", sum(erp.times[identity] > 1 for identity in erp.planned) - len(needless))]
     reasons = collections.Counter(reason for _, reason in dead.reasons)
     rows += [(f"set aside: {reason}", number) for reason, number in sorted(reasons.items())]
     rows += [(name, len(identities)) for name, identities in mistakes.items()] + [("seconds", round(seconds))]

@@ -41,3 +41,5 @@ def test_the_judge_sees_every_mistake(taken, reasons, mistake):
     taken = {made[place].id: when for place, when in taken.items()}
     found = soak.judge(made, taken, [(made[place].id, reason) for place, reason in reasons])
     assert {name for name, identities in found.items() if identities} == ({mistake} if mistake else set())
+    again = soak.judge(made, taken, [], [made[0].id])
+    assert again["done again without a cause"] == {made[0].id}
