@@ -95,7 +95,9 @@ def read(message):
         raise ValueError("not a CloudEvent")
     if event.get("contentid") is not None and not re.fullmatch("[0-9a-f]{64}", event["contentid"]):
         raise ValueError("not a content id of ours")
-    entity(event)
+    # SQLite takes only what can be encoded as UTF-8. Half of a surrogate pair cannot.
+    for noted in (event["source"], event["type"], entity_name(event), updated_at(event)):
+        (noted or "").encode()
     return {**event, "id": str(uuid.UUID(event["id"]))}, text
 
 
