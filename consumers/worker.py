@@ -21,6 +21,7 @@ import datetime
 import json
 import math
 import os
+import random
 import re
 import signal
 import sqlite3
@@ -40,12 +41,16 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError, Profi
 
 # Longer than the work on one event ever takes. If the process dies meanwhile, the event comes again after this time.
 VISIBILITY_SECONDS = 300
-# The pause before the next attempt is a quarter of the time since the first one, within these bounds.
+# The pause before the next attempt is a quarter of the time since the first one, within these bounds. It is shortened at random
+# by up to half, so that a backlog does not come back in bursts.
 PAUSE_SECONDS = (15, 30 * 60)
 # The most that the work can ask for instead.
 RETRY_AFTER_SECONDS_MAX = 3600
 # When an event goes to the dead-letter queue that fails while others succeed: after this many attempts, over this time.
 ATTEMPTS_MIN, ATTEMPTS_SECONDS_MIN = 10, 3600
+# Others succeed if one was done since the attempt before, and so was at least half of the last 20. With fewer than 4 known, the
+# first is enough. So a system that is overloaded, and takes only a few, costs only time.
+OTHERS_MIN, OTHERS_MAX = 4, 20
 # When every event that fails goes there, as a share of the time after which SQS deletes a message.
 EXPIRES_SOON = 0.8
 # The pauses while SQS is out of reach, from the first to the longest.
@@ -68,11 +73,17 @@ class Conflict(Exception):
     """The work fails because of this event, but may succeed later, as with 409, 423 or 425: a user has locked the order."""
 
 
+class Busy(Exception):
+    """The other side limits how much it takes, as with 408, 429, or 503 with Retry-After. That is never because of this event."""
+
+
 def work(database, event, text):
     """What is done with an event: replace it. What it writes here stands or falls with the note that the event is done.
 
-    To fail it raises Refused, Conflict, or any other exception. Its attribute `retry_after`, if it has one, is the least pause
-    before the next attempt, in seconds."""
+    To fail it raises Refused, Conflict, Busy, or any other exception. Its attribute `retry_after`, if it has one, is the least
+    pause before the next attempt, in seconds.
+
+    What you do outside of this database remains when the work fails: it may happen twice, and `last_done` does not tell of it."""
     database.execute("INSERT INTO events (id, type, event) VALUES (?, ?, ?)", (event["id"], event["type"], text))
 
 
@@ -95,7 +106,9 @@ def read(message):
         raise ValueError("not a CloudEvent")
     if event.get("contentid") is not None and not re.fullmatch("[0-9a-f]{64}", event["contentid"]):
         raise ValueError("not a content id of ours")
-    entity(event)
+    # SQLite takes only what can be encoded as UTF-8. Half of a surrogate pair cannot.
+    for noted in (event["source"], event["type"], entity_name(event), updated_at(event)):
+        (noted or "").encode()
     return {**event, "id": str(uuid.UUID(event["id"]))}, text
 
 
@@ -167,21 +180,22 @@ def note(database, event):
 class Attempts:
     """What is known of the attempts at an event that is not done. Its members are columns of the table `attempts`."""
 
+    # A dead letter that was moved back is another message, and begins anew.
+    message: str
     first: float
-    last: float
-    # Those that count: the failure was about this event, or another event was done since the attempt before.
+    # How many events had been done, in all, when the last attempt began.
+    successes: int
+    # Those that count: the failure was about this event, or others succeed.
     counted: int = 0
     first_counted: float = 0
     # The last one has not ended. If it does not run in another process, its process died.
     running: bool = False
-    another_done: bool = False
 
     @classmethod
-    def load(cls, database, of_event, sent_at):
+    def load(cls, database, of_event, message_id, successes):
         columns = ", ".join(field.name for field in dataclasses.fields(cls))
         row = database.execute(f"SELECT {columns} FROM attempts WHERE (source, type, id) = (?, ?, ?)", of_event).fetchone()
-        # Attempts from before the message was sent are those at a dead letter that was moved back since.
-        return cls(*row) if row and row[1] >= sent_at else cls(time.time(), time.time())
+        return cls(*row) if row and row[0] == message_id else cls(message_id, time.time(), successes)
 
     def save(self, database, of_event):
         columns = dataclasses.astuple(self)
@@ -198,12 +212,44 @@ class Attempts:
             return "failed_alone"
         return "expires_soon" if age >= expires_after else None
 
-    def pause(self, age, expires_after, retry_after):
-        shortest, longest = PAUSE_SECONDS
-        pause = min(max((time.time() - self.first) / 4, shortest), longest)
-        pause = max(pause, min(retry_after, RETRY_AFTER_SECONDS_MAX))
-        # There must be an attempt when the event is so old that it is the last.
-        return math.ceil(min(pause, expires_after - age))
+
+class Recent:
+    """The latest outcome of each event that this process worked on last: whether it was done."""
+
+    def __init__(self):
+        self.done = {}
+
+    def note(self, of_event, done):
+        self.done.pop(of_event, None)  # so that it becomes the last one
+        self.done[of_event] = done
+        if len(self.done) > OTHERS_MAX + 1:
+            del self.done[next(iter(self.done))]
+
+    def others_succeed(self, of_event):
+        others = [done for event, done in self.done.items() if event != of_event][-OTHERS_MAX:]
+        return len(others) < OTHERS_MIN or 2 * sum(others) >= len(others)
+
+
+def pause_before_next(failing, left, retry_after=0):
+    """In seconds, given for how long it has been failing, and how much time is left until it is too old."""
+    shortest, longest = PAUSE_SECONDS
+    pause = max(min(failing / 4, longest) * random.uniform(0.5, 1), shortest, min(retry_after, RETRY_AFTER_SECONDS_MAX))
+    # There must be an attempt when the event is so old that it is the last.
+    return math.ceil(min(pause, left))
+
+
+def retry_after_of(failure):
+    """What is not a finite number of seconds is ignored: the exceptions of a library may hold a header's text there, or None."""
+    try:
+        seconds = failure.retry_after
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        return seconds if is_number and 0 <= seconds < math.inf else 0
+    except Exception:
+        return 0
+
+
+def seconds_since(message, name):
+    return time.time() - int(message["Attributes"][name]) / 1000
 
 
 def set_aside(sqs, message, dead_letters, reason):
@@ -218,7 +264,7 @@ def whole_number(digits):
     return int(digits) if len(digits) < 1000 else digits
 
 
-def handle(sqs, message, dead_letters, database, expires_after, take_expected_issues):
+def handle(sqs, message, dead_letters, database, recent, expires_after, take_expected_issues):
     """The outcome, and the pause before the next attempt; None if the message is finished."""
     try:
         event, text = read(message)
@@ -230,27 +276,47 @@ def handle(sqs, message, dead_letters, database, expires_after, take_expected_is
     if expected_issues and not take_expected_issues:
         return set_aside(sqs, message, dead_letters, "expected_issues")
     of_event = event["source"], event["type"], event["id"]
-    sent_at = int(message["Attributes"]["SentTimestamp"]) / 1000
-    attempts = Attempts.load(database, of_event, sent_at)
-    if attempts.running and (reason := attempts.given_up(time.time() - sent_at, expires_after)):
+    (successes,) = database.execute("SELECT coalesce(max(number), 0) FROM successes").fetchone()
+    attempts = Attempts.load(database, of_event, message["MessageId"], successes)
+    if attempts.running and (reason := attempts.given_up(seconds_since(message, "SentTimestamp"), expires_after)):
         return set_aside(sqs, message, dead_letters, reason)
-    counts = attempts.another_done
-    if counts:
+    counted_before = attempts.counted
+    if successes > attempts.successes and recent.others_succeed(of_event):
         attempts.count()
-    attempts.last, attempts.running, attempts.another_done = time.time(), True, False
+    attempts.successes, attempts.running = successes, True
     attempts.save(database, of_event)  # before the work begins, because it may end the process
     try:
-        return do(database, event, text, of_event), None
+        outcome = do(database, event, text, of_event)
     except Exception as raised:
-        failure = raised
-    if isinstance(failure, Conflict) and not counts:
+        failure, retry_after = raised, retry_after_of(raised)
+    else:
+        if outcome == "done":
+            recent.note(of_event, True)
+        return outcome, None
+    recent.note(of_event, False)
+    if isinstance(failure, Conflict) and attempts.counted == counted_before:
         attempts.count()
+    if isinstance(failure, Busy):
+        attempts.counted = counted_before
     attempts.running = False
     attempts.save(database, of_event)
-    age = time.time() - sent_at
+    age = seconds_since(message, "SentTimestamp")
     if reason := "refused" if isinstance(failure, Refused) else attempts.given_up(age, expires_after):
         return set_aside(sqs, message, dead_letters, reason)
-    pause = attempts.pause(age, expires_after, getattr(failure, "retry_after", 0))
+    pause = pause_before_next(time.time() - attempts.first, expires_after - age, retry_after)
+    return failed(failure, pause)
+
+
+def handle_without_notes(sqs, message, dead_letters, expires_after, problem):
+    """The same, after the database or the dead-letter queue has failed. Without a pause that grows, SQS would give the message
+    up after 1,000 receives."""
+    left = expires_after - seconds_since(message, "SentTimestamp")
+    if left <= 0:
+        return set_aside(sqs, message, dead_letters, "expires_soon")
+    return failed(problem, pause_before_next(seconds_since(message, "ApproximateFirstReceiveTimestamp"), left))
+
+
+def failed(failure, pause):
     return f"failed: {type(failure).__name__}, next attempt in {pause} s", pause
 
 
@@ -263,11 +329,11 @@ def do(database, event, text, of_event):
             return skipped
         work(database, event, text)
         note(database, event)
-        database.execute("UPDATE attempts SET another_done = TRUE WHERE NOT another_done")
+        database.execute("INSERT INTO successes (id, number) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET number = number + 1")
         return "done"
 
 
-def handle_next(sqs, queue, dead_letters, database, expires_after, take_expected_issues=False):
+def handle_next(sqs, queue, dead_letters, database, recent, expires_after, take_expected_issues=False):
     """Receives one message and handles it: whether one came.
 
     Only one at a time, because SQS counts a receive for every message that it hands out, tried or not. While this one is handled
@@ -280,7 +346,12 @@ def handle_next(sqs, queue, dead_letters, database, expires_after, take_expected
         MessageAttributeNames=["All"],
     ).get("Messages", [])
     for message in messages:
-        outcome, pause = handle(sqs, message, dead_letters, database, expires_after, take_expected_issues)
+        problem = None
+        try:
+            outcome, pause = handle(sqs, message, dead_letters, database, recent, expires_after, take_expected_issues)
+        except Exception as raised:
+            problem = raised
+            outcome, pause = handle_without_notes(sqs, message, dead_letters, expires_after, problem)
         of_message = {"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]}
         try:
             if pause is None:
@@ -293,6 +364,8 @@ def handle_next(sqs, queue, dead_letters, database, expires_after, take_expected
                 raise
             outcome += f", after more than {VISIBILITY_SECONDS} s: it comes again"
         print(message["MessageId"], outcome, flush=True)
+        if problem:
+            raise problem
     return bool(messages)
 
 
@@ -311,13 +384,14 @@ def connect(queue, dead_letters):
 
 def run(queue, dead_letters, database, once=False, take_expected_issues=False):
     sqs, problem, worked, pause = None, None, False, AWAY_SECONDS[0]
+    recent = Recent()
     while not Stop.asked:
         try:
             if sqs is None:
                 Stop.at_once = True
                 sqs, expires_after = connect(queue, dead_letters)
             Stop.at_once = False
-            came = handle_next(sqs, queue, dead_letters, database, expires_after, take_expected_issues)
+            came = handle_next(sqs, queue, dead_letters, database, recent, expires_after, take_expected_issues)
         except (BotoCoreError, ClientError, botocore.parsers.ResponseParserError, sqlite3.Error) as error:
             what, may_pass = explained(error)
             if once or not (worked or may_pass):
@@ -380,6 +454,7 @@ def open_database(file):
         ("attempts", "source, type, id", f"{attempts}, "),
         ("last_done", "source, type, subject", "contentid, updated_at, "),
         ("contents", "source, type, subject, contentid", ""),
+        ("successes", "id", "number, "),
     ):
         database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({key}, {rest}PRIMARY KEY ({key}))")
     database.execute("CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, id TEXT, type TEXT, event TEXT)")

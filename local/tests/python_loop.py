@@ -1,12 +1,14 @@
-"""The example of a consumer in Python as a process whose work fails, waits or dies as a test says."""
+"""The example of a consumer in Python, as a process or in that of the test. Its work fails, waits or dies as the test says."""
 
 import contextlib
 import json
 import signal
 import subprocess
 import sys
+import time
 
-from test_consumers import CONSUMERS, aws, python_worker, strings
+import pytest
+from test_consumers import CONSUMERS, aws, cloud_event, python_worker, queue_pair, queues, strings  # noqa: F401 (a fixture)
 
 # The worker as it is, but that its work does what a test has put into a file with the event's id, or into one for all events.
 # What the usual work wrote is there until then: a failure must take it back.
@@ -104,3 +106,68 @@ def done(folder):
 
 def reasons(queues):
     return {id_of(message["Body"]): strings(message)["reason"] for message in queues.peek(queues.dead)}
+
+
+class Clock:
+    def __init__(self):
+        self.ahead = 0
+
+    def time(self):
+        return time.time() + self.ahead
+
+
+class Here:
+    """The worker in this process, by a clock that can be put forward, without pauses."""
+
+    def __init__(self, queues, others, monkeypatch, capsys):  # noqa: F811
+        self.queues, self.others, self.capsys, self.clock = queues, others, capsys, Clock()
+        self.database, self.recent = python_worker.open_database(":memory:"), python_worker.Recent()
+        monkeypatch.setattr(python_worker, "time", self.clock)
+        monkeypatch.setattr(python_worker, "PAUSE_SECONDS", (0, 0))
+        monkeypatch.setattr(python_worker, "VISIBILITY_SECONDS", 0)
+        self.fate, self.tried = {}, []
+        usual = python_worker.work
+
+        def work(database, event, text):
+            usual(database, event, text)
+            self.tried.append(text)
+            if text in self.fate:
+                raise self.fate[text]
+
+        monkeypatch.setattr(python_worker, "work", work)
+
+    def attempt(self, queues=None, retention=14 * 24 * 3600):  # noqa: F811
+        """Handles the next message: the outcome."""
+        queues = queues or self.queues
+        python_worker.handle_next(queues.sqs, queues.live, queues.dead, self.database, self.recent, 0.8 * retention)
+        return self.outcome()
+
+    def outcome(self):
+        return self.capsys.readouterr().out.rstrip("\n").split(" ", 1)[-1]
+
+    def another_is_done(self):
+        assert self.another(cloud_event()) == "done"
+
+    def another_fails(self):
+        event = cloud_event()
+        self.fate[event] = python_worker.Busy()
+        self.fate[event].retry_after = 3600
+        assert self.another(event) == "failed: Busy, next attempt in 3600 s"
+
+    def another(self, event):
+        """By the same ledger, but from another queue, because here what fails comes again at once."""
+        self.others.send(event, group=id_of(event))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(python_worker, "VISIBILITY_SECONDS", 60)
+            return self.attempt(self.others)
+
+    def counted(self, event):
+        return self.database.execute("SELECT counted FROM attempts WHERE id = ?", (id_of(event),)).fetchone()[0]
+
+
+@pytest.fixture
+def here(stack, queues, monkeypatch, capsys):  # noqa: F811
+    with queue_pair(stack) as others:
+        made = Here(queues, others, monkeypatch, capsys)
+        with contextlib.closing(made.database):
+            yield made

@@ -1,6 +1,8 @@
-"""The example of a consumer in Python: without SQS, without credentials, and when it is to end."""
+"""The example of a consumer in Python: without SQS, without credentials, without its database, and when it is to end."""
 
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -8,7 +10,7 @@ import time
 import botocore.exceptions
 import faults
 import pytest
-from python_loop import AGAIN, Loop, done, id_of, tell, tried
+from python_loop import AGAIN, Loop, done, here, id_of, reasons, tell, tried  # noqa: F401 (a fixture among them)
 from test_consumers import (  # noqa: F401 (fixtures among them)
     CONSUMERS, aws, cloud_event, eventually, python_worker, queues, started,
 )  # fmt: skip
@@ -113,6 +115,45 @@ def test_it_goes_on_with_fresh_credentials(stack, queues, tmp_path, monkeypatch,
     assert code == 0 and len(errors.splitlines()) == 2
     expected = {"expired": "ExpiredTokenException. Log in to AWS again.", "no login": "SSO", "none": "credentials"}
     assert expected[problem] in errors.splitlines()[0]
+
+
+# Without the database or the dead-letter queue
+
+
+@pytest.mark.parametrize("away", ["database", "dead-letter queue"])
+def test_while_nothing_can_be_noted_a_message_comes_at_the_pauses_of_a_failure(here, monkeypatch, away):  # noqa: F811
+    monkeypatch.setattr(python_worker, "PAUSE_SECONDS", (0, 4000))
+    event = cloud_event()
+    here.queues.send(event)
+    if away == "database":
+        here.database.execute("ALTER TABLE attempts RENAME TO elsewhere")
+        raised, name = sqlite3.OperationalError, "OperationalError"
+    else:
+        here.fate[event] = python_worker.Refused()
+        monkeypatch.setattr(here.queues, "dead", f"{here.queues.dead}x")
+        raised, name = botocore.exceptions.ClientError, "QueueDoesNotExist"
+    for hours in (0, 3):
+        here.clock.ahead = hours * 3600
+        monkeypatch.setattr(python_worker, "VISIBILITY_SECONDS", 600)
+        with pytest.raises(raised):
+            here.attempt()
+        outcome, pause = re.fullmatch(r"(.*), next attempt in (\d+) s", here.outcome()).groups()
+        assert outcome == f"failed: {name}"
+        assert int(pause) <= 60 if hours == 0 else 1350 <= int(pause) <= 4000
+        if hours == 0:
+            eventually(lambda: here.queues.holds(here.queues.live) == (1, 1))
+    assert here.queues.holds(here.queues.live) == (1, 0)
+
+
+def test_while_the_database_is_away_what_is_too_old_is_set_aside(here):  # noqa: F811
+    event = cloud_event()
+    here.queues.send(event)
+    here.database.execute("ALTER TABLE attempts RENAME TO elsewhere")
+    here.clock.ahead = 49
+    with pytest.raises(sqlite3.OperationalError):
+        here.attempt(retention=60)
+    assert here.outcome() == "set aside: expires_soon"
+    assert reasons(here.queues) == {id_of(event): "expires_soon"} and here.queues.holds(here.queues.live) == (0, 0)
 
 
 # What no waiting helps
