@@ -293,7 +293,8 @@ def handle(sqs, message, dead_letters, database, recent, expires_after, take_exp
         if outcome == "done":
             recent.note(of_event, True)
         return outcome, None
-    recent.note(of_event, False)
+    # A refusal and a conflict are answers: the system is there.
+    recent.note(of_event, isinstance(failure, (Refused, Conflict)))
     if isinstance(failure, Conflict) and attempts.counted == counted_before:
         attempts.count()
     if isinstance(failure, Busy):

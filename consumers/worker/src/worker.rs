@@ -11,7 +11,7 @@ use lambda_runtime::Context;
 use tracing::{info, warn};
 
 use crate::{
-    attempts::{Attempts, Others, Policy, Recent, time_left},
+    attempts::{Attempts, Cause, Others, Policy, Recent, time_left},
     batch::{Answer, Batch, Fate, Record},
     dead_letters::DeadLetters,
     event::{Event, Reason, unpack},
@@ -262,8 +262,11 @@ impl Worker {
             return self.set_aside(record, Reason::FailedAlone).await;
         }
         let result = work(&self.erp, event).await;
-        // A refusal is an answer, too: the ERP system is there.
-        let answered = matches!(result, Ok(()) | Err(Undone::Never));
+        // A refusal and a conflict are answers, too: the ERP system is there.
+        let answered = match &result {
+            Ok(()) | Err(Undone::Never) => true,
+            Err(Undone::Later { cause, .. }) => *cause == Cause::Event,
+        };
         self.recent.borrow_mut().note(&event.id, answered);
         let (reason, cause, retry_after) = match result {
             Ok(()) => return Outcome::Done,
