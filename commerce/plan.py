@@ -47,6 +47,8 @@ class Plan:
     missing: list
     # Identities of the hooks that the journal has and that are whole: in the shop, or no longer wanted.
     whole: set
+    # Identities of the hooks that the bundle wants and the shop does not have, of whatever channel, with these.
+    absent: dict
     # Why the journal cannot be read, or None.
     unread: JournalError = None
 
@@ -65,6 +67,7 @@ def make_plan(shop, bundle, journal, channel=None):
     entries, unread = read(journal)
     expected = {hook.identity for hook in wanted}
     missing = {entry.identity: entry for entry in entries if entry.identity in expected and entry.identity not in ours}
+    absent = {hook.identity: hook.channel for hook in wanted if hook.identity not in ours}
     steps = []
     for hook in wanted:
         lost = missing.get(hook.identity)
@@ -75,7 +78,7 @@ def make_plan(shop, bundle, journal, channel=None):
     # What is missing comes first: each moment costs events.
     steps.sort(key=lambda step: not step.lost)
     whole = {entry.identity for entry in entries} - missing.keys()
-    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, unread)
+    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, absent, unread)
 
 
 def read(journal):
@@ -107,6 +110,7 @@ def show_plan(shop, bundle, plan, channel=None):
         print(wrapped(paint("! ", 33), str(plan.unread), "  "))
     if channel:
         print(f"Only the hooks of {channel} were looked at.")
+        show_absent(plan, channel)
     if bundle.none_required:
         text = "With REQUIRED=false no hook is required: when one fails, the shop goes on, and the event is lost."
         print(wrapped(paint("! ", 33), text, "  "))
@@ -120,6 +124,14 @@ def show_plan(shop, bundle, plan, channel=None):
             name, method = (short(text, 100) for text in (f"{hook.batch_name}/{hook.hook_name}", hook.webhook_method))
             text = f"{name}, of another batch, sends {method} here, too, so its events come twice. Remove it in the shop."
             print(wrapped(paint("! ", 33), text, "  "))
+
+
+def show_absent(plan, channel):
+    """The hooks of other channels that the shop does not have, and that nothing is done about."""
+    shown = {step.new.identity for step in plan.steps if step.new}
+    names = [name for identity, name in plan.absent.items() if identity not in shown]
+    if names:
+        print(wrapped(paint("! ", 33), f"Of the other channels, these have no hook in the shop: {', '.join(names)}.", "  "))
 
 
 def show_change(name, old, new):
