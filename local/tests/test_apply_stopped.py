@@ -160,6 +160,35 @@ def test_without_an_output_at_all_it_does_its_work(tmp_path, how):
             assert {hook["timeout"] for hook in shop.live.values()} == {5000}
 
 
+def test_make_that_is_ended_ends_apply_once_its_hook_is_whole(tmp_path):
+    """A shell between the two would end at once, and the program go on unseen."""
+    with running(wanted(**CHANGED)) as shop:
+        started = threading.Event()
+
+        def watch(number, when):
+            if (number, when) == (3, "before"):
+                started.wait()
+                process.send_signal(signal.SIGTERM)
+
+        shop.watch = watch
+        made = ["make", "apply", f"SHOP={shop.url}", f"URL={BUNDLE}", "YES=1"]
+        environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+        process = subprocess.Popen(made, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        started.set()
+        said = process.communicate()[0]
+        assert shop.changes() == ["unsubscribe", "subscribe"] and set(shop.live) == WHOLE
+        assert process.returncode != 0 and "✓ sales_order_place_after: changed" in said and "shop: stopped; " in said
+
+
+def test_to_make_changes_are_no_failure(tmp_path):
+    with running(wanted(**CHANGED)) as shop:
+        for target, code in (("plan", 0), ("apply", 0), ("doctor", 2)):
+            made = ["make", target, f"SHOP={shop.url}", f"URL={BUNDLE}", "DRY_RUN=1"]
+            environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+            done = subprocess.run(made, cwd=ROOT, env=environment, capture_output=True, text=True)
+            assert done.returncode == code, (target, done.stdout, done.stderr)
+
+
 def test_a_closed_terminal_leaves_no_hook_out(tmp_path):
     """Closing it sends SIGHUP, and what is written to it fails."""
     master, slave = pty.openpty()
