@@ -12,6 +12,7 @@ from terminal import paint, wrapped
 # A word for each check, which whoever knows better gives as ANYWAY=….
 PATH, UNANSWERED, NO_KEY = "path", "unanswered", "no-key"
 WORDS = (PATH, UNANSWERED, NO_KEY)
+LOOK = "Run this where the secret can be read (secretsmanager:GetSecretValue) and Rust is installed."
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ def refuse(bundle, steps, anyway):
         try:
             found += about_keys(bundle)
         except ShopError as error:
-            print(wrapped(paint("! ", 33), f"Whether the shop has a key in the secret of the stack was not checked: {error}", "  "))
+            if not bundle.stack:
+                print(wrapped(paint("! ", 33), f"Whether the bundle has a key of the shop was not checked: {error}", "  "))
+            else:
+                what = f"Whether the secret of {bundle.stack} has a key of the shop cannot be known: {error.what}"
+                found.append(Problem(NO_KEY, what, "Without one, every event would get 401.", error.remedy or LOOK))
     if not found:
         return
     print(f"\nThese {len(required)} hooks are required: when one fails, the shop stops the shopper.\n")
@@ -79,8 +84,10 @@ def answers(bundle, urls):
 
 def about_keys(bundle):
     """Raises ShopError where it cannot be known."""
-    if bundle.secret is None:
+    if bundle.stack is None:
         raise ShopError("no stack is named. Give STACK=…, or see to it that `make keys` has added the shop's key.")
+    if bundle.secret is None and bundle.schemes != "accept-unsigned":
+        raise ShopError(f"the stack {bundle.stack} has no output WebhookKeysArn.", remedy="Deploy it from this checkout.")
     if bundle.schemes == "accept-unsigned":
         return
     from keys import for_the_shop  # boto3 takes a third of a second, which only this needs

@@ -50,11 +50,14 @@ def asked(secret, *arguments):
     """What the tool says of the text of a secret."""
     try:
         tool = subprocess.run([TOOL, "keys", *arguments], input=secret.encode(), capture_output=True, check=False)
-    except FileNotFoundError:
-        raise ShopError("the project's own tool is not built. Run `make binaries`.") from None
+    except OSError as error:
+        raise ShopError(f"the project's own tool cannot be run: {error.strerror}.", remedy="Run `make binaries`.") from None
     if tool.returncode:
         raise ShopError(short(tool.stderr.decode(errors="replace").removeprefix("local: ")))
-    return json.loads(tool.stdout)
+    try:
+        return json.loads(tool.stdout)
+    except ValueError:
+        raise ShopError("the project's own tool is of another version.", remedy="Run `make binaries`.") from None
 
 
 def for_the_shop(arn, schemes):

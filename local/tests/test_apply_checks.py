@@ -99,7 +99,7 @@ def test_a_url_with_a_path_gets_no_required_hook(run, monkeypatch, path):
 def test_without_a_stack_it_is_said_that_the_key_was_not_looked_at(run):
     with running() as shop:
         code, said = run("apply", shop, "--yes")
-        assert code == 0 and "Whether the shop has a key in the secret of the stack was not checked: no stack is named." in flat(said)
+        assert code == 0 and "Whether the bundle has a key of the shop was not checked: no stack is named." in flat(said)
 
 
 PUBLIC = (ROOT / "shared" / "tests" / "signature" / "public-key.pem").read_text()
@@ -157,13 +157,27 @@ def test_a_secret_without_a_key_of_the_shop_gets_no_required_hook(run, secret, c
         assert run("apply", shop, "--yes", "--stack", "any", "--anyway", "no-key")[0] == 0
 
 
-def test_a_secret_that_may_not_be_read_is_said_not_to_be_checked(run, secret, monkeypatch):
+def test_where_nobody_can_know_whether_there_is_a_key_no_required_hook_is_subscribed(run, secret, monkeypatch):
     secret({})
     monkeypatch.setattr("aws.stack_says", lambda _: (BUNDLE, {**TIMES, "schemes": "hmac,rsa", "secret": "there-is-none"}))
     with running() as shop:
         code, said = run("apply", shop, "--yes", "--stack", "any")
-        assert code == 0 and "was not checked: the secret cannot be read:" in flat(said)
+        assert code == 1 and shop.changes() == [] and "has a key of the shop cannot be known: the secret cannot be read:" in flat(said)
+        assert "→ Run this where the secret can be read" in said and "ANYWAY=no-key" in flat(said)
         assert "info the secret of any was not looked at" in flat(run("doctor", shop, "--stack", "any")[1])
+        assert run("apply", shop, "--yes", "--stack", "any", "--anyway", "no-key")[0] == 0
+
+
+@pytest.mark.parametrize("script", [None, "exit 1", "echo old"], ids=["not built", "too old to know", "of another version"])
+def test_without_the_tool_that_reads_the_secret_no_required_hook_is_subscribed(run, secret, monkeypatch, tmp_path, script):
+    secret({"public_keys": [PUBLIC]})
+    monkeypatch.setattr(keys, "TOOL", tmp_path / "local")
+    if script:
+        (tmp_path / "local").write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
+        (tmp_path / "local").chmod(0o755)
+    with running() as shop:
+        code, said = run("apply", shop, "--yes", "--stack", "any")
+        assert code == 1 and shop.changes() == [] and "cannot be known" in flat(said) and "ANYWAY=no-key" in flat(said)
 
 
 def test_the_published_keys_are_for_an_emulator_only(secret, monkeypatch, tmp_path, capsys):
