@@ -12,6 +12,7 @@ from terminal import paint, wrapped
 # A word for each check, which whoever knows better gives as ANYWAY=….
 PATH, UNANSWERED, NO_KEY = "path", "unanswered", "no-key"
 WORDS = (PATH, UNANSWERED, NO_KEY)
+PROXY = " Where a proxy signs with that HMAC secret, nothing is to be added."
 LOOK = "Run this where the secret can be read (secretsmanager:GetSecretValue) and Rust is installed."
 
 
@@ -28,9 +29,12 @@ def refuse(bundle, steps, anyway):
     required = [step.new for step in steps if step.new and step.new.required]
     if not required:
         return
-    found = [] if PATH in anyway else list(about_path(bundle))
-    if UNANSWERED not in anyway:
-        found += about_answers(bundle, {hook.channel: hook.url for hook in required})
+    found = []
+    if UNANSWERED not in anyway or (bundle.path and PATH not in anyway):
+        unanswered = list(about_answers(bundle, {hook.channel: hook.url for hook in required}))
+        # A path is right where the bundle answers below it, as with the emulator of `make run`.
+        found += about_path(bundle) if unanswered and PATH not in anyway else []
+        found += unanswered if UNANSWERED not in anyway else []
     if NO_KEY not in anyway:
         try:
             found += about_keys(bundle)
@@ -98,7 +102,7 @@ def about_keys(bundle):
             NO_KEY,
             f"The secret of {bundle.stack} has no key that the shop could use: {lacking}.",
             "Every event would get 401.",
-            f"Add the shop's public key: make keys PEM=shop.pem STACK={bundle.stack}.",
+            f"Add the shop's public key: make keys PEM=shop.pem STACK={bundle.stack}.{PROXY if 'generated' in lacking else ''}",
         )
 
 

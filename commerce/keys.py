@@ -86,7 +86,10 @@ def is_generated(secret):
         given = json.loads(secret).get("hmac_secrets")
     except (ValueError, AttributeError, RecursionError):
         return False
-    return isinstance(given, str) and len(given) == GENERATED_LENGTH and given.isascii() and given.isalnum()
+    if not (isinstance(given, str) and len(given) == GENERATED_LENGTH and given.isascii() and given.isalnum()):
+        return False
+    # It has at least one of each kind, which 64 hex digits have not.
+    return all(any(map(kind, given)) for kind in (str.isupper, str.islower, str.isdigit))
 
 
 if __name__ == "__main__":
