@@ -63,17 +63,22 @@ def apply(shop, bundle, journal, options):
             return IN_STEP
         try:
             checks.refuse(bundle, plan.todo, options.anyway)
+            go_on = agreed_to(plan, options)
         except ShopError as error:
             still = ", ".join(entry.new.channel for entry in plan.missing)
-            raise ShopError(f"{error}. Still MISSING in the shop: {still}" if still else str(error)) from None
-        if any(step.sign == "~" for step in plan.todo):
-            text = "The shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
-            print("\n" + wrapped("", text, ""))
-        if not options.yes and not agreed("Apply this?", "nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked."):
+            raise ShopError(f"{str(error).rstrip('.')}. Still MISSING in the shop: {still}" if still else str(error)) from None
+        if not go_on:
             print("Nothing was changed.")
             return CHANGES
         print(flush=True)
         return make_it_so(shop, bundle, journal, options, plan.todo)
+
+
+def agreed_to(plan, options):
+    if any(step.sign == "~" for step in plan.todo):
+        text = "The shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
+        print("\n" + wrapped("", text, ""))
+    return options.yes or agreed("Apply this?", "nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked.")
 
 
 def make_it_so(shop, bundle, journal, options, steps):

@@ -1,6 +1,7 @@
 """What becomes of the hooks of a shop: those that there are beside those that the bundle wants."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from hooks import IDENTITY, URL_VARIABLE, Hook, difference, from_rest, to_rest
@@ -49,6 +50,8 @@ class Plan:
     whole: set
     # Identities of the hooks that the bundle wants and the shop does not have, of whatever channel, with these.
     absent: dict
+    # Names of the hooks that the list has more than once.
+    twice: list
     # Why the journal cannot be read, or None.
     unread: JournalError = None
 
@@ -67,6 +70,8 @@ def make_plan(shop, bundle, journal, channel=None):
     entries, unread = read(journal)
     expected = {hook.identity for hook in wanted}
     missing = {entry.identity: entry for entry in entries if entry.identity in expected and entry.identity not in ours}
+    often = Counter(hook.identity for hook in live if hook.batch_name in batches)
+    twice = [short(f"{identity[0].removeprefix('observer.')} ({identity[3]})", 150) for identity, count in often.items() if count > 1]
     absent = {hook.identity: hook.channel for hook in wanted if hook.identity not in ours}
     steps = []
     for hook in wanted:
@@ -78,7 +83,7 @@ def make_plan(shop, bundle, journal, channel=None):
     # What is missing comes first: each moment costs events.
     steps.sort(key=lambda step: not step.lost)
     whole = {entry.identity for entry in entries} - missing.keys()
-    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, absent, unread)
+    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, absent, twice, unread)
 
 
 def read(journal):
@@ -106,6 +111,9 @@ def show_plan(shop, bundle, plan, channel=None):
         f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign]
     )
     print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {len(plan.others)}.")
+    for name in plan.twice:
+        text = f"{name} stands more than once in the shop's list, perhaps by REST and by a webhooks.xml. Its events may come twice."
+        print(wrapped(paint("! ", 33), text, "  "))
     if plan.unread:
         print(wrapped(paint("! ", 33), str(plan.unread), "  "))
     if channel:

@@ -1,6 +1,7 @@
 """`make apply` against a stand-in for the shop that misbehaves."""
 
 import json
+import os
 import socket
 import sys
 
@@ -31,6 +32,13 @@ def test_apply_asks_first(run, monkeypatch):
     with running() as shop:
         code, said = run("apply", shop)
         assert code == 1 and "YES=1" in said
+        closed = open(os.devnull)
+        closed.close()
+        for stdin in (None, closed):
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "stdin", stdin)
+                code, said = run("apply", shop)
+                assert code == 1 and "there is nobody to ask" in said
         monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
 
         def at_its_end(_):

@@ -57,6 +57,13 @@ def test_what_is_missing_is_named_also_where_nothing_can_be_done_about_it(run, m
         assert run("apply", shop, "--yes", "--required", "false")[0] == 0
 
 
+def test_what_is_missing_is_named_where_there_is_nobody_to_ask(run):
+    with running(wanted(**CHANGED)) as shop:
+        lose_a_hook(run, shop)
+        code, said = run("apply", shop)
+        assert code == 1 and said.endswith("Add YES=1 to apply it unasked. Still MISSING in the shop: sales_order_place_after\n")
+
+
 def test_each_shop_has_a_journal_of_its_own(run):
     with running(wanted(**CHANGED)) as one, running(wanted(**CHANGED)) as other:
         lose_a_hook(run, one)
