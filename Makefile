@@ -34,13 +34,12 @@ SAM_OPTIONS = $(if $(ENV),--config-env $(ENV))
 # The stack of ENV, as samconfig.toml names it.
 STACK_OF_ENV = $(shell $(VENV)/bin/python local/samconfig.py $(or $(ENV),default))
 stack = $(or $(STACK),$(if $(ENV),$(or $(STACK_OF_ENV),$(error samconfig.toml knows no $(ENV))),$(if $(URL)$(XML),,$(STACK_OF_ENV))))
-# Where the shop and the bundle are. The program's 2 says that there are changes, which is no failure of make's.
-shop = python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
+# Where the shop and the bundle are. By `exec`, so that a signal to make reaches the program, and no shell that would leave it behind.
+shop = exec python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS)) \
   $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
-# What reads the secret of a stack is built, as by make keys. Without Rust here, the program says that the secret was not looked at.
-local_tool = test -z "$(stack)" -o target/debug/local -nt local/src/keys.rs || ! command -v cargo > /dev/null \
-  || $(MAKE) --silent --no-print-directory binaries
+# What reads the secret of a stack is built. Without Rust here, the program says that it cannot know whether there is a key.
+local_tool = test -z "$(stack)" || ! command -v cargo > /dev/null || cargo build --quiet --locked --package local
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
@@ -248,15 +247,15 @@ keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or
 	@python commerce/keys.py "$(stack)" $(if $(PEM),pem "$(PEM)",hmac "$(HMAC)")
 
 plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (ENV=…, STACK=… or URL=… says where the bundle is)
-	@$(call shop,plan) || test $$? = 2
+	@$(call shop,plan) --changes-are-fine
 
 apply: $(TOOLS) ## Subscribe the hooks in the shop, or change them; asks (YES=1 does not; DRY_RUN=1 CHANNEL=… REQUIRED=false ANYWAY=…: README)
 	@$(local_tool)
-	@$(call shop,apply) $(if $(YES),--yes) $(if $(DRY_RUN),--dry-run) $(if $(ANYWAY),--anyway "$(ANYWAY)") || test $$? = 2
+	@$(call shop,apply) $(if $(YES),--yes) $(if $(DRY_RUN),--dry-run) $(if $(ANYWAY),--anyway "$(ANYWAY)") --changes-are-fine
 
 doctor: $(TOOLS) ## Say what is wrong between the shop and the bundle (CHANNEL=… only one; XML=FILE: with a webhooks.xml)
 	@$(local_tool)
-	@$(call shop,doctor) $(if $(XML),--xml "$(XML)")
+	@$(call shop,doctor) $(if $(XML),--xml "$(XML)") --changes-are-fine
 
 webhooks-xml: $(TOOLS) ## Print commerce/webhooks.xml with the timeouts of the stack, for a shop that is set up by files
 	@$(call shop,xml)

@@ -3,7 +3,9 @@
 import base64
 import binascii
 import json
+import queue
 import re
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -102,6 +104,27 @@ def limited(answer, host):
         if time.monotonic() > until:
             raise ShopError(f"{host} did not end its answer within {WHOLE} s", unknown=True)
     return bytes(content)
+
+
+def in_time(ask, host, *given, **how):
+    """What a request brings, head and content. The timeouts of requests are between two pieces, and a head may come byte by byte."""
+    came = queue.Queue()
+
+    def run():
+        try:
+            came.put((ask(host, *given, **how), None))
+        except BaseException as error:  # noqa: BLE001 — it is raised where it is waited for
+            came.put((None, error))
+
+    # What never ends must not keep the program from its end.
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = came.get(timeout=WHOLE)
+    except queue.Empty:
+        raise ShopError(f"{host} did not end its answer within {WHOLE} s", unknown=True) from None
+    if error is not None:
+        raise error
+    return result
 
 
 def next_piece(answer):

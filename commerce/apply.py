@@ -10,29 +10,38 @@ import shlex
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import checks
 from answers import ShopError
-from hooks import IDENTITY, difference, from_rest, to_rest
-from journal import JournalError
+from hooks import IDENTITY, as_listed, difference, from_rest, to_rest
 from plan import make_plan, show_plan, show_requests
 from terminal import agreed, nobody_reads, note, paint, wrapped
 
 IN_STEP, FAILED, CHANGES = 0, 1, 2
 # Those that end a process, by a person, a closed terminal or a machine that stops.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# Seconds before each attempt to put a hook back.
+# Seconds before each attempt to put a hook back, and, of these, before each look whether the list has a new one.
 PAUSES = (0, 1, 3, 9)
+LOOKS = 3
+# With which a shop says that it does not have what it should take out.
+ABSENT = (400, 404)
+LATE = "The shop may still take it out; run `make plan` again in a minute."
+
+
+class StillThere(ShopError):
+    """The shop gave no answer to an `unsubscribe`, and has the hook: it may take it out yet."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done with a hook, or the problem. `whole` is None if nobody knows whether the shop has the hook."""
+    """What was done with a hook, or the problem. `whole` is None if nobody knows whether the shop has the hook. One that is `late` is
+    there, but the shop may still take it out."""
 
     done: str = None
     problem: str = None
     whole: bool = True
+    late: bool = False
 
 
 def apply(shop, bundle, journal, options):
@@ -46,24 +55,30 @@ def apply(shop, bundle, journal, options):
     with journal.alone():
         plan = make_plan(shop, bundle, journal, options.channel)
         if plan.unread:
-            raise plan.unread
+            note(f"shop: {shop.clean(str(plan.unread.what))} {journal.set_aside()}")
+            plan = replace(plan, unread=None)
         journal.settle(plan.whole)
         show_plan(shop, bundle, plan, options.channel)
         if not plan.todo:
             return IN_STEP
         try:
             checks.refuse(bundle, plan.todo, options.anyway)
+            go_on = agreed_to(plan, options)
         except ShopError as error:
             still = ", ".join(entry.new.channel for entry in plan.missing)
-            raise ShopError(f"{error}. Still MISSING in the shop: {still}" if still else str(error)) from None
-        if any(step.sign == "~" for step in plan.todo):
-            text = "The shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
-            print("\n" + wrapped("", text, ""))
-        if not options.yes and not agreed("Apply this?", "nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked."):
+            raise ShopError(f"{str(error).rstrip('.')}. Still MISSING in the shop: {still}" if still else str(error)) from None
+        if not go_on:
             print("Nothing was changed.")
             return CHANGES
         print(flush=True)
         return make_it_so(shop, bundle, journal, options, plan.todo)
+
+
+def agreed_to(plan, options):
+    if any(step.sign == "~" for step in plan.todo):
+        text = "The shop cannot change a hook: each is taken out and put in again, one at a time. What happens in between is not sent."
+        print("\n" + wrapped("", text, ""))
+    return options.yes or agreed("Apply this?", "nothing was changed: there is nobody to ask. Add YES=1 to apply it unasked.")
 
 
 def make_it_so(shop, bundle, journal, options, steps):
@@ -73,11 +88,11 @@ def make_it_so(shop, bundle, journal, options, steps):
             outcome = outcomes[step] = carried_out(shop, journal, step)
             unread = tell(shop, step, outcome)
             # Where one hook is gone, no other is risked.
-            if caught or unread or not outcome.whole:
+            if caught or unread or outcome.late or not outcome.whole:
                 break
         try:
             after = make_plan(shop, bundle, journal, options.channel)
-            journal.settle(after.whole)
+            journal.settle(after.whole - {step.old.identity for step, outcome in outcomes.items() if outcome.late})
         except Exception as error:  # noqa: BLE001 — what is missing must be said all the same
             note(f"shop: after that, {shop.clean(str(error))}")
     report_missing(shop, options, outcomes, after)
@@ -98,11 +113,14 @@ def make_it_so(shop, bundle, journal, options, steps):
 
 def report_missing(shop, options, outcomes, after):
     """Ends with the names of the hooks that are out, as the last line."""
+    begun = {step.new.identity: step.name for step, outcome in outcomes.items() if not outcome.whole}
     if after is not None:
-        names = [entry.new.channel for entry in after.missing]
+        # The journal may have become unreadable meanwhile.
+        out = {entry.identity: entry.new.channel for entry in after.missing}
+        names = list((out | {identity: name for identity, name in begun.items() if identity in after.absent}).values())
         state = "are MISSING in the shop" if len(names) > 1 else "is MISSING in the shop"
     else:
-        names = [step.name for step, outcome in outcomes.items() if not outcome.whole]
+        names = list(begun.values())
         state = "may be MISSING in the shop, whose list cannot be read"
     if names:
         what = f"{', '.join(names)} {state}. The events are lost until this succeeds:"
@@ -137,6 +155,8 @@ def carry_out(shop, journal, step):
         problem, done = attempt(add, shop, step.new), "subscribed"
     if problem is None:
         return Outcome(done)
+    if isinstance(problem, StillThere):
+        return Outcome(problem=f"{problem} {LATE}")
     return Outcome(problem=f"{problem} {'Nobody knows whether it was done.' if problem.unknown else 'Nothing was changed.'}")
 
 
@@ -145,26 +165,41 @@ def changed(shop, journal, old, new):
     started = time.monotonic()
     try:
         journal.begin(old, new)
-    except JournalError as error:
+    except Exception as error:  # noqa: BLE001 — whatever it is, nothing was taken out yet
         return Outcome(problem=f"{error} The old hook is in place.")
     problem = attempt(remove, shop, old)
+    if isinstance(problem, StillThere):
+        return Outcome(problem=f"{problem} The old hook is in place. {LATE}", late=True)
     if problem and not problem.unknown:
         return Outcome(problem=f"{problem} The old hook is in place.")
     # If nobody knows whether it was done, it may be gone, and then the new one must come. If it is there, the shop takes no second one.
-    return put_in_again(shop, old, new, lambda: f"changed, out and in again within {(time.monotonic() - started) * 1000:.0f} ms")
+    outcome = put_in_again(shop, old, new, "changed, out and in again", late=problem is not None)
+    # Including the look at the list, which the shop's events do not wait for.
+    return replace(outcome, done=f"{outcome.done} within {(time.monotonic() - started) * 1000:.0f} ms") if outcome.done else outcome
 
 
-def put_in_again(shop, old, new, done):
-    """Puts the new hook in; if that fails, the old one. Then the list says what came of it."""
+def put_in_again(shop, old, new, done, late=False):
+    """Puts the new hook in; if that fails, the old one. Then the list says what came of it. `late`: the shop may still be about to take
+    the old one out."""
     problem = attempt(add, shop, new)
     if problem is None:
-        return Outcome(done() if callable(done) else done)
-    reason, second = str(problem), None
+        try:
+            if seen(shop, new):
+                return Outcome(done)
+            problem = ShopError("the shop said yes, but its list says otherwise: it does not have the hook.")
+        except Exception as error:  # noqa: BLE001 — whatever it is, the shop may have said yes to nothing
+            return Outcome(problem=f"the shop said yes, but its list cannot be read: {error}", whole=None)
+    reason, second, body = str(problem), None, as_listed(old)
     for pause in PAUSES:
         time.sleep(pause)
-        second = attempt(add, shop, old)
-        if second is None or second.final:
+        second = attempt(put_back, shop, old, body)
+        if second is None:
             break
+        if second.final and body == plainly(old):
+            break
+        if second.final:
+            # What is unknown here may be what the shop does not take: better without it than no hook.
+            body = plainly(old)
     if second:
         reason += f" Nor could the old hook be put back: {second}"
     try:
@@ -175,14 +210,24 @@ def put_in_again(shop, old, new, done):
         return Outcome(problem=f"{reason} THE HOOK IS GONE.", whole=False)
     if not difference(live, new):
         return Outcome("changed, though the shop did not say so")
-    state = "The old hook is in place." if not difference(live, old) else "The hook is there, but altered."
-    return Outcome(problem=f"{reason} {state}")
+    if difference(live, old) or as_listed(live) != as_listed(old):
+        return Outcome(problem=f"{reason} The hook is there, but altered.")
+    return Outcome(problem=f"{reason} The old hook is in place.{f' {LATE}' if late else ''}", late=late)
 
 
-def attempt(deed, shop, hook):
+def seen(shop, hook):
+    """Whether the shop's list has the hook, be it after a moment."""
+    for pause in PAUSES[:LOOKS]:
+        time.sleep(pause)
+        if hook.identity in live_hooks(shop):
+            return True
+    return False
+
+
+def attempt(deed, *given):
     """What went wrong, or None. Whatever it is, it must not end what is under way."""
     try:
-        deed(shop, hook)
+        deed(*given)
     except ShopError as error:
         return error
     except Exception as error:  # noqa: BLE001 — while a hook is out, every failure is the same failure
@@ -191,21 +236,30 @@ def attempt(deed, shop, hook):
 
 
 def add(shop, hook):
-    settled(shop, shop.subscribe, to_rest(hook), lambda live: live is not None and not difference(live, hook))
+    put_back(shop, hook, to_rest(hook))
+
+
+def put_back(shop, hook, body):
+    settled(shop, shop.subscribe, body, lambda live: live is not None and not difference(live, hook))
+
+
+def plainly(hook):
+    """The hook with nothing but what every shop takes."""
+    return to_rest(replace(hook, headers=tuple((name, value) for name, value in hook.headers if value)))
 
 
 def remove(shop, hook):
     body = {name: getattr(hook, name) for name in IDENTITY}
-    settled(shop, shop.unsubscribe, body, lambda live: live is None)
+    settled(shop, shop.unsubscribe, body, lambda live: live is None, StillThere, ABSENT)
 
 
-def settled(shop, deed, body, done):
-    """Does it; and where nobody knows whether it was done, looks."""
+def settled(shop, deed, body, done, not_done=ShopError, doubtful=()):
+    """Does it; and where nobody knows whether it was done, looks. A refusal with a status that is `doubtful` may say that it is done."""
     try:
         deed(body)
         return
     except ShopError as error:
-        if not error.unknown:
+        if not error.unknown and error.status not in doubtful:
             raise
         reason = error
     except Exception as error:  # noqa: BLE001 — the request may have reached the shop
@@ -213,9 +267,9 @@ def settled(shop, deed, body, done):
     try:
         live = live_hooks(shop)
     except Exception:  # noqa: BLE001
-        raise reason from None
+        raise ShopError(str(reason), status=reason.status, unknown=True) from None
     if not done(live.get(tuple(body[name] for name in IDENTITY))):
-        raise ShopError(str(reason), status=reason.status) from None
+        raise (not_done if reason.unknown else ShopError)(str(reason), status=reason.status) from None
 
 
 def live_hooks(shop):

@@ -50,7 +50,16 @@ def stack_says(name):
     [secret] = [one["OutputValue"] for one in stack.get("Outputs", []) if one["OutputKey"] == "WebhookKeysArn"] or [None]
     # A stack that was deployed before there were these two refuses, and knows no third way.
     said |= {"invalid_events": parameters.get("InvalidEvents", "refuse"), "contract": parameters.get("Contract")}
-    return urls.pop(), said | {"schemes": parameters.get("SignatureSchemes"), "secret": secret}
+    return reachable(urls.pop()), said | {"schemes": parameters.get("SignatureSchemes"), "secret": secret}
+
+
+def reachable(url):
+    """The URL of an API, or, of an emulator on this machine, where it serves that API: its outputs name hosts that nobody knows."""
+    endpoint = boto3_session().client("cloudformation", config=PATIENCE).meta.endpoint_url
+    api, _, host = (urlsplit(url).hostname or "").partition(".")
+    if not (is_loopback(urlsplit(endpoint).hostname) and host.startswith("execute-api.")):
+        return url
+    return f"{endpoint.rstrip('/')}/_aws/execute-api/{api}"
 
 
 def secret_store():

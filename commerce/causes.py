@@ -14,6 +14,8 @@ from text import short
 OPEN_TO_ALL = "directory/currency"
 # Each needs a resource of its own. One that is answered shows that the shop takes the credentials.
 OTHERS = ("store/storeViews", "modules")
+OF_MAGENTO = "authorized to access"
+BLAMELESS = "So the shop itself was not asked: neither the credentials nor their role are the cause."
 NO_ROUTE = "Request does not match any route"
 BASE_HINT = "is SHOP the base of REST, as https://shop.example/rest/all or https://na1.api.commerce.adobe.com/<tenant>?"
 DEEDS = {
@@ -35,9 +37,12 @@ def refusal(shop, verb, path, answer):
         return not_the_shop(shop, verb, answer)
     said = message_of(answer, shop.clean)
     if answer.status in (401, 403):
-        cause = gateway_refused(shop, path, answer, said) or not_allowed(shop, verb, path, answer, said)
+        cause = gateway_refused(shop, path, answer, said)
+        if cause is None and verb == "GET" and OF_MAGENTO not in said and shop.is_there(OPEN_TO_ALL) is False:
+            cause = something_before(shop, answer)
+        cause = cause or not_allowed(shop, verb, path, answer, said)
     elif answer.status == 404:
-        cause = not_found(shop, verb, path, said)
+        cause = not_found(shop, verb, path, answer, said)
     else:
         what = f"the shop would not {deed(path)} (status {answer.status})."
         cause = ShopError(what, status=answer.status, unknown=verb == "POST" and answer.status >= 500)
@@ -57,11 +62,10 @@ def not_the_shop(shop, verb, answer):
     about = {"status": None if answer.good else answer.status, "unknown": unknown}
     server = short(answer.headers.get("Server", ""), 60)
     form = answer.form() + (f", Server: {server}" if server else "")
-    blameless = "So the shop itself was not asked: neither the credentials nor their role are the cause."
     if answer.asks_for_password:
         return ShopError(
             f"a web server before {shop.host} asks for a password of its own ({form}, WWW-Authenticate: {answer.asks_for_password}).",
-            f"{blameless} A request has one header Authorization, and the shop's credentials are in it.",
+            f"{BLAMELESS} A request has one header Authorization, and the shop's credentials are in it.",
             "Let that server admit this machine's address without a password, or give SHOP=… with an address behind it.",
             **about,
         )
@@ -79,9 +83,21 @@ def not_the_shop(shop, verb, answer):
         )
     return ShopError(
         f"not Commerce but something before {shop.host} answered ({form}): a firewall, a CDN or a web server.",
-        f"Commerce answers in JSON. {blameless}",
+        f"Commerce answers in JSON. {BLAMELESS}",
         "Let it admit this machine's address, or give SHOP=… with an address behind it. Its own log says which rule refused the request.",
         **about,
+    )
+
+
+def something_before(shop, answer):
+    """An answer in JSON by something that also keeps us from what Commerce lets anybody read."""
+    server = short(answer.headers.get("Server", ""), 60)
+    form = answer.form() + (f", Server: {server}" if server else "")
+    return ShopError(
+        f"not Commerce but something before {shop.host} answered ({form}): a firewall, an API gateway or another site.",
+        f"Commerce lets anybody read {OPEN_TO_ALL}, and that is refused, too. {BLAMELESS}",
+        f"Let it admit this machine's address. Or {BASE_HINT}",
+        status=answer.status,
     )
 
 
@@ -104,7 +120,7 @@ def not_allowed(shop, verb, path, answer, said):
         return ShopError(
             f"{what[:-1]}: the token expired at {end:%Y-%m-%d %H:%M} UTC.", remedy=renewal(shop), status=answer.status
         )
-    if shop.way == "an integration" and said and "authorized to access" not in said:
+    if shop.way == "an integration" and said and OF_MAGENTO not in said:
         return ShopError(
             what,
             "One of the integration's four values is wrong, or this machine's clock is.",
@@ -129,15 +145,18 @@ def not_allowed(shop, verb, path, answer, said):
     return ShopError(what, why, remedy, status=answer.status)
 
 
-def not_found(shop, verb, path, said):
+def not_found(shop, verb, path, answer, said):
+    # A store code that the shop does not know is to Commerce a part of the path, and the path is then one of no module.
+    ours = path.startswith("webhooks/")
+    there = True if verb == "POST" or not (ours or NO_ROUTE in said) else shop.is_there(OPEN_TO_ALL)
     if NO_ROUTE not in said:
-        if path.startswith("webhooks/"):
+        if there is False:
+            return something_before(shop, answer)
+        if ours:
             return missing_module(shop, path)
         return ShopError(f"{shop.host} has no {path}.", status=404)
-    # A store code that the shop does not know is to Commerce a part of the path, and the path is then one of no module.
-    there = True if verb == "POST" else shop.is_there(OPEN_TO_ALL)
     if there:
-        if path.startswith("webhooks/"):
+        if ours:
             return missing_module(shop, path)
         return ShopError(f"{shop.host} has no {path}: the module that serves it is missing or not enabled.", status=404)
     code = shop.base.rstrip("/").rpartition("/")[2]

@@ -12,6 +12,8 @@ from terminal import paint, wrapped
 # A word for each check, which whoever knows better gives as ANYWAY=….
 PATH, UNANSWERED, NO_KEY = "path", "unanswered", "no-key"
 WORDS = (PATH, UNANSWERED, NO_KEY)
+PROXY = " Where a proxy signs with that HMAC secret, nothing is to be added."
+LOOK = "Run this where the secret can be read (secretsmanager:GetSecretValue) and Rust is installed."
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,21 @@ def refuse(bundle, steps, anyway):
     required = [step.new for step in steps if step.new and step.new.required]
     if not required:
         return
-    found = [] if PATH in anyway else list(about_path(bundle))
-    if UNANSWERED not in anyway:
-        found += about_answers(bundle, {hook.channel: hook.url for hook in required})
+    found = []
+    if UNANSWERED not in anyway or (bundle.path and PATH not in anyway):
+        unanswered = list(about_answers(bundle, {hook.channel: hook.url for hook in required}))
+        # A path is right where the bundle answers below it, as with the emulator of `make run`.
+        found += about_path(bundle) if unanswered and PATH not in anyway else []
+        found += unanswered if UNANSWERED not in anyway else []
     if NO_KEY not in anyway:
         try:
             found += about_keys(bundle)
         except ShopError as error:
-            print(wrapped(paint("! ", 33), f"Whether the shop has a key in the secret of the stack was not checked: {error}", "  "))
+            if not bundle.stack:
+                print(wrapped(paint("! ", 33), f"Whether the bundle has a key of the shop was not checked: {error}", "  "))
+            else:
+                what = f"Whether the secret of {bundle.stack} has a key of the shop cannot be known: {error.what}"
+                found.append(Problem(NO_KEY, what, "Without one, every event would get 401.", error.remedy or LOOK))
     if not found:
         return
     print(f"\nThese {len(required)} hooks are required: when one fails, the shop stops the shopper.\n")
@@ -79,8 +88,10 @@ def answers(bundle, urls):
 
 def about_keys(bundle):
     """Raises ShopError where it cannot be known."""
-    if bundle.secret is None:
+    if bundle.stack is None:
         raise ShopError("no stack is named. Give STACK=…, or see to it that `make keys` has added the shop's key.")
+    if bundle.secret is None and bundle.schemes != "accept-unsigned":
+        raise ShopError(f"the stack {bundle.stack} has no output WebhookKeysArn.", remedy="Deploy it from this checkout.")
     if bundle.schemes == "accept-unsigned":
         return
     from keys import for_the_shop  # boto3 takes a third of a second, which only this needs
@@ -91,7 +102,7 @@ def about_keys(bundle):
             NO_KEY,
             f"The secret of {bundle.stack} has no key that the shop could use: {lacking}.",
             "Every event would get 401.",
-            f"Add the shop's public key: make keys PEM=shop.pem STACK={bundle.stack}.",
+            f"Add the shop's public key: make keys PEM=shop.pem STACK={bundle.stack}.{PROXY if 'generated' in lacking else ''}",
         )
 
 

@@ -82,7 +82,7 @@ def add_bundle(found, bundle, channel):
     """What is wrong with the address of the bundle and with its secret."""
     if bundle.url is None:
         return
-    general = [Finding(ERROR, one.what, one.why, one.remedy) for one in checks.about_path(bundle)]
+    general = []
     urls = {name: hook.url for name, hook in bundle.hooks().items() if channel in (None, name)}
     for name, (finding, _) in smoke.check_all(urls, bundle.soft_timeout).items():
         if not finding.good:
@@ -91,6 +91,8 @@ def add_bundle(found, bundle, channel):
             what = f"the bundle does not answer at the address of the hook as it should: {finding.verdict}{status}"
             why = checks.sentence(smoke.HELP[finding.verdict].format(finding.detail))
             found.setdefault(name, []).append(Finding(level, what, why, "make smoke asks it again."))
+            if level == ERROR and not general:
+                general = [Finding(ERROR, one.what, one.why, one.remedy) for one in checks.about_path(bundle)]
     if bundle.secret:
         try:
             general += [Finding(ERROR, one.what, one.why, one.remedy) for one in checks.about_keys(bundle)]

@@ -1,8 +1,9 @@
 """A hook: as webhooks.xml writes it, as the shop's REST endpoints give and take it, and how two of them differ."""
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from text import short
@@ -44,6 +45,8 @@ class Hook:
     # Credentials with which the shop signs in at Adobe for the hook; and XML alone can switch certificates off.
     developer_console_oauth: tuple = ()
     verifies_certificates: bool = True
+    # Its entry in the shop's list, which may say more than is known here.
+    listed: dict = field(default=None, compare=False, repr=False)
 
     @property
     def identity(self):
@@ -90,6 +93,7 @@ def from_rest(entries):
                     (worded(row["name"]), worded(row.get("value") or "")) for row in rows(entry.get("headers")) if row.get("name")
                 ),
                 developer_console_oauth=credentials(entry.get("developer_console_oauth")),
+                listed=entry,
             )
         )
     return hooks
@@ -104,6 +108,25 @@ def to_rest(hook):
     if hook.developer_console_oauth:
         body["developer_console_oauth"] = dict(hook.developer_console_oauth)
     return body
+
+
+def as_listed(hook):
+    """The hook as `subscribe` takes it, with what else the shop's list says of it, as the converter of a field."""
+    body, listed = to_rest(hook), hook.listed or {}
+    for name in LISTS:
+        given = [row for row in rows(listed.get(name)) if name == "rules" or row.get("name")]
+        if name in body and given:
+            body[name] = [more(row) | known for row, known in zip(given, body[name], strict=True)]
+    body |= {name: value for name, value in more(listed).items() if name not in (*body, *LISTS, "developer_console_oauth")}
+    try:
+        json.dumps(body, allow_nan=False)
+    except (ValueError, RecursionError):
+        return to_rest(hook)
+    return body
+
+
+def more(entry):
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 def from_xml(text):

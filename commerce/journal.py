@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -16,10 +17,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from answers import ShopError
-from hooks import BadHooks, Hook, from_rest, to_rest
+from hooks import BadHooks, Hook, as_listed, from_rest, to_rest
 from text import short
 
 VERSION = 1
+SET_ASIDE = "`make apply` keeps it under another name, and goes on without it."
 
 
 class JournalError(ShopError):
@@ -39,6 +41,14 @@ class Entry:
         return self.old.identity
 
 
+def one_spelling(base):
+    """The shop that an address means: host, port and tenant, and no code of a store, which all have the same hooks."""
+    parts = urlsplit(base)
+    port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+    path = re.sub(r"/rest(/[^/]*)?$", "", parts.path.rstrip("/").removesuffix("/V1"))
+    return f"{parts.scheme}://{parts.hostname}:{port}{path}"
+
+
 class Journal:
     """The journal of one shop, for this user on this machine."""
 
@@ -47,25 +57,38 @@ class Journal:
         try:
             state = Path(given) if os.path.isabs(given) else Path.home() / ".local" / "state"
         except RuntimeError:
-            raise JournalError("there is no home directory for the journal of `make apply`. Set XDG_STATE_HOME.") from None
+            # Who only looks needs no journal. Where nothing can be written, there is none.
+            state = Path(os.devnull)
         self._folder = state / "commerce-webhooks"
         # Hosts alone are no names of files, and two shops may share one.
-        name = f"{urlsplit(base).hostname[:60].replace(':', '_')}-{hashlib.sha256(base.encode()).hexdigest()[:12]}"
+        shop = one_spelling(base)
+        name = f"{urlsplit(base).hostname[:60].replace(':', '_')}-{hashlib.sha256(shop.encode()).hexdigest()[:12]}"
         self.path = self._folder / f"{name}.json"
         self._lock = self._folder / f"{name}.lock"
+        self._draft = self._folder / f"{name}.draft"
 
     def entries(self):
         try:
             written = json.loads(self.path.read_bytes())
             if written["version"] != VERSION:
-                raise JournalError(f"{self.path} is of another version of this tool. Use that one, or {self._by_hand()}")
+                raise JournalError(f"{self.path} is of another version of this tool.", remedy=SET_ASIDE)
             return [Entry(*from_rest([one["old"], one["new"]]), short(one["began"], 40)) for one in written["hooks"]]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise JournalError(f"the journal of `make apply` cannot be read: {self.path}: {error.strerror}") from None
+            what = f"the journal of `make apply` cannot be read: {self.path}: {error.strerror}."
+            raise JournalError(what, remedy=SET_ASIDE) from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, BadHooks):
-            raise JournalError(f"{self.path} is no journal of `make apply`. {self._by_hand()}") from None
+            raise JournalError(f"{self.path} is no journal of `make apply`.", remedy=SET_ASIDE) from None
+
+    def set_aside(self):
+        """Keeps a journal that cannot be read under another name, and says so."""
+        broken = self.path.with_suffix(".json.broken")
+        try:
+            os.replace(self.path, broken)
+        except OSError as error:
+            raise self._not_written(self.path, error) from None
+        return f"It is kept as {broken}. Hooks that it had taken out are subscribed as new ones."
 
     def begin(self, old, new):
         """Notes, before a hook is taken out, what it is. Only then may it be taken out."""
@@ -87,24 +110,31 @@ class Journal:
             if not entries:
                 self.path.unlink(missing_ok=True)
             else:
-                hooks = [{"old": to_rest(one.old), "new": to_rest(one.new), "began": one.began} for one in entries]
+                hooks = [{"old": as_listed(one.old), "new": to_rest(one.new), "began": one.began} for one in entries]
                 self._replace(json.dumps({"version": VERSION, "hooks": hooks}).encode())
             self._sync_folder()
         except OSError as error:
-            reason = f"the journal of `make apply` cannot be written: {self.path}: {error.strerror}."
-            raise JournalError(reason, remedy="Set XDG_STATE_HOME to a directory of yours.") from None
+            raise self._not_written(self.path, error) from None
+
+    def _not_written(self, path, error):
+        reason = f"the journal of `make apply` cannot be written: {path}: {error.strerror}."
+        return JournalError(reason, remedy="Set XDG_STATE_HOME to a directory of yours.")
 
     def _replace(self, content):
         """Puts the content into the place of the file: whole, on the disk, or not at all."""
-        draft = self.path.with_suffix(".draft")
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(draft, self.path)
+        self._draft.unlink(missing_ok=True)
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(self._draft, self.path)
+        except BaseException:
+            # It may hold secrets.
+            with contextlib.suppress(OSError):
+                self._draft.unlink()
+            raise
 
     def _sync_folder(self):
         descriptor = os.open(self._folder, os.O_RDONLY)
@@ -121,9 +151,6 @@ class Journal:
         if found.st_mode & 0o077:
             self._folder.chmod(0o700)
 
-    def _by_hand(self):
-        return "Look by `make plan` which hooks are missing, subscribe them, and delete the file."
-
     @contextlib.contextmanager
     def alone(self):
         """Sees to it that nobody else on this machine changes the shop at the same time. The lock ends with the process."""
@@ -131,12 +158,16 @@ class Journal:
             self._make_folder()
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            reason = f"the journal of `make apply` cannot be written: {self._lock}: {error.strerror}."
-            raise JournalError(reason, remedy="Set XDG_STATE_HOME to a directory of yours.") from None
+            raise self._not_written(self._lock, error) from None
         try:
             self._take(descriptor)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"process %d" % os.getpid(), 0)
+            # Only for whoever finds the lock taken.
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, b"process %d" % os.getpid(), 0)
+            # Of a process that was killed.
+            with contextlib.suppress(OSError):
+                self._draft.unlink()
             yield
         finally:
             os.close(descriptor)
@@ -149,6 +180,9 @@ class Journal:
             except BlockingIOError:
                 if attempt < 5:
                     time.sleep(0.1)
+            except OSError as error:
+                what = f"this file system gives no lock: {self._lock}: {error.strerror}."
+                raise JournalError(what, remedy="Set XDG_STATE_HOME to a directory of another one.") from None
         raise ShopError(
             f"another `make apply` ({self._holder(descriptor)}) is changing this shop. Nothing was changed.",
             remedy="Wait until it has ended.",
@@ -165,6 +199,8 @@ class Journal:
             return None
         except BlockingIOError:
             return self._holder(descriptor)
+        except OSError:
+            return None
         finally:
             os.close(descriptor)
 

@@ -50,11 +50,14 @@ def asked(secret, *arguments):
     """What the tool says of the text of a secret."""
     try:
         tool = subprocess.run([TOOL, "keys", *arguments], input=secret.encode(), capture_output=True, check=False)
-    except FileNotFoundError:
-        raise ShopError("the project's own tool is not built. Run `make binaries`.") from None
+    except OSError as error:
+        raise ShopError(f"the project's own tool cannot be run: {error.strerror}.", remedy="Run `make binaries`.") from None
     if tool.returncode:
         raise ShopError(short(tool.stderr.decode(errors="replace").removeprefix("local: ")))
-    return json.loads(tool.stdout)
+    try:
+        return json.loads(tool.stdout)
+    except ValueError:
+        raise ShopError("the project's own tool is of another version.", remedy="Run `make binaries`.") from None
 
 
 def for_the_shop(arn, schemes):
@@ -83,7 +86,10 @@ def is_generated(secret):
         given = json.loads(secret).get("hmac_secrets")
     except (ValueError, AttributeError, RecursionError):
         return False
-    return isinstance(given, str) and len(given) == GENERATED_LENGTH and given.isascii() and given.isalnum()
+    if not (isinstance(given, str) and len(given) == GENERATED_LENGTH and given.isascii() and given.isalnum()):
+        return False
+    # It has at least one of each kind, which 64 hex digits have not.
+    return all(any(map(kind, given)) for kind in (str.isupper, str.islower, str.isdigit))
 
 
 if __name__ == "__main__":

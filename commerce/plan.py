@@ -1,6 +1,7 @@
 """What becomes of the hooks of a shop: those that there are beside those that the bundle wants."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from hooks import IDENTITY, URL_VARIABLE, Hook, difference, from_rest, to_rest
@@ -47,6 +48,10 @@ class Plan:
     missing: list
     # Identities of the hooks that the journal has and that are whole: in the shop, or no longer wanted.
     whole: set
+    # Identities of the hooks that the bundle wants and the shop does not have, of whatever channel, with these.
+    absent: dict
+    # Names of the hooks that the list has more than once.
+    twice: list
     # Why the journal cannot be read, or None.
     unread: JournalError = None
 
@@ -65,6 +70,9 @@ def make_plan(shop, bundle, journal, channel=None):
     entries, unread = read(journal)
     expected = {hook.identity for hook in wanted}
     missing = {entry.identity: entry for entry in entries if entry.identity in expected and entry.identity not in ours}
+    often = Counter(hook.identity for hook in live if hook.batch_name in batches)
+    twice = [short(f"{identity[0].removeprefix('observer.')} ({identity[3]})", 150) for identity, count in often.items() if count > 1]
+    absent = {hook.identity: hook.channel for hook in wanted if hook.identity not in ours}
     steps = []
     for hook in wanted:
         lost = missing.get(hook.identity)
@@ -75,7 +83,7 @@ def make_plan(shop, bundle, journal, channel=None):
     # What is missing comes first: each moment costs events.
     steps.sort(key=lambda step: not step.lost)
     whole = {entry.identity for entry in entries} - missing.keys()
-    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, unread)
+    return Plan(steps, [hook for hook in live if hook.batch_name not in batches], list(missing.values()), whole, absent, twice, unread)
 
 
 def read(journal):
@@ -103,10 +111,14 @@ def show_plan(shop, bundle, plan, channel=None):
         f"{counts[sign]} {what}" for sign, what in zip("+~-", ("to subscribe", "to change", "to unsubscribe")) if counts[sign]
     )
     print(f"\n{done or 'Nothing to do'}; {counts['=']} as they should be. Hooks of others, left alone: {len(plan.others)}.")
+    for name in plan.twice:
+        text = f"{name} stands more than once in the shop's list, perhaps by REST and by a webhooks.xml. Its events may come twice."
+        print(wrapped(paint("! ", 33), text, "  "))
     if plan.unread:
         print(wrapped(paint("! ", 33), str(plan.unread), "  "))
     if channel:
         print(f"Only the hooks of {channel} were looked at.")
+        show_absent(plan, channel)
     if bundle.none_required:
         text = "With REQUIRED=false no hook is required: when one fails, the shop goes on, and the event is lost."
         print(wrapped(paint("! ", 33), text, "  "))
@@ -120,6 +132,14 @@ def show_plan(shop, bundle, plan, channel=None):
             name, method = (short(text, 100) for text in (f"{hook.batch_name}/{hook.hook_name}", hook.webhook_method))
             text = f"{name}, of another batch, sends {method} here, too, so its events come twice. Remove it in the shop."
             print(wrapped(paint("! ", 33), text, "  "))
+
+
+def show_absent(plan, channel):
+    """The hooks of other channels that the shop does not have, and that nothing is done about."""
+    shown = {step.new.identity for step in plan.steps if step.new}
+    names = [name for identity, name in plan.absent.items() if identity not in shown]
+    if names:
+        print(wrapped(paint("! ", 33), f"Of the other channels, these have no hook in the shop: {', '.join(names)}.", "  "))
 
 
 def show_change(name, old, new):

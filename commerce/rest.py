@@ -8,7 +8,7 @@ import requests
 import urllib3
 
 import causes
-from answers import NO_ANSWER, NOTHING, Answer, Patience, ShopError, innermost, limited, redirected, root_of
+from answers import NO_ANSWER, NOTHING, Answer, Patience, ShopError, in_time, innermost, limited, redirected, root_of
 from credentials import GUIDE, Bearer, secret_names, way
 from terminal import note
 
@@ -79,12 +79,13 @@ class Shop:
         self._ask("POST", "webhooks/unsubscribe", {"webhook": body})
 
     def is_there(self, path):
-        """Whether Commerce answers at a path, be it to refuse us; None if nobody knows."""
+        """Whether Commerce answers at a path that is open to all; None if nobody knows."""
         try:
-            answer = self._request("GET", path)
+            # Wrong credentials are refused even there. But on SaaS a gateway lets nobody pass without.
+            answer = self._request("GET", path, signed=self.is_saas)
         except ShopError:
             return None
-        return answer.is_commerce and answer.status != 404
+        return None if answer.status == 429 or answer.status >= 500 else answer.is_commerce and answer.good
 
     def is_known(self, paths):
         """Whether Commerce takes our credentials for one of the paths; None if it says neither yes nor no."""
@@ -109,10 +110,12 @@ class Shop:
     def _ask(self, verb, path, body=None, query=None):
         return self._json(verb, path, self._request(verb, path, body, query))
 
-    def _request(self, verb, path, body=None, query=None):
-        if self._auth is None:
+    def _request(self, verb, path, body=None, query=None, signed=True):
+        if signed and self._auth is None:
             self._auth = self._sign_in()
-        how = {"json": body, "params": query, "auth": self._auth, "headers": {"Accept": "application/json"}}
+        # Without any, requests would take those of a ~/.netrc.
+        auth = self._auth if signed else lambda request: request
+        how = {"json": body, "params": query, "auth": auth, "headers": {"Accept": "application/json"}}
         return self._send(verb, f"{self.base}/V1/{path}", **how)
 
     def _json(self, verb, path, answer):
@@ -128,8 +131,8 @@ class Shop:
         while True:
             response = None
             try:
-                with self._session.request(verb, url, timeout=(CONNECT, READ), allow_redirects=False, stream=True, **how) as response:
-                    answer = Answer(response.status_code, response.headers, limited(response, host))
+                response, content = in_time(self._once, host, verb, url, **how)
+                answer = Answer(response.status_code, response.headers, content)
                 if answer.status not in repeated.status_forcelist:
                     redirected(response, host)
                     return answer
@@ -156,6 +159,10 @@ class Shop:
                 raise ShopError(reason, unknown=unknown) from None
             note(f"{news}, trying again")
             repeated.sleep(raw)
+
+    def _once(self, host, verb, url, **how):
+        with self._session.request(verb, url, timeout=(CONNECT, READ), allow_redirects=False, stream=True, **how) as response:
+            return response, limited(response, host)
 
     def _sign_in(self):
         given = self._given

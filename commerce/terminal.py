@@ -59,12 +59,19 @@ def silence():
 
 def agreed(question, refusal):
     """Whether whoever sits there says yes. The refusal is for where nobody does."""
-    if not sys.stdin.isatty():
+    if not can_be_asked():
         raise ShopError(refusal)
     try:
         return input(f"\n{question} [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:
         print()
+        return False
+
+
+def can_be_asked():
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except ValueError:  # it is closed
         return False
 
 

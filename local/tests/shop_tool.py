@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from pathlib import Path
 
 import pytest
 import stand_in
@@ -30,6 +31,8 @@ BUNDLE = ADDRESS.url
 CHANNELS = sorted(channels())
 OWN = commerce_hooks.from_xml((ROOT / "commerce" / "webhooks.xml").read_text())
 BATCH = OWN[0].batch_name
+CHANGED = {"sales_order_place_after": {"timeout": 1}, "sales_order_save_after": {"timeout": 2}}
+SECRET = "of-this-tenant-only"
 TIMES = {"timeout": 5000, "soft_timeout": 1000}
 FOREIGN = {
     "webhook_method": "observer.sales_order_place_after",
@@ -63,6 +66,17 @@ def fields_without(channel, *endings, **more):
         "fields": [{"name": name, "source": source} for name, source in kept]
         + [{"name": name, "source": source} for name, source in more.items()]
     }
+
+
+def journals():
+    return list(Path(os.environ["XDG_STATE_HOME"]).rglob("*.json"))
+
+
+def lose_a_hook(run, shop):
+    """Lets an `apply` take a hook out and fail to put it in again."""
+    shop.faults = [("POST subscribe", "no")] * 3
+    assert run("apply", shop, "--yes")[0] == 1
+    shop.faults = []
 
 
 @pytest.fixture(autouse=True)

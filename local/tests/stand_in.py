@@ -311,7 +311,7 @@ class Check(BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.posts.append(self.path)
-        usual = self.server.usual if self.path.startswith("/webhook/observer.") else (404, "application/json", b'{"message":"Not Found"}')
+        usual = self.server.usual if re.fullmatch(r"/webhook/observer\.\w*", self.path) else (404, "application/json", b'{"message":"Not Found"}')
         status, kind, content = self.server.others.get(self.path.rpartition(".")[2], usual)
         self.send_response(status)
         self.send_header("Content-Type", kind)

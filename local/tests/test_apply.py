@@ -1,12 +1,13 @@
 """`make apply` against a stand-in for the shop that misbehaves."""
 
 import json
+import os
 import socket
 import sys
 
 import pytest
 import stand_in
-from shop_tool import BATCH, FOREIGN, commerce_hooks, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import BATCH, CHANGED, FOREIGN, commerce_hooks, environment, flat, journals, lose_a_hook, rest, run, wanted  # noqa: F401
 from stack import ROOT
 from stand_in import identity, running
 
@@ -31,6 +32,13 @@ def test_apply_asks_first(run, monkeypatch):
     with running() as shop:
         code, said = run("apply", shop)
         assert code == 1 and "YES=1" in said
+        closed = open(os.devnull)
+        closed.close()
+        for stdin in (None, closed):
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "stdin", stdin)
+                code, said = run("apply", shop)
+                assert code == 1 and "there is nobody to ask" in said
         monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
 
         def at_its_end(_):
@@ -71,9 +79,6 @@ def test_a_header_of_our_file_is_sent_and_its_value_never_shown(run, monkeypatch
         sent = [hook.get("headers") for hook in shop.live.values() if hook["hook_name"] == "sales_order_place_after"]
         assert sent == [[{"name": "x-tenant", "value": "of-this-tenant"}]]
         assert run("plan", shop)[0] == 0
-
-
-CHANGED = {"sales_order_place_after": {"timeout": 1}, "sales_order_save_after": {"timeout": 2}}
 
 
 def test_a_change_that_fails_is_rolled_back_and_hides_no_other(run):
@@ -189,6 +194,93 @@ def test_a_hook_from_a_file_of_the_shop_is_named_as_such(run):
         shop.in_files = set(shop.live)
         code, said = run("apply", shop, "--yes")
     assert code == 1 and "already exists" in said
+
+
+SIX = ("sales_order_place_after", "sales_order_save_after", "sales_order_invoice_pay", "sales_order_shipment_save_after",
+       "customer_delete_after", "catalog_product_save_after")  # fmt: skip
+
+
+def changing(monkeypatch, change):
+    original = stand_in.Handler.change
+    monkeypatch.setattr(stand_in.Handler, "change", lambda self, kind, hook: change(self.server, kind, hook) or original(self, kind, hook))
+
+
+@pytest.mark.parametrize("refused", [1, 9])
+def test_a_shop_that_says_yes_and_does_nothing_costs_at_most_one_hook(run, monkeypatch, refused):
+    left = [None] * refused
+
+    def change(_, kind, hook):
+        return (200, b"[]") if kind == "POST subscribe" and left and (left.pop() or True) else None
+
+    changing(monkeypatch, change)
+    with running(wanted(**{name: {"timeout": 1} for name in SIX})) as shop:
+        code, said = run("apply", shop, "--yes")
+        assert code == 1 and "its list says otherwise: it does not have the hook." in flat(said)
+        if refused == 1:
+            assert len(shop.live) == 8 and "The old hook is in place." in flat(said)
+        else:
+            assert len(shop.live) == 7 and "sales_order_place_after is MISSING in the shop" in said.splitlines()[-1]
+
+
+def test_after_a_yes_whose_list_cannot_be_read_no_other_hook_is_risked(run):
+    with running(wanted(**CHANGED)) as shop:
+        away = (403, b"<html>", {"Content-Type": "text/html"})
+        shop.watch = lambda number, when: shop.faults.append(("GET list", away)) if (number, when) == (3, "after") else None
+        code, said = run("apply", shop, "--yes")
+        assert code == 1 and shop.changes() == ["unsubscribe", "subscribe"] and "its list cannot be read" in flat(said)
+        assert "MISSING" not in said, "the next look at the list says that it is there"
+
+
+def test_a_hook_that_the_shop_may_still_take_out_stays_in_the_journal(run, monkeypatch):
+    late = []
+
+    def change(shop, kind, hook):
+        if kind == "POST unsubscribe" and not late:
+            late.append(identity(hook))
+            return stand_in.problem(504, "Gateway timeout")
+
+    changing(monkeypatch, change)
+    with running(wanted(**CHANGED)) as shop:
+        code, said = run("apply", shop, "--yes")
+        assert code == 1 and "The old hook is in place. The shop may still take it out; run `make plan` again in a minute." in flat(said)
+        assert shop.changes() == ["unsubscribe"], "no other hook is risked"
+        assert "MISSING" not in run("plan", shop)[1]
+        del shop.live[late[0]]
+        assert "MISSING since an `apply` took it out" in run("plan", shop)[1]
+        assert "make apply took it out" in flat(run("doctor", shop)[1])
+        assert run("apply", shop, "--yes")[0] == 0 and len(shop.live) == 8 and not journals()
+
+
+def test_a_hook_that_somebody_has_removed_meanwhile_is_put_in(run, monkeypatch):
+    changing(monkeypatch, lambda shop, kind, hook: shop.live.pop(identity(hook), None) and None if kind == "POST unsubscribe" else None)
+    with running(wanted(**CHANGED)) as shop:
+        code, said = run("apply", shop, "--yes")
+        assert code == 0 and len(shop.live) == 8, said
+
+
+MASK = {"name": "data.order.increment_id", "source": "data.order.increment_id", "converter": "Vendor\\Mask"}
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ({"fields": [MASK]}, "The old hook is in place."),
+        ({"ssl_verification": False}, "The old hook is in place."),
+        ({"headers": [{"name": "x-empty", "value": ""}]}, "The hook is there, but altered."),
+    ],
+    ids=["converter", "ssl_verification", "empty header, which no shop takes"],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_hook_is_put_back_with_all_that_the_list_said_of_it(run, more, state, at_once):
+    with running(wanted(sales_order_place_after={"timeout": 1, **more})) as shop:
+        if not at_once:
+            lose_a_hook(run, shop)
+            assert len(shop.live) == 7
+        shop.faults = [("POST subscribe", "no")]
+        code, said = run("apply", shop, "--yes")
+        [after] = [hook for hook in shop.live.values() if hook["hook_name"] == "sales_order_place_after"]
+        assert code == 1 and after["timeout"] == 1 and state in flat(said), said
+        assert "altered" in state or {name: after[name] for name in more} == more
 
 
 def test_a_yes_that_changes_nothing_is_noticed(run, monkeypatch):

@@ -99,12 +99,14 @@ def test_a_url_with_a_path_gets_no_required_hook(run, monkeypatch, path):
 def test_without_a_stack_it_is_said_that_the_key_was_not_looked_at(run):
     with running() as shop:
         code, said = run("apply", shop, "--yes")
-        assert code == 0 and "Whether the shop has a key in the secret of the stack was not checked: no stack is named." in flat(said)
+        assert code == 0 and "Whether the bundle has a key of the shop was not checked: no stack is named." in flat(said)
 
 
 PUBLIC = (ROOT / "shared" / "tests" / "signature" / "public-key.pem").read_text()
 SAMPLE = (ROOT / "events" / "sample-keys" / "public-key.pem").read_text()
 GENERATED = "aB3" * 21 + "x"
+# As `openssl rand -hex 32` makes it.
+HEX = "0123456789abcdef" * 4
 USED, ADDED = "an-hmac-secret-of-the-operator", "another-secret-of-the-operator"
 
 
@@ -139,6 +141,7 @@ def secret(stack, account, monkeypatch):
         ({"public_keys": [PUBLIC], "hmac_secrets": GENERATED}, {}, None),
         ({"hmac_secrets": [GENERATED, ADDED]}, {}, None),
         ({"hmac_secrets": USED}, {}, None),
+        ({"hmac_secrets": HEX}, {}, None),
         ({"public_keys": [SAMPLE]}, {"emulated": True}, None),
         ({}, {"schemes": "accept-unsigned"}, None),
     ],
@@ -152,18 +155,33 @@ def test_a_secret_without_a_key_of_the_shop_gets_no_required_hook(run, secret, c
             return
         assert code == 1 and shop.changes() == []
         assert f"The secret of any has no key that the shop could use: {lacking}. Every event would get 401." in flat(said)
-        assert "Add the shop's public key: make keys PEM=shop.pem STACK=any. To go on all the same: ANYWAY=no-key" in flat(said)
+        proxy = " Where a proxy signs with that HMAC secret, nothing is to be added." if "generated" in lacking else ""
+        assert f"Add the shop's public key: make keys PEM=shop.pem STACK=any.{proxy} To go on all the same: ANYWAY=no-key" in flat(said)
         assert f"no key that the shop could use: {lacking}" in flat(run("doctor", shop, "--stack", "any")[1])
         assert run("apply", shop, "--yes", "--stack", "any", "--anyway", "no-key")[0] == 0
 
 
-def test_a_secret_that_may_not_be_read_is_said_not_to_be_checked(run, secret, monkeypatch):
+def test_where_nobody_can_know_whether_there_is_a_key_no_required_hook_is_subscribed(run, secret, monkeypatch):
     secret({})
     monkeypatch.setattr("aws.stack_says", lambda _: (BUNDLE, {**TIMES, "schemes": "hmac,rsa", "secret": "there-is-none"}))
     with running() as shop:
         code, said = run("apply", shop, "--yes", "--stack", "any")
-        assert code == 0 and "was not checked: the secret cannot be read:" in flat(said)
+        assert code == 1 and shop.changes() == [] and "has a key of the shop cannot be known: the secret cannot be read:" in flat(said)
+        assert "→ Run this where the secret can be read" in said and "ANYWAY=no-key" in flat(said)
         assert "info the secret of any was not looked at" in flat(run("doctor", shop, "--stack", "any")[1])
+        assert run("apply", shop, "--yes", "--stack", "any", "--anyway", "no-key")[0] == 0
+
+
+@pytest.mark.parametrize("script", [None, "exit 1", "echo old"], ids=["not built", "too old to know", "of another version"])
+def test_without_the_tool_that_reads_the_secret_no_required_hook_is_subscribed(run, secret, monkeypatch, tmp_path, script):
+    secret({"public_keys": [PUBLIC]})
+    monkeypatch.setattr(keys, "TOOL", tmp_path / "local")
+    if script:
+        (tmp_path / "local").write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
+        (tmp_path / "local").chmod(0o755)
+    with running() as shop:
+        code, said = run("apply", shop, "--yes", "--stack", "any")
+        assert code == 1 and shop.changes() == [] and "cannot be known" in flat(said) and "ANYWAY=no-key" in flat(said)
 
 
 def test_the_published_keys_are_for_an_emulator_only(secret, monkeypatch, tmp_path, capsys):

@@ -4,31 +4,26 @@ is closed, and its shop answers nonsense while a hook is out."""
 import contextlib
 import fcntl
 import itertools
-import json
 import os
 import pty
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import termios
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import stand_in
-from shop_tool import ADDRESS, BUNDLE, Journal, applying, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import BUNDLE, CHANGED, SECRET, applying, environment, flat, journals, rest, run, wanted  # noqa: F401 — fixtures, too
 from stack import ROOT
 from stand_in import TOKEN, identity, running
 
 PROGRAM = [sys.executable, ROOT / "commerce" / "shop.py"]
-CHANGED = {"sales_order_place_after": {"timeout": 1}, "sales_order_save_after": {"timeout": 2}}
-# What an apply of CHANGED asks: the list, each hook out and in, the list again.
-REQUESTS = 6
+# What an apply of CHANGED asks: the list, each hook out and in and the list, and the list again.
+REQUESTS = 8
 WHOLE = {identity(hook) for hook in wanted()}
-SECRET = "of-this-tenant-only"
 
 
 def begin(shop, state, command="apply", **how):
@@ -68,7 +63,10 @@ def signalled(number):
 
 
 POINTS = list(itertools.product(range(1, REQUESTS + 1), ("before", "after")))
-SIGNALS = [signal.SIGKILL, *applying.SIGNALS]
+# One that cannot be caught at every point, one that can at those of the first hook, the others while it is out.
+CASES = [(signal.SIGKILL, point) for point in POINTS]
+CASES += [(signal.SIGTERM, point) for point in POINTS if point[0] <= 4]
+CASES += [(number, (2, "after")) for number in applying.SIGNALS if number != signal.SIGTERM]
 
 
 def test_killed_or_signalled_at_any_point_it_loses_no_hook(run, monkeypatch, tmp_path):
@@ -80,7 +78,7 @@ def test_killed_or_signalled_at_any_point_it_loses_no_hook(run, monkeypatch, tmp
         return number, point, shop, state, stopped_at(shop, state, *point, signalled(number))
 
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        cases = list(pool.map(case, *zip(*itertools.product(SIGNALS, POINTS))))
+        cases = list(pool.map(case, *zip(*CASES)))
         lost = []
         for number, point, shop, state, (code, _, err) in cases:
             name = f"{number.name} {point}"
@@ -108,7 +106,7 @@ def test_killed_or_signalled_at_any_point_it_loses_no_hook(run, monkeypatch, tmp
             assert {hook["timeout"] for hook in shop.live.values()} == {5000}, name
             assert not list(state.rglob("*.json")), f"{name}: the journal is gone"
     # The shop still does what it was asked before the process was killed; what would have come next is never asked.
-    assert lost == [(2, "before"), (2, "after"), (4, "before"), (4, "after")]
+    assert lost == [(2, "before"), (2, "after"), (5, "before"), (5, "after")]
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGTERM] * 3, list(applying.SIGNALS), [signal.SIGTSTP, signal.SIGHUP]])
@@ -160,6 +158,35 @@ def test_without_an_output_at_all_it_does_its_work(tmp_path, how):
         assert set(shop.live) == WHOLE
         if "full" not in how:
             assert {hook["timeout"] for hook in shop.live.values()} == {5000}
+
+
+def test_make_that_is_ended_ends_apply_once_its_hook_is_whole(tmp_path):
+    """A shell between the two would end at once, and the program go on unseen."""
+    with running(wanted(**CHANGED)) as shop:
+        started = threading.Event()
+
+        def watch(number, when):
+            if (number, when) == (3, "before"):
+                started.wait()
+                process.send_signal(signal.SIGTERM)
+
+        shop.watch = watch
+        made = ["make", "apply", f"SHOP={shop.url}", f"URL={BUNDLE}", "YES=1"]
+        environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+        process = subprocess.Popen(made, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        started.set()
+        said = process.communicate()[0]
+        assert shop.changes() == ["unsubscribe", "subscribe"] and set(shop.live) == WHOLE
+        assert process.returncode != 0 and "✓ sales_order_place_after: changed" in said and "shop: stopped; " in said
+
+
+def test_to_make_changes_are_no_failure(tmp_path):
+    with running(wanted(**CHANGED)) as shop:
+        for target, code in (("plan", 0), ("apply", 0), ("doctor", 2)):
+            made = ["make", target, f"SHOP={shop.url}", f"URL={BUNDLE}", "DRY_RUN=1"]
+            environment = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+            done = subprocess.run(made, cwd=ROOT, env=environment, capture_output=True, text=True)
+            assert done.returncode == code, (target, done.stdout, done.stderr)
 
 
 def test_a_closed_terminal_leaves_no_hook_out(tmp_path):
@@ -294,127 +321,3 @@ def test_a_hook_that_the_shop_does_not_take_as_it_shall_be_is_put_back_as_it_was
         [hook] = [hook for hook in shop.live.values() if hook["hook_name"] == "sales_order_place_after"]
         assert hook["headers"] == old["headers"] and SECRET not in said
         assert not journals(), "the hook is whole, so nothing is kept"
-
-
-# The journal
-
-
-def journals():
-    return list(Path(os.environ["XDG_STATE_HOME"]).rglob("*.json"))
-
-
-def lose_a_hook(run, shop):
-    shop.faults = [("POST subscribe", "no")] * 2
-    assert run("apply", shop, "--yes")[0] == 1
-    shop.faults = []
-
-
-def test_nobody_else_may_read_the_journal(run):
-    headers = {"timeout": 1, "headers": [{"name": "x-tenant", "value": SECRET}]}
-    with running(wanted(sales_order_place_after=headers)) as shop:
-        lose_a_hook(run, shop)
-        [journal] = journals()
-        assert SECRET in journal.read_text() and TOKEN not in journal.read_text()
-        assert stat.S_IMODE(journal.stat().st_mode) == 0o600 and stat.S_IMODE(journal.parent.stat().st_mode) == 0o700
-        journal.parent.chmod(0o755)
-        for command in ("plan", "doctor"):
-            assert SECRET not in run(command, shop)[1]
-        assert run("apply", shop, "--yes")[0] == 0
-        assert journals() == [] and stat.S_IMODE(journal.parent.stat().st_mode) == 0o700
-
-
-def test_a_hook_that_somebody_else_put_in_is_no_longer_missing(run):
-    with running(wanted(**CHANGED)) as shop:
-        lose_a_hook(run, shop)
-        [hook] = [hook for hook in wanted() if hook["hook_name"] == "sales_order_place_after"]
-        shop.live[identity(hook)] = hook
-        assert "MISSING" not in run("plan", shop)[1] and journals(), "a plan changes nothing"
-        assert run("apply", shop, "--yes")[0] == 0 and not journals()
-
-
-def test_what_is_missing_comes_first_and_with_any_channel(run):
-    with running(wanted(**CHANGED)) as shop:
-        lose_a_hook(run, shop)
-        code, said = run("apply", shop, "--yes", "--channel", "sales_order_save_after")
-        assert code == 0 and shop.changes()[-3:] == ["subscribe", "unsubscribe", "subscribe"]
-        assert said.index("✓ sales_order_place_after: put in again") < said.index("✓ sales_order_save_after: changed")
-
-
-def test_what_is_missing_is_named_also_where_nothing_can_be_done_about_it(run, monkeypatch):
-    with running(wanted(**CHANGED)) as shop:
-        lose_a_hook(run, shop)
-        shop.faults = [("GET list", (403, b"<html>", {"Content-Type": "text/html"}))]
-        said = flat(run("doctor", shop)[1])
-        assert "✗ sales_order_place_after error may be missing: make apply took it out at 20" in said
-        with Journal(shop.url).alone():
-            assert f"→ Wait: another make apply (process {os.getpid()}) is changing the shop now." in flat(run("doctor", shop)[1])
-        monkeypatch.setattr(ADDRESS, "usual", (502, "application/json", b"{}"))
-        code, said = run("apply", shop, "--yes")
-        assert code == 1 and said.endswith("REQUIRED=false. Still MISSING in the shop: sales_order_place_after\n")
-        assert run("apply", shop, "--yes", "--required", "false")[0] == 0
-
-
-def test_each_shop_has_a_journal_of_its_own(run):
-    with running(wanted(**CHANGED)) as one, running(wanted(**CHANGED)) as other:
-        lose_a_hook(run, one)
-        assert "MISSING" not in run("plan", other)[1]
-        assert "MISSING" in run("plan", one)[1]
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}', '{"version": 1, "hooks": [{"old": 1}]}', '{"version": 2, "hooks": []}', "[" * 100_000])
-def test_a_journal_that_cannot_be_read_is_told_and_nothing_is_changed(run, content):
-    with running(wanted(**CHANGED)) as shop:
-        lose_a_hook(run, shop)
-        [journal] = journals()
-        journal.write_text(content)
-        changes = len(shop.changes())
-        code, said = run("apply", shop, "--yes")
-        assert code == 1 and str(journal) in flat(said) and "delete the file" in said and len(shop.changes()) == changes
-        assert "delete the file" in flat(run("plan", shop)[1]) and "delete the file" in flat(run("doctor", shop)[1])
-
-
-def test_without_a_place_for_the_journal_nothing_is_changed(run, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    with running(wanted(**CHANGED)) as shop:
-        code, said = run("apply", shop, "--yes")
-        assert code == 1 and shop.changes() == [] and "Set XDG_STATE_HOME to a directory of yours." in said
-        assert run("plan", shop)[0] == 2
-
-
-def test_a_journal_that_cannot_be_written_keeps_the_hook_in(run, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with running(wanted(**CHANGED)) as shop:
-        code, said = run("apply", shop, "--yes")
-        assert code == 1 and shop.changes() == [] and "No space left on device" in said and "The old hook is in place." in flat(said)
-
-
-def test_a_state_directory_that_is_not_absolute_is_passed_over(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for given in ("", "state"):
-        path = Journal("https://shop.example/rest/all", {"XDG_STATE_HOME": given}).path
-        assert path.parent == tmp_path / ".local" / "state" / "commerce-webhooks"
-        assert path.name.startswith("shop.example-")
-
-
-def test_two_at_a_time_do_not_change_one_shop(run):
-    with running(wanted(**CHANGED)) as shop:
-        with Journal(shop.url).alone():
-            code, said = run("apply", shop, "--yes")
-            told = f"another `make apply` (process {os.getpid()}) is changing this shop. Nothing was changed. Wait until it has ended."
-            assert code == 1 and said == f"shop: {told}\n" and shop.changes() == []
-            assert f"Another `make apply` (process {os.getpid()}) is changing the shop now." in run("plan", shop)[1]
-            assert run("apply", shop, "--dry-run")[0] == 2
-        assert run("apply", shop, "--yes")[0] == 0
-        assert "Another" not in run("plan", shop)[1]
-
-
-def test_the_journal_holds_only_what_a_hook_is(run):
-    with running(wanted(**CHANGED)) as shop:
-        lose_a_hook(run, shop)
-        [journal] = journals()
-        [entry] = json.loads(journal.read_text())["hooks"]
-        assert entry.keys() == {"old", "new", "began"} and entry["old"]["timeout"] == 1 and entry["new"]["timeout"] == 5000

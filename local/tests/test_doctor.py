@@ -290,6 +290,41 @@ def test_what_answers_before_the_shop_is_a_finding_of_its_own(run, answer, words
         assert shop.changes() == []
 
 
+@pytest.mark.parametrize("credentials", ["a token", "an expired token", "an integration"])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b'{"message":"Not Found"}'),
+        (404, b'{"statusCode":404,"message":"Cannot GET /rest/all/V1/webhooks/list"}'),
+        (403, b'{"message":"Forbidden"}'),
+        (403, b'{"code":403,"error":"request blocked"}'),
+    ],
+)
+def test_json_of_something_before_the_shop_blames_no_module_role_or_token(run, monkeypatch, status, body, credentials):
+    if credentials == "an integration":
+        monkeypatch.delenv("COMMERCE_TOKEN")
+        for name, value in INTEGRATION.items():
+            monkeypatch.setenv(name, value)
+    elif credentials == "an expired token":
+        monkeypatch.setenv("COMMERCE_TOKEN", token(exp=1750000000))
+    with running() as shop:
+        places = ("list", "supportedList", "storeViews", "modules", "currency")
+        shop.faults = [(f"GET {place}", (status, body, {"Server": "a-gateway"})) for place in places] * 3
+        said = flat(run("doctor", shop)[1])
+        assert f"not Commerce but something before {shop.origin.removeprefix('http://')} answered (status {status}, application/json, Server: " in said
+        assert NOT_THE_SHOP in said and "lets anybody read directory/currency, and that is refused, too" in said
+        assert not any(word in said for word in ("module", "expired", "resource", "four values"))
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b'{"message":"No such entity"}'), (403, b'{"message":"Der Zugriff ist untersagt"}')])
+def test_where_the_shop_lets_anybody_read_the_answer_is_its_own(run, status, body):
+    with running() as shop:
+        shop.faults = [("GET list", (status, body))]
+        said = flat(run("doctor", shop)[1])
+        assert ("is missing, not enabled, or too old" if status == 404 else "lacks the resource") in said
+        assert [path for _, path in shop.seen if path.endswith("currency")]
+
+
 def token(**claims):
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "HS256"}, claims, "x"))
 

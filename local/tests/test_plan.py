@@ -1,5 +1,6 @@
 """`make plan` against a stand-in for the shop, its command line, and the readme's example of what is printed."""
 
+import json
 import re
 
 import pytest
@@ -106,6 +107,14 @@ def test_what_the_shop_says_cannot_write_to_the_terminal_nor_show_a_password(run
             said = run(command, shop)[1]
             assert "x.example/?•••" in said
             assert "\x1b" not in said and "of-this-shop" not in said
+
+
+def test_a_hook_that_is_listed_twice_is_told(run):
+    with running(wanted()) as shop:
+        hooks = list(shop.live.values())
+        shop.faults = [("GET list", (200, json.dumps([hooks[0] | {"url": "https://old.example/hook"}, *hooks]).encode()))]
+        said = run("plan", shop)[1]
+        assert f"{hooks[0]['webhook_method'].removeprefix('observer.')} ({hooks[0]['hook_name']}) stands more than once in the shop's list" in said
 
 
 # The command line

@@ -5,11 +5,12 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import urllib.parse
 
 import pytest
 import stand_in
-from shop_tool import BUNDLE, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import BUNDLE, answers, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
 from stack import ROOT
 from stand_in import IMS, IMS_TOKEN, INTEGRATION, TOKEN, running
 
@@ -252,6 +253,23 @@ def test_a_shop_that_answers_half_and_then_hangs_is_not_waited_for_longer(run, m
         assert len(shop.seen) == 2
 
 
+def test_a_shop_whose_answer_comes_byte_by_byte_is_not_waited_for_forever(run, monkeypatch):
+    ended = threading.Event()
+
+    def drip(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not ended.wait(0.02):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+
+    monkeypatch.setattr(answers, "WHOLE", 0.3)
+    with running() as shop:
+        shop.faults = [("GET list", drip)]
+        code, said = run("plan", shop)
+        ended.set()
+        assert code == 1 and f"127.0.0.1:{shop.server_port} did not end its answer within 0.3 s" in said
+
+
 def test_https_to_a_port_without_it_is_told(run):
     with running() as shop:
         code, said = run("plan", shop.url.replace("http:", "https:"))
@@ -331,11 +349,16 @@ def test_where_the_bundle_is_comes_from_its_stack(run, stack, monkeypatch):
         monkeypatch.setenv(name, value)
     with running() as shop:
         code, said = run("apply", shop, "--yes", "--stack", "commerce-webhooks")
-        assert code == 1 and "does not answer as this bundle: no such host" in flat(said), "only the emulator knows its names"
-        code, said = run("apply", shop, "--yes", "--stack", "commerce-webhooks", "--anyway", "unanswered")
         assert code == 0, said
+        channels = {hook["webhook_method"].removeprefix("observer.") for hook in shop.live.values()}
         urls = {hook["url"] for hook in shop.live.values()}
-        assert urls == {value for key, value in stack.outputs.items() if "/webhook/observer." in value}
+        assert urls == {stack.url(channel) for channel in channels} and len(urls) == 8, "where the emulator serves its API"
+        code, said = run("doctor", shop, "--stack", "commerce-webhooks")
+        assert code == 0, said
+        # The address that `make run STAY=1` prints, of one channel and with a path.
+        for command, more in (("apply", ["--yes"]), ("doctor", [])):
+            code, said = run(command, shop, *more, "--url", stack.url("sales_order_place_after"))
+            assert code == 0, said
         assert {hook["timeout"] for hook in shop.live.values()} == {5000}
         code, said = run("plan", shop, "--stack", "another-stack")
         assert code == 1 and said.count("\n") == 1
