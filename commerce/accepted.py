@@ -28,6 +28,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PATTERN = '{ $.message = "answered" && $.outcome = "accepted" }'
 # An order that is placed always has its number.
 PLACED = "sales_order_place_after"
+# An invoice mostly has none yet, so its events are told apart by their time.
+INVOICE_PAID = "sales_order_invoice_pay"
 
 
 class Accepted:
@@ -79,14 +81,21 @@ def read(logs, group, since, until, channels, report=lambda done, of: None):
             if error.response["Error"]["Code"] not in NOT_THERE:
                 raise
             by_filter(logs, group, since, until, accepted)
-    nameless = accepted.without_subject(PLACED) if PLACED in channels else ()
-    if nameless and not accepted.numbers[PLACED]:
-        raise ShopError(
-            f"none of {len(nameless):,} accepted events of {PLACED} has a subject_digest in the log, the last of "
-            f"{clock(nameless[-1])}. An older release accepted them, or the hook's fields lack increment_id. "
-            "Give a SINCE=… after the release that has it"
-        )
+    check_digests(accepted, {PLACED} & accepted.channels)
+    check_digests(accepted, accepted.channels - {INVOICE_PAID})
     return accepted
+
+
+def check_digests(accepted, channels):
+    """Ends it if events were accepted and none of them says its subject: all records would count as missing."""
+    last = {channel: times[-1] for channel in channels if (times := accepted.without_subject(channel))}
+    if last and not any(accepted.numbers[channel] for channel in channels):
+        number = sum(len(accepted.without_subject(channel)) for channel in last)
+        raise ShopError(
+            f"none of {number:,} accepted events of {', '.join(sorted(last))} has a subject_digest in the log, the last of "
+            f"{clock(max(last.values()))}. An older release accepted them, or the hook's fields lack the number "
+            "(increment_id, id, sku). Give a SINCE=… after the release that has it"
+        )
 
 
 def clock(seconds):

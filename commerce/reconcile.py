@@ -35,8 +35,6 @@ SETTLE = 120
 EARLIER = 600
 MAX, RATE = 1000, 10
 ROWS = 50
-# Its events mostly have no number yet, and are told apart by their time.
-INVOICE_PAID = "sales_order_invoice_pay"
 PERMISSIONS = {
     "StartQuery": "logs:StartQuery",
     "GetQueryResults": "logs:GetQueryResults",
@@ -48,6 +46,12 @@ PERMISSIONS = {
 def work(options):
     shop, now = Shop(options.shop), time.time()
     stack = Stack(options.stack)
+    level = stack.parameters.get("LogLevel") or "info"
+    if level != "info":
+        raise ShopError(
+            f"the functions of {stack.name} log no accepted event (LogLevel={level}), so everything would count as missing. "
+            "Deploy with LogLevel=info; what is accepted from then on can be compared"
+        )
     since, until = options.since(now), now - options.settle
     kept = int(stack.parameters.get("LogRetentionDays") or 30) * UNITS["d"]
     if now - since > kept:
@@ -121,7 +125,7 @@ def show(found, kinds, known, unreadable, options):
             f"no event of {' and '.join(silent)} was accepted in this time. If the shop does not send "
             f"{'it' if len(silent) == 1 else 'them'}, name the others: CHANNEL=…"
         )
-    nameless = {channel: known.without_subject(channel) for channel in known.channels if channel != INVOICE_PAID}
+    nameless = {channel: known.without_subject(channel) for channel in known.channels if channel != accepted.INVOICE_PAID}
     for channel, times in nameless.items():
         if times:
             note(

@@ -338,6 +338,15 @@ def test_it_does_not_look_back_beyond_the_log(stack, run, shop, api):
     assert shop.seen == [], "the shop is not asked for nothing"
 
 
+@pytest.mark.parametrize("level", ["warn", "error"])
+def test_a_stack_that_logs_no_accepted_events_is_not_compared(stack, run, shop, api, level):
+    bundle = Bundle(stack, api.url).deploy(LogLevel=level)
+    orders_missing(shop, 3)
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
+    assert code == 1 and f"log no accepted event (LogLevel={level})" in said and api.posts == [] and shop.seen == []
+    bundle.end()
+
+
 def test_a_stack_without_its_log_group_is_named(stack, run, api):
     bundle = Bundle(stack, api.url).deploy(without=("FunctionLogGroup",))
     code, said = run(bundle.name, "--since", "6h")

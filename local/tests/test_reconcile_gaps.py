@@ -93,6 +93,14 @@ def test_an_older_release_is_not_taken_for_gaps(bundle, run, shop):
     assert code == 2 and "! 1 event of sales_order_place_after, the last of" in said
 
 
+def test_events_of_any_channel_without_a_digest_are_not_taken_for_gaps(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("shipments", shipment(6, "600", then))
+    bundle.log((SHIPPED, None, "", then))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 1 and f"none of 1 accepted events of {SHIPPED} has a subject_digest" in said
+
+
 def test_a_channel_that_the_shop_does_not_send_is_named(bundle, run, shop):
     then = time.time() - HOUR
     shop.add("orders", order(1, "100", then))
