@@ -1,11 +1,12 @@
 """Which changed records no accepted event tells of.
 
 An invoice that is paid as it is made has no number yet when its event is sent, so these are told apart by their time alone: each
-event counts for one invoice, the one that is nearest to it.
+event counts for one invoice that was created near it. Where there are too few, every invoice whose event may be the missing one is a gap.
 """
 
 import bisect
-from collections import Counter, defaultdict, deque
+import itertools
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from records import KINDS, Record
@@ -103,53 +104,55 @@ def of_unnumbered(invoices, accepted, tolerance):
     for record, _ in invoices:
         first = bisect.bisect_left(events, record.created - BEFORE - tolerance)
         reach.append(range(first, bisect.bisect_right(events, record.created + tolerance)))
-    taken = paired([record.created for record, _ in invoices], events, reach, [not closed for _, closed in invoices])
-    of_event = {event: invoice for invoice, event in taken.items()}
-    gaps = {}
-    for invoice, (record, closed) in enumerate(invoices):
-        if closed or invoice in taken:
-            continue
-        # It may as well be the event of one of these that never came.
-        rivals = {of_event[event] for event in reach[invoice] if event in of_event}
-        rivals = [rival for rival in rivals if not invoices[rival][1]]
-        gaps[invoice] = NEVER if not rivals else f"no event for one of {len(rivals) + 1} invoices"
-        for rival in rivals:
-            gaps.setdefault(rival, f"no event for one of {len(rivals) + 1} invoices")
-    return [Gap(invoices[invoice][0], channel, why) for invoice, why in gaps.items()]
+    owner = paired(reach)
+    without = set(range(len(invoices))) - set(owner.values())
+    why = dict.fromkeys((invoice for invoice in without if not reach[invoice]), NEVER)
+    # Invoices whose times to have an event overlap, one after another.
+    several = [invoice for invoice in sorted(doubtful(reach, owner, without)) if invoice not in why]
+    far = BEFORE + 2 * tolerance
+    apart = [invoices[later][0].created - invoices[one][0].created > far for one, later in itertools.pairwise(several)]
+    cluster = dict(zip(several, itertools.accumulate(apart, initial=0)))
+    size, lacking = Counter(cluster.values()), Counter(cluster[invoice] for invoice in several if invoice in without)
+    for invoice, own in cluster.items():
+        why[invoice] = f"no event for {'one' if lacking[own] == 1 else lacking[own]} of {size[own]:,} invoices"
+    return [Gap(invoices[invoice][0], channel, words) for invoice, words in sorted(why.items()) if not invoices[invoice][1]]
 
 
-def paired(times, events, reach, needed):
-    """Which invoice has which event: the nearest first, and then so many as can have one of those that they reach."""
-    near = sorted((abs(times[one] - events[event]), one, event) for one, range_ in enumerate(reach) for event in range_)
-    taken, owner = {}, {}
-    for _, invoice, event in near:
-        if invoice not in taken and event not in owner:
-            taken[invoice], owner[event] = event, invoice
-    for invoice in range(len(times)):
-        if needed[invoice] and invoice not in taken:
-            hand_on(invoice, reach, taken, owner)
-    return taken
+def paired(reach):
+    """Which invoice has which event, for as many as possible: event -> invoice. Both are in the order of their times, and the ranges of
+    events that the invoices can have begin and end in this order, so each takes the first one that is left."""
+    owner, left = {}, 0
+    for invoice, events in enumerate(reach):
+        event = max(left, events.start)
+        if event < events.stop:
+            owner[event] = invoice
+            left = event + 1
+    return owner
 
 
-def hand_on(invoice, reach, taken, owner):
-    """Finds an event for the invoice by letting others take another one of theirs: the shortest such chain, if there is one."""
-    came, waiting = {}, deque([invoice])
+def doubtful(reach, owner, without):
+    """The invoices of which each could be one without an event, if the same number of events were paired otherwise: an invoice that lacks
+    one could have that of another, which then lacks one. Each event is looked at once."""
+    found, waiting = set(without), list(without)
+    # From each event, one on the way to the next that was not looked at.
+    following = list(range(max((events.stop for events in reach), default=0) + 1))
+
+    def unseen(event):
+        while following[event] != event:
+            following[event] = event = following[following[event]]
+        return event
+
     while waiting:
-        one = waiting.popleft()
-        for event in reach[one]:
-            if event in came:
-                continue
-            came[event] = one
-            if event in owner:
-                waiting.append(owner[event])
-                continue
-            while True:
-                one = came[event]
-                before = taken.get(one)
-                taken[one], owner[event] = event, one
-                if one == invoice:
-                    return
-                event = before
+        events = reach[waiting.pop()]
+        event = unseen(events.start)
+        while event < events.stop:
+            following[event] = event + 1
+            other = owner[event]
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+            event = unseen(event)
+    return found
 
 
 def duration(seconds):

@@ -1,6 +1,8 @@
 """What `make reconcile` takes for missing, by the shop's records and log lines of our own; and what the shop may answer."""
 
+import itertools
 import json
+import random
 import sys
 import time
 
@@ -26,6 +28,7 @@ from stack import ROOT
 
 sys.path.append(str(ROOT / "commerce"))
 
+import accepted  # noqa: E402
 import gaps  # noqa: E402
 import records  # noqa: E402
 
@@ -173,17 +176,69 @@ def test_an_old_invoice_that_changed_is_not_said_to_be_missing(bundle, run, shop
     assert code == 0 and "! 1 invoice was made before this time and changed in it." in said
 
 
-def test_events_are_handed_on_until_as_many_invoices_as_can_have_one():
-    # The nearest one leaves the first without: it reaches no other.
-    times, events = [0, 3], [2, 6]
-    reach = [range(0, 1), range(0, 2)]
-    assert gaps.paired(times, events, reach, [True, True]) == {0: 0, 1: 1}
-    assert gaps.paired(times, events, reach, [False, True]) == {1: 0}, "nobody needs it for the first"
-    many = 3000
-    times = list(range(many))
-    events = [time + 0.9 for time in range(-1, many - 1)]
-    reach = [range(max(number - 1, 0), number + 1) for number in range(many)]
-    assert len(gaps.paired(times, events, reach, [True] * many)) == many, "long chains, too"
+def invoices_missing(created, events, closed=()):
+    """The numbers of the invoices that are listed, by when they were created and when events without a number came."""
+    kind = next(kind for kind in records.KINDS if kind.name == "invoices")
+    known = accepted.Accepted((PAID,))
+    for place, when in enumerate(events):
+        known.add(PAID, when, None, f"event {place}")
+    made = [records.Record(kind, number, str(number), "1", at, at, "2") for number, at in enumerate(created)]
+    for number in closed:
+        known.add(PAID, 10**9, made[number].digests[0], f"reconciled {number}", reconciled=True)
+    return [int(gap.record.number) for gap in gaps.find(made, known, 0, 5).gaps]
+
+
+def test_every_invoice_of_a_chain_whose_event_may_be_the_missing_one_is_listed(bundle, run, shop, api):
+    # The first event can be of 0 or 1, the second of 1 or 2.
+    assert invoices_missing([100, 110, 120], [102, 112]) == [0, 1, 2]
+    assert invoices_missing([100, 110, 120], [102, 112], closed=[0, 2]) == [1]
+    assert invoices_missing([100, 110, 120], [102, 112, 119]) == []
+    assert invoices_missing([100, 110, 120, 200], [102, 112, 199]) == [0, 1, 2], "the last one has its own"
+    assert invoices_missing([100, 103, 200, 203], [88, 89, 199]) == [2, 3]
+    then = int(time.time() - HOUR)
+    for number in range(3):
+        shop.add("invoices", invoice(number, f"{number}", then + 10 * number))
+    bundle.log(*unnumbered(then + 2, then + 12))
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
+    assert code == 0 and said.count("no event for one of 3 invoices") == 3
+    assert sorted(body["data"]["invoice"]["increment_id"] for body in api.bodies()) == ["0", "1", "2"]
+
+
+def fewest_without(reach, without):
+    """Whether all invoices but these can have an event of their own."""
+    taken = {}
+
+    def find(invoice, tried):
+        for event in set(reach[invoice]) - tried:
+            tried.add(event)
+            if event not in taken or find(taken[event], tried):
+                taken[event] = invoice
+                return True
+        return False
+
+    return all(find(invoice, set()) for invoice in range(len(reach)) if invoice not in without)
+
+
+def test_the_listed_invoices_are_those_that_can_lack_their_event():
+    chance = random.Random(18)
+    for _ in range(300):
+        created = sorted(chance.randrange(60) for _ in range(chance.randrange(1, 7)))
+        events = sorted(chance.randrange(-15, 70) for _ in range(chance.randrange(7)))
+        reach = [[place for place, when in enumerate(events) if one - 15 <= when <= one + 5] for one in created]
+        numbers = range(len(created))
+        ways = next(
+            [set(some) for some in itertools.combinations(numbers, lacking) if fewest_without(reach, some)]
+            for lacking in range(len(created) + 1)
+            if any(fewest_without(reach, some) for some in itertools.combinations(numbers, lacking))
+        )
+        assert set(invoices_missing(created, events)) == set().union(*ways), (created, events)
+
+
+def test_many_invoices_are_compared_in_one_pass():
+    """Each pair looked at, or each chain followed anew, would take many minutes and much memory here."""
+    many = 10_000
+    assert len(invoices_missing([1000 + one / 1000 for one in range(many)], [1000 + one / 1000 for one in range(many - 1)])) == many
+    assert len(invoices_missing(range(1000, 1000 + many), range(1000, 1000 + many, 2))) == many
 
 
 # What the shop may answer
