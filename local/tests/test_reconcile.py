@@ -312,6 +312,29 @@ def test_a_record_is_sent_as_it_is_then(bundle, run, shop, api):
     assert api.bodies()[0]["data"]["order"]["state"] == "complete"
 
 
+def test_a_record_that_changes_while_there_is_no_room_is_sent_as_it_is_then(bundle, run, shop, api, monkeypatch):
+    [one] = orders_missing(shop, 1)
+    api.answers = [(503, {}), (503, {}), SUCCESS]
+    states, waited = iter(("processing", "complete")), resend.retry_after
+
+    def change(answer):
+        one["state"] = next(states)
+        return waited(answer)
+
+    monkeypatch.setattr(resend, "retry_after", change)
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
+    assert code == 0 and [body["data"]["order"]["state"] for body in api.bodies()] == ["new", "processing", "complete"]
+    assert len({body["event_id"] for body in api.bodies()}) == 3
+
+
+def test_a_record_that_is_deleted_while_there_is_no_room_is_not_sent(bundle, run, shop, api, monkeypatch):
+    orders_missing(shop, 1)
+    api.answers = [(503, {}), SUCCESS]
+    monkeypatch.setattr(resend, "retry_after", lambda _: shop.records["orders"].clear() or 0)
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes")
+    assert code == 2 and len(api.posts) == 1 and said.endswith("\n1 gone from the shop.\n")
+
+
 # What it refuses
 
 
