@@ -1,6 +1,7 @@
 """The events that a bundle accepted, out of its functions' log: by Logs Insights, or by FilterLogEvents in the local stack."""
 
 import json
+import math
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -38,7 +39,7 @@ class Accepted:
     def __init__(self, channels):
         self.channels = set(channels)
         self.numbers = dict.fromkeys(channels, 0)
-        self._last, self._original = {}, set()
+        self._last, self._original = {}, {}
         # By the event's id, so that none counts twice.
         self._without = {channel: {} for channel in channels}
 
@@ -53,19 +54,24 @@ class Accepted:
             self.numbers[channel] += 1
         self._last[key] = max(when, self._last.get(key, when))
         if not reconciled:
-            self._original.add(key)
+            self._original[key] = max(when, self._original.get(key, when))
 
-    def last(self, channel, digests):
-        """When the last of its events was accepted, or None."""
-        times = [self._last[channel, one] for one in digests if (channel, one) in self._last]
-        return max(times) if times else None
+    def last(self, channel, digests, earliest=-math.inf):
+        """When the last of its events was accepted, or None if none was since the earliest time."""
+        return latest(self._last, channel, digests, earliest)
 
-    def by_reconciliation_only(self, channel, digests):
-        return not any((channel, one) in self._original for one in digests)
+    def last_original(self, channel, digests, earliest=-math.inf):
+        """The same, of the events that the shop itself sent."""
+        return latest(self._original, channel, digests, earliest)
 
     def without_subject(self, channel):
         """The times of the events that say no subject, in their order."""
         return sorted(self._without[channel].values())
+
+
+def latest(times, channel, digests, earliest):
+    when = max((times.get((channel, one), -math.inf) for one in digests), default=-math.inf)
+    return when if when >= earliest and when > -math.inf else None
 
 
 def read(logs, group, since, until, channels, report=lambda done, of: None):

@@ -6,6 +6,7 @@ event counts for one invoice that was created near it. Where there are too few, 
 
 import bisect
 import itertools
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
@@ -14,6 +15,9 @@ from records import KINDS, Record
 PAID = "2"
 # An event comes before its invoice is in the database, or its order: other hooks and the payment may take this many seconds.
 BEFORE = 10
+# Seconds by which an order's first event can be older than the order: the payment and other hooks come between. What is older still is about
+# something else with the same number, as of a shop that was restored from a copy.
+EARLIER = 600
 NEVER = "no accepted event"
 
 
@@ -34,10 +38,13 @@ class Found:
     changed: Counter = field(default_factory=Counter)
     # Invoices of which nobody can say whether they were paid in this time.
     unclear: list = field(default_factory=list)
+    # Records whose last change was too late to compare.
+    late: Counter = field(default_factory=Counter)
 
 
-def find(records, accepted, since, tolerance):
-    """Compares what changed with what was accepted. Of a record that comes twice, the later state counts."""
+def find(records, accepted, since, tolerance, until=math.inf):
+    """Compares what changed with what was accepted. Of a record that comes twice, the later state counts. Events of what changed after
+    `until` may be under way: of these records, only events about what was before are missed."""
     latest = {}
     for record in records:
         key = record.kind.name, record.id
@@ -52,9 +59,11 @@ def find(records, accepted, since, tolerance):
         # An event that says no store could be that of another store's record with the same number.
         digests = record.digests if len(stores[record.subject]) == 1 else record.digests[:1]
         if record.kind.subject == "invoice":
-            of_invoice(record, digests, accepted, since, found, unnumbered)
-        elif gap := of_other(record, digests, accepted, since, tolerance):
+            of_invoice(record, digests, accepted, since, until, found, unnumbered)
+        elif gap := of_other(record, digests, accepted, since, until, tolerance):
             found.gaps.append(gap)
+        elif record.updated > until:
+            found.late[record.kind.name] += 1
     if unnumbered:
         found.gaps += of_unnumbered(unnumbered, accepted, tolerance)
     order = {kind.name: place for place, kind in enumerate(KINDS)}
@@ -62,17 +71,19 @@ def find(records, accepted, since, tolerance):
     return found
 
 
-def of_other(record, digests, accepted, since, tolerance):
+def of_other(record, digests, accepted, since, until, tolerance):
     """The gap of a record whose events have a number, if it has one. An order needs one event, be it lacking two."""
-    kind, known = record.kind, accepted.channels
-    placed = accepted.last(kind.placed, digests) if kind.placed in known else None
-    if kind.placed in known and placed is None and record.created >= since:
+    kind, known, earliest = record.kind, accepted.channels, record.created - EARLIER
+    placed = accepted.last(kind.placed, digests, earliest) if kind.placed in known else None
+    if kind.placed in known and placed is None and since <= record.created <= until:
         return Gap(record, kind.placed, NEVER)
     if kind.saved not in known:
         return None
-    times = [time for time in (placed, accepted.last(kind.saved, digests)) if time is not None]
-    if not times:
+    times = [time for time in (placed, accepted.last(kind.saved, digests, earliest)) if time is not None]
+    if not times and (record.updated <= until or since <= record.created <= until):
         return Gap(record, kind.saved, NEVER)
+    if record.updated > until:
+        return None
     # An order that nothing changed since it was placed is what its first event says.
     untouched = placed is not None and record.updated - record.created <= tolerance
     late = record.updated - max(times)
@@ -81,22 +92,23 @@ def of_other(record, digests, accepted, since, tolerance):
     return Gap(record, kind.saved, f"changed {duration(late)} after its last event")
 
 
-def of_invoice(record, digests, accepted, since, found, unnumbered):
-    channel = record.kind.saved
-    if record.state != PAID or channel not in accepted.channels:
+def of_invoice(record, digests, accepted, since, until, found, unnumbered):
+    channel, earliest = record.kind.saved, record.created - EARLIER
+    if record.state != PAID or channel not in accepted.channels or accepted.last_original(channel, digests, earliest) is not None:
         return
-    closed = accepted.last(channel, digests) is not None
-    if closed and not accepted.by_reconciliation_only(channel, digests):
-        return
+    closed = accepted.last(channel, digests, earliest) is not None
+    if not closed and record.updated > until:
+        found.late[record.kind.name] += 1
+        closed = True
     if record.created >= since:
-        # One that was reconciled may have had an event of its own, without a number, all the same.
+        # One that was reconciled, or that is too late to compare, may have an event of its own, without a number, all the same.
         unnumbered.append((record, closed))
     elif not closed:
         found.unclear.append(record)
 
 
 def of_unnumbered(invoices, accepted, tolerance):
-    """The gaps among invoices (record, whether it is closed already) that can be told by their time only."""
+    """The gaps among invoices (record, whether it needs no event any more) that can be told by their time only."""
     invoices = sorted(invoices, key=lambda one: (one[0].created, one[0].id))
     channel = invoices[0][0].kind.saved
     events = accepted.without_subject(channel)

@@ -29,10 +29,8 @@ from terminal import Parser, agreed, paint, wrapped
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Seconds. An event is logged before its record is changed for good, or a moment later; two clocks differ.
 TOLERANCE = 5
-# What changed within this time is left out: its event may be under way, and the log of it cannot be searched yet.
+# A change within this time is left out: its event may be under way, and the log of it cannot be searched yet.
 SETTLE = 120
-# Seconds by which an order's first event can be older than the order: the payment and other hooks come between.
-EARLIER = 600
 MAX, RATE = 1000, 10
 ROWS = 50
 PERMISSIONS = {
@@ -66,10 +64,10 @@ def work(options):
     print(f"Time    {written(since)} to {written(until)} UTC\n", flush=True)
 
     kinds = [kind for kind in KINDS if {kind.placed, kind.saved} & set(options.channels)]
-    records, unreadable = read_records(shop, kinds, since, until)
+    records, unreadable = read_records(shop, kinds, since, now)
     # Afterwards, so that what is accepted meanwhile is seen.
-    known = read_accepted(group, since - EARLIER, time.time() + 60, options.channels) if records else accepted.Accepted(())
-    found = gaps.find(records, known, since, options.tolerance)
+    known = read_accepted(group, since - gaps.EARLIER, time.time() + 60, options.channels) if records else accepted.Accepted(())
+    found = gaps.find(records, known, since, options.tolerance, until)
     show(found, kinds, known, unreadable, options)
     if not found.gaps:
         print("\nNothing is missing." if not unreadable else "\nNothing else is missing.")
@@ -137,6 +135,11 @@ def show(found, kinds, known, unreadable, options):
         note(
             f"{number:,} invoice{'s were' if number > 1 else ' was'} made before this time and changed in it. Whether one was paid in "
             "it without an event can be told only with a SINCE=… before it was made."
+        )
+    if late := found.late.total():
+        note(
+            f"{late:,} {'record' if late == 1 else 'records'} changed within the last {gaps.duration(options.settle)} (SETTLE): this change "
+            "was not compared. Run it again later."
         )
     if unreadable:
         note(f"{unreadable:,} records could not be compared: the shop gives no id, number or time of change for them.")
@@ -239,7 +242,7 @@ def read_options(arguments):
     parser.add_argument("--since", type=since, help="since when, as 6h, 2d, or 2026-06-18T20:00 (UTC)")
     parser.add_argument("--channel", type=channels, default=UNASKED, dest="channels", help="only these channels, with commas between")
     parser.add_argument("--tolerance", type=seconds, default=TOLERANCE, help="how much older than its record an event may be (5s)")
-    parser.add_argument("--settle", type=seconds, default=SETTLE, help="what changed within this time is left out (2m)")
+    parser.add_argument("--settle", type=seconds, default=SETTLE, help="a change within this time is not compared (2m)")
     parser.add_argument("--all", action="store_true", help=f"list all that is missing, and not the first {ROWS}")
     parser.add_argument("--send", action="store_true", help="post what is missing")
     parser.add_argument("--yes", action="store_true", help="without asking")

@@ -81,8 +81,32 @@ def test_an_event_that_says_no_store_counts_where_only_one_record_has_its_number
 
 def test_what_changed_just_now_is_left_out(bundle, run, shop):
     shop.add("orders", order(1, "100", time.time() - 30))
-    assert run(bundle.name, "--since", "6h")[0] == 0
+    shop.add("invoices", invoice(1, "100", time.time() - HOUR, updated_at=written(time.time() - 30)))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 0 and "! 2 records changed within the last 2 min (SETTLE): this change was not compared." in " ".join(said.split())
     assert run(bundle.name, "--since", "6h", "--settle", "10s")[0] == 2
+
+
+def test_a_lost_order_that_is_changed_often_is_found(bundle, run, shop):
+    then, now = time.time() - HOUR, time.time()
+    shop.add("orders", order(1, "100", then, updated_at=written(now - 30)))
+    shop.add("orders", order(2, "200", then, updated_at=written(now - 30)))
+    shop.add("shipments", shipment(6, "600", then, updated_at=written(now - 30)))
+    shop.add("customers/search", customer(7, then - 9 * HOUR, updated_at=written(now - 30)))
+    bundle.log((PLACED, "order/200", 1, then))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and missing(said, PLACED) == ["order/100"] and missing(said, SHIPPED) == ["shipment/600"]
+    assert "! 2 records changed" in said and missing(said, ACCOUNT) == missing(said, SAVED) == []
+
+
+def test_an_event_from_before_the_order_is_not_about_it(bundle, run, shop):
+    then = time.time() - HOUR
+    shop.add("orders", order(1, "100", then))
+    shop.add("orders", order(2, "200", then))
+    shop.add("invoices", invoice(3, "300", then))
+    bundle.log((PLACED, "order/100", 1, then - 4 * HOUR), (PLACED, "order/200", 1, then - 500), (PAID, "invoice/300", 1, then - 4 * HOUR))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and missing(said, PLACED) == ["order/100"] and missing(said, PAID) == ["invoice/300"]
 
 
 def test_an_older_release_is_not_taken_for_gaps(bundle, run, shop):
