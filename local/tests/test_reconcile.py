@@ -5,6 +5,8 @@ import hashlib
 import hmac
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -127,7 +129,7 @@ def gaps_among(stack, run, shop, numbers, orders, every):
 
 
 # RECONCILE_ORDERS=5000 makes it the run of which docs/reconcile.md tells.
-ORDERS = int(os.environ.get("RECONCILE_ORDERS", "600"))
+ORDERS = int(os.environ.get("RECONCILE_ORDERS", "300"))
 
 
 def test_every_gap_among_many_orders_is_found_and_closed_and_nothing_else(stack, run, shop, numbers):
@@ -386,6 +388,8 @@ def test_a_stack_without_its_log_group_is_named(stack, run, api):
         (("--since", "6h", "--settle", "5"), "is no time as 90s"),
         (("--since", "6h", "--max", "0"), "at least 1"),
         (("--since", "1m"), "nothing is between SINCE and the last 2 min"),
+        (("--since", "0001-01-01T00:00+14:00"), "give a later SINCE=…"),
+        (("--since", "9999-12-31T23:59-14:00"), "nothing is between SINCE and"),
         (("--since", "2100-01-01"), "nothing is between SINCE and"),
     ],
 )
@@ -401,15 +405,63 @@ def test_make_passes_on_what_it_is_given():
     variables = [f"{name}={value}" for name, value in (given | more).items()]
     _, said = command("make", "-n", "reconcile", "ALL=1", "SEND=1", "YES=1", *variables)
     first, last = (" ".join(f'--{name.lower()} "{value}"' for name, value in some.items()) for some in (given, more))
-    called = f"python commerce/reconcile.py {first} --all --send --yes {last} ||"
+    called = f"exec python commerce/reconcile.py --exit-zero {first} --all --send --yes {last}"
     assert called in " ".join(said.replace("\\\n", " ").split()), said
 
 
-def test_the_program_itself_starts(bundle, shop, account):
+def program(account, shop, bundle, *more, **variables):
+    environment = os.environ | account | {"COMMERCE_TOKEN": TOKEN} | variables
+    called = [sys.executable, str(ROOT / "commerce" / "reconcile.py"), "--shop", shop.url, "--stack", bundle.name, "--since", "6h"]
+    return subprocess.Popen([*called, *more], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_a_closed_pipe_or_a_terminal_without_utf_8_is_no_fault(bundle, shop, account):
+    orders_missing(shop, 60)
+    closed, ascii = program(account, shop, bundle), program(account, shop, bundle, PYTHONIOENCODING="ascii")
+    closed.stdout.close()
+    with closed:
+        assert closed.stderr.read() == b"" and closed.wait() == 141
+    out, err = ascii.communicate()
+    assert ascii.returncode == 2 and err == b"" and b"? and 10 more. ALL=1 lists all.\n" in out
+
+
+def test_whoever_ends_it_by_sigterm_knows_what_was_done(bundle, shop, account, api):
+    orders_missing(shop, 200)
+    one = program(account, shop, bundle, "--send", "--yes", "--rate", "20")
+    while len(api.posts) < 3 and one.poll() is None:
+        time.sleep(0.05)
+    one.send_signal(signal.SIGTERM)
+    out, err = one.communicate()
+    assert one.returncode == 130 and err.decode().endswith("reconcile: stopped\n")
+    assert f"\n{len(api.posts)} accepted, {200 - len(api.posts)} left.\n" in out.decode()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (botocore.exceptions.NoCredentialsError(), "there are no credentials of AWS (NoCredentialsError)"),
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="https://x"), "AWS is out of reach (EndpointConnectionError)"),
+        (botocore.exceptions.ParamValidationError(report="\x1b[2J odd"), "AWS cannot be asked: Parameter validation failed: [2J odd"),
+        (botocore.exceptions.ClientError({"Error": {"Code": "ExpiredToken"}}, "X"), "AWS does not take the credentials (ExpiredToken)"),
+    ],
+)
+def test_a_failure_of_aws_is_told_as_what_it_is(bundle, run, shop, monkeypatch, error, words):
     orders_missing(shop, 1)
-    arguments = ("--shop", shop.url, "--stack", bundle.name, "--since", "6h")
-    code, said = command(sys.executable, ROOT / "commerce" / "reconcile.py", *arguments, **account, COMMERCE_TOKEN=TOKEN)
-    assert code == 2 and "1 event is missing." in said
+
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr(accepted, "read", broken)
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 1 and words in said, said
+
+
+def test_an_address_to_post_to_may_be_that_of_a_route_and_is_named_as_it_is_given(bundle, run, shop, api):
+    orders_missing(shop, 1)
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes", "--url", f"{api.url}/webhook/observer.{SAVED}/")
+    assert code == 0 and api.posts[0][0] == f"/webhook/observer.{PLACED}"
+    code, said = run(bundle.name, "--since", "6h", "--send", "--yes", "--url", "http://api.example")
+    assert code == 1 and "reconcile: URL must begin with https://" in said and "WebhooksUrl" not in said
 
 
 def test_which_permission_is_missing_is_said(bundle, run, shop, monkeypatch):

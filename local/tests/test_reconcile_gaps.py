@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import sys
 import time
 
@@ -41,6 +42,7 @@ def test_a_lost_change_of_an_order_is_found_though_its_earlier_events_arrived(bu
     bundle.log((PLACED, "order/200", 1, then - 1), (SAVED, "order/200", 1, then + 60))
     code, said = run(bundle.name, "--since", "6h")
     assert code == 2 and missing(said, SAVED) == ["order/100"] and PLACED not in said
+    assert run(bundle.name, "--since", "6h", "--exit-zero") == (0, said)
     assert f"  order/100  store 1   {written(then + 60)}  changed 40 s after its last event\n" in said or "changed 39 s" in said
     assert said.endswith("\n1 event is missing. SEND=1 posts what is missing through the functions, after asking.\n")
     assert run(bundle.name, "--since", "6h", "--tolerance", "60s")[0] == 0
@@ -138,6 +140,28 @@ def test_a_channel_that_the_shop_does_not_send_is_named(bundle, run, shop):
     assert code == 2 and f"no event of {SHIPPED} was accepted in this time. If the shop does not send it, name the others:" in said
     assert run(bundle.name, "--since", "6h", "--channel", f"{PLACED},observer.{SAVED}")[0] == 0
     assert not shop.searches("products"), "imports change products without an event"
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(-300, "behind"), (300, "ahead of")])
+def test_a_clock_of_the_shop_that_is_wrong_is_told_and_corrected(bundle, run, shop, ahead, words):
+    then, shop.ahead = time.time() - HOUR, ahead
+    shop.add("orders", order(1, "100", then + ahead, updated_at=written(then + ahead + 120)))
+    shop.add("orders", order(2, "200", then - 5 * HOUR + 100 + ahead))
+    bundle.log((PLACED, "order/100", 1, then))
+    code, said = run(bundle.name, "--since", "6h")
+    assert code == 2 and missing(said, SAVED) == ["order/100"] and missing(said, PLACED) == ["order/200"]
+    assert re.search(f"! the shop's clock is (299|30[01]) s {words} the one here", said)
+    bundle.log((SAVED, "order/100", 1, then + 120), (PLACED, "order/200", 1, then - 5 * HOUR + 100))
+    assert run(bundle.name, "--since", "6h")[0] == 0
+
+
+def test_store_and_number_are_shown_whole_or_cut_from_the_left(bundle, run, shop):
+    then = time.time() - HOUR
+    for number, store in enumerate((100, 12345)):
+        shop.add("orders", order(number, "100", then, store_id=store))
+    assert "store 100  " in (said := run(bundle.name, "--since", "6h")[1]) and "store 12345  " in said
+    shop.add("orders", order(3, "9" * 90 + "7", then))
+    assert "  …9" in (said := run(bundle.name, "--since", "6h")[1]) and "97  store 1 " in said
 
 
 # Invoices, whose events have no number yet
