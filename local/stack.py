@@ -55,6 +55,7 @@ def channels():
     return {one["Metadata"]["BuildProperties"]["Binary"]: name for name, one in functions.items()}
 
 
+@functools.cache
 def queue_of(channel):
     """The logical id of the queue of a channel."""
     return template()["Resources"][channels()[channel]]["Properties"]["Environment"]["Variables"]["QUEUE_URL"]["Ref"]

