@@ -1,6 +1,7 @@
 """The events that a bundle accepted, out of its functions' log: by Logs Insights, or by FilterLogEvents in the local stack."""
 
 import json
+import math
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -28,6 +29,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PATTERN = '{ $.message = "answered" && $.outcome = "accepted" }'
 # An order that is placed always has its number.
 PLACED = "sales_order_place_after"
+# An invoice mostly has none yet, so its events are told apart by their time.
+INVOICE_PAID = "sales_order_invoice_pay"
 
 
 class Accepted:
@@ -36,7 +39,7 @@ class Accepted:
     def __init__(self, channels):
         self.channels = set(channels)
         self.numbers = dict.fromkeys(channels, 0)
-        self._last, self._original = {}, set()
+        self._last, self._original = {}, {}
         # By the event's id, so that none counts twice.
         self._without = {channel: {} for channel in channels}
 
@@ -51,19 +54,24 @@ class Accepted:
             self.numbers[channel] += 1
         self._last[key] = max(when, self._last.get(key, when))
         if not reconciled:
-            self._original.add(key)
+            self._original[key] = max(when, self._original.get(key, when))
 
-    def last(self, channel, digests):
-        """When the last of its events was accepted, or None."""
-        times = [self._last[channel, one] for one in digests if (channel, one) in self._last]
-        return max(times) if times else None
+    def last(self, channel, digests, earliest=-math.inf):
+        """When the last of its events was accepted, or None if none was since the earliest time."""
+        return latest(self._last, channel, digests, earliest)
 
-    def by_reconciliation_only(self, channel, digests):
-        return not any((channel, one) in self._original for one in digests)
+    def last_original(self, channel, digests, earliest=-math.inf):
+        """The same, of the events that the shop itself sent."""
+        return latest(self._original, channel, digests, earliest)
 
     def without_subject(self, channel):
         """The times of the events that say no subject, in their order."""
         return sorted(self._without[channel].values())
+
+
+def latest(times, channel, digests, earliest):
+    when = max((times.get((channel, one), -math.inf) for one in digests), default=-math.inf)
+    return when if when >= earliest and when > -math.inf else None
 
 
 def read(logs, group, since, until, channels, report=lambda done, of: None):
@@ -79,14 +87,21 @@ def read(logs, group, since, until, channels, report=lambda done, of: None):
             if error.response["Error"]["Code"] not in NOT_THERE:
                 raise
             by_filter(logs, group, since, until, accepted)
-    nameless = accepted.without_subject(PLACED) if PLACED in channels else ()
-    if nameless and not accepted.numbers[PLACED]:
-        raise ShopError(
-            f"none of {len(nameless):,} accepted events of {PLACED} has a subject_digest in the log, the last of "
-            f"{clock(nameless[-1])}. An older release accepted them, or the hook's fields lack increment_id. "
-            "Give a SINCE=… after the release that has it"
-        )
+    check_digests(accepted, {PLACED} & accepted.channels)
+    check_digests(accepted, accepted.channels - {INVOICE_PAID})
     return accepted
+
+
+def check_digests(accepted, channels):
+    """Ends it if events were accepted and none of them says its subject: all records would count as missing."""
+    last = {channel: times[-1] for channel in channels if (times := accepted.without_subject(channel))}
+    if last and not any(accepted.numbers[channel] for channel in channels):
+        number = sum(len(accepted.without_subject(channel)) for channel in last)
+        raise ShopError(
+            f"none of {number:,} accepted events of {', '.join(sorted(last))} has a subject_digest in the log, the last of "
+            f"{clock(max(last.values()))}. An older release accepted them, or the hook's fields lack the number "
+            "(increment_id, id, sku). Give a SINCE=… after the release that has it"
+        )
 
 
 def clock(seconds):

@@ -9,34 +9,42 @@ No name, no address and no secret is ever shown.
 
 import argparse
 import itertools
+import math
 import re
+import shutil
+import signal
 import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import botocore.exceptions
 
 import accepted
 import gaps
-from aws import FORBIDDEN, PATIENCE, boto3_session
+from aws import AWAY, FORBIDDEN, NO_LOGIN, PATIENCE, REFUSED, boto3_session
 from routes import Stack, api_of
-from records import CHANNELS, KINDS, RECORDS_MAX, UNASKED, changed, written
+from records import CHANNELS, KINDS, RECORDS_MAX, UNASKED, changed, shifted, written
 from resend import ACCEPTED, Sender
 from rest import Shop, ShopError
-from terminal import Parser, agreed, paint, wrapped
+from terminal import Parser, agreed, nobody_reads, paint, silence, wrapped, writable
+from terminal import note as tell
+from text import short
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Seconds. An event is logged before its record is changed for good, or a moment later; two clocks differ.
 TOLERANCE = 5
-# What changed within this time is left out: its event may be under way, and the log of it cannot be searched yet.
+# A change within this time is left out: its event may be under way, and the log of it cannot be searched yet.
 SETTLE = 120
-# Seconds by which an order's first event can be older than the order: the payment and other hooks come between.
-EARLIER = 600
+# Seconds by which the shop's clock may differ from ours before it is corrected for, at least: what it says of it is not exact.
+CLOCK = 3
 MAX, RATE = 1000, 10
+# The exit code if something is missing.
+MISSING = 2
 ROWS = 50
-# Its events mostly have no number yet, and are told apart by their time.
-INVOICE_PAID = "sales_order_invoice_pay"
+# A number is never cut shorter.
+NUMBER_MIN = 20
 PERMISSIONS = {
     "StartQuery": "logs:StartQuery",
     "GetQueryResults": "logs:GetQueryResults",
@@ -45,9 +53,39 @@ PERMISSIONS = {
 }
 
 
+class ClockedShop(Shop):
+    """A shop whose answers say how far its clock is ahead of ours: by `ahead` seconds, or behind if that is negative, known to about
+    one second."""
+
+    ahead, _doubt = 0, math.inf
+
+    def _request(self, verb, path, *more):
+        begun = time.time()
+        answer = super()._request(verb, path, *more)
+        ended, said = time.time(), clock_of(answer.headers)
+        # It says whole seconds, and was written at some time between.
+        if said is not None and ended - begun < self._doubt:
+            self.ahead, self._doubt = said + 0.5 - (begun + ended) / 2, ended - begun
+        return answer
+
+
+def clock_of(headers):
+    """What time it was where an answer was written, or None. A cache may have kept it."""
+    try:
+        return None if headers.get("Age", "0").strip() != "0" else parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
 def work(options):
-    shop, now = Shop(options.shop), time.time()
+    shop, now = ClockedShop(options.shop), time.time()
     stack = Stack(options.stack)
+    level = stack.parameters.get("LogLevel") or "info"
+    if level != "info":
+        raise ShopError(
+            f"the functions of {stack.name} log no accepted event (LogLevel={level}), so everything would count as missing. "
+            "Deploy with LogLevel=info; what is accepted from then on can be compared"
+        )
     since, until = options.since(now), now - options.settle
     kept = int(stack.parameters.get("LogRetentionDays") or 30) * UNITS["d"]
     if now - since > kept:
@@ -62,18 +100,26 @@ def work(options):
     print(f"Time    {written(since)} to {written(until)} UTC\n", flush=True)
 
     kinds = [kind for kind in KINDS if {kind.placed, kind.saved} & set(options.channels)]
-    records, unreadable = read_records(shop, kinds, since, until)
+    records, unreadable = read_records(shop, kinds, since, now)
+    if abs(shop.ahead) > max(options.tolerance, CLOCK):
+        ahead = shop.ahead
+        way = "ahead of" if ahead > 0 else "behind"
+        note(f"the shop's clock is {round(abs(ahead)):,} s {way} the one here. All times are compared and shown by the clock here.")
+        print()
+        # What changed in this time is between other times there.
+        records, unreadable = read_records(shop, kinds, since + ahead, now + ahead)
+        records = [shifted(record, -ahead) for record in records]
     # Afterwards, so that what is accepted meanwhile is seen.
-    known = read_accepted(group, since - EARLIER, time.time() + 60, options.channels) if records else accepted.Accepted(())
-    found = gaps.find(records, known, since, options.tolerance)
+    known = read_accepted(group, since - gaps.EARLIER, time.time() + 60, options.channels) if records else accepted.Accepted(())
+    found = gaps.find(records, known, since, options.tolerance, until)
     show(found, kinds, known, unreadable, options)
     if not found.gaps:
         print("\nNothing is missing." if not unreadable else "\nNothing else is missing.")
-        return 2 if unreadable else 0
+        return MISSING if unreadable else 0
     if not options.send:
         number = f"{events(len(found.gaps))} {'is' if len(found.gaps) == 1 else 'are'}"
         print(f"\n{number} missing. SEND=1 posts what is missing through the functions, after asking.")
-        return 2
+        return MISSING
     return send(shop, api, found.gaps, options)
 
 
@@ -121,7 +167,7 @@ def show(found, kinds, known, unreadable, options):
             f"no event of {' and '.join(silent)} was accepted in this time. If the shop does not send "
             f"{'it' if len(silent) == 1 else 'them'}, name the others: CHANNEL=…"
         )
-    nameless = {channel: known.without_subject(channel) for channel in known.channels if channel != INVOICE_PAID}
+    nameless = {channel: known.without_subject(channel) for channel in known.channels if channel != accepted.INVOICE_PAID}
     for channel, times in nameless.items():
         if times:
             note(
@@ -133,6 +179,11 @@ def show(found, kinds, known, unreadable, options):
         note(
             f"{number:,} invoice{'s were' if number > 1 else ' was'} made before this time and changed in it. Whether one was paid in "
             "it without an event can be told only with a SINCE=… before it was made."
+        )
+    if late := found.late.total():
+        note(
+            f"{late:,} {'record' if late == 1 else 'records'} changed within the last {gaps.duration(options.settle)} (SETTLE): this change "
+            "was not compared. Run it again later."
         )
     if unreadable:
         note(f"{unreadable:,} records could not be compared: the shop gives no id, number or time of change for them.")
@@ -150,10 +201,17 @@ def lacks_all(channel, found, known):
 
 
 def show_rows(rows):
-    width = max(len(gap.record.shown) for gap, _ in rows)
-    for gap, words in rows:
-        store = f"store {gap.record.store}"[:8] if gap.record.store else ""
-        print(f"  {gap.record.shown:{width}}  {store:8}  {written(gap.record.updated)}  {words}".rstrip())
+    """The lines of gaps, each with some words. Only a number that is too long for the terminal is cut: what differs is its end."""
+    cells = [
+        (gap.record.shown, f"store {gap.record.store}" if gap.record.store else "", written(gap.record.updated), words)
+        for gap, words in rows
+    ]
+    widths = [max((len(row[column]) for row in cells), default=0) for column in range(4)]
+    room = shutil.get_terminal_size((120, 24)).columns - sum(widths[1:]) - 8
+    widths[0] = min(widths[0], max(room, NUMBER_MIN))
+    for number, *others in cells:
+        number = number if len(number) <= widths[0] else f"…{number[1 - widths[0] :]}"
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip((number, *others), widths)).rstrip())
 
 
 def note(words):
@@ -171,7 +229,7 @@ def send(shop, api, missing, options):
     refusal = "nothing was sent: there is nobody to ask. Add YES=1 to send unasked."
     if not options.yes and not agreed(f"Post {events(len(chosen))} to {api.url}?", refusal):
         print("Nothing was sent.")
-        return 2
+        return MISSING
     print(flush=True)
     sent = Sender(shop, api, options.rate).send(chosen)
     counts = [f"{number:,} {outcome}" for outcome, number in sorted(sent.outcomes.items(), key=lambda one: one[0] != ACCEPTED)]
@@ -188,7 +246,7 @@ def send(shop, api, missing, options):
         raise KeyboardInterrupt
     if sent.stopped:
         raise ShopError(sent.stopped)
-    return 0 if sent.outcomes[ACCEPTED] == len(missing) else 2
+    return 0 if sent.outcomes[ACCEPTED] == len(missing) else MISSING
 
 
 # Options
@@ -235,12 +293,13 @@ def read_options(arguments):
     parser.add_argument("--since", type=since, help="since when, as 6h, 2d, or 2026-06-18T20:00 (UTC)")
     parser.add_argument("--channel", type=channels, default=UNASKED, dest="channels", help="only these channels, with commas between")
     parser.add_argument("--tolerance", type=seconds, default=TOLERANCE, help="how much older than its record an event may be (5s)")
-    parser.add_argument("--settle", type=seconds, default=SETTLE, help="what changed within this time is left out (2m)")
+    parser.add_argument("--settle", type=seconds, default=SETTLE, help="a change within this time is not compared (2m)")
     parser.add_argument("--all", action="store_true", help=f"list all that is missing, and not the first {ROWS}")
     parser.add_argument("--send", action="store_true", help="post what is missing")
     parser.add_argument("--yes", action="store_true", help="without asking")
     parser.add_argument("--max", type=at_least_one, default=MAX, help=f"no more than this many ({MAX:,})")
     parser.add_argument("--rate", type=at_least_one, default=RATE, help=f"no more than this many a second ({RATE})")
+    parser.add_argument("--exit-zero", action="store_true", help="end with 0 also if something is missing")
     options = parser.parse_args(arguments)
     if not options.stack:
         parser.error("which stack? Add ENV=… or STACK=…")
@@ -250,27 +309,59 @@ def read_options(arguments):
 
 
 def main(arguments=None):
-    options = read_options(arguments)
+    writable()
     try:
-        return work(options)
+        code = ended(read_options(arguments))
+    except OSError as error:
+        if not nobody_reads(error):
+            raise
+        # Whoever read the output has enough.
+        code = 141
+    silence()
+    return code
+
+
+def ended(options):
+    """The exit code, after the reason was told."""
+    try:
+        code = work(options)
+        sys.stdout.flush()
+        return 0 if code == MISSING and options.exit_zero else code
     except ShopError as error:
         reason = str(error)
-    except botocore.exceptions.ClientError as error:
-        # The code alone: the message could quote the request.
-        code = error.response["Error"]["Code"]
-        needed = PERMISSIONS.get(error.operation_name) if code in FORBIDDEN else None
-        needed = f" These credentials need {needed}." if needed else ""
-        reason = f"AWS refuses {error.operation_name}: {code}.{needed}"
-    except botocore.exceptions.BotoCoreError as error:
-        reason = f"AWS is out of reach: {error}"
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        reason = reason_of(error)
     except KeyboardInterrupt:
-        print("\nreconcile: stopped", file=sys.stderr)
+        tell("\nreconcile: stopped")
         return 130
     say("")
     sys.stdout.flush()
-    print(f"reconcile: {reason}", file=sys.stderr)
+    tell(f"reconcile: {reason}")
     return 1
 
 
+def reason_of(error):
+    """What AWS says, or why it was not asked, for a person."""
+    if isinstance(error, NO_LOGIN):
+        return f"there are no credentials of AWS ({type(error).__name__}). Log in to AWS"
+    if isinstance(error, AWAY):
+        return f"AWS is out of reach ({type(error).__name__}). Look at the region and the network"
+    if isinstance(error, botocore.exceptions.BotoCoreError):
+        return f"AWS cannot be asked: {short(str(error))}"
+    # The code alone: the message could quote the request.
+    code = short(error.response["Error"].get("Code", ""), 60)
+    if code in REFUSED:
+        return f"AWS does not take the credentials ({code}). Log in to AWS again"
+    needed = PERMISSIONS.get(error.operation_name) if code in FORBIDDEN else None
+    needed = f" These credentials need {needed}." if needed else ""
+    return f"AWS refuses {error.operation_name}: {code}.{needed}"
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    # As Ctrl-C does, so that what was sent is said.
+    signal.signal(signal.SIGTERM, interrupt)
     sys.exit(main())

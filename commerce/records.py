@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from text import printable
@@ -13,8 +13,6 @@ from rest import ShopError
 PAGE = 100
 # What one run looks at.
 RECORDS_MAX = 250_000
-# A number is shown up to this length.
-SHOWN = 28
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,12 @@ class Record:
 
     @property
     def shown(self):
-        text = printable(self.subject)
-        return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+        return printable(self.subject)
+
+
+def shifted(record, seconds):
+    """The record with its times that much later."""
+    return replace(record, created=record.created + seconds, updated=record.updated + seconds)
 
 
 def digest(subject, store):

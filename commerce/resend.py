@@ -51,7 +51,7 @@ class Sender:
 
     def __init__(self, shop, api, rate):
         self._shop, self._api, self._every = shop, api, 1 / rate
-        self._end, self._lock = threading.Event(), threading.Lock()
+        self._end, self._lock, self._shop_lock = threading.Event(), threading.Lock(), threading.Lock()
         self.sent, self._failures = Sent(), 0
 
     def send(self, gaps):
@@ -71,7 +71,7 @@ class Sender:
                 next_at = max(next_at + self._every, time.monotonic())
                 content = self._content(gap)
                 if content:
-                    running.append(pool.submit(self._post, gap, body_of(gap.record, gap.channel, content)))
+                    running.append(pool.submit(self._post, gap, content))
                 progress.say()
             while running:
                 running.popleft().result()
@@ -87,15 +87,17 @@ class Sender:
 
     def _content(self, gap):
         """The record as it is now. One that the shop cannot give must not keep the others from being sent."""
-        try:
-            content = content_of(self._shop, gap.record)
-        except ShopError:
-            self._failures += 1
-            if self._failures == FAILURES_MAX:
-                raise
-            self._note(gap, "not given by the shop")
-            return None
-        self._failures = 0
+        with self._shop_lock:
+            try:
+                content = content_of(self._shop, gap.record)
+            except ShopError:
+                self._failures += 1
+                if self._failures == FAILURES_MAX:
+                    self._end.set()
+                    raise
+                self._note(gap, "not given by the shop")
+                return None
+            self._failures = 0
         if content is None:
             self._note(gap, "gone from the shop")
         return content
@@ -106,17 +108,22 @@ class Sender:
             if outcome != ACCEPTED:
                 self.sent.left.append((gap, outcome))
 
-    def _post(self, gap, body):
+    def _post(self, gap, content):
         for pause in (*PAUSES, None):
             if self._end.is_set():
                 return
+            # After a pause the record may be another, of which an event came meanwhile: that must not be followed by an older state.
+            content = content or self._content(gap)
+            if not content:
+                return
+            body, content = body_of(gap.record, gap.channel, content), None
             try:
-                answer, content = self._api.post(gap.channel, body, **{"x-webhook-reconciled": "1"})
+                answer, said = self._api.post(gap.channel, body, **{"x-webhook-reconciled": "1"})
                 status, reason = answer.status_code, f"the API answered status {answer.status_code}"
             except ShopError as error:
                 answer, status, reason = None, None, str(error)
             if status is not None and status not in AGAIN:
-                return self._judge(gap, status, content)
+                return self._judge(gap, status, said)
             if pause is None:
                 self._end.set()
                 raise Stopped(f"{reason}, {len(PAUSES) + 1} times")

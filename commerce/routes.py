@@ -8,6 +8,7 @@ import threading
 import requests
 
 from aws import PATIENCE, boto3_session, described
+from hooks import ROUTE
 from rest import ShopError, host_of, innermost, limited, web_address
 
 # Seconds until the connection stands, and until the answer comes: a function gives up before API Gateway does, after 30.
@@ -35,10 +36,12 @@ class Stack:
 
 
 class Api:
-    """The routes of a stack, and the secret that vouches for what is posted to them. Several threads may use it."""
+    """The routes of a stack, and the secret that signs what is posted to them. Several threads may use it."""
 
-    def __init__(self, url, secret):
-        self.url = web_address("the output WebhooksUrl", url, "https://….execute-api.eu-west-1.amazonaws.com")
+    def __init__(self, url, secret, name="the output WebhooksUrl"):
+        url = web_address(name, url, "https://….execute-api.eu-west-1.amazonaws.com")
+        # Given with a route, it is that of every channel.
+        self.url = ROUTE.sub("", url).rstrip("/")
         self._secret = secret
         self._own = threading.local()
 
@@ -84,7 +87,7 @@ def api_of(stack, url=None):
     usable = [one for one in usable if len(one) >= SECRET_BYTES_MIN and one.strip()]
     if not usable:
         raise ShopError(f"the secret of {stack.name} has no HMAC secret to sign with. Add one: make keys HMAC=FILE")
-    return Api(url or stack.output("WebhooksUrl"), usable[0])
+    return Api(url, usable[0], "URL") if url else Api(stack.output("WebhooksUrl"), usable[0])
 
 
 def decoded(content):

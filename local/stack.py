@@ -55,6 +55,12 @@ def channels():
     return {one["Metadata"]["BuildProperties"]["Binary"]: name for name, one in functions.items()}
 
 
+@functools.cache
+def queue_of(channel):
+    """The logical id of the queue of a channel."""
+    return template()["Resources"][channels()[channel]]["Properties"]["Environment"]["Variables"]["QUEUE_URL"]["Ref"]
+
+
 def template():
     return yaml_parse((ROOT / "template.yaml").read_text())
 
@@ -294,8 +300,7 @@ class Stack:
 
     def queue(self, channel):
         """URL of the queue of a channel."""
-        properties = template()["Resources"][channels()[channel]]["Properties"]
-        return self.outputs[f"{properties['Environment']['Variables']['QUEUE_URL']['Ref']}Url"]
+        return self.outputs[f"{queue_of(channel)}Url"]
 
     def messages(self, queue):
         """Takes all messages out of a queue, and reads them."""
@@ -387,11 +392,11 @@ def demo(stack):
         for message in stack.messages(queue):
             queued[message["MessageAttributes"]["channel"]] = message
     show_message(queued)
-    show(stack, rows, queued)
+    show(rows, queued)
     return all(status == 200 and channel in queued for channel, status, _, _ in rows)
 
 
-def show(stack, rows, queued):
+def show(rows, queued):
     table = [("CHANNEL", "STATUS", "ANSWER", "MS", "QUEUE", "SUBJECT", "EVENT ID")]
     for channel, status, answer, spent in rows:
         message = queued.get(channel)
@@ -403,7 +408,7 @@ def show(stack, rows, queued):
             str(status),
             " ".join(operation.get("op", operation.get("title", "?")) for operation in operations),
             f"{spent:.0f}",
-            ("ERP" if "ErpQueue" in stack.queue(channel) else "CRM") if message else "nothing",
+            queue_of(channel).removesuffix("Queue").upper() if message else "nothing",
             event.get("subject", "-"),
             event.get("id", "-"),
         ))
