@@ -35,7 +35,7 @@ class Stack:
 
 
 class Api:
-    """The routes of a stack, and the secret that vouches for what is posted to them. Several threads may use it."""
+    """The routes of a stack, and the secret that signs what is posted to them. Several threads may use it."""
 
     def __init__(self, url, secret):
         self.url = web_address("the output WebhooksUrl", url, "https://….execute-api.eu-west-1.amazonaws.com")
