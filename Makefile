@@ -292,7 +292,8 @@ prerequisites-cxx: prerequisites
 
 prerequisites-node:
 	@node --eval 'process.exit(Number(process.versions.node.split(".")[0] < 20))' 2> /dev/null && command -v npm > /dev/null \
-	  || { echo "make: Node 20 or newer with npm is missing, for Adobe's client for webhooks and a peer of the benchmark"; exit 1; }
+	  || { echo "make: Node 20 or newer with npm is missing, for Adobe's client for webhooks and a peer of the benchmark"; \
+    echo "make: here is Node $$(node --version 2> /dev/null || echo none) (Debian 13 has 20, Debian 12 only 18: https://nodejs.org)"; exit 1; }
 
 prerequisites-valgrind:
 	@command -v valgrind > /dev/null || { echo "make: valgrind is missing, with which the functions are measured (Debian: apt install valgrind)"; exit 1; }
@@ -327,7 +328,7 @@ $(ADOBE)/installed: $(wildcard local/adobe/*) | prerequisites-node
 	@echo "Installing Adobe's client for webhooks into target/adobe, once …" >&2
 	@mkdir -p $(ADOBE)
 	@cp $^ $(ADOBE)/
-	@$(call prepare,adobe,1800) npm ci --prefix $(ADOBE) --ignore-scripts --silent --no-audit --no-fund
+	@$(call prepare,adobe,1800) npm ci --prefix $(ADOBE) --ignore-scripts --loglevel=error --no-audit --no-fund
 	@touch $@
 
 # The peers in other languages, with the libraries that their locks name, and the tools that measure them. The Node one has a part in C++.
@@ -340,5 +341,5 @@ $(BENCH)/installed: local/bench/requirements.txt $(wildcard local/bench/node/* l
 	@$(BENCH)/python/bin/pip install --quiet --disable-pip-version-check -r local/bench/python/requirements.txt
 	@cp local/bench/python/handler.py $(BENCH)/python/
 	@cp local/bench/node/* $(BENCH)/node/
-	@cd $(BENCH)/node && export PATH="$(BENCH)/tools/bin:$$PATH" && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@cd $(BENCH)/node && export PATH="$(BENCH)/tools/bin:$$PATH" && npm ci --loglevel=error --no-audit --no-fund && npm run --silent build
 	@touch $@

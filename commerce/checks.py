@@ -1,5 +1,5 @@
 """What must hold before required hooks are subscribed. When the bundle does not answer such a hook as it should, the shop stops the
-shopper: no order is placed. So `make apply` looks first, and refuses unless it is told in words to go on."""
+shopper: no order is placed. So `make apply` looks first, and refuses to go on unless ANYWAY= names the check that failed."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -20,6 +20,8 @@ from preflight import asks, target
 from stack import ROOT
 
 CHANGE_SET = re.compile(r"\barn:\S+:changeSet/\S+")
+# Resources that hold what exists nowhere else. The template retains them.
+HOLD_DATA = ("AWS::SQS::Queue", "AWS::SecretsManager::Secret")
 POLL_SECONDS = 3
 # It stops after this many failed polls in a row.
 FAILED_POLLS_MAX = 20
@@ -38,7 +40,8 @@ def main(environment, yes):
         if not change_set:
             print(f"Nothing to change: {stack} is as template.yaml and samconfig.toml say.")
             return
-        warn_of_replaced_queues(client, change_set)
+        changes = changes_of(client, change_set)
+        warn_of_replaced_queues(changes)
         if asks(settings) and not (yes or agreed(f"Deploy these changes to {stack} in {account.region}?")):
             discard(client, stack, change_set, before)
             sys.exit("make: nothing was deployed")
@@ -48,9 +51,13 @@ def main(environment, yes):
     except AWS_ERRORS as error:
         sys.exit(f"make: {first_line(error)}\nmake: {HELP}")
     try:
-        # With the token the client can ask again when no answer comes.
-        token = str(uuid.uuid4())
-        client.execute_change_set(ChangeSetName=change_set, StackName=stack, RetainExceptOnCreate=True, ClientRequestToken=token)
+        client.execute_change_set(
+            ChangeSetName=change_set,
+            StackName=stack,
+            RetainExceptOnCreate=not keeps_new_data(before, changes),
+            # With it the client can ask again when no answer comes.
+            ClientRequestToken=str(uuid.uuid4()),
+        )
     except (*AWS_ERRORS, KeyboardInterrupt) as error:
         sys.exit(f"make: {first_line(error) or 'stopped'}\nmake: perhaps AWS has begun with the deployment of {stack}. {HELP}")
     try:
@@ -77,16 +84,32 @@ def prepare(environment):
     return made
 
 
-def warn_of_replaced_queues(client, change_set):
-    """A consumer goes on to read the queue that it knows, which gets no messages any more."""
+def changes_of(client, change_set):
     pages = client.get_paginator("describe_change_set").paginate(ChangeSetName=change_set)
-    changes = [one["ResourceChange"] for page in pages for one in page["Changes"]]
-    queues = [one for one in changes if one["ResourceType"] == "AWS::SQS::Queue"]
-    replaced = sorted(one["LogicalResourceId"] for one in queues if one.get("Replacement") == "True")
-    for name in replaced:
-        print(f"make: warning: {name} becomes a new queue. The old one stays, with its messages.")
-    if replaced:
+    return [one["ResourceChange"] for page in pages for one in page["Changes"]]
+
+
+def is_replaced(change):
+    # Conditional: CloudFormation does not know yet.
+    return change.get("Replacement") in ("True", "Conditional")
+
+
+def warn_of_replaced_queues(changes):
+    """A consumer goes on to read the queue that it knows, which gets no messages any more."""
+    for one in sorted(changes, key=lambda one: one["LogicalResourceId"]):
+        if one["ResourceType"] == "AWS::SQS::Queue" and is_replaced(one):
+            becomes = "becomes" if one["Replacement"] == "True" else "may become"
+            print(f"make: warning: {one['LogicalResourceId']} {becomes} a new queue. The old one stays, with its messages.")
+    if any(one["ResourceType"] == "AWS::SQS::Queue" and is_replaced(one) for one in changes):
         print("make: docs/upgrade.md, New queues, says what to do before you deploy this, and after.")
+
+
+def keeps_new_data(before, changes):
+    """Whether a rollback must keep the queues and the secret that the deployment makes. In a stack that is in use, functions may have sent
+    events to a new queue before the rollback, and answered 200."""
+    if before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS":
+        return False
+    return any(one["ResourceType"] in HOLD_DATA and (one["Action"] == "Add" or is_replaced(one)) for one in changes)
 
 
 def agreed(question):
@@ -158,6 +181,8 @@ def show(event):
     if event["ResourceStatus"].endswith("_FAILED"):
         reason = textwrap.fill(printable(event.get("ResourceStatusReason", "no reason")), 88)
         print(textwrap.indent(reason, " " * 10), flush=True)
+    elif event["ResourceStatus"] == "DELETE_SKIPPED" and event["ResourceType"] in HOLD_DATA:
+        print(f"          kept: {printable(event['PhysicalResourceId'])}", flush=True)
 
 
 def show_outputs(client, stack):

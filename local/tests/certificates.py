@@ -5,7 +5,7 @@ import subprocess
 
 
 def certificates(folder, name="localhost"):
-    """A certificate authority of our own, and what a server of this name shows that it vouches for."""
+    """A certificate authority of our own, and what a server of this name needs to show a certificate of it."""
 
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 
+import deploy
 import pytest
 from stack import CREDENTIALS, REGION, ROOT
 
@@ -134,9 +135,47 @@ def test_executed_as_sam_does_it_would_leave_the_queue(deploying):
 def test_an_update_that_fails_is_rolled_back_and_keeps_what_was_there(deploying):
     deploying.deploy(GOOD, "--yes")
     (queue,) = deploying.queues()
-    code, said = deploying.deploy({"Resources": {"Queue": QUEUE, "Other": QUEUE, "Alarm": BROKEN}}, "--yes")
+    topic = {"Type": "AWS::SNS::Topic", "DeletionPolicy": "Retain"}
+    code, said = deploying.deploy({"Resources": {"Queue": QUEUE, "Topic": topic, "Alarm": {**BROKEN, "DependsOn": ["Queue", "Topic"]}}}, "--yes")
     assert code == 1 and "is in UPDATE_ROLLBACK_COMPLETE. First failed: Alarm." in said
+    assert "DELETE_COMPLETE               Topic\n" in said
     assert deploying.queues() == [queue]
+
+
+def test_an_update_that_is_rolled_back_keeps_the_new_queues_that_functions_may_have_sent_to(deploying):
+    deploying.deploy(GOOD, "--yes")
+    (old,) = deploying.queues()
+    named = {**QUEUE, "Properties": {"QueueName": f"{deploying.name}-named"}}
+    # The alarm fails after the queues are there, as an alias can after others have moved.
+    broken = {"Resources": {"Queue": named, "Added": QUEUE, "Alarm": {**BROKEN, "DependsOn": ["Queue", "Added"]}}}
+    code, said = deploying.deploy(broken, "--yes")
+    assert code == 1 and deploying.status() == "UPDATE_ROLLBACK_COMPLETE", said
+    kept = set(deploying.queues())
+    assert len(kept) == 3 and {old, f"{old.rpartition('/')[0]}/{deploying.name}-named"} < kept
+    assert all(f"kept: {url}\n" in said for url in kept - {old}) and f"kept: {old}" not in said
+
+
+@pytest.mark.parametrize(
+    ("status", "action", "replacement", "kind", "keeps"),
+    [
+        (None, "Add", None, "SQS::Queue", False),
+        ("REVIEW_IN_PROGRESS", "Add", None, "SQS::Queue", False),
+        ("UPDATE_COMPLETE", "Add", None, "SQS::Queue", True),
+        ("UPDATE_COMPLETE", "Modify", "True", "SQS::Queue", True),
+        ("UPDATE_COMPLETE", "Modify", "Conditional", "SQS::Queue", True),
+        ("UPDATE_COMPLETE", "Modify", "Conditional", "SecretsManager::Secret", True),
+        ("UPDATE_COMPLETE", "Modify", "False", "SQS::Queue", False),
+        ("UPDATE_COMPLETE", "Remove", None, "SQS::Queue", False),
+        ("UPDATE_COMPLETE", "Modify", "True", "Lambda::Version", False),
+    ],
+)
+def test_a_rollback_keeps_what_it_made_only_where_that_may_hold_data(capsys, status, action, replacement, kind, keeps):
+    change = {"Action": action, "ResourceType": f"AWS::{kind}", "LogicalResourceId": "It"} | ({"Replacement": replacement} if replacement else {})
+    assert deploy.keeps_new_data(status and {"StackStatus": status}, [change]) == keeps
+    deploy.warn_of_replaced_queues([change])
+    said = {"True": "It becomes a new queue", "Conditional": "It may become a new queue"}.get(replacement) if kind == "SQS::Queue" else None
+    warning = capsys.readouterr().out
+    assert said in warning if said else warning == ""
 
 
 @pytest.mark.parametrize("answer", ["n", "", None])

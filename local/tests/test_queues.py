@@ -61,6 +61,34 @@ def test_the_emulator_makes_the_queues_with_these_settings(stack):
         assert re.fullmatch(rf".+:{STACK_NAME}-{side.lower()}-[0-9a-f]{{12}}\.fifo", source["QueueArn"])
 
 
+def test_the_upgrade_gives_the_old_queues_the_settings_of_the_new_ones(tmp_path):
+    """An old queue gives a message up after five receives, which a new consumer makes within a minute."""
+    (section,) = re.findall(r"^## 0\. .*?```\n(.*?)```", (ROOT / "docs" / "upgrade.md").read_text(), re.DOTALL | re.MULTILINE)
+    aws = tmp_path / "aws"
+    aws.write_text(
+        "#!/bin/sh\n"
+        'case "$2" in\n'
+        '  describe-stack-resource) echo "url-of-$6" ;;\n'
+        '  get-queue-attributes) echo "arn-of-$4" ;;\n'
+        '  set-queue-attributes) echo "[\\"$4\\", $6]" ;;\n'
+        "esac\n"
+    )
+    aws.chmod(0o755)
+    shell = ["bash", "-euc", section]
+    said = subprocess.run(shell, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True, capture_output=True, text=True).stdout
+    done = {url: (given, json.loads(given.pop("RedrivePolicy"))) for url, given in map(json.loads, said.splitlines())}
+    assert done == {
+        f"url-of-{side}Queue": (
+            {"VisibilityTimeout": str(QUEUES[f"{side}Queue"]["VisibilityTimeout"])},
+            {
+                "deadLetterTargetArn": f"arn-of-url-of-{side}DeadLetterQueue",
+                "maxReceiveCount": QUEUES[f"{side}Queue"]["RedrivePolicy"]["maxReceiveCount"],
+            },
+        )
+        for side in ("Erp", "Crm")
+    }
+
+
 def test_sam_uploads_the_names_as_they_are(tmp_path):
     """To look into the template SAM resolves what it can, and makes text of what it cannot, such as a part of the stack's id."""
     bundle = template()

@@ -2,12 +2,12 @@
 //!
 //! SQS refuses a message whose trace header is malformed, and an event must not be lost for its trace.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 /// What `Lineage` may have. Lambda writes far less; what SQS takes at most is not documented.
 const LINEAGE_CHARS_MAX: usize = 128;
 
-/// A vendor must pass on so many characters of a `tracestate`, and may drop a longer one as a whole (W3C Trace Context, 3.3.1.5).
+/// The length of a `tracestate` that everybody must pass on. A longer one may be dropped as a whole (W3C Trace Context, 3.3.1.5).
 pub(crate) const TRACESTATE_CHARS_MAX: usize = 512;
 
 /// The members that a `tracestate` may have.
@@ -85,43 +85,58 @@ fn is_lower_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Whether this is a `traceparent` of W3C Trace Context.
+/// Whether this is a `traceparent` that W3C Trace Context calls valid (3.2.2), with the four parts that every version begins with.
 pub(crate) fn is_traceparent(text: &str) -> bool {
-    let hex = |part: &str, length| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    let mut parts = text.split('-');
-    let fits = [2, 32, 16, 2]
-        .into_iter()
-        .all(|length| parts.next().is_some_and(|part| hex(part, length)));
-    fits && parts.next().is_none()
+    let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
+    if text.len() != 55 {
+        return false;
+    }
+    let parts: Vec<_> = text.split('-').collect();
+    matches!(parts[..], [version, trace, parent, flags]
+        if is_hex(version, 2) && version != "ff" && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2))
 }
 
-/// Whether this is a `tracestate` of W3C Trace Context, which has at least one member. One malformed member spoils all.
+/// Whether this is a `tracestate` of W3C Trace Context (3.3.1), which has at least one member. One malformed member spoils all.
 pub(crate) fn is_tracestate(text: &str) -> bool {
-    let fits = |member: &str| {
-        let parts = member.split_once('=');
-        parts.is_some_and(|(key, value)| {
-            let in_key = |byte: u8| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/@".contains(&byte)
-            };
-            let in_value = |byte| matches!(byte, b' '..=b'~') && byte != b'=';
-            (1..=256).contains(&key.len())
-                && key.bytes().all(in_key)
-                && (1..=256).contains(&value.len())
-                && value.bytes().all(in_value)
-        })
-    };
+    if text.len() > TRACESTATE_CHARS_MAX || text.split(',').count() > TRACESTATE_MEMBERS_MAX {
+        return false;
+    }
+    let mut keys = HashSet::new();
     // There may be white space around a member, and members may be empty.
-    let mut members = text
+    let members = text
         .split(',')
-        .map(|member| member.trim_matches([' ', '\t']))
-        .filter(|member| !member.is_empty())
-        .peekable();
-    text.len() <= TRACESTATE_CHARS_MAX
-        && members.peek().is_some()
-        && members.clone().count() <= TRACESTATE_MEMBERS_MAX
-        && members.all(fits)
+        .map(|member| member.trim_matches([' ', '\t']));
+    members.filter(|member| !member.is_empty()).all(|member| {
+        member.split_once('=').is_some_and(|(key, value)| {
+            is_tracestate_key(key) && is_tracestate_value(value) && keys.insert(key)
+        })
+    }) && !keys.is_empty()
+}
+
+/// A system's name, or a tenant's, an `@` and a system's.
+fn is_tracestate_key(key: &str) -> bool {
+    let is_name = |name: &str, first: fn(&u8) -> bool, length_max| {
+        let in_name = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(&byte)
+        };
+        name.len() <= length_max
+            && name.as_bytes().first().is_some_and(first)
+            && name.bytes().all(in_name)
+    };
+    let in_tenant = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    match key.split_once('@') {
+        None => is_name(key, u8::is_ascii_lowercase, 256),
+        Some((tenant, system)) => {
+            is_name(tenant, in_tenant, 241) && is_name(system, u8::is_ascii_lowercase, 14)
+        }
+    }
+}
+
+fn is_tracestate_value(value: &str) -> bool {
+    (1..=256).contains(&value.len())
+        && value
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~') && byte != b'=')
 }
 
 #[cfg(test)]
@@ -200,10 +215,22 @@ mod tests {
     }
 
     #[test]
-    fn a_traceparent_has_four_parts_of_hex() {
+    fn a_traceparent_is_what_w3c_calls_valid() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert!(is_traceparent(good));
+        for good in [
+            good,
+            &good.replacen("00", "01", 1),
+            &good.replace("-01", "-ff"),
+        ] {
+            assert!(is_traceparent(good), "{good}");
+        }
         for bad in [
+            &good.replacen("00", "ff", 1),
+            &good.to_uppercase(),
+            &good.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            &good.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            &format!("{good}-00"),
+            &good.replace('-', "_"),
             "",
             "zoe@shop.example",
             &good[1..],
@@ -216,13 +243,19 @@ mod tests {
 
     #[test]
     fn a_tracestate_is_a_list_of_keys_and_values_of_limited_length() {
-        let full = ["k=v"; TRACESTATE_MEMBERS_MAX].join(",");
+        let full = (0..TRACESTATE_MEMBERS_MAX)
+            .map(|number| format!("k{number}=v"))
+            .collect::<Vec<_>>()
+            .join(",");
         let long = format!("a={},b={}", "x".repeat(256), "y".repeat(251));
         assert_eq!(long.len(), TRACESTATE_CHARS_MAX);
         for good in [
             "rojo=00f067aa0ba902b7",
             "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
             "fw529a3039@dt=a b ~!, \t dd=s:2;o:rum;p:00f067aa0ba902b7,",
+            "k_-*/9=1",
+            &format!("{}=1", "k".repeat(256)),
+            &format!("{}@{}=1", "1".repeat(241), "k".repeat(14)),
             &full,
             &long,
         ] {
@@ -240,7 +273,19 @@ mod tests {
             "rojo=a\tb",
             "rojo=a\nb",
             "rojo=1,zoe@shop.example",
+            "9rojo=1",
+            "*rojo=1",
+            "a@=1",
+            "@a=1",
+            "a@9=1",
+            "a@b@c=1",
+            "rojo =1",
+            "rojo=1,congo=2,rojo=1",
             &format!("{full},k=v"),
+            &format!("{full},"),
+            &format!("{}=1", "k".repeat(257)),
+            &format!("{}@k=1", "1".repeat(242)),
+            &format!("k@{}=1", "k".repeat(15)),
             &format!("{long}z"),
             &format!("a={}", "x".repeat(257)),
         ] {
