@@ -39,7 +39,7 @@ shop = exec python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(s
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS)) \
   $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
 # What reads the secret of a stack is built. Without Rust here, the program says that it cannot know whether there is a key.
-local_tool = test -z "$(stack)" || ! command -v cargo > /dev/null || cargo build --quiet --locked --package local
+local_tool = test -z "$(stack)" || ! command -v cargo > /dev/null || cargo build --quiet --locked $(BUNDLE)
 try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
