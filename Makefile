@@ -67,7 +67,9 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
   prerequisites-valgrind prerequisites-qemu
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-14s", $$1); count = split($$2, words, " "); \
+	  for (i = 1; i <= count; i++) { if (length(line " " words[i]) > 100) { print line; line = sprintf("%21s", "") } \
+	    line = line " " words[i] } print line }' $(firstword $(MAKEFILE_LIST))
 
 run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
@@ -160,7 +162,7 @@ fuzz: $(FUZZ) prerequisites-cxx ## Look for inputs that break something: make fu
 soak: $(TOOLS) binaries ## Send events while everything fails at random: make soak (EVENTS=100000 SEED=…)
 	@python local/soak.py --events $(or $(EVENTS),100000) $(if $(SEED),--seed $(SEED))
 
-soak-consumers: $(TOOLS) worker ## Let copies of the example of a consumer work while the ERP system fails at random: (EVENTS=20000 SEED=…)
+soak-consumers: $(TOOLS) worker ## Let copies of the example of a consumer work while the ERP system fails at random: make soak-consumers (EVENTS=20000 SEED=…)
 	@python local/soak_consumers.py --events $(or $(EVENTS),20000) $(if $(SEED),--seed $(SEED))
 
 samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, messages, schemas

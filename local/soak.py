@@ -533,9 +533,10 @@ def report(shops, consumers, weather, seconds):
     return [{"what": name, "count": count} for name, count in rows], mistakes
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=100_000)
+def run(soak, name, description, events):
+    """Soaks as the command line says, shows and keeps the figures, and ends with 1 after a mistake."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=events)
     about_seed = "chooses events and faults; their moments are the machine's"
     parser.add_argument("--seed", type=int, default=int(time.time()), help=about_seed)
     arguments = parser.parse_args()
@@ -543,10 +544,10 @@ def main():
     with Stack(port=0) as stack:
         rows, mistakes = soak(stack, arguments.events, arguments.seed)
     print(f"\n{figures.table(rows)}")
-    figures.write("soak", rows)
+    figures.write(name, rows)
     if any(mistakes.values()):
         sys.exit(f"\nnot as it should be: {({name: sorted(identities)[:5] for name, identities in mistakes.items() if identities})}")
 
 
 if __name__ == "__main__":
-    main()
+    run(soak, "soak", __doc__, 100_000)

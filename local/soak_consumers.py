@@ -9,7 +9,6 @@ repeat with the same Idempotency-Key changes nothing there, as the example asks 
 or an answer that came too late. In some groups the entity goes there and back again, which is three events, and not a repeat.
 """
 
-import argparse
 import collections
 import contextlib
 import http.server
@@ -20,9 +19,8 @@ import threading
 import time
 import uuid
 
-import figures
 from function import Function
-from stack import Stack
+from soak import run
 
 COPIES = 6
 ERP_TIMEOUT_MS = 1000
@@ -348,20 +346,5 @@ def report(events, erp, dead, copies, weather, seconds):
     return [{"what": name, "count": number} for name, number in rows], mistakes
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=20_000)
-    about_seed = "chooses events and failures; their moments are the machine's"
-    parser.add_argument("--seed", type=int, default=int(time.time()), help=about_seed)
-    arguments = parser.parse_args()
-    print(f"Seed {arguments.seed}. Starting an emulator of AWS on loopback …", flush=True)
-    with Stack(port=0) as stack:
-        rows, mistakes = soak(stack, arguments.events, arguments.seed)
-    print(f"\n{figures.table(rows)}")
-    figures.write("soak of consumers", rows)
-    if any(mistakes.values()):
-        sys.exit(f"\nnot as it should be: {({name: sorted(identities)[:5] for name, identities in mistakes.items() if identities})}")
-
-
 if __name__ == "__main__":
-    main()
+    run(soak, "soak of consumers", __doc__, 20_000)
