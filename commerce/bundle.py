@@ -42,8 +42,12 @@ class Bundle:
 
     def __str__(self):
         place = self.url or "not named, so where the hooks go is not checked"
-        timeout, soft = (" assumed" if name in self.assumed else "" for name in ("timeout", "soft_timeout"))
-        return f"{place}  (timeout {self.timeout} ms{timeout}, soft {self.soft_timeout} ms{soft})"
+        # The line fits 100 columns with the address of an API.
+        said = [f"timeout {self.timeout} ms", f"soft {self.soft_timeout} ms"]
+        if len(self.assumed) == len(said):
+            return f"{place}  ({', '.join(said)}, assumed)"
+        assumed = (" assumed" if name in self.assumed else "" for name in ("timeout", "soft_timeout"))
+        return f"{place}  ({', '.join(map(''.join, zip(said, assumed)))})"
 
 
 def own_hooks():

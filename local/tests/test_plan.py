@@ -146,7 +146,7 @@ def test_the_times_that_are_taken_are_those_of_the_template():
 
 def test_a_time_that_nobody_said_is_shown_as_assumed(run):
     with running() as shop:
-        assert "(timeout 5000 ms assumed, soft 1000 ms assumed)" in run("plan", shop)[1]
+        assert "(timeout 5000 ms, soft 1000 ms, assumed)" in run("plan", shop)[1]
         assert "(timeout 600 ms, soft 1000 ms assumed)" in run("plan", shop, "--hook-timeout-ms", "600")[1]
         said = run("doctor", shop, "--hook-timeout-ms", "29000", "--soft-timeout-ms", "100")[1]
         assert "(timeout 29000 ms, soft 100 ms)" in said
