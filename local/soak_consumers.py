@@ -50,7 +50,7 @@ class Event:
         kinds = [*KINDS, "ordinary"]
         self.kind = chance.choices(kinds, [*KINDS.values(), 1000 - sum(KINDS.values())])[0]
         self.conflicts = chance.randint(1, 3)
-        self.content = 0 if number == 2 and group % 1000 < THERE_AND_BACK else number
+        self.content = number
 
     def body(self):
         order = {"entity_id": self.group, "increment_id": f"{self.group:09}", "state": f"step {self.content}"}
@@ -70,6 +70,10 @@ class Event:
 def plan(count, chance):
     """The events, each group's in its order, and the groups mixed."""
     groups = [[Event(group, number, chance) for number in range(GROUP)] for group in range(-(-count // GROUP))]
+    for group in groups:
+        # If the one between is refused, the entity has the content already, and the third is rightly skipped.
+        if group[0].group % 1000 < THERE_AND_BACK and group[1].kind != "refused":
+            group[2].content = 0
     turns = [group for group, events in enumerate(groups) for _ in events]
     # A group's events come near each other, as a shop's do.
     order = sorted(range(len(turns)), key=lambda place: place + chance.uniform(0, 40 * GROUP))
