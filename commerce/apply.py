@@ -244,7 +244,7 @@ def put_back(shop, hook, body):
 
 
 def plainly(hook):
-    """The hook with nothing but what every shop takes."""
+    """The hook with only what every shop takes."""
     return to_rest(replace(hook, headers=tuple((name, value) for name, value in hook.headers if value)))
 
 
