@@ -26,10 +26,16 @@ REQUESTS = 8
 WHOLE = {identity(hook) for hook in wanted()}
 
 
+def hears_signals():
+    """The tests may run as a background job, where a shell or nohup ignores some of them."""
+    for number in applying.SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def begin(shop, state, command="apply", **how):
     where = ["--shop", shop.url, "--url", BUNDLE]
     yes = ["--yes"] if command == "apply" else []
-    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | how
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "preexec_fn": hears_signals} | how
     return subprocess.Popen([*PROGRAM, command, *where, *yes], env=os.environ | {"XDG_STATE_HOME": str(state)}, **how)
 
 

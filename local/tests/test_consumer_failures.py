@@ -50,7 +50,13 @@ def test_what_is_behind_a_failing_event_waits_untried_and_goes_on_when_that_is_d
     eventually(lambda: erp.accepted() == ids)
     eventually(lambda: deployed.holds(deployed.live) == (0, 0))
     assert deployed.holds(deployed.dead) == (0, 0)
-    received = {line["event_id"]: int(line["received"]) for line in lines_of(log_of(deployed))[since:] if line["outcome"] == "done"}
+
+    def received_until_done():
+        return {line["event_id"]: int(line["received"]) for line in lines_of(log_of(deployed))[since:] if line["outcome"] == "done"}
+
+    # The emulator writes the last lines a moment later.
+    eventually(lambda: set(ids) <= set(received_until_done()))
+    received = received_until_done()
     assert received[head] > 7 and all(received[key] == 1 for key in behind), "their receives are used up by nobody else"
 
 
