@@ -183,14 +183,15 @@ class Copy(threading.Thread):
 class Weather(threading.Thread):
     """The ERP system goes away, once for long, and copies are killed."""
 
-    def __init__(self, erp, copies, seed, longest):
+    def __init__(self, erp, copies, seed, longest, kills):
         super().__init__(daemon=True)
         self.erp, self.copies, self.chance, self.longest = erp, copies, random.Random(f"{seed} weather"), longest
+        self.may_kill = kills
         self.over, self.kills, self.outages = threading.Event(), 0, []
 
     def run(self):
         while not self.over.wait(self.chance.uniform(3, 8)):
-            if self.chance.random() < 0.3:
+            if self.chance.random() < 0.3 or not self.may_kill:
                 lasts = self.longest if not self.outages else self.chance.uniform(2, self.longest / 3)
                 self.outages.append(lasts)
                 self.erp.away.set()
@@ -243,8 +244,8 @@ def surroundings(stack):
     dynamodb.delete_table(TableName=name)
 
 
-def soak(stack, count, seed, longest=OUTAGE_SECONDS):
-    """The figures of one soak, and the mistakes: sets of ids."""
+def soak(stack, count, seed, longest=OUTAGE_SECONDS, kills=True):
+    """The figures of one soak, and the mistakes: sets of ids. `longest`: the longest time away, in seconds."""
     events = plan(count, random.Random(f"{seed} plan"))
     started = time.monotonic()
     with contextlib.ExitStack() as opened:
@@ -257,7 +258,7 @@ def soak(stack, count, seed, longest=OUTAGE_SECONDS):
         functions = [opened.enter_context(Function("worker", None, **settings)) for _ in range(COPIES)]
         copies = [Copy(function, stack.client("sqs"), queue) for function in functions]
         dead = DeadLetters(stack.client("sqs"), environment["DEAD_LETTER_QUEUE_URL"])
-        weather = Weather(erp, copies, seed, longest)
+        weather = Weather(erp, copies, seed, longest, kills)
         for thread in [*copies, dead, weather]:
             thread.start()
         send(stack.client("sqs"), queue, events, lambda: len(erp.taken) + len(dead.reasons))

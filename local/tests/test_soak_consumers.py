@@ -9,7 +9,8 @@ import soak_consumers as soak
 
 def test_every_event_is_done_once_and_in_order_or_set_aside_for_a_reason_of_its_own(stack):
     seed = random.randrange(10**6)
-    rows, mistakes = soak.soak(stack, count=200, seed=seed, longest=7)
+    # After a kill an event waits for its lease to end: test_consumer_failures.py has that.
+    rows, mistakes = soak.soak(stack, count=200, seed=seed, longest=7, kills=False)
     figures = {row["what"]: row["count"] for row in rows}
     assert not any(mistakes.values()), f"seed {seed}: {mistakes}"
     assert figures["events done"] + sum(number for name, number in figures.items() if name.startswith("set aside: ")) == 200
