@@ -50,6 +50,10 @@ RELEASED := local/tests/test_limits.py
 DEPLOYED := local/tests/test_whole_deployment.py
 # Those that need Adobe's client for webhooks, which is for Node.
 WITH_ADOBE := local/tests/test_adobe_client.py
+# Those that mostly wait, for pauses, timeouts and programs that start. They run beside the others.
+WAITING := $(addprefix local/tests/test_,$(addsuffix .py,apply apply_checks apply_stopped consumer_failures consumers doctor journal plan \
+  python_worker python_worker_away reconcile reconcile_ends reconcile_gaps reconcile_log redrive shop_hostile shop_rest smoke \
+  soak_consumers))
 PYTEST := python -m pytest -q
 # What test-one needs beside the rest if TEST is one of these files, or all.
 for_tests = $(if $(filter-out $(1),$(firstword $(subst ::, ,$(TEST)))),,$(2))
@@ -124,7 +128,9 @@ test-stack: $(TOOLS) binaries prerequisites-openssl ## Run every sample and the 
 	@$(call stage,stack,2400) $(PYTEST) $(QUICK)
 
 test-deep: $(TOOLS) $(ADOBE)/installed binaries worker prerequisites-openssl ## Run all the other tests against an emulated AWS
-	@$(call stage,deep,9000) $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK) $(RELEASED) $(DEPLOYED))
+	@$(call stage,deep,9000) sh -c '$(PYTEST) $(WAITING) & waiting=$$!; \
+	  $(PYTEST) local/tests $(addprefix --ignore=,$(QUICK) $(RELEASED) $(DEPLOYED) $(WAITING)); others=$$?; \
+	  wait $$waiting && exit $$others'
 
 # The example of a consumer, the fuzzer, and what the benchmark is made of.
 test-others: prerequisites-cxx
