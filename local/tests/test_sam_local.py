@@ -140,7 +140,7 @@ def test_functions_in_containers_are_told_their_queue_by_variables_that_the_temp
         assert set(variables) <= {*shared, *own}, "sam local sets no other"
         host, _, path = variables["QUEUE_URL"].removeprefix("http://").partition("/")
         assert host == f"host.docker.internal:{queues.port}" and f"/{path}" in there
-        assert own["QUEUE_URL"]["Ref"] in path
+        assert queues.outputs[f"{own['QUEUE_URL']['Ref']}Url"].endswith(f"/{path}")
 
 
 def test_sam_local_runs_the_functions_of_the_channels_and_no_other(tmp_path, monkeypatch):
