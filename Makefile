@@ -66,9 +66,9 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples \
-  rules send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build \
-  build-Rules deploy keys plan apply doctor webhooks-xml clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl prerequisites-cxx prerequisites-node \
-  prerequisites-valgrind prerequisites-qemu
+  rules send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan \
+  apply doctor webhooks-xml clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl \
+  prerequisites-cxx prerequisites-node prerequisites-valgrind prerequisites-qemu
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { line = sprintf("  make %-14s", $$1); count = split($$2, words, " "); \
@@ -255,15 +255,15 @@ keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or
 	@python commerce/keys.py "$(stack)" $(if $(PEM),pem "$(PEM)",hmac "$(HMAC)")
 
 plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (ENV=…, STACK=… or URL=… says where the bundle is)
-	@$(call shop,plan) --changes-are-fine
+	@$(call shop,plan) --exit-zero
 
 apply: $(TOOLS) ## Subscribe the hooks in the shop, or change them; asks (YES=1 does not; DRY_RUN=1 CHANNEL=… REQUIRED=false ANYWAY=…: README)
 	@$(local_tool)
-	@$(call shop,apply) $(if $(YES),--yes) $(if $(DRY_RUN),--dry-run) $(if $(ANYWAY),--anyway "$(ANYWAY)") --changes-are-fine
+	@$(call shop,apply) $(if $(YES),--yes) $(if $(DRY_RUN),--dry-run) $(if $(ANYWAY),--anyway "$(ANYWAY)") --exit-zero
 
 doctor: $(TOOLS) ## Say what is wrong between the shop and the bundle (CHANNEL=… only one; XML=FILE: with a webhooks.xml)
 	@$(local_tool)
-	@$(call shop,doctor) $(if $(XML),--xml "$(XML)") --changes-are-fine
+	@$(call shop,doctor) $(if $(XML),--xml "$(XML)")
 
 webhooks-xml: $(TOOLS) ## Print commerce/webhooks.xml with the timeouts of the stack, for a shop that is set up by files
 	@$(call shop,xml)

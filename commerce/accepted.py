@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import botocore.exceptions
 
-from rest import ShopError
+from rest import ShopError, is_loopback
 
 # What one query of Insights gives at most. A range with as many is asked again in halves.
 ROWS_MAX = 10_000
@@ -25,7 +25,6 @@ POLLS = (0.3, 0.5, 1, 2)
 ATTEMPTS = 3
 BUSY = {"LimitExceededException", "ThrottlingException", "ServiceUnavailableException"}
 NOT_THERE = {"UnknownOperationException", "InvalidAction", "InvalidActionException", "NotImplemented"}
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PATTERN = '{ $.message = "answered" && $.outcome = "accepted" }'
 # An order that is placed always has its number.
 PLACED = "sales_order_place_after"
@@ -78,7 +77,7 @@ def read(logs, group, since, until, channels, report=lambda done, of: None):
     """The accepted events of the channels between two times, in seconds since 1970."""
     accepted = Accepted(channels)
     since, until = int(since), int(until) + 1
-    if urlsplit(logs.meta.endpoint_url).hostname in LOOPBACK:
+    if is_loopback(urlsplit(logs.meta.endpoint_url).hostname):
         by_filter(logs, group, since, until, accepted)
     else:
         try:

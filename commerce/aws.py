@@ -31,6 +31,13 @@ REFUSED = {
     "UnrecognizedClientException",
 }
 FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+# What the tools need beside cloudformation:DescribeStacks, by operation.
+PERMISSIONS = {
+    "StartQuery": "logs:StartQuery",
+    "GetQueryResults": "logs:GetQueryResults",
+    "FilterLogEvents": "logs:FilterLogEvents",
+    "GetSecretValue": "secretsmanager:GetSecretValue",
+}
 
 
 def stack_says(name):
@@ -106,3 +113,20 @@ def refusal(name, region, error):
     if code in FORBIDDEN:
         return f"these credentials of AWS may not read the stack {name} (cloudformation:DescribeStacks). Log in with others"
     return f"the stack {name} in {region} cannot be read: AWS says {short(code, 60)}. Name another with STACK=…"
+
+
+def reason_of(error):
+    """What AWS says, or why it was not asked, for a person."""
+    if isinstance(error, NO_LOGIN):
+        return f"there are no credentials of AWS ({type(error).__name__}). Log in to AWS"
+    if isinstance(error, AWAY):
+        return f"AWS is out of reach ({type(error).__name__}). Look at the region and the network"
+    if isinstance(error, botocore.exceptions.BotoCoreError):
+        return f"AWS cannot be asked: {short(str(error))}"
+    # The code alone: the message could quote the request.
+    code = short(error.response["Error"].get("Code", ""), 60)
+    if code in REFUSED:
+        return f"AWS does not take the credentials ({code}). Log in to AWS again"
+    needed = PERMISSIONS.get(error.operation_name) if code in FORBIDDEN else None
+    needed = f" These credentials need {needed}." if needed else ""
+    return f"AWS refuses {error.operation_name}: {code}.{needed}"

@@ -1,12 +1,14 @@
 """What is wrong between a shop and the bundle: with the way into the shop, with its hooks, and with the address that they post to."""
 
+from itertools import islice
+
 import checks
 import smoke
 from answers import ShopError
 from examine import ERROR, INFO, WARNING, Finding, examine, relevant
 from hooks import BadHooks, from_rest, from_xml
 from journal import JournalError
-from plan import head
+from plan import head, some
 from terminal import paint, wrapped
 from text import printable
 
@@ -15,6 +17,8 @@ LEVELS = (ERROR, WARNING, INFO)
 # Its sample is shown in Adobe's own test.
 EXAMPLE = "sales_order_place_after"
 HOOKS_MAX_BYTES = 8 * 1024 * 1024
+# Of a shop with thousands of odd hooks, no more is read by anybody: names, the bundle's channels first, and findings of one.
+NAMES_SHOWN, FINDINGS_SHOWN = 50, 20
 
 
 def doctor(shop, bundle, journal, options):
@@ -113,12 +117,14 @@ def show_findings(found, hooks, bundle, channel, renew, is_saas):
         others = set(bundle.hooks()) | {hook.webhook_method for hook in ours}
         found = {name: findings for name, findings in found.items() if name == channel or name not in others}
     alone, shared = told_apart(found)
-    for name, findings in found.items():
+    for name, findings in islice(found.items(), NAMES_SHOWN):
         of_channel = [hook for hook in ours if name in (hook.channel, hook.webhook_method)]
         required = " and ".join(dict.fromkeys("required" if hook.required else "not required" for hook in of_channel))
         print(f"{mark(findings)} {printable(name)}{f'  {required}' if required else ''}")
         show(alone[name], renew)
-    for finding, names in shared.items():
+    if len(found) > NAMES_SHOWN:
+        print(f"… and {len(found) - NAMES_SHOWN:,} more events.")
+    for finding, names in islice(shared.items(), FINDINGS_SHOWN):
         print("\n" + wrapped("", whom(names, bundle, channel), ""))
         show([finding], renew)
     everything = [*shared, *(finding for findings in alone.values() for finding in findings)]
@@ -148,7 +154,7 @@ def told_apart(found):
 def whom(names, bundle, channel):
     if not channel and set(names) == set(bundle.hooks()):
         return f"On all {len(names)} channels:"
-    return f"On {', '.join(printable(name) for name in names)}:"
+    return f"On {some([printable(name) for name in names])}:"
 
 
 def mark(findings):
@@ -157,13 +163,15 @@ def mark(findings):
 
 
 def show(findings, renew):
-    for finding in sorted(findings, key=lambda one: LEVELS.index(one.level)):
+    for finding in sorted(findings, key=lambda one: LEVELS.index(one.level))[:FINDINGS_SHOWN]:
         level = paint(f"{finding.level:7}", {ERROR: 31, WARNING: 33, INFO: 2}[finding.level])
         print(wrapped(f"    {level}  ", finding.what, " " * 13))
         if finding.why:
             print(wrapped(" " * 13, finding.why, " " * 13))
         if finding.remedy:
             print(wrapped(" " * 13 + "→ ", finding.remedy.replace("make apply", renew), " " * 15))
+    if len(findings) > FINDINGS_SHOWN:
+        print(f"    … and {len(findings) - FINDINGS_SHOWN:,} more findings.")
 
 
 def show_adobes_test(bundle, channel, is_saas):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import botocore.exceptions
 
-from aws import PATIENCE, boto3_session
+from aws import PATIENCE, boto3_session, reason_of
 from routes import DECODER, Stack, api_of, decoded, operations
 from rest import ShopError
 from terminal import Parser, agreed, paint, wrapped
@@ -302,11 +302,8 @@ def main(arguments=None):
         return 0
     except ShopError as error:
         reason = str(error)
-    except botocore.exceptions.ClientError as error:
-        # The code alone: the message could quote the request.
-        reason = f"AWS refuses {error.operation_name}: {error.response['Error']['Code']}"
-    except botocore.exceptions.BotoCoreError as error:
-        reason = f"AWS is out of reach: {error}"
+    except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        reason = reason_of(error)
     except KeyboardInterrupt:
         print("\nquarantine: stopped. What was not accepted stays, and keeps its id when it is sent again.", file=sys.stderr)
         return 130

@@ -23,14 +23,13 @@ import botocore.exceptions
 
 import accepted
 import gaps
-from aws import AWAY, FORBIDDEN, NO_LOGIN, PATIENCE, REFUSED, boto3_session
-from routes import Stack, api_of
+from aws import PATIENCE, boto3_session, reason_of
 from records import CHANNELS, KINDS, RECORDS_MAX, UNASKED, changed, shifted, written
 from resend import ACCEPTED, Sender
 from rest import Shop, ShopError
+from routes import Stack, api_of
 from terminal import Parser, agreed, nobody_reads, paint, silence, wrapped, writable
 from terminal import note as tell
-from text import short
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Seconds. An event is logged before its record is changed for good, or a moment later; two clocks differ.
@@ -45,12 +44,6 @@ MISSING = 2
 ROWS = 50
 # A number is never cut shorter.
 NUMBER_MIN = 20
-PERMISSIONS = {
-    "StartQuery": "logs:StartQuery",
-    "GetQueryResults": "logs:GetQueryResults",
-    "FilterLogEvents": "logs:FilterLogEvents",
-    "GetSecretValue": "secretsmanager:GetSecretValue",
-}
 
 
 class ClockedShop(Shop):
@@ -292,8 +285,8 @@ def read_options(arguments):
     parser.add_argument("--url", help="the API's endpoint, where the stack's output WebhooksUrl is not the one to post to")
     parser.add_argument("--since", type=since, help="since when, as 6h, 2d, or 2026-06-18T20:00 (UTC)")
     parser.add_argument("--channel", type=channels, default=UNASKED, dest="channels", help="only these channels, with commas between")
-    parser.add_argument("--tolerance", type=seconds, default=TOLERANCE, help="how much older than its record an event may be (5s)")
-    parser.add_argument("--settle", type=seconds, default=SETTLE, help="a change within this time is not compared (2m)")
+    parser.add_argument("--tolerance", type=seconds, default=TOLERANCE, help=f"how much older than its record an event may be ({TOLERANCE}s)")
+    parser.add_argument("--settle", type=seconds, default=SETTLE, help=f"a change within this time is not compared ({SETTLE}s)")
     parser.add_argument("--all", action="store_true", help=f"list all that is missing, and not the first {ROWS}")
     parser.add_argument("--send", action="store_true", help="post what is missing")
     parser.add_argument("--yes", action="store_true", help="without asking")
@@ -338,23 +331,6 @@ def ended(options):
     sys.stdout.flush()
     tell(f"reconcile: {reason}")
     return 1
-
-
-def reason_of(error):
-    """What AWS says, or why it was not asked, for a person."""
-    if isinstance(error, NO_LOGIN):
-        return f"there are no credentials of AWS ({type(error).__name__}). Log in to AWS"
-    if isinstance(error, AWAY):
-        return f"AWS is out of reach ({type(error).__name__}). Look at the region and the network"
-    if isinstance(error, botocore.exceptions.BotoCoreError):
-        return f"AWS cannot be asked: {short(str(error))}"
-    # The code alone: the message could quote the request.
-    code = short(error.response["Error"].get("Code", ""), 60)
-    if code in REFUSED:
-        return f"AWS does not take the credentials ({code}). Log in to AWS again"
-    needed = PERMISSIONS.get(error.operation_name) if code in FORBIDDEN else None
-    needed = f" These credentials need {needed}." if needed else ""
-    return f"AWS refuses {error.operation_name}: {code}.{needed}"
 
 
 def interrupt(*_):

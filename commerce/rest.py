@@ -14,6 +14,8 @@ from terminal import note
 
 # Seconds until the connection stands, and between two pieces of the answer.
 CONNECT, READ = 5, 30
+# The same for a route of the bundle: a function gives up before API Gateway does, after 30.
+ROUTE_TIMES = 5, 35
 PAUSES = {"total": 4, "backoff_factor": 0.5, "retry_after_max": 20, "raise_on_status": False}
 # Reading may be repeated. What changes the shop may be repeated only if it certainly did not get there: no connection, or 429.
 REPEATED = {

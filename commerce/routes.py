@@ -9,10 +9,8 @@ import requests
 
 from aws import PATIENCE, boto3_session, described
 from hooks import ROUTE
-from rest import ShopError, host_of, innermost, limited, web_address
+from rest import ROUTE_TIMES, ShopError, host_of, innermost, limited, web_address
 
-# Seconds until the connection stands, and until the answer comes: a function gives up before API Gateway does, after 30.
-CONNECT, ANSWER = 5, 35
 OPERATIONS = {"success", "exception", "add", "replace", "remove"}
 # As the functions take it.
 SECRET_BYTES_MIN = 16
@@ -56,7 +54,7 @@ class Api:
             **more_headers,
         }
         # Without `auth`, requests would add what a ~/.netrc has for the host.
-        how = {"timeout": (CONNECT, ANSWER), "allow_redirects": False, "stream": True, "auth": lambda request: request}
+        how = {"timeout": ROUTE_TIMES, "allow_redirects": False, "stream": True, "auth": lambda request: request}
         try:
             with self._session().post(f"{self.url}/webhook/observer.{channel}", body, headers=headers, **how) as answer:
                 return answer, limited(answer, host)

@@ -36,7 +36,7 @@ def main(arguments=None):
     writable()
     options = read_options(arguments)
     code = carried_out(options)
-    return IN_STEP if code == CHANGES and options.changes_are_fine else code
+    return IN_STEP if code == CHANGES and options.exit_zero else code
 
 
 def carried_out(options):
@@ -84,7 +84,7 @@ def read_options(arguments):
     parser.add_argument("--xml", type=Path, help="doctor: look at this webhooks.xml instead of asking a shop")
     parser.add_argument("--yes", action="store_true", help="apply: do not ask")
     parser.add_argument("--dry-run", action="store_true", help="apply: show the requests, send none")
-    parser.add_argument("--changes-are-fine", action="store_true", help="end with 0, not 2, where there are changes, as make asks for")
+    parser.add_argument("--exit-zero", action="store_true", help="end with 0 also if there are changes")
     parser.add_argument(
         "--anyway", type=words, default=frozenset(), metavar="WORD,…",
         help=f"apply: subscribe required hooks though a check fails, of which each has a word: {', '.join(WORDS)}",

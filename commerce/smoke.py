@@ -18,14 +18,13 @@ import requests
 import urllib3
 
 from hooks import ROUTE, from_xml
-from rest import ShopError, host_of, innermost, limited, root_of, web_address
+from rest import ROUTE_TIMES, ShopError, host_of, innermost, limited, root_of, web_address
 from terminal import Parser, paint, wrapped
 from text import printable
 
 # Its hooks are the channels, and say the soft timeout of a stack that nobody names.
 HOOKS = Path(__file__).resolve().parent / "webhooks.xml"
-# Seconds until the connection stands, and until the answer comes: API Gateway gives up after 30.
-CONNECT, ANSWER = 5, 35
+CONNECT, ANSWER = ROUTE_TIMES
 AT_ONCE = 4
 EXAMPLE = "https://….execute-api.eu-west-1.amazonaws.com"
 HEADERS = {"Content-Type": "application/json", "x-webhook-check": "1"}

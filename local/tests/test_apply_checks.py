@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 from shop_tool import ADDRESS, BATCH, BUNDLE, FOREIGN, TIMES, aws, environment, flat, keys, run, wanted  # noqa: F401 — fixtures, too
-from stack import ROOT
+from stack import ROOT, template
 from stand_in import running
 
 # One channel, and hooks that are not required
@@ -194,3 +194,12 @@ def test_the_published_keys_are_for_an_emulator_only(secret, monkeypatch, tmp_pa
         secret({}, emulated=True)
         keys.main("any", kind, file / name)
         assert "Added " in capsys.readouterr().out
+
+
+def test_the_generated_secret_is_known_by_the_length_that_the_template_gives_it():
+    (generated,) = (
+        one["Properties"]["GenerateSecretString"]
+        for one in template()["Resources"].values()
+        if one["Type"] == "AWS::SecretsManager::Secret"
+    )
+    assert keys.GENERATED_LENGTH == generated["PasswordLength"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,10 @@ import alarms
 import pytest
 import samconfig
 from stack import ROOT, yaml_parse
+
+sys.path.insert(0, str(ROOT / "consumers"))
+
+import worker as python_worker  # noqa: E402
 
 FOLDER = ROOT / "consumers"
 BUNDLE = yaml_parse((FOLDER / "template.yaml").read_text())
@@ -99,3 +104,39 @@ def test_the_alarm_is_made_of_the_lines_that_the_worker_writes():
     assert alarms.counts(pattern, json.dumps(line | {"failing_s": 0}))
     assert not alarms.counts(pattern, json.dumps({"message": "handled", "outcome": "failed", "reason": "behind_a_failure"}))
     assert not alarms.counts(pattern, json.dumps({"message": "handled", "outcome": "done"}))
+
+
+# What both consumers do with a failure, written in each of them, because each is copied alone
+
+
+RUST = FOLDER / "worker" / "src"
+UNITS = {"secs": 1, "mins": 60, "hours": 3600}
+
+
+def rust_seconds(file, name):
+    """The value of a constant or of a default that is a time."""
+    unit, number = re.search(rf"\b{name}(?:: Duration =|:) Duration::from_(\w+)\((\d+)\)", (RUST / file).read_text()).groups()
+    return UNITS[unit] * int(number)
+
+
+def rust_number(file, name):
+    return int(re.search(rf"\bconst {name}: \w+ = (\d+);", (RUST / file).read_text())[1])
+
+
+def test_both_consumers_and_the_template_have_the_same_times_and_numbers():
+    shortest, longest, give_up = (rust_seconds("settings.rs", name) for name in ("pause_min", "pause_max", "give_up_after"))
+    defaults = [BUNDLE["Parameters"][name]["Default"] for name in ("PauseMinSeconds", "PauseMaxSeconds", "GiveUpAfterSeconds")]
+    assert [shortest, longest, give_up] == defaults
+    assert python_worker.PAUSE_SECONDS == (shortest, longest)
+    assert (python_worker.ATTEMPTS_MIN, python_worker.ATTEMPTS_SECONDS_MIN) == (rust_number("attempts.rs", "COUNTED_MIN"), give_up)
+    assert rust_seconds("attempts.rs", "RETRY_AFTER_MAX") == python_worker.RETRY_AFTER_SECONDS_MAX
+    assert rust_number("attempts.rs", "RETENTION_PERCENT") / 100 == python_worker.EXPIRES_SOON
+    recent = [rust_number("attempts.rs", name) for name in ("RECENT_MIN", "RECENT_MAX")]
+    assert recent == [python_worker.OTHERS_MIN, python_worker.OTHERS_MAX]
+    assert rust_seconds("settings.rs", "ERP_TIMEOUT") * 1000 == BUNDLE["Parameters"]["ErpTimeoutMs"]["Default"]
+
+
+def test_the_worst_message_fits_into_the_time_of_the_function():
+    overhead = int(re.search(r"OPERATION_MAX\.saturating_mul\((\d+)\)", (RUST / "worker.rs").read_text())[1])
+    slowest = BUNDLE["Parameters"]["ErpTimeoutMs"]["MaxValue"] / 1000 + overhead * rust_seconds("settings.rs", "OPERATION_MAX")
+    assert slowest < BUNDLE["Resources"]["Worker"]["Properties"]["Timeout"]

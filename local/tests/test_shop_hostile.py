@@ -132,6 +132,16 @@ def test_a_shop_with_too_many_hooks_or_of_odd_values_is_told(run):
             assert code in (1, 2) and len(said) < 10_000
 
 
+@pytest.mark.parametrize("event", ["observer.e{}", "observer.sales_order_save_after", "observer.e"])
+def test_thousands_of_odd_hooks_are_told_in_few_lines(run, event):
+    hooks = [FOREIGN | {"batch_name": BATCH, "webhook_method": event.format(n), "hook_name": f"h{n}", "timeout": n} for n in range(3000)]
+    with running(wanted() + hooks) as shop:
+        code, said = run("doctor", shop)
+    assert code == 1 and "more" in said
+    assert said.count("\n") < 600, said.count("\n")
+    assert "sales_order_place_after  required" in said, "the bundle's own channels are among what is shown"
+
+
 def test_no_credential_is_on_a_command_line_of_make():
     for target in ("plan", "apply", "doctor"):
         command = ["make", "-n", target, "SHOP=https://shop.example", "URL=https://a.example"]

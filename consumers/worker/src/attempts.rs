@@ -110,12 +110,6 @@ impl Attempts {
         self.last = Some(now);
     }
 
-    /// The attempts with one more that was begun and never ended: the process died, or Lambda ended it at this time.
-    pub(crate) fn with_unfinished(mut self, ended: SystemTime, others: Others) -> Self {
-        self.add(ended, Cause::Unclear, others);
-        self
-    }
-
     /// Whether the event has had its chances.
     pub(crate) fn are_enough(&self, now: SystemTime, policy: Policy) -> bool {
         self.counted >= COUNTED_MIN && since(self.first_counted, now) >= policy.give_up_after
@@ -166,7 +160,10 @@ fn since(start: Option<SystemTime>, now: SystemTime) -> Duration {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss)] // of milliseconds
 mod tests {
+    use std::{cmp::Reverse, collections::BinaryHeap};
+
     use super::*;
 
     const POLICY: Policy = Policy {
@@ -220,6 +217,34 @@ mod tests {
     fn an_erp_system_without_room_costs_only_time_whatever_else_it_takes() {
         let (_, given_up) = fail(Cause::Busy, 11 * DAY, Some);
         assert_eq!(given_up, None);
+    }
+
+    /// Five at once, 50 ms each: when the last event is done, in seconds.
+    fn drain(events: u32, taken_each_second: f64) -> f64 {
+        let mut waiting: BinaryHeap<_> = (0..events).map(|_| Reverse((0, None))).collect();
+        let (mut free, mut room, mut last) = ([0_u64; 5], 1.0, 0);
+        while let Some(Reverse((due, first))) = waiting.pop() {
+            let copy = free.iter_mut().min().unwrap();
+            let now = due.max(*copy);
+            *copy = now + 50;
+            room = f64::min(1.0, room + (now - last) as f64 / 1000.0 * taken_each_second);
+            last = now;
+            if room >= 1.0 {
+                room = 0.0;
+                continue;
+            }
+            let first = first.unwrap_or(now);
+            let pause = POLICY.pause(Duration::from_millis(now - first), None, None);
+            let again = now + u64::try_from(pause.as_millis()).unwrap();
+            waiting.push(Reverse((again, Some(first))));
+        }
+        last as f64 / 1000.0
+    }
+
+    #[test]
+    fn a_backlog_drains_at_an_erp_system_with_a_limit_on_its_rate() {
+        let hours = drain(5000, 1.0) / 3600.0;
+        assert!((1.3..3.5).contains(&hours), "{hours}");
     }
 
     #[test]

@@ -180,27 +180,23 @@ impl Worker {
         };
         let claim = self.ledger.claim(&event, claimant);
         let (claim, history) = tokio::join!(claim, self.ledger.compare(&event));
-        let mut attempts = match claim {
+        let (mut attempts, unfinished) = match claim {
             Ok(Claim::Ours {
                 attempts,
                 unfinished,
-            }) => match unfinished {
-                Some(ended) => {
-                    let others = self.others(&event).await;
-                    let attempts = attempts.with_unfinished(ended, others);
-                    // Now, because this attempt may not end either.
-                    let noted = self
-                        .ledger
-                        .note_attempts(&event, owner, attempts, Claimed::Kept);
-                    noted.await;
-                    attempts
-                }
-                None => attempts,
-            },
+            }) => (attempts, unfinished),
             Ok(Claim::Done) => return Outcome::Repeated,
             Ok(Claim::Busy(until)) => return self.in_progress(until),
             Err(_) => return self.unavailable(record, "ledger_unavailable").await,
         };
+        if let Some(ended) = unfinished {
+            attempts.add(ended, Cause::Unclear, self.others(&event).await);
+            // Now, because this attempt may not end either.
+            let noted = self
+                .ledger
+                .note_attempts(&event, owner, attempts, Claimed::Kept);
+            noted.await;
+        }
         let outcome = match history {
             Ok(History::New) => self.work(record, &event, &mut attempts, line).await,
             Ok(History::Repeated) => Outcome::Repeated,
