@@ -175,7 +175,7 @@ def test_what_is_sent_is_signed_marked_and_the_same_event_however_often(bundle, 
     (path, headers, body), (_, _, again) = api.posts
     assert path == f"/webhook/observer.{PLACED}" and body == again
     assert headers["x-adobe-signature"] == hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
-    assert headers["x-webhook-reconciled"] == headers["x-webhook-reconciled"] == "1"
+    assert headers["x-webhook-reconciled"] == "1"
     said = json.loads(body)
     assert said["event_id"].startswith("reconciled-") and set(said) == {"event_id", "data"}
     sent = said["data"]["order"]
