@@ -70,11 +70,11 @@ def rules(channel):
     return ROOT / "functions" / channel / "rules.json"
 
 
-def constant(path, name):
+def constant(name):
     """The value of a constant in the code of the functions."""
-    said = re.search(rf"\bconst {name}: \w+ = ([\d_* ]+);", (ROOT / "shared" / "src" / path).read_text())
-    factors = [int(factor.replace("_", "")) for factor in said[1].split("*")]
-    return math.prod(factors)
+    declared = re.compile(rf"\bconst {name}: \w+ = ([\d_* ]+);")
+    (factors,) = [found for path in (ROOT / "shared" / "src").rglob("*.rs") for found in declared.findall(path.read_text())]
+    return math.prod(int(factor.replace("_", "")) for factor in factors.split("*"))
 
 
 def sample_keys(*more_public_keys):

@@ -10,10 +10,9 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use shared::{
-    pem,
-    secrets::{EXAMPLE, Schemes, Secret},
-    signature::{HmacSecret, KEYS_MAX, KeyError, KeyList, Keys, RsaKey, Version},
+use shared::verify::{
+    HmacSecret, KEYS_MAX, KeyError, KeyList, Keys, RsaKey, Version, pem,
+    secret::{EXAMPLE, Schemes, Secret},
 };
 
 /// The sample key. Its private key is published with it.

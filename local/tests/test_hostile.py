@@ -38,7 +38,7 @@ SOURCE = "".join(
 OF_A_COLD_START = ("queue reached", "signatures are not checked: events are taken from anybody")
 
 # A log line names at most so many places.
-LOGGED_MAX = constant("pipeline.rs", "POINTERS_MAX")
+LOGGED_MAX = constant("POINTERS_MAX")
 
 PLAIN_ID = re.compile(r"[A-Za-z0-9_.:=-]{1,128}")
 

@@ -203,7 +203,7 @@ def test_queues_are_fifo_encrypted_and_have_a_dead_letter_queue():
         assert properties["FifoQueue"] is True
         assert properties["SqsManagedSseEnabled"] is True
         assert properties["MessageRetentionPeriod"] == 14 * 24 * 3600, "as long as SQS keeps anything"
-        assert properties["MaximumMessageSize"] == constant("message.rs", "MESSAGE_BYTES_MAX"), "what the functions send"
+        assert properties["MaximumMessageSize"] == constant("MESSAGE_BYTES_MAX"), "what the functions send"
         if name == "QuarantineQueue":
             assert "RedrivePolicy" not in properties, "to be looked at often makes nothing worse"
         elif not name.endswith("DeadLetterQueue"):

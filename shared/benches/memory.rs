@@ -14,11 +14,10 @@ mod common;
 use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order};
 use divan::{AllocProfiler, Bencher};
 use shared::{
-    body::Rejected,
+    deliver::message::Message,
     event::{Event, ReadOptions},
-    message::Message,
-    request::Request,
-    signature::{Keys, Signatures},
+    request::{Request, body::Rejected},
+    verify::{Keys, Signatures},
 };
 
 #[global_allocator]

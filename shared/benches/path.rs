@@ -13,11 +13,10 @@ mod common;
 use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use shared::{
-    body::Unverified,
+    deliver::message::MESSAGE_BYTES_MAX,
     event::{Event, ReadOptions},
-    message::MESSAGE_BYTES_MAX,
-    request::Request,
-    signature::Signatures,
+    request::{Request, body::Unverified},
+    verify::Signatures,
 };
 
 fn main() {

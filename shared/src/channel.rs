@@ -1,8 +1,8 @@
 //! What makes one function different from the other seven.
 
 use crate::{
-    deadline::Deadline, error::Misconfiguration, model::Entity, operation::Operation,
-    secrets::Token,
+    deadline::Deadline, environment::Misconfiguration, model::Entity, operation::Operation,
+    verify::secret::Token,
 };
 
 /// One event channel of Commerce. Each function implements it once.

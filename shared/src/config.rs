@@ -7,12 +7,14 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     deadline::ANSWER_MARGIN,
-    error::Misconfiguration,
+    deliver::sqs::QueueSettings,
+    environment::Misconfiguration,
     event::Contract,
-    keyring::{Source, StoreSettings},
-    queue::QueueSettings,
-    secrets::{EXAMPLE, Schemes, Secret},
-    signature::Version,
+    verify::{
+        Version,
+        keyring::{Source, StoreSettings},
+        secret::{EXAMPLE, Schemes, Secret},
+    },
 };
 
 /// The word with which an operator lets anybody in.
@@ -630,7 +632,7 @@ mod tests {
         }
         let many = format!(
             r#"{{"hmac_secrets":[{}]}}"#,
-            vec![r#""0123456789abcdef""#; crate::signature::KEYS_MAX + 1].join(",")
+            vec![r#""0123456789abcdef""#; crate::verify::KEYS_MAX + 1].join(",")
         );
         assert_eq!(
             keys(&many, "").unwrap_err(),

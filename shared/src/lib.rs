@@ -1,155 +1,29 @@
-//! What the eight functions of the bundle share.
+//! What the functions of the bundle share.
 //!
-//! A function is one [`Channel`] and a `main` that calls [`run`]. Everything else is here, and the whole way of a request
-//! stands in [`pipeline`].
+//! A function is one [`Channel`] and a `main` that calls [`run`]. The whole path of a request is on one screen in [`pipeline`].
 
 pub mod aws;
-pub mod body;
 pub mod channel;
 pub mod config;
 pub mod deadline;
-pub mod error;
+pub mod deliver;
+pub mod environment;
 pub mod event;
-pub mod http;
-pub mod identity;
-pub mod keyring;
-pub mod measure;
-pub mod message;
-pub mod metrics;
 pub mod model;
 pub mod operation;
-pub mod pem;
+pub mod outcome;
 pub mod pipeline;
-pub mod quarantine;
-pub mod queue;
-mod quote;
 pub mod request;
 pub mod rules;
+mod runtime;
 #[cfg(feature = "schema")]
 pub mod schema;
-pub mod secrets;
-pub mod signature;
 pub mod telemetry;
-pub mod trace;
-
-use std::{env, process::ExitCode};
-
-use lambda_runtime::{Runtime, service_fn};
-use tracing::{error, level_filters::LevelFilter, warn};
+pub mod verify;
 
 pub use crate::{
     channel::{Channel, Decision, Refusal, Verdict},
     deadline::Deadline,
     operation::Operation,
+    runtime::run,
 };
-use crate::{config::Settings, http::Connections, pipeline::Function, rules::Rules};
-
-/// Runs one function until Lambda ends it: cold start, then one request after the other.
-///
-/// It fails, with a log line for each reason, when the configuration or the rules are wrong or the process was not started by
-/// Lambda.
-pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
-    #[cfg(debug_assertions)]
-    if let Some(ended) = development_command::<C>() {
-        return ended;
-    }
-    let variable = |name: &str| env::var(name).ok();
-    let mut problems = Vec::new();
-    let settings = Settings::read(variable)
-        .map_err(|found| problems.extend(found.iter().map(ToString::to_string)))
-        .ok();
-    telemetry::start(
-        settings
-            .as_ref()
-            .map_or(LevelFilter::INFO, |settings| settings.log_level),
-    );
-    let found = channel.configure(&variable);
-    problems.extend(found.iter().map(ToString::to_string));
-    let rules = settings.as_ref().and_then(|Settings { rules_file, .. }| {
-        Rules::load::<C::Entity>(rules_file)
-            .map_err(|found| {
-                let name = rules_file.display();
-                problems.extend(found.iter().map(|problem| format!("{name}: {problem}")));
-            })
-            .ok()
-    });
-    let connections = Connections::new()
-        .map_err(|problem| problems.push(problem))
-        .ok();
-    let (Some(settings), Some(rules), Some(connections), true) =
-        (settings, rules, connections, problems.is_empty())
-    else {
-        return not_started::<C>(&problems);
-    };
-    if settings.secret.accepts_unsigned() {
-        warn!(
-            channel = C::NAME,
-            "signatures are not checked: events are taken from anybody"
-        );
-    }
-    if env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        let reason = "this is a Lambda function; AWS_LAMBDA_RUNTIME_API is not set";
-        return not_started::<C>(&[reason.to_owned()]);
-    }
-    // One thread: a function serves one request at a time, and threads cost more than they bring.
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())
-    {
-        Ok(runtime) => runtime,
-        Err(reason) => return not_started::<C>(&[reason.to_string()]),
-    };
-    let function = Function::new(channel, rules, settings, connections);
-    // As a task, because whatever wakes the future that is blocked on has the system asked for news first, three times a request.
-    runtime
-        .block_on(runtime.spawn_local(serve(function)))
-        .unwrap_or(ExitCode::FAILURE)
-}
-
-/// Cold start, then one request after the other.
-async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
-    function.warm_up().await;
-    let answer = service_fn(|invocation| function.answer(invocation));
-    match Runtime::new(answer).run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            error!(
-                channel = C::NAME,
-                "ended by the Lambda Runtime API: {reason}"
-            );
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn not_started<C: Channel>(problems: &[String]) -> ExitCode {
-    for problem in problems {
-        error!(channel = C::NAME, "not started: {problem}");
-    }
-    ExitCode::FAILURE
-}
-
-/// The command `rules` of a development build, if it is what the process was started for.
-#[cfg(debug_assertions)]
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command line"
-)]
-fn development_command<C: Channel>() -> Option<ExitCode> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let (command, arguments) = arguments.split_first()?;
-    if command != "rules" {
-        return None;
-    }
-    Some(match rules::explain::command::<C>(arguments) {
-        Ok(said) => {
-            print!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
-        }
-    })
-}

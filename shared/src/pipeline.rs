@@ -12,28 +12,27 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
-    aws::Aws,
-    body::{Rejected, Unverified, Verified},
+    aws::{Aws, http::Connections},
     channel::{Channel, Decision, Verdict},
     config::Settings,
     deadline::Deadline,
-    error::{Failure, Forwarded},
+    deliver::{
+        message::{Message, Origin},
+        quarantine::Unusable,
+        sqs::{Queue, RequestAttributes},
+    },
     event::{Contract, Event, ReadOptions},
-    http::Connections,
-    keyring::Keyring,
-    measure::{Metric, Stage, Stages},
-    message::{Message, Origin},
-    metrics::Metrics,
     model::Issues,
     operation::{self, Operation},
-    quarantine::Unusable,
-    queue::{Queue, RequestAttributes},
-    request::{Headers, Payload, Request},
+    outcome::{Failure, Forwarded},
+    request::{
+        Headers, Payload, Request,
+        body::{Rejected, Unverified, Verified},
+        trace::XRay,
+    },
     rules::{Mode, Rules},
-    secrets::Secret,
-    signature::{KeyName, Untrusted},
-    telemetry::{Line, Loudness, Output, plain_id},
-    trace::XRay,
+    telemetry::{Line, LogLevel, Metric, Metrics, Output, Stage, Stages, plain_id},
+    verify::{KeyName, Untrusted, keyring::Keyring, secret::Secret},
 };
 
 /// A log line names at most this many places of an event.
@@ -329,13 +328,13 @@ impl<C: Channel> Function<C> {
         };
         let irregular = matches!(result, Ok(Outcome::Accepted(_))) && notes.issues > 0;
         let warns = failure.is_some() || irregular || unevaluated.is_some();
-        let loudness = if warns {
-            Loudness::Warn
+        let log_level = if warns {
+            LogLevel::Warn
         } else {
-            Loudness::Info
+            LogLevel::Info
         };
         let line = Line {
-            loudness: result.map_or_else(Failure::loudness, |_| loudness),
+            log_level: result.map_or_else(Failure::log_level, |_| log_level),
             metric: result.map_or_else(Failure::metric, |outcome| Some(outcome.metric())),
             channel: C::NAME,
             outcome: result.map_or_else(Failure::name, Outcome::name),
@@ -494,7 +493,7 @@ mod tests {
     use crate::{
         channel::Refusal,
         model::{Order, QuoteItem},
-        secrets::Token,
+        verify::secret::Token,
     };
 
     /// Refuses, changes or dawdles, as the SKU tells it.
@@ -668,7 +667,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_over_the_limit_is_answered_before_it_is_looked_at() {
-        let large = json!({ "order": { "increment_id": "1", "a": "x".repeat(crate::body::BODY_BYTES_MAX) } });
+        let large = json!({ "order": { "increment_id": "1", "a": "x".repeat(crate::request::body::BODY_BYTES_MAX) } });
         assert_eq!(invoke(Placed, request(&large)).await.0, 413);
     }
 }

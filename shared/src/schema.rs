@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     channel::Channel,
-    message::schema_id,
+    deliver::message::schema_id,
     model::{Decode as _, Entity, LISTED_MAX, diagnostics::IN_EACH},
     rules::File,
 };

@@ -5,7 +5,8 @@ mod stock;
 use std::process::ExitCode;
 
 use shared::{
-    Channel, Deadline, Verdict, error::Misconfiguration, model::QuoteItem, secrets::Token,
+    Channel, Deadline, Verdict, environment::Misconfiguration, model::QuoteItem,
+    verify::secret::Token,
 };
 
 use crate::stock::Stock;

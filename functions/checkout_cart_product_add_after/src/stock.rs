@@ -21,12 +21,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde_json::Value;
 use shared::{
     Deadline, Decision, Refusal, Verdict,
-    error::Misconfiguration,
+    environment::Misconfiguration,
     model::{
         QuoteItem,
         scalar::{Code, Number},
     },
-    secrets::Token,
+    verify::secret::Token,
 };
 
 /// Stands for the SKU in the URL.

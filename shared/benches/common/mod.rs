@@ -11,11 +11,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::{
     Channel, Deadline,
-    body::{Unverified, Verified},
+    deliver::message::{Message, Origin},
     event::Event,
-    message::{Message, Origin},
     model::Order,
-    signature::{
+    request::body::{Unverified, Verified},
+    verify::{
         HMAC_HEADER, HmacSecret, KeyList, Keys, RSA_HEADER, RsaKey, Signatures, Version, named,
     },
 };

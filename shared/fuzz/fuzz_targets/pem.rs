@@ -9,8 +9,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use shared::{
-    body::Unverified,
-    signature::{KeyList, Keys, RsaKey, Signatures, Version, named},
+    request::body::Unverified,
+    verify::{KeyList, Keys, RsaKey, Signatures, Version, named},
 };
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";

@@ -6,7 +6,11 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use shared::{body::BODY_BYTES_MAX, error::Failure, request::Request, signature::Keys};
+use shared::{
+    outcome::Failure,
+    request::{Request, body::BODY_BYTES_MAX},
+    verify::Keys,
+};
 use shared_fuzz::{channels, event, for_each_channel, keys};
 
 #[derive(Deserialize)]

@@ -13,8 +13,8 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use shared::{
-    body::Unverified,
-    signature::{Keys, Signatures, Untrusted},
+    request::body::Unverified,
+    verify::{Keys, Signatures, Untrusted},
 };
 use shared_fuzz::keys::{self, Schemes};
 

@@ -12,12 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use shared::{
     Channel, Deadline,
-    body::{Unverified, Verified},
-    error::Failure,
+    deliver::message::{CONTRACT_VERSION, MESSAGE_BYTES_MAX, Message, Origin},
     event::{Contract, Event, ReadOptions},
-    message::{CONTRACT_VERSION, MESSAGE_BYTES_MAX, Message, Origin},
     model::{Entity, Issue, IssueKind, LISTED_MAX, Violation},
-    signature::{Keys, Signatures},
+    outcome::Failure,
+    request::body::{Unverified, Verified},
+    verify::{Keys, Signatures},
 };
 
 use crate::schema::Schema;

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use ring::{hmac, rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
-use shared::signature::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named};
+use shared::verify::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named};
 
 const SECRET: &str = include_str!("../../../events/sample-keys/hmac-secret.txt");
 const PUBLIC_KEY: &str = include_str!("../../../events/sample-keys/public-key.pem");

@@ -2,9 +2,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    body::Unverified,
     model::{Customer, ELEMENTS_MAX, IssueKind, Order, QuoteItem, Shipment},
-    signature::{Keys, Signatures},
+    request::body::Unverified,
+    verify::{Keys, Signatures},
 };
 
 struct Placed;

@@ -14,13 +14,13 @@ pub(super) struct Clock {
 
 impl Clock {
     /// How much may be done between two looks: a comparison counts as one. That is less than ten milliseconds.
-    const WORK_MAX: usize = 1024;
+    const UNCHECKED_WORK_MAX: usize = 1024;
 
     /// So many bytes that are read or compared count as one more.
     const TEXT_BYTES: usize = 64;
 
     /// The longest match of a regular expression counts as so much: before each that takes more than a quarter of it, the time is looked at.
-    const MATCH_WORK: usize = 4 * Self::WORK_MAX;
+    const MATCH_WORK: usize = 4 * Self::UNCHECKED_WORK_MAX;
 
     pub(super) fn new(deadline: Deadline) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Clock {
 
     fn has_time_for(&self, work: usize) -> bool {
         let work = self.work.get().saturating_add(work);
-        if work < Self::WORK_MAX {
+        if work < Self::UNCHECKED_WORK_MAX {
             self.work.set(work);
         } else {
             self.work.set(0);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
-use super::{file::Operator, pattern::Pattern, trial::Evaluation};
+use super::{evaluate::Evaluation, file::Operator, pattern::Pattern};
 use crate::model::{
     look::{Kind, Seen},
     scalar::{Scalar as _, Timestamp, Token, decimal_from},

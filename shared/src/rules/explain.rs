@@ -7,21 +7,23 @@ use serde_json::value::RawValue;
 
 use super::{
     Condition, Mode, Rule, Rules,
+    evaluate::{Evaluation, Trial},
     field::{Observer, Place, Root, Unreadable},
     file, read,
-    sentence::Sentence,
-    trial::{Evaluation, Trial},
+    template::Sentence,
 };
 use crate::{
-    body::{Unverified, Verified},
     channel::{Channel, Decision},
     deadline::Deadline,
-    error::Failure,
     event::{Event, ReadOptions},
     model::{Entity, look::Seen},
     operation::{self, Operation},
-    request::Request,
-    signature::{Keys, Signatures},
+    outcome::Failure,
+    request::{
+        Request,
+        body::{Unverified, Verified},
+    },
+    verify::{Keys, Signatures},
 };
 
 /// How a development build of a function is called.

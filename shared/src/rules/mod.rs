@@ -2,20 +2,20 @@
 
 mod clock;
 mod condition;
+mod evaluate;
 #[cfg(debug_assertions)]
 pub(crate) mod explain;
 mod field;
 mod file;
 mod pattern;
 mod read;
-mod sentence;
-mod trial;
+mod template;
 
 use self::{
     condition::Test,
+    evaluate::{Evaluation, Trial},
     field::{Place, SentPlaces},
-    sentence::Sentence,
-    trial::{Evaluation, Trial},
+    template::Sentence,
 };
 #[cfg(feature = "schema")]
 pub(crate) use self::{field::hook_fields, file::File};

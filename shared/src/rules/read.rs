@@ -12,7 +12,7 @@ use super::{
     field::{Place, SentPlaces},
     file::{self, File, Operator, Then, WhenUnreadable},
     pattern::{FOLDED_MAX, TOO_MANY_FOLDED},
-    sentence::Sentence,
+    template::Sentence,
 };
 use crate::{model::Entity, operation::Operation};
 

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::{field::Observer, pattern::TEXT_BYTES_MAX, *};
 use crate::{
-    body::Unverified,
     channel::Channel,
     event::ReadOptions,
     model::{Customer, Order, QuoteItem, look::Seen},
-    signature::{Keys, Signatures},
+    request::body::Unverified,
+    verify::{Keys, Signatures},
 };
 
 struct Placed;

@@ -25,11 +25,12 @@ use tokio::time::{Instant, Sleep};
 use tracing::{debug, error};
 
 use crate::{
-    aws::{Aws, WithoutTraceHeader, classify, no_retries},
+    aws::{Aws, AwsError, WithoutTraceHeader, classify, no_retries},
     deadline::Deadline,
-    error::Trouble,
-    message::{CONTENT_ENCODING, Message},
-    quote::quote,
+    deliver::{
+        message::{CONTENT_ENCODING, Message},
+        quote::quote,
+    },
 };
 
 /// One attempt and one more: what the shop's time allows.
@@ -125,7 +126,7 @@ impl Queue {
                 code = reason.code(),
                 "queue not reached"
             ),
-            Err(_) => error!(queue_error = Trouble::TimedOut.name(), "queue not reached"),
+            Err(_) => error!(queue_error = AwsError::TimedOut.name(), "queue not reached"),
         }
     }
 
@@ -142,9 +143,9 @@ impl Queue {
         message: Message,
         attributes: RequestAttributes<'_>,
         deadline: Deadline,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), AwsError> {
         let body = SendMessage::new(to, channel, &message, attributes).to_json();
-        let body = Bytes::from(body.map_err(|_| Trouble::Refused)?);
+        let body = Bytes::from(body.map_err(|_| AwsError::Refused)?);
         drop(message);
         let mut may_have_it = false;
         let mut attempt = 0;
@@ -172,14 +173,14 @@ impl Queue {
                     );
                     (
                         error,
-                        error == Trouble::Refused && !is_throttled(reason.code()),
+                        error == AwsError::Refused && !is_throttled(reason.code()),
                     )
                 }
-                None => (Trouble::TimedOut, false),
+                None => (AwsError::TimedOut, false),
             };
             if last || settled || deadline.remaining() <= PAUSE {
                 return Err(if may_have_it && !error.may_be_done() {
-                    Trouble::Interrupted
+                    AwsError::Interrupted
                 } else {
                     error
                 });
@@ -374,9 +375,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        http::Connections,
-        message::{ATTRIBUTE_BYTES_MAX, CONTENT_TYPE},
-        trace::TRACESTATE_CHARS_MAX,
+        aws::http::Connections,
+        deliver::message::{ATTRIBUTE_BYTES_MAX, CONTENT_TYPE},
+        request::trace::TRACESTATE_CHARS_MAX,
     };
 
     const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{\"MessageId\":\"1-2-3\"}";
@@ -397,7 +398,7 @@ mod tests {
 
     /// Sends a message to a queue that does this with the first attempts, and takes no connection afterwards: the result, and
     /// how many attempts came.
-    async fn send(script: &'static [Does], budget: Duration) -> (Result<(), Trouble>, usize) {
+    async fn send(script: &'static [Does], budget: Duration) -> (Result<(), AwsError>, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let listener = (!script.is_empty()).then_some(listener);
@@ -545,8 +546,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_outcome_says_what_is_known_of_all_attempts() {
-        use Trouble::{Interrupted, Refused, TimedOut, Unreachable};
-        let cases: [(&[Does], Result<(), Trouble>, usize); 12] = [
+        use AwsError::{Interrupted, Refused, TimedOut, Unreachable};
+        let cases: [(&[Does], Result<(), AwsError>, usize); 12] = [
             (&[Answer(OK)], Ok(()), 1),
             (&[], Err(Unreachable), 0),
             (&[Answer(DENIED)], Err(Refused), 1),

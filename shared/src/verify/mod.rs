@@ -4,6 +4,10 @@
 //! of its own, over the base64 text of the body. Any one of the configured secrets and keys is enough, so that they can be
 //! changed without losing an event.
 
+pub mod keyring;
+pub mod pem;
+pub mod secret;
+
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -13,8 +17,6 @@ use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
     der::{Decode as _, Reader as _, SliceReader, asn1::UintRef},
 };
-
-use crate::pem;
 
 /// Header of the spec's signature.
 pub const HMAC_HEADER: &str = "x-adobe-signature";
@@ -459,11 +461,11 @@ mod tests {
     use super::*;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
-    const BODY: &[u8] = include_bytes!("../tests/signature/body.json");
+    const BODY: &[u8] = include_bytes!("../../tests/signature/body.json");
     const SIGNATURE: &str =
-        include_str!("../tests/signature/x-adobe-commerce-webhook-signature.txt");
-    const PEM: &str = include_str!("../tests/signature/public-key.pem");
-    const PEM_CRLF: &str = include_str!("../tests/signature/public-key.crlf.pem");
+        include_str!("../../tests/signature/x-adobe-commerce-webhook-signature.txt");
+    const PEM: &str = include_str!("../../tests/signature/public-key.pem");
+    const PEM_CRLF: &str = include_str!("../../tests/signature/public-key.crlf.pem");
 
     fn by_secrets(secrets: &[&str]) -> Keys {
         let hmac = secrets
@@ -578,7 +580,7 @@ mod tests {
 
     #[test]
     fn any_of_several_keys_is_enough() {
-        let other = include_str!("../tests/signature/other-public-key.pem");
+        let other = include_str!("../../tests/signature/other-public-key.pem");
         assert_eq!(
             by_pem(other).check(BODY, rsa(SIGNATURE)),
             Err(Untrusted::Wrong)
@@ -704,11 +706,11 @@ mod tests {
             Some(KeyError::NotRsa)
         );
         assert_eq!(
-            error(include_str!("../tests/signature/ec-public-key.pem")),
+            error(include_str!("../../tests/signature/ec-public-key.pem")),
             Some(KeyError::NotRsa)
         );
         assert_eq!(
-            error(include_str!("../tests/signature/1024-public-key.pem")),
+            error(include_str!("../../tests/signature/1024-public-key.pem")),
             Some(KeyError::WrongSize)
         );
     }
@@ -766,7 +768,7 @@ mod tests {
 
     #[test]
     fn an_older_version_adds_only_what_is_new() {
-        let older = include_str!("../tests/signature/other-public-key.pem");
+        let older = include_str!("../../tests/signature/other-public-key.pem");
         let (first, second) = ("0123456789abcdef-1", "0123456789abcdef-2");
         let count = |keys: &Keys| format!("{keys:?}");
         let mut keys = by_secrets(&[first]);

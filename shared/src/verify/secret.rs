@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::signature::{HmacSecret, KEYS_MAX, KeyError, KeyList, KeyName, Keys, RsaKey, Version};
+use crate::verify::{HmacSecret, KEYS_MAX, KeyError, KeyList, KeyName, Keys, RsaKey, Version};
 
 /// What a secret holds, ready for use.
 #[derive(Clone, Debug)]
@@ -167,7 +167,7 @@ mod tests {
         hmac: true,
         rsa: true,
     };
-    const PEM: &str = include_str!("../tests/signature/public-key.pem");
+    const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 
     fn read(json: &str, schemes: Schemes) -> (String, Vec<String>) {
         let (secret, problems) = Secret::read(json, schemes, Version::Current);

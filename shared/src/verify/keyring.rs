@@ -18,11 +18,12 @@ use aws_sdk_secretsmanager::{
 use tracing::{debug, error};
 
 use crate::{
-    aws::{Aws, WithoutTraceHeader, classify, no_retries},
+    aws::{Aws, AwsError, WithoutTraceHeader, classify, no_retries},
     deadline::Deadline,
-    error::Trouble,
-    secrets::{Schemes, Secret},
-    signature::{Keys, Version},
+    verify::{
+        Keys, Version,
+        secret::{Schemes, Secret},
+    },
 };
 
 /// A signature that fits no known key, and then no newer one either, has the keys read again at most this often, so that whoever
@@ -286,14 +287,14 @@ impl Store {
         known: &Secret,
         limit: Duration,
         now: SystemTime,
-    ) -> Result<Found, Trouble> {
+    ) -> Result<Found, AwsError> {
         let started = Instant::now();
         let share = limit.mul_f32(VERSION_SHARE);
         // Without it nothing tells what the operator wants now.
         let current = self
             .version(CURRENT, share)
             .await?
-            .ok_or(Trouble::Refused)?;
+            .ok_or(AwsError::Refused)?;
         let (mut secret, flawed) = self.use_version(&current, Version::Current);
         let previous = if self.settings.previous.is_zero() {
             Ok(None)
@@ -325,7 +326,7 @@ impl Store {
             }
         }
         if flawed && secret.keys.is_empty() {
-            return Err(Trouble::Refused);
+            return Err(AwsError::Refused);
         }
         Ok(Found {
             secret,
@@ -338,7 +339,7 @@ impl Store {
         &self,
         stage: &str,
         limit: Duration,
-    ) -> Result<Option<GetSecretValueOutput>, Trouble> {
+    ) -> Result<Option<GetSecretValueOutput>, AwsError> {
         let until = tokio::time::Instant::now() + limit;
         let ask = self.client.get_secret_value();
         let ask = ask.secret_id(&self.settings.id).version_stage(stage);
@@ -352,11 +353,11 @@ impl Store {
                     return Ok(None);
                 }
                 Ok(Err(reason)) => (classify(&reason), reason.code().map(str::to_owned)),
-                Err(_) => (Trouble::TimedOut, None),
+                Err(_) => (AwsError::TimedOut, None),
             };
             // The code is one of AWS's own words.
             error!(store_error = trouble.name(), code, stage, "secret not read");
-            if !again || matches!(trouble, Trouble::Refused | Trouble::TimedOut) {
+            if !again || matches!(trouble, AwsError::Refused | AwsError::TimedOut) {
                 return Err(trouble);
             }
             again = false;

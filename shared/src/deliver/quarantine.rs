@@ -4,12 +4,11 @@ use serde::Serialize;
 
 use crate::{
     deadline::Deadline,
-    error::Failure,
-    event::delivery,
-    identity::body_id,
-    message::{Message, time, write},
+    deliver::message::{Message, time, write},
+    event::{delivery, identity::body_id},
     model::Violation,
-    signature::KeyName,
+    outcome::Failure,
+    verify::KeyName,
 };
 
 /// Content type of its messages.

@@ -7,10 +7,7 @@ use metrics::{Label, Unit, counter, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tracing::error;
 
-use crate::{
-    measure::Metric,
-    telemetry::{Line, Output},
-};
+use crate::telemetry::{Line, Metric, Output};
 
 /// Where the metrics go: a namespace of CloudWatch, by way of the standard output. A process has one at most, because what is counted
 /// goes to the one recorder that it has.
@@ -96,10 +93,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        error::{Failure, Trouble},
-        measure::{Stage, Stages},
-        signature::Untrusted,
-        telemetry::Loudness,
+        aws::AwsError,
+        outcome::Failure,
+        telemetry::{LogLevel, Stage, Stages},
+        verify::Untrusted,
     };
 
     const CHANNEL: &str = "sales_order_place_after";
@@ -119,7 +116,7 @@ mod tests {
 
     fn line(metric: Metric, stages: &Stages) -> Line<'_> {
         Line {
-            loudness: Loudness::Info,
+            log_level: LogLevel::Info,
             metric: Some(metric),
             channel: CHANNEL,
             outcome: "accepted",
@@ -257,10 +254,10 @@ mod tests {
     #[test]
     fn every_failure_counts_as_what_its_status_says() {
         let troubles = [
-            Trouble::Refused,
-            Trouble::Unreachable,
-            Trouble::Interrupted,
-            Trouble::TimedOut,
+            AwsError::Refused,
+            AwsError::Unreachable,
+            AwsError::Interrupted,
+            AwsError::TimedOut,
         ];
         let untrusted = [Untrusted::Missing, Untrusted::NoKey, Untrusted::Wrong];
         let failures = [

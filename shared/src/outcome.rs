@@ -1,10 +1,13 @@
 //! Every way in which a request can fail, and what the shop is told: RFC 9457 problems that hold nothing of the event.
 
-use std::fmt;
-
 use serde::Serialize;
 
-use crate::{measure::Metric, model::Violation, signature::Untrusted, telemetry::Loudness};
+use crate::{
+    aws::AwsError,
+    model::Violation,
+    telemetry::{LogLevel, Metric},
+    verify::Untrusted,
+};
 
 /// Why an event was neither accepted nor refused by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,45 +38,15 @@ pub enum Failure {
         unlisted: usize,
     },
     /// The queue did not take the message.
-    Queue(Trouble),
+    Queue(AwsError),
     /// The budget was used up before the queue was asked.
     OutOfTime,
     /// Our own mistake.
     Internal,
 }
 
-/// How a request to AWS went wrong, and with it what AWS may have done all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// It answered, with no.
-    Refused,
-    /// No connection came about.
-    Unreachable,
-    /// The connection broke before the answer, or the answer was that AWS failed. It may have done what was asked.
-    Interrupted,
-    /// The time was up before the answer. It may have done what was asked.
-    TimedOut,
-}
-
-impl Trouble {
-    /// Whether AWS may have done what was asked: the queue may have the message.
-    pub fn may_be_done(self) -> bool {
-        matches!(self, Self::Interrupted | Self::TimedOut)
-    }
-
-    /// Name for logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Interrupted => "interrupted",
-            Self::TimedOut => "timed_out",
-        }
-    }
-}
-
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
+impl From<AwsError> for Failure {
+    fn from(trouble: AwsError) -> Self {
         Self::Queue(trouble)
     }
 }
@@ -145,7 +118,7 @@ impl Failure {
                 "Invalid event",
                 "Fields of the event are missing or invalid.",
             ),
-            Self::Queue(Trouble::TimedOut) => {
+            Self::Queue(AwsError::TimedOut) => {
                 (504, "Out of time", "The queue did not answer in time.")
             }
             Self::Queue(_) => (503, "Queue unavailable", "The event could not be queued."),
@@ -178,10 +151,10 @@ impl Failure {
             Self::NotJson => "not_json",
             Self::WrongEvent => "wrong_event",
             Self::Invalid { .. } => "invalid",
-            Self::Queue(Trouble::Refused) => "queue_refused",
-            Self::Queue(Trouble::Unreachable) => "queue_unreachable",
-            Self::Queue(Trouble::Interrupted) => "queue_interrupted",
-            Self::Queue(Trouble::TimedOut) => "queue_timed_out",
+            Self::Queue(AwsError::Refused) => "queue_refused",
+            Self::Queue(AwsError::Unreachable) => "queue_unreachable",
+            Self::Queue(AwsError::Interrupted) => "queue_interrupted",
+            Self::Queue(AwsError::TimedOut) => "queue_timed_out",
             Self::OutOfTime => "out_of_time",
             Self::Internal => "internal",
         }
@@ -204,13 +177,13 @@ impl Failure {
     }
 
     /// How loud the log is: an error is ours, a warning the sender's, and a check is neither.
-    pub fn loudness(&self) -> Loudness {
+    pub fn log_level(&self) -> LogLevel {
         if *self == Self::Check {
-            Loudness::Info
+            LogLevel::Info
         } else if self.status() >= 500 {
-            Loudness::Error
+            LogLevel::Error
         } else {
-            Loudness::Warn
+            LogLevel::Warn
         }
     }
 
@@ -288,30 +261,6 @@ impl Forwarded {
             Self::No => "no",
             Self::Unknown => "unknown",
         }
-    }
-}
-
-/// What is wrong with the configuration. It never holds a secret.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Misconfiguration {
-    /// The variable of the environment.
-    pub(crate) variable: &'static str,
-    reason: String,
-}
-
-impl Misconfiguration {
-    /// A problem with a variable of the environment. The reason must not quote a secret.
-    pub fn new(variable: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            variable,
-            reason: reason.into(),
-        }
-    }
-}
-
-impl fmt::Display for Misconfiguration {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{}: {}", self.variable, self.reason)
     }
 }
 

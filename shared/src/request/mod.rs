@@ -1,5 +1,8 @@
 //! What API Gateway hands to the function: an HTTP request in payload format 2.0, of which a webhook needs little.
 
+pub mod body;
+pub mod trace;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{
@@ -9,11 +12,13 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    body::Unverified,
-    error::Failure,
-    signature::{HMAC_HEADER, RSA_HEADER, Signatures},
+    outcome::Failure,
+    request::{
+        body::Unverified,
+        trace::{is_traceparent, is_tracestate},
+    },
     telemetry::plain_id,
-    trace::{is_traceparent, is_tracestate},
+    verify::{HMAC_HEADER, RSA_HEADER, Signatures},
 };
 
 /// Sent as `refuse` by what sends quarantined events again: one that is still unusable must not be quarantined a second time.
@@ -350,7 +355,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::signature::Keys;
+    use crate::verify::Keys;
 
     fn body_of(request: &serde_json::Value) -> Result<Vec<u8>, Failure> {
         let text = request.to_string();

@@ -10,10 +10,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     channel::Channel,
     deadline::Deadline,
-    error::Failure,
-    event::{Event, Members},
-    identity::hash_of,
+    event::{Event, Members, identity::hash_of},
     model::{Entity, Issue, IssueKind, Issues, cut},
+    outcome::Failure,
 };
 
 /// SQS takes at most this many bytes in body and attributes together.
@@ -365,12 +364,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        body::Unverified,
         deadline::ANSWER_MARGIN,
-        event::ReadOptions,
-        identity::NAME_BYTES_MAX,
+        event::{ReadOptions, identity::NAME_BYTES_MAX},
         model::{Order, VALUE_BYTES_MAX},
-        signature::{Keys, Signatures},
+        request::body::Unverified,
+        verify::{Keys, Signatures},
     };
 
     struct Saved;

@@ -1,5 +1,7 @@
 //! How AWS is asked, whichever of its services.
 
+pub mod http;
+
 use std::error::Error as _;
 
 use aws_sdk_sqs::{
@@ -12,7 +14,37 @@ use aws_sdk_sqs::{
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 
-use crate::{error::Trouble, http::Connections};
+/// How a request to AWS went wrong, and with it what AWS may have done all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AwsError {
+    /// It answered, with no.
+    Refused,
+    /// No connection came about.
+    Unreachable,
+    /// The connection broke before the answer, or the answer was that AWS failed. It may have done what was asked.
+    Interrupted,
+    /// The time was up before the answer. It may have done what was asked.
+    TimedOut,
+}
+
+impl AwsError {
+    /// Whether AWS may have done what was asked: the queue may have the message.
+    pub fn may_be_done(self) -> bool {
+        matches!(self, Self::Interrupted | Self::TimedOut)
+    }
+
+    /// Name for logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+use self::http::Connections;
 
 const TRACE_HEADER: &str = "x-amzn-trace-id";
 
@@ -55,14 +87,14 @@ impl Intercept for WithoutTraceHeader {
 }
 
 /// How a request went wrong. Only an answer that says no, and a connection that never came about, are sure to have done nothing.
-pub(crate) fn classify<E>(error: &SdkError<E>) -> Trouble
+pub(crate) fn classify<E>(error: &SdkError<E>) -> AwsError
 where
     E: std::error::Error + 'static,
 {
     match error {
-        SdkError::ConstructionFailure(_) => Trouble::Refused,
+        SdkError::ConstructionFailure(_) => AwsError::Refused,
         SdkError::ServiceError(answer) if answer.raw().status().is_client_error() => {
-            Trouble::Refused
+            AwsError::Refused
         }
         SdkError::DispatchFailure(failure) => {
             let cause = failure
@@ -70,10 +102,10 @@ where
                 .and_then(|error| error.source());
             match cause.and_then(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>())
             {
-                Some(error) if error.is_connect() => Trouble::Unreachable,
-                _ => Trouble::Interrupted,
+                Some(error) if error.is_connect() => AwsError::Unreachable,
+                _ => AwsError::Interrupted,
             }
         }
-        _ => Trouble::Interrupted,
+        _ => AwsError::Interrupted,
     }
 }

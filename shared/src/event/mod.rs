@@ -1,5 +1,7 @@
 //! The four shapes in which a shop or the spec writes one event, read into one.
 
+pub mod identity;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{
@@ -10,14 +12,14 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
-    body::Verified,
     channel::Channel,
-    error::Failure,
-    identity::{content_id, event_id, source, subject_digest},
+    event::identity::{content_id, event_id, source, subject_digest},
     model::{
         Decode, Diagnostics, Entity, Issues, Violation,
         scalar::{Reading, Token, is_empty_list},
     },
+    outcome::Failure,
+    request::body::Verified,
 };
 
 /// Neither the envelope nor its `data` may have more members than this. A shop sends fewer than ten.

@@ -4,7 +4,7 @@
 //! become spaces, the two characters `\n`, or nothing; quotes, indentation or a byte order mark are added. None of these characters
 //! is part of base64, so the reader removes them. What remains must be strict standard base64: no character of a key is guessed.
 
-use crate::signature::KeyError;
+use crate::verify::KeyError;
 
 const BEGIN: &str = "-----BEGINPUBLICKEY-----";
 const END: &str = "-----ENDPUBLICKEY-----";
@@ -82,10 +82,10 @@ mod tests {
     use proptest::{prelude::*, sample::select};
 
     use super::*;
-    use crate::signature::RsaKey;
+    use crate::verify::RsaKey;
 
-    const PEM: &str = include_str!("../tests/signature/public-key.pem");
-    const OTHER: &str = include_str!("../tests/signature/other-public-key.pem");
+    const PEM: &str = include_str!("../../tests/signature/public-key.pem");
+    const OTHER: &str = include_str!("../../tests/signature/other-public-key.pem");
 
     /// What may stand in place of a line break, or between any two characters.
     const LAYOUT: &[&str] = &[

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, str};
 
 use crate::{
-    error::Failure,
-    signature::{KeyName, Keys, Signatures, Untrusted},
+    outcome::Failure,
+    verify::{KeyName, Keys, Signatures, Untrusted},
 };
 
 /// The largest body in bytes. Lambda itself takes no larger request (6 MB, with the request around the body).

@@ -1,0 +1,40 @@
+//! What is told of a request: one log line for CloudWatch Logs Insights, and metrics. Neither ever holds a value of an event.
+
+mod line;
+mod metric;
+mod metrics;
+mod output;
+mod stages;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+pub use self::{line::LogLevel, metric::Metric};
+pub(crate) use self::{
+    line::{Line, plain_id},
+    metrics::Metrics,
+    output::Output,
+    stages::{Stage, Stages},
+};
+
+/// Starts the logs at this level.
+///
+/// Only lines of our own crate pass, at any level: the AWS client and the Lambda runtime write whole requests when they are
+/// asked to talk.
+pub fn start(level: LevelFilter) {
+    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let lines = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_writer(|| Output);
+    // A second start (in a test) finds the first one's logs: good enough.
+    let _ = tracing_subscriber::registry()
+        .with(lines)
+        .with(ours)
+        .try_init();
+}
