@@ -1,8 +1,8 @@
 //! What makes one function different from the other seven.
 
 use crate::{
-    deadline::Deadline, environment::Misconfiguration, model::Entity, operation::Operation,
-    verify::secret::Token,
+    deadline::Deadline, environment::Environment, model::Entity, operation::Operation,
+    verify::secret::Tokens,
 };
 
 /// One event channel of Commerce. Each function implements it once.
@@ -24,21 +24,26 @@ pub trait Channel {
     /// What the event is about.
     type Entity: Entity;
 
-    /// Takes from the environment what this channel alone needs, through `variable`, and says everything that is wrong with it.
-    fn configure(&mut self, _variable: &dyn Fn(&str) -> Option<String>) -> Vec<Misconfiguration> {
-        Vec::new()
-    }
+    /// Reads the environment variables that this channel alone needs.
+    fn configure(&mut self, _environment: &mut Environment<'_>) {}
 
-    /// Decides what the shop shall do, after the merchant's rules had nothing against the event. It has until the deadline.
-    /// `token` is the stock system's, out of the secret.
+    /// Decides what the shop does, after the merchant's rules accepted the event.
     fn decide(
         &self,
         _entity: &Self::Entity,
-        _token: Option<&Token>,
-        _deadline: Deadline,
+        _context: DecisionContext<'_>,
     ) -> impl Future<Output = Verdict> {
         async { Verdict::default() }
     }
+}
+
+/// What a channel can use to decide, beside the entity.
+#[derive(Clone, Copy, Debug)]
+pub struct DecisionContext<'a> {
+    /// The tokens of the secret.
+    pub tokens: &'a Tokens,
+    /// When the decision must be made.
+    pub deadline: Deadline,
 }
 
 /// What a channel decided, and what it found.

@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 use crate::{
     deadline::ANSWER_MARGIN,
     deliver::sqs::QueueSettings,
-    environment::Misconfiguration,
+    environment::Environment,
     event::Contract,
     verify::{
         Version,
@@ -22,6 +22,9 @@ const ACCEPT_UNSIGNED: &str = "accept-unsigned";
 
 /// A hook may wait this long at most: API Gateway waits no longer either.
 const HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+
+/// Of a shorter timeout, less would be left for the event than for the answer's way back.
+const HOOK_TIMEOUT_MIN: Duration = ANSWER_MARGIN.saturating_mul(2);
 
 /// Names the file of the channel's rules.
 pub const RULES_FILE: &str = "RULES_FILE";
@@ -70,25 +73,24 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the environment, through `variable`.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<Misconfiguration>> {
-        let mut reader = Reader {
-            variable,
-            problems: Vec::new(),
-        };
+    /// Reads the environment. If something is wrong, `environment` has the problems and the settings are of no use.
+    pub fn read(environment: &mut Environment<'_>) -> Self {
+        let mut reader = Reader(environment);
         let hook_timeout = reader.hook_timeout();
         let secret = reader.secret();
-        let queue_url = reader.required("QUEUE_URL", "the URL of the SQS FIFO queue is missing");
-        let settings = Self {
+        let queue_url = reader
+            .0
+            .required("QUEUE_URL", "the URL of the SQS FIFO queue is missing");
+        Self {
             secret,
             hook_timeout,
             source: reader.source(),
-            forward_original: reader.choice(
+            forward_original: reader.0.choice(
                 "FORWARD_ORIGINAL",
                 true,
                 &[("true", true), ("false", false)],
             ),
-            contract: reader.choice(
+            contract: reader.0.choice(
                 "CONTRACT",
                 Contract::Tolerant,
                 &[
@@ -97,9 +99,10 @@ impl Settings {
                 ],
             ),
             quarantine_url: reader.quarantine_url(),
-            log_level: reader.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
+            log_level: reader.0.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
             metrics_namespace: reader.metrics_namespace(),
             rules_file: reader
+                .0
                 .required(RULES_FILE, "the path of the channel's rules is missing")
                 .into(),
             queue: QueueSettings {
@@ -107,105 +110,64 @@ impl Settings {
                 url: queue_url,
                 budget: hook_timeout.saturating_sub(ANSWER_MARGIN),
             },
-            region: reader.required("AWS_REGION", "the region is missing; Lambda sets it"),
+            region: reader
+                .0
+                .required("AWS_REGION", "the region is missing; Lambda sets it"),
             credentials: Credentials::new(
-                reader.required(
+                reader.0.required(
                     "AWS_ACCESS_KEY_ID",
                     "the credentials are missing; Lambda sets them",
                 ),
-                reader.required(
+                reader.0.required(
                     "AWS_SECRET_ACCESS_KEY",
                     "the credentials are missing; Lambda sets them",
                 ),
-                reader.optional("AWS_SESSION_TOKEN"),
+                reader.0.optional("AWS_SESSION_TOKEN"),
                 None,
                 "environment",
             ),
-        };
-        if reader.problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(reader.problems)
         }
     }
 }
 
-struct Reader<V> {
-    variable: V,
-    problems: Vec<Misconfiguration>,
-}
+/// The parameters that are more than a choice.
+struct Reader<'e, 'v>(&'e mut Environment<'v>);
 
-impl<V: Fn(&str) -> Option<String>> Reader<V> {
-    fn problem(&mut self, variable: &'static str, reason: impl Into<String>) {
-        self.problems.push(Misconfiguration::new(variable, reason));
-    }
-
-    fn optional(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.trim().is_empty())
-    }
-
-    fn required(&mut self, name: &'static str, missing: &str) -> String {
-        let value = self.optional(name);
-        if value.is_none() {
-            self.problem(name, missing);
-        }
-        value.unwrap_or_default()
-    }
-
-    fn choice<T: Copy>(&mut self, name: &'static str, default: T, choices: &[(&str, T)]) -> T {
-        let Some(value) = self.optional(name) else {
-            return default;
-        };
-        let chosen = choices
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
-        if chosen.is_none() {
-            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            self.problem(name, format!("must be one of {}", words.join(", ")));
-        }
-        chosen.map_or(default, |(_, choice)| *choice)
-    }
-
+impl Reader<'_, '_> {
     fn hook_timeout(&mut self) -> Duration {
         const NAME: &str = "HOOK_TIMEOUT_MS";
-        let text = self.required(
-            NAME,
-            "the hook's timeout in milliseconds, as the shop has it, is missing",
-        );
-        let timeout = number(&text)
-            .and_then(|milliseconds| Duration::try_from_secs_f64(milliseconds / 1000.0).ok())
-            .unwrap_or_default();
-        if !text.is_empty() && !(ANSWER_MARGIN * 2..=HOOK_TIMEOUT_MAX).contains(&timeout) {
-            let (min, max) = (ANSWER_MARGIN.as_millis() * 2, HOOK_TIMEOUT_MAX.as_millis());
-            self.problem(
+        if self.0.optional(NAME).is_none() {
+            self.0.add_problem(
                 NAME,
-                format!("must be a number of milliseconds from {min} to {max}"),
+                "the hook's timeout in milliseconds, as the shop has it, is missing",
             );
         }
-        timeout
+        self.0
+            .milliseconds(NAME, Duration::ZERO, HOOK_TIMEOUT_MIN..=HOOK_TIMEOUT_MAX)
     }
 
     fn quarantine_url(&mut self) -> Option<String> {
         const NAME: &str = "QUARANTINE_QUEUE_URL";
         let choices = [("refuse", false), ("quarantine", true)];
-        if !self.choice("INVALID_EVENTS", false, &choices) {
+        if !self.0.choice("INVALID_EVENTS", false, &choices) {
             return None;
         }
-        let url = self.required(
+        let url = self.0.required(
             NAME,
             "the URL of the SQS FIFO queue for unusable events is missing",
         );
         if !url.is_empty() && origin(&url).is_none() {
-            self.problem(NAME, NOT_A_URL);
+            self.0.add_problem(NAME, NOT_A_URL);
         }
         Some(url)
     }
 
     fn source(&mut self) -> Option<String> {
-        let source = self.optional("EVENT_SOURCE")?;
+        let source = self.0.optional("EVENT_SOURCE")?;
         let allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
         if !source.bytes().all(allowed) {
-            self.problem("EVENT_SOURCE", "must be a URI or a part of one");
+            self.0
+                .add_problem("EVENT_SOURCE", "must be a URI or a part of one");
         }
         Some(source)
     }
@@ -213,12 +175,14 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// CloudWatch drops metrics of a namespace that it does not like, and says so nowhere near.
     fn metrics_namespace(&mut self) -> Option<String> {
         const NAME: &str = "METRICS_NAMESPACE";
-        let namespace = self.optional(NAME)?;
+        let namespace = self.0.optional(NAME)?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
         if namespace.len() > 255 || !namespace.bytes().all(allowed) {
-            self.problem(NAME, "must be at most 255 letters, digits, and . - _ / # :");
+            self.0
+                .add_problem(NAME, "must be at most 255 letters, digits, and . - _ / # :");
         } else if namespace.starts_with(':') || namespace.starts_with("AWS/") {
-            self.problem(NAME, "must not begin with a colon, nor with AWS/");
+            self.0
+                .add_problem(NAME, "must not begin with a colon, nor with AWS/");
         }
         Some(namespace)
     }
@@ -228,10 +192,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     fn queue_endpoint(&mut self, queue_url: &str) -> String {
         let origin = origin(queue_url);
         if origin.is_none() && !queue_url.is_empty() {
-            self.problem("QUEUE_URL", NOT_A_URL);
+            self.0.add_problem("QUEUE_URL", NOT_A_URL);
         }
-        self.optional("AWS_ENDPOINT_URL_SQS")
-            .or_else(|| self.optional("AWS_ENDPOINT_URL"))
+        self.0
+            .optional("AWS_ENDPOINT_URL_SQS")
+            .or_else(|| self.0.optional("AWS_ENDPOINT_URL"))
             .or(origin)
             .unwrap_or_default()
     }
@@ -239,6 +204,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     fn schemes(&mut self) -> Schemes {
         let (mut hmac, mut rsa) = (false, false);
         let schemes = self
+            .0
             .optional("SIGNATURE_SCHEMES")
             .unwrap_or_else(|| "hmac,rsa".to_owned());
         for scheme in schemes.split(',').map(str::trim) {
@@ -248,7 +214,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 ACCEPT_UNSIGNED if schemes.trim() == ACCEPT_UNSIGNED => {
                     return Schemes::AcceptUnsigned;
                 }
-                _ => self.problem(
+                _ => self.0.add_problem(
                     "SIGNATURE_SCHEMES",
                     format!("must be hmac, rsa, or hmac,rsa; or {ACCEPT_UNSIGNED} alone, to take events from anybody"),
                 ),
@@ -259,11 +225,11 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     fn secret(&mut self) -> Source {
         let schemes = self.schemes();
-        let Some(id) = self.optional(KEYS_SECRET) else {
+        let Some(id) = self.0.optional(KEYS_SECRET) else {
             return Source::Inline(self.inline(schemes));
         };
-        if self.optional(KEYS).is_some() {
-            self.problem(
+        if self.0.optional(KEYS).is_some() {
+            self.0.add_problem(
                 KEYS,
                 format!("give either {KEYS} or {KEYS_SECRET}, not both"),
             );
@@ -271,24 +237,33 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         Source::Store(StoreSettings {
             id: id.trim().to_owned(),
             endpoint: self
+                .0
                 .optional("AWS_ENDPOINT_URL_SECRETS_MANAGER")
-                .or_else(|| self.optional("AWS_ENDPOINT_URL")),
+                .or_else(|| self.0.optional("AWS_ENDPOINT_URL")),
             schemes,
-            refresh: self.seconds("KEYS_REFRESH_SECONDS", 300, 1..=86_400),
-            previous: self.seconds("KEYS_PREVIOUS_SECONDS", 86_400, 0..=31_536_000),
+            refresh: self.0.seconds(
+                "KEYS_REFRESH_SECONDS",
+                Duration::from_mins(5),
+                Duration::from_secs(1)..=Duration::from_hours(24),
+            ),
+            previous: self.0.seconds(
+                "KEYS_PREVIOUS_SECONDS",
+                Duration::from_hours(24),
+                Duration::ZERO..=Duration::from_hours(365 * 24),
+            ),
         })
     }
 
     /// The secret in the environment. Here everything that is wrong with it stops the start, because it cannot be mended later.
     fn inline(&mut self, schemes: Schemes) -> Secret {
-        let text = self.optional(KEYS).unwrap_or_else(|| "{}".to_owned());
+        let text = self.0.optional(KEYS).unwrap_or_else(|| "{}".to_owned());
         let (secret, problems) = Secret::read(&text, schemes, Version::Inline);
         let fine = problems.is_empty();
         for problem in problems {
-            self.problem(KEYS, problem);
+            self.0.add_problem(KEYS, problem);
         }
         if fine && secret.keys.is_empty() {
-            self.problem(
+            self.0.add_problem(
                 KEYS,
                 format!(
                     "there is no key, so no event could ever be verified; give {EXAMPLE}, or name a secret of Secrets Manager in \
@@ -297,29 +272,6 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             );
         }
         secret
-    }
-
-    fn seconds(
-        &mut self,
-        name: &'static str,
-        default: u32,
-        range: std::ops::RangeInclusive<u32>,
-    ) -> Duration {
-        let (min, max) = (range.start(), range.end());
-        let seconds = match self.optional(name) {
-            None => Some(f64::from(default)),
-            Some(text) => number(&text),
-        };
-        let seconds = seconds
-            .filter(|seconds| (f64::from(*min)..=f64::from(*max)).contains(seconds))
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        if seconds.is_none() {
-            self.problem(
-                name,
-                format!("must be a number of seconds from {min} to {max}"),
-            );
-        }
-        seconds.unwrap_or_default()
     }
 }
 
@@ -332,12 +284,6 @@ fn origin(url: &str) -> Option<String> {
     matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
 }
 
-/// Reads a number. A template's parameter of the type Number may be written as `1000.5`, `1e3`, `+5` or with spaces around it, and
-/// arrives here as it was written.
-fn number(text: &str) -> Option<f64> {
-    text.trim().parse().ok()
-}
-
 /// Holds the secret itself, as JSON: for local use.
 const KEYS: &str = "WEBHOOK_KEYS";
 
@@ -347,6 +293,7 @@ const KEYS_SECRET: &str = "WEBHOOK_KEYS_SECRET";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Misconfiguration;
 
     const PEM: &str = include_str!("../tests/signature/public-key.pem");
 
@@ -368,8 +315,15 @@ mod tests {
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| (*value).to_owned())
         };
-        Settings::read(|name| find(changes, name).or_else(|| find(&usual, name)))
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+        let variable = |name: &str| find(changes, name).or_else(|| find(&usual, name));
+        let mut environment = Environment::new(&variable);
+        let settings = Settings::read(&mut environment);
+        let problems = environment.into_problems();
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(problems.iter().map(ToString::to_string).collect())
+        }
     }
 
     fn keys(json: &str, schemes: &str) -> Result<String, Vec<String>> {
@@ -447,8 +401,10 @@ mod tests {
 
     #[test]
     fn no_configuration_at_all_is_refused_with_every_reason() {
-        let problems = Settings::read(|_| None).unwrap_err();
-        let variables: Vec<_> = problems.iter().map(|problem| problem.variable).collect();
+        let mut environment = Environment::new(&|_| None);
+        Settings::read(&mut environment);
+        let problems = environment.into_problems();
+        let variables: Vec<_> = problems.iter().map(Misconfiguration::variable).collect();
         let expected = [
             "HOOK_TIMEOUT_MS",
             "WEBHOOK_KEYS",

@@ -1,22 +1,127 @@
-//! What is wrong with the environment variables of the function.
+//! Reads the function's environment variables at cold start, and collects everything that is wrong with them.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
-/// What is wrong with the configuration. It never holds a secret.
+/// The environment variables, and what is wrong with those that were read so far.
+pub struct Environment<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<Misconfiguration>,
+}
+
+impl<'a> Environment<'a> {
+    /// Reads through `variable`, which returns the value of the variable with this name.
+    pub fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            variable,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Returns what is wrong.
+    pub fn into_problems(self) -> Vec<Misconfiguration> {
+        self.problems
+    }
+
+    /// Notes that something is wrong with a variable. The reason must not quote a secret.
+    pub fn add_problem(&mut self, variable: &'static str, reason: impl Into<String>) {
+        self.problems.push(Misconfiguration {
+            variable,
+            reason: reason.into(),
+        });
+    }
+
+    /// Returns the value of a variable, unless it is white space.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Returns the value of a variable, or notes that it is missing.
+    pub fn required(&mut self, name: &'static str, missing: &str) -> String {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.add_problem(name, missing);
+        }
+        value.unwrap_or_default()
+    }
+
+    /// Returns the choice that a variable names, in any case.
+    pub fn choice<T: Copy>(&mut self, name: &'static str, default: T, choices: &[(&str, T)]) -> T {
+        let Some(value) = self.optional(name) else {
+            return default;
+        };
+        let chosen = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
+        if chosen.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            self.add_problem(name, format!("must be one of {}", words.join(", ")));
+        }
+        chosen.map_or(default, |(_, choice)| *choice)
+    }
+
+    /// Returns a duration in seconds.
+    pub fn seconds(
+        &mut self,
+        name: &'static str,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        let unit = ("seconds", Duration::from_secs(1));
+        self.duration(name, default, range, unit)
+    }
+
+    /// Returns a duration in milliseconds.
+    pub fn milliseconds(
+        &mut self,
+        name: &'static str,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        let unit = ("milliseconds", Duration::from_millis(1));
+        self.duration(name, default, range, unit)
+    }
+
+    fn duration(
+        &mut self,
+        name: &'static str,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+        (unit, one): (&str, Duration),
+    ) -> Duration {
+        let Some(text) = self.optional(name) else {
+            return default;
+        };
+        let read = number(&text)
+            .and_then(|number| Duration::try_from_secs_f64(number * one.as_secs_f64()).ok())
+            .filter(|duration| range.contains(duration));
+        if read.is_none() {
+            let count = |duration: Duration| duration.as_nanos() / one.as_nanos();
+            let (min, max) = (count(*range.start()), count(*range.end()));
+            self.add_problem(
+                name,
+                format!("must be a number of {unit} from {min} to {max}"),
+            );
+        }
+        read.unwrap_or(default)
+    }
+}
+
+/// Reads a number. A parameter of the type `Number` arrives as it was written: `1000.5`, `1e3`, `+5`, or with spaces around it.
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
+}
+
+/// What is wrong with an environment variable. It never holds a secret.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misconfiguration {
-    /// The variable of the environment.
-    pub(crate) variable: &'static str,
+    variable: &'static str,
     reason: String,
 }
 
 impl Misconfiguration {
-    /// A problem with a variable of the environment. The reason must not quote a secret.
-    pub fn new(variable: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            variable,
-            reason: reason.into(),
-        }
+    /// The name of the variable.
+    pub fn variable(&self) -> &'static str {
+        self.variable
     }
 }
 

@@ -22,7 +22,7 @@ pub mod telemetry;
 pub mod verify;
 
 pub use crate::{
-    channel::{Channel, Decision, Refusal, Verdict},
+    channel::{Channel, Decision, DecisionContext, Refusal, Verdict},
     deadline::Deadline,
     operation::Operation,
     runtime::run,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     aws::{Aws, http::Connections},
-    channel::{Channel, Decision, Verdict},
+    channel::{Channel, Decision, DecisionContext, Verdict},
     config::Settings,
     deadline::Deadline,
     deliver::{
@@ -136,8 +136,11 @@ impl<C: Channel> Function<C> {
                 Decision::Accept(changes) => operations = changes,
             }
         }
-        let token = secret.stock_token.as_ref();
-        let verdict = self.channel.decide(&event.entity, token, deadline);
+        let context = DecisionContext {
+            tokens: &secret.tokens,
+            deadline,
+        };
+        let verdict = self.channel.decide(&event.entity, context);
         let Verdict { decision, finding } = tokio::time::timeout_at(deadline.instant(), verdict)
             .await
             .map_err(|_| Failure::OutOfTime)?;
@@ -492,8 +495,8 @@ mod tests {
     use super::*;
     use crate::{
         channel::Refusal,
+        environment::Environment,
         model::{Order, QuoteItem},
-        verify::secret::Token,
     };
 
     /// Refuses, changes or dawdles, as the SKU tells it.
@@ -505,7 +508,7 @@ mod tests {
         const EXPECTED: &[&str] = &["qty"];
         type Entity = QuoteItem;
 
-        async fn decide(&self, item: &QuoteItem, _: Option<&Token>, _: Deadline) -> Verdict {
+        async fn decide(&self, item: &QuoteItem, _: DecisionContext<'_>) -> Verdict {
             let decision = match item.sku.as_ref().map(|sku| sku.0.as_str()) {
                 Some("sold out") => {
                     let message = Some("Product is not in stock".to_owned());
@@ -528,7 +531,7 @@ mod tests {
 
     /// Settings whose queue is a port on which nobody listens.
     fn settings() -> Settings {
-        Settings::read(|name| {
+        let variable = |name: &str| {
             let value = match name {
                 "RULES_FILE" => "rules.json",
                 "QUEUE_URL" => "http://127.0.0.1:9/000000000000/crm.fifo",
@@ -540,8 +543,8 @@ mod tests {
                 _ => return None,
             };
             Some(value.to_owned())
-        })
-        .unwrap()
+        };
+        Settings::read(&mut Environment::new(&variable))
     }
 
     async fn invoke<C: Channel>(channel: C, event: Value) -> (u16, String, Value) {

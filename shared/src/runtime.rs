@@ -1,14 +1,15 @@
 //! Cold start of a function, and its loop: one request after the other until Lambda ends it.
 
-use std::{env, process::ExitCode};
+use std::{env, path::Path, process::ExitCode};
 
 use lambda_runtime::{Runtime, service_fn};
-use tracing::{error, level_filters::LevelFilter, warn};
+use tracing::{error, warn};
 
 use crate::{
     Channel,
     aws::http::Connections,
     config::Settings,
+    environment::Environment,
     pipeline::Function,
     rules::{self, Rules},
     telemetry,
@@ -24,31 +25,21 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
         return ended;
     }
     let variable = |name: &str| env::var(name).ok();
-    let mut problems = Vec::new();
-    let settings = Settings::read(variable)
-        .map_err(|found| problems.extend(found.iter().map(ToString::to_string)))
-        .ok();
-    telemetry::start(
-        settings
-            .as_ref()
-            .map_or(LevelFilter::INFO, |settings| settings.log_level),
-    );
-    let found = channel.configure(&variable);
-    problems.extend(found.iter().map(ToString::to_string));
-    let rules = settings.as_ref().and_then(|Settings { rules_file, .. }| {
-        Rules::load::<C::Entity>(rules_file)
-            .map_err(|found| {
-                let name = rules_file.display();
-                problems.extend(found.iter().map(|problem| format!("{name}: {problem}")));
-            })
-            .ok()
-    });
+    let mut environment = Environment::new(&variable);
+    let settings = Settings::read(&mut environment);
+    channel.configure(&mut environment);
+    let problems = environment.into_problems();
+    telemetry::start(settings.log_level);
+    let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let rules = if problems.is_empty() {
+        load_rules::<C>(&settings.rules_file, &mut problems)
+    } else {
+        None
+    };
     let connections = Connections::new()
         .map_err(|problem| problems.push(problem))
         .ok();
-    let (Some(settings), Some(rules), Some(connections), true) =
-        (settings, rules, connections, problems.is_empty())
-    else {
+    let (Some(rules), Some(connections), true) = (rules, connections, problems.is_empty()) else {
         return not_started::<C>(&problems);
     };
     if settings.secret.accepts_unsigned() {
@@ -90,6 +81,16 @@ async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The channel's rules, if nothing is wrong with their file.
+fn load_rules<C: Channel>(file: &Path, problems: &mut Vec<String>) -> Option<Rules> {
+    Rules::load::<C::Entity>(file)
+        .map_err(|found| {
+            let file = file.display();
+            problems.extend(found.iter().map(|problem| format!("{file}: {problem}")));
+        })
+        .ok()
 }
 
 fn not_started<C: Channel>(problems: &[String]) -> ExitCode {

@@ -4,10 +4,7 @@ mod stock;
 
 use std::process::ExitCode;
 
-use shared::{
-    Channel, Deadline, Verdict, environment::Misconfiguration, model::QuoteItem,
-    verify::secret::Token,
-};
+use shared::{Channel, DecisionContext, Verdict, environment::Environment, model::QuoteItem};
 
 use crate::stock::Stock;
 
@@ -23,19 +20,13 @@ impl Channel for CheckoutCartProductAddAfter {
     const EXPECTED: &[&str] = &["sku", "qty"];
     type Entity = QuoteItem;
 
-    fn configure(&mut self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Misconfiguration> {
-        match Stock::configure(variable) {
-            Ok(stock) => {
-                self.stock = stock;
-                Vec::new()
-            }
-            Err(problems) => problems,
-        }
+    fn configure(&mut self, environment: &mut Environment<'_>) {
+        self.stock = Stock::configure(environment);
     }
 
-    async fn decide(&self, item: &QuoteItem, token: Option<&Token>, deadline: Deadline) -> Verdict {
+    async fn decide(&self, item: &QuoteItem, context: DecisionContext<'_>) -> Verdict {
         match &self.stock {
-            Some(stock) => stock.decide(item, token, deadline).await,
+            Some(stock) => stock.decide(item, context).await,
             None => Verdict::default(),
         }
     }

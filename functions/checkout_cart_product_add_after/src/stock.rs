@@ -20,8 +20,8 @@ use hyper_util::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use shared::{
-    Deadline, Decision, Refusal, Verdict,
-    environment::Misconfiguration,
+    Deadline, Decision, DecisionContext, Refusal, Verdict,
+    environment::Environment,
     model::{
         QuoteItem,
         scalar::{Code, Number},
@@ -31,6 +31,9 @@ use shared::{
 
 /// Stands for the SKU in the URL.
 const SKU: &str = "{sku}";
+
+/// The name of the stock system's token in the secret.
+const TOKEN: &str = "stock_token";
 
 /// What a SKU may hold in a URL as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
@@ -43,6 +46,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How long an answer may take, unless the operator says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT_MIN: Duration = Duration::from_millis(10);
+const TIMEOUT_MAX: Duration = Duration::from_secs(20);
 
 /// A connection that idled longer is not used again: most servers have closed it by then.
 const IDLE_MAX: Duration = Duration::from_secs(50);
@@ -127,82 +132,63 @@ impl Unknown {
 
 impl Stock {
     /// Reads the configuration: `None` when no endpoint is configured.
-    pub(crate) fn configure(
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Option<Self>, Vec<Misconfiguration>> {
-        let optional = |name| variable(name).filter(|value| !value.trim().is_empty());
-        let Some(url) = optional("STOCK_URL") else {
-            return Ok(None);
-        };
-        let mut problems = Vec::new();
+    pub(crate) fn configure(environment: &mut Environment<'_>) -> Option<Self> {
+        let url = environment.optional("STOCK_URL")?;
         if let Err(reason) = check_url(&url) {
-            problems.push(Misconfiguration::new("STOCK_URL", reason));
+            environment.add_problem("STOCK_URL", reason);
         }
-        let pointer = optional("STOCK_POINTER").unwrap_or_default();
+        let pointer = environment.optional("STOCK_POINTER").unwrap_or_default();
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            problems.push(Misconfiguration::new(
-                "STOCK_POINTER",
-                "must be a JSON pointer, as in /stock/qty",
-            ));
+            environment.add_problem("STOCK_POINTER", "must be a JSON pointer, as in /stock/qty");
         }
-        let when_unknown = match optional("STOCK_WHEN_UNKNOWN").as_deref() {
+        let when_unknown = match environment.optional("STOCK_WHEN_UNKNOWN").as_deref() {
             Some("allow") => WhenUnknown::Allow,
             Some("refuse") => WhenUnknown::Refuse,
             _ => {
-                problems.push(Misconfiguration::new(
+                environment.add_problem(
                     "STOCK_WHEN_UNKNOWN",
                     "must be allow or refuse: what happens to a shopper when the stock system does not answer",
-                ));
+                );
                 WhenUnknown::Allow
             }
         };
-        let timeout = optional("STOCK_TIMEOUT_MS").map_or(Some(TIMEOUT), |text| {
-            let milliseconds: f64 = text.trim().parse().ok()?;
-            (10.0..=20_000.0)
-                .contains(&milliseconds)
-                .then(|| Duration::from_secs_f64(milliseconds / 1000.0))
-        });
-        if timeout.is_none() {
-            problems.push(Misconfiguration::new(
-                "STOCK_TIMEOUT_MS",
-                "must be a number of milliseconds from 10 to 20000",
-            ));
-        }
+        let timeout =
+            environment.milliseconds("STOCK_TIMEOUT_MS", TIMEOUT, TIMEOUT_MIN..=TIMEOUT_MAX);
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
             .map_err(|error| {
-                problems.push(Misconfiguration::new(
+                environment.add_problem(
                     "STOCK_URL",
                     format!("no root certificates to trust: {error}"),
-                ));
-            });
-        match connector {
-            Ok(connector) if problems.is_empty() => Ok(Some(Self {
-                client: Client::builder(TokioExecutor::new())
-                    .pool_timer(TokioTimer::new())
-                    .pool_idle_timeout(IDLE_MAX)
-                    .pool_max_idle_per_host(1)
-                    .http1_max_buf_size(ANSWER_BYTES_MAX)
-                    .build(connector.https_or_http().enable_http1().build()),
-                url,
-                pointer,
-                timeout: timeout.unwrap_or(TIMEOUT),
-                when_unknown,
-                message: optional("STOCK_MESSAGE").unwrap_or_else(|| MESSAGE.to_owned()),
-                breaker: Breaker::default(),
-                answered: Cell::new(false),
-            })),
-            _ => Err(problems),
-        }
+                );
+            })
+            .ok()?;
+        Some(Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_MAX)
+                .pool_max_idle_per_host(1)
+                .http1_max_buf_size(ANSWER_BYTES_MAX)
+                .build(connector.https_or_http().enable_http1().build()),
+            url,
+            pointer,
+            timeout,
+            when_unknown,
+            message: environment
+                .optional("STOCK_MESSAGE")
+                .unwrap_or_else(|| MESSAGE.to_owned()),
+            breaker: Breaker::default(),
+            answered: Cell::new(false),
+        })
     }
 
     /// Whether the shopper may have what is in the line of the cart. It has until the deadline, and leaves time for the queue.
     pub(crate) async fn decide(
         &self,
         item: &QuoteItem,
-        token: Option<&Token>,
-        deadline: Deadline,
+        DecisionContext { tokens, deadline }: DecisionContext<'_>,
     ) -> Verdict {
+        let token = tokens.get(TOKEN);
         let enough = match (&item.sku, item.qty) {
             (Some(Code(sku)), Some(qty)) => self.is_there(sku, qty, token, deadline).await,
             _ => Err(Unknown::Unreadable),
@@ -378,8 +364,14 @@ mod tests {
             let known = variables.iter().find(|(known, _)| *known == name);
             known.map(|(_, value)| (*value).to_owned())
         };
-        Stock::configure(&find)
-            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+        let mut environment = Environment::new(&find);
+        let stock = Stock::configure(&mut environment);
+        let problems = environment.into_problems();
+        if problems.is_empty() {
+            Ok(stock)
+        } else {
+            Err(problems.iter().map(ToString::to_string).collect())
+        }
     }
 
     fn number(text: &str) -> Number {

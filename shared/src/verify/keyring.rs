@@ -316,13 +316,13 @@ impl Store {
             Ok(_) => None,
             Err(_) => Some(Secret {
                 keys: known.keys.clone().renamed(Version::Previous),
-                stock_token: known.stock_token.clone(),
+                tokens: known.tokens.clone(),
             }),
         };
         if let Some(older) = older {
             secret.keys.add(&older.keys);
             if flawed {
-                secret.stock_token = secret.stock_token.or(older.stock_token);
+                secret.tokens.add(older.tokens);
             }
         }
         if flawed && secret.keys.is_empty() {

@@ -1,6 +1,6 @@
 //! What the merchant keeps secret, as JSON: the keys that vouch for an event, and the stock system's token.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
@@ -11,8 +11,26 @@ use crate::verify::{HmacSecret, KEYS_MAX, KeyError, KeyList, KeyName, Keys, RsaK
 pub struct Secret {
     /// Who can vouch for a body.
     pub keys: Keys,
-    /// What the cart channel shows the stock system.
-    pub stock_token: Option<Token>,
+    /// What a channel shows a system that it asks.
+    pub tokens: Tokens,
+}
+
+/// The bearer tokens, by their names in the secret, which end in `_token`. Which ones it needs, each channel knows itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens(BTreeMap<String, Token>);
+
+impl Tokens {
+    /// The token with this name.
+    pub fn get(&self, name: &str) -> Option<&Token> {
+        self.0.get(name)
+    }
+
+    /// Adds the tokens of an older version that this one does not have.
+    pub(crate) fn add(&mut self, older: Self) {
+        for (name, token) in older.0 {
+            self.0.entry(name).or_insert(token);
+        }
+    }
 }
 
 /// A bearer token: one line of ASCII.
@@ -65,7 +83,7 @@ impl Secret {
         };
         Self {
             keys,
-            stock_token: None,
+            tokens: Tokens::default(),
         }
     }
 
@@ -94,20 +112,19 @@ impl Secret {
                 rsa: list.read(KeyList::Rsa, rsa.filter(|_| by_rsa), RsaKey::from_pem),
             };
         }
-        match given.remove(STOCK_TOKEN) {
-            None | Some(Value::Null) => {}
-            Some(token) => match token
-                .as_str()
-                .ok_or("must be a string")
-                .and_then(Token::new)
-            {
-                Ok(token) => secret.stock_token = Some(token),
-                Err(reason) => problems.push(format!("{STOCK_TOKEN}: {reason}")),
-            },
+        let (tokens, unknown): (Vec<_>, Vec<_>) = given
+            .into_iter()
+            .partition(|(name, _)| name.ends_with(TOKEN_SUFFIX));
+        for (name, token) in tokens.into_iter().filter(|(_, token)| !token.is_null()) {
+            let token = token.as_str().ok_or("must be a string");
+            match token.and_then(Token::new) {
+                Ok(token) => _ = secret.tokens.0.insert(name, token),
+                Err(reason) => problems.push(format!("{name}: {reason}")),
+            }
         }
-        if !given.is_empty() {
+        if !unknown.is_empty() {
             problems.push(format!(
-                "holds something else than {}, {} and {STOCK_TOKEN}",
+                "holds something else than {}, {} and tokens, whose names end in {TOKEN_SUFFIX}",
                 KeyList::Hmac,
                 KeyList::Rsa
             ));
@@ -154,7 +171,8 @@ impl KeyReader<'_> {
     }
 }
 
-const STOCK_TOKEN: &str = "stock_token";
+/// How the name of a token ends.
+const TOKEN_SUFFIX: &str = "_token";
 
 /// How the secret looks.
 pub const EXAMPLE: &str = r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
@@ -216,7 +234,10 @@ mod tests {
             let json = r#"{"stock_token":"hush-hush"}"#;
             let (secret, problems) = Secret::read(json, schemes, Version::Inline);
             assert_eq!(problems, Vec::<String>::new());
-            assert_eq!(secret.stock_token.as_ref().unwrap().expose(), "hush-hush");
+            assert_eq!(
+                secret.tokens.get("stock_token").unwrap().expose(),
+                "hush-hush"
+            );
             assert!(!format!("{secret:?}").contains("hush"), "{secret:?}");
         }
     }
@@ -236,7 +257,7 @@ mod tests {
                 "hmac_secrets/0: must be a string",
                 "hmac_secrets/1: the secret is shorter than 16 bytes",
                 "stock_token: must be a string",
-                "holds something else than hmac_secrets, public_keys and stock_token",
+                "holds something else than hmac_secrets, public_keys and tokens, whose names end in _token",
             ]
         );
         for json in ["[]", "7", "", "{\"hmac_secrets\":"] {
