@@ -16,7 +16,7 @@ use divan::{AllocProfiler, Bencher};
 use shared::{
     deliver::message::Message,
     event::{Event, ReadOptions},
-    request::{Request, body::Rejected},
+    request::{self, body::Unverified},
     verify::{Keys, Signatures},
 };
 
@@ -31,15 +31,12 @@ fn main() {
 /// From the request to the message. A body that no key vouches for passes all the same: what its verification took is known then.
 fn whole_path(request: &str, keys: &Keys) -> Message {
     let text = request.to_owned();
-    let request: Request = serde_json::from_str(&text).expect("the request is one");
+    let request = request::read(text.as_bytes()).expect("the request is one");
     drop(text); // as Lambda's runtime does
-    let body = request.body().expect("it is said to be JSON");
+    let body = Unverified::of(&request).expect("it is said to be JSON");
     let body = body
-        .verify(keys, request.headers.signatures())
-        .or_else(|rejected| {
-            let Rejected { body, .. } = rejected;
-            body.verify(&Keys::AcceptUnsigned, Signatures::default())
-        });
+        .verify(keys, Signatures::of(request.headers()))
+        .or_else(|(body, _)| body.verify(&Keys::AcceptUnsigned, Signatures::default()));
     let body = body.expect("nothing is checked");
     let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
     common::message(&event)

@@ -1,5 +1,7 @@
 //! What makes one function different from the other seven.
 
+use lambda_http::http::HeaderMap;
+
 use crate::{
     deadline::Deadline, environment::Environment, model::Entity, operation::Operation,
     verify::secret::Tokens,
@@ -40,6 +42,8 @@ pub trait Channel {
 /// What a channel can use to decide, beside the entity.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionContext<'a> {
+    /// The headers of the request.
+    pub headers: &'a HeaderMap,
     /// The tokens of the secret.
     pub tokens: &'a Tokens,
     /// When the decision must be made.

@@ -2,7 +2,7 @@
 
 use std::{env, path::Path, process::ExitCode};
 
-use lambda_runtime::{Runtime, service_fn};
+use lambda_http::{lambda_runtime::Runtime, service_fn};
 use tracing::{error, warn};
 
 use crate::{

@@ -186,7 +186,9 @@ impl Stock {
     pub(crate) async fn decide(
         &self,
         item: &QuoteItem,
-        DecisionContext { tokens, deadline }: DecisionContext<'_>,
+        DecisionContext {
+            tokens, deadline, ..
+        }: DecisionContext<'_>,
     ) -> Verdict {
         let token = tokens.get(TOKEN);
         let enough = match (&item.sku, item.qty) {

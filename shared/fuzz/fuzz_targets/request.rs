@@ -8,8 +8,13 @@ use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use shared::{
     outcome::Failure,
-    request::{Request, body::BODY_BYTES_MAX},
-    verify::Keys,
+    request::{
+        self, accepted_ms,
+        body::{BODY_BYTES_MAX, Unverified},
+        gateway_id,
+        headers::{traceparent, tracestate},
+    },
+    verify::{Keys, Signatures},
 };
 use shared_fuzz::{channels, event, for_each_channel, keys};
 
@@ -21,20 +26,21 @@ struct Route {
 
 fuzz_target!(|input: &[u8]| {
     static KNOWN: LazyLock<Keys> = LazyLock::new(|| keys::known(keys::BOTH));
-    let Ok(request) = serde_json::from_slice::<Request>(input) else {
+    let Some(request) = request::read(input) else {
         return;
     };
-    if let Some(traceparent) = request.headers.traceparent() {
+    if let Some(traceparent) = traceparent(request.headers()) {
         let plain = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
         assert!(traceparent.len() == 55 && traceparent.bytes().all(plain));
     }
-    if let Some(tracestate) = request.headers.tracestate() {
+    if let Some(tracestate) = tracestate(request.headers()) {
         let printable = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
         assert!(!tracestate.is_empty() && tracestate.len() <= 512);
         assert!(tracestate.bytes().all(printable));
     }
+    let signatures = Signatures::of(request.headers());
     let verify = |keys| {
-        let verified = request.body()?.verify(keys, request.headers.signatures());
+        let verified = Unverified::of(&request)?.verify(keys, signatures);
         verified.map_err(Failure::from)
     };
     let body = match verify(&Keys::AcceptUnsigned) {
@@ -42,13 +48,13 @@ fuzz_target!(|input: &[u8]| {
         Err(failure) => {
             assert!(matches!(
                 failure,
-                Failure::NotARequest | Failure::NotApplicationJson | Failure::TooLarge
+                Failure::NotApplicationJson | Failure::TooLarge
             ));
             return;
         }
     };
     assert!(body.bytes().len() <= BODY_BYTES_MAX);
-    let signed = keys::signed(body.bytes(), request.headers.signatures(), keys::BOTH);
+    let signed = keys::signed(body.bytes(), signatures, keys::BOTH);
     match verify(&KNOWN) {
         Ok(verified) => assert!(signed && verified.bytes() == body.bytes()),
         Err(failure) => assert!(!signed && failure.status() == 401),
@@ -60,7 +66,7 @@ fuzz_target!(|input: &[u8]| {
     let check = for_each_channel!(event::check);
     check[routed.unwrap_or_default()](
         &body,
-        request.delivered_as().unwrap_or_default(),
-        request.request_context.time_epoch,
+        gateway_id(&request).unwrap_or_default(),
+        accepted_ms(&request),
     );
 });

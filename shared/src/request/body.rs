@@ -1,92 +1,103 @@
-//! The body of a request, which is nothing but bytes until a key vouches for it.
+//! The body of a request. Until a key verifies it, it is bytes that nobody reads.
 
-use std::{borrow::Cow, str};
+use std::str;
 
+use super::{Request, headers::declares_json};
 use crate::{
     outcome::Failure,
     verify::{KeyName, Keys, Signatures, Untrusted},
 };
 
-/// The largest body in bytes. Lambda itself takes no larger request (6 MB, with the request around the body).
+/// The largest body in bytes. Lambda takes no larger request (6 MB, with the request around the
+/// body).
 pub const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// A body as it came. It can be verified, and only then read:
+/// A body as it was received. It has no method but [`verify`](Self::verify):
 ///
 /// ```
-/// # use shared::{body::Unverified, signature::{Keys, Signatures}};
+/// # use shared::{request::body::Unverified, verify::{Keys, Signatures}};
 /// # fn read(body: Unverified<'_>, keys: &Keys, signatures: Signatures<'_>) {
 /// let text = body.verify(keys, signatures).map(|body| body.json().is_ok());
 /// # }
 /// ```
 ///
 /// ```compile_fail,E0599
-/// # use shared::{body::Unverified, signature::{Keys, Signatures}};
+/// # use shared::{request::body::Unverified, verify::{Keys, Signatures}};
 /// # fn read(body: Unverified<'_>, keys: &Keys, signatures: Signatures<'_>) {
 /// let text = body.json();
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Unverified<'a>(Cow<'a, [u8]>);
+pub struct Unverified<'a>(&'a [u8]);
 
 impl<'a> Unverified<'a> {
-    /// Takes the raw bytes that the shop sent and signed.
-    pub fn new(bytes: impl Into<Cow<'a, [u8]>>) -> Result<Self, Failure> {
-        let bytes = bytes.into();
-        if bytes.len() > BODY_BYTES_MAX {
-            Err(Failure::TooLarge)
-        } else {
-            Ok(Self(bytes))
+    /// Takes the body of a request, as the shop sent and signed it.
+    ///
+    /// # Errors
+    /// [`Failure::NotApplicationJson`] or [`Failure::TooLarge`].
+    pub fn of(request: &'a Request) -> Result<Self, Failure> {
+        if !declares_json(request.headers()) {
+            return Err(Failure::NotApplicationJson);
         }
+        Self::new(request.body())
     }
 
-    /// Lets the body pass if one of the keys vouches for exactly these bytes. Otherwise it comes back, for newer keys to try.
+    /// Takes the bytes of a body.
+    ///
+    /// # Errors
+    /// [`Failure::TooLarge`].
+    pub fn new(bytes: &'a [u8]) -> Result<Self, Failure> {
+        if bytes.len() > BODY_BYTES_MAX {
+            return Err(Failure::TooLarge);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// Verifies that a key signed exactly these bytes.
+    ///
+    /// # Errors
+    /// The body, for another attempt with newer keys, and why it is not verified.
     pub fn verify(
         self,
         keys: &Keys,
         signatures: Signatures<'_>,
-    ) -> Result<Verified<'a>, Rejected<'a>> {
-        match keys.check(&self.0, signatures) {
+    ) -> Result<Verified<'a>, (Self, Untrusted)> {
+        match keys.check(self.0, signatures) {
             Ok(key) => Ok(Verified { bytes: self.0, key }),
-            Err(reason) => Err(Rejected { body: self, reason }),
+            Err(reason) => Err((self, reason)),
         }
     }
 }
 
-/// A body that no key vouched for.
-#[derive(Debug)]
-pub struct Rejected<'a> {
-    /// The body, as unverified as before.
-    pub body: Unverified<'a>,
-    /// Why it is not trusted.
-    pub reason: Untrusted,
-}
-
-impl From<Rejected<'_>> for Failure {
-    fn from(rejected: Rejected<'_>) -> Self {
-        Self::Untrusted(rejected.reason)
+impl From<(Unverified<'_>, Untrusted)> for Failure {
+    fn from((_, reason): (Unverified<'_>, Untrusted)) -> Self {
+        Self::Untrusted(reason)
     }
 }
 
-/// A body that one of the keys vouched for. Only [`Unverified::verify`] makes one.
+/// A body that a key verified. Only [`Unverified::verify`] makes one.
 #[derive(Debug)]
 pub struct Verified<'a> {
-    bytes: Cow<'a, [u8]>,
+    bytes: &'a [u8],
     key: Option<KeyName>,
 }
 
-impl Verified<'_> {
-    /// The bytes, as they were signed.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+impl<'a> Verified<'a> {
+    /// Returns the bytes, as they were signed.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
-    /// The key that vouched for it; `None` where the operator takes events from anybody.
-    pub fn vouched_by(&self) -> Option<KeyName> {
+    /// Returns the key that verified the body; `None` if the operator accepts unsigned events.
+    pub fn verified_by(&self) -> Option<KeyName> {
         self.key
     }
 
-    /// The bytes as the text that JSON is made of.
-    pub fn json(&self) -> Result<&str, Failure> {
-        str::from_utf8(&self.bytes).map_err(|_| Failure::NotJson)
+    /// Returns the bytes as text.
+    ///
+    /// # Errors
+    /// [`Failure::NotJson`] if they are not UTF-8, in which JSON is written.
+    pub fn json(&self) -> Result<&'a str, Failure> {
+        str::from_utf8(self.bytes).map_err(|_| Failure::NotJson)
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     operation::{self, Operation},
     outcome::Failure,
     request::{
-        Request,
+        self, Request,
         body::{Unverified, Verified},
     },
     verify::{Keys, Signatures},
@@ -120,7 +120,7 @@ fn explain<C: Channel>(
     written: &[file::Rule],
     sent: &[u8],
 ) -> Result<String, String> {
-    let request = serde_json::from_slice::<Request>(sent).ok();
+    let request = request::read(sent);
     let body = body(request.as_ref(), sent)?;
     let event = Event::read::<C>(&body, ReadOptions::default())
         .map_err(|failure| not_an_event(&failure))?;
@@ -257,11 +257,11 @@ impl Observer for Found {
 /// The body of an event, out of what was sent or the request around it.
 fn body<'a>(request: Option<&'a Request>, sent: &'a [u8]) -> Result<Verified<'a>, String> {
     let failed = |failure: Failure| not_an_event(&failure);
-    let unverified = request.map_or_else(|| Unverified::new(sent), Request::body);
+    let unverified = request.map_or_else(|| Unverified::new(sent), Unverified::of);
     let unverified = unverified.map_err(failed)?;
     unverified
         .verify(&Keys::AcceptUnsigned, Signatures::default())
-        .map_err(|untrusted| failed(untrusted.into()))
+        .map_err(|unverified| failed(unverified.into()))
 }
 
 fn not_an_event(failure: &Failure) -> String {

@@ -7,7 +7,7 @@ use super::{Metric, Stages};
 /// What the log and the metrics say of one request.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
-    pub(crate) log_level: LogLevel,
+    pub(crate) level: LogLevel,
     pub(crate) metric: Option<Metric>,
     pub(crate) channel: &'static str,
     pub(crate) outcome: &'static str,
@@ -34,20 +34,20 @@ pub(crate) struct Line<'a> {
     pub(crate) cold_start: bool,
 }
 
-/// Whose turn it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The level of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Nobody's.
+    /// Nobody has to do anything.
     Info,
-    /// The sender's.
+    /// The sender, or the merchant, has to look.
     Warn,
-    /// Ours.
+    /// Whoever operates the function has to look.
     Error,
 }
 
 macro_rules! write_at {
     ($line:ident, $($LogLevel:ident => $write:ident),*) => {
-        match $line.log_level {
+        match $line.level {
             $(LogLevel::$LogLevel => tracing::$write!(
                 channel = $line.channel,
                 outcome = $line.outcome,

@@ -116,7 +116,7 @@ mod tests {
 
     fn line(metric: Metric, stages: &Stages) -> Line<'_> {
         Line {
-            log_level: LogLevel::Info,
+            level: LogLevel::Info,
             metric: Some(metric),
             channel: CHANNEL,
             outcome: "accepted",

@@ -11,6 +11,7 @@ pub mod secret;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use lambda_http::http::HeaderMap;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use sha2::Sha256;
 use spki::{
@@ -37,6 +38,25 @@ pub struct Signatures<'a> {
     pub hmac: Option<&'a str>,
     /// Value of `x-adobe-commerce-webhook-signature`.
     pub rsa: Option<&'a str>,
+}
+
+impl<'a> Signatures<'a> {
+    /// Returns the signatures among the headers of a request. A value that is not text is "".
+    pub fn of(headers: &'a HeaderMap) -> Self {
+        let text = |name| {
+            let value = headers.get(name)?;
+            Some(value.to_str().unwrap_or_default())
+        };
+        Self {
+            hmac: text(HMAC_HEADER),
+            rsa: text(RSA_HEADER),
+        }
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.hmac.is_none() && self.rsa.is_none()
+    }
 }
 
 /// Why a body is not trusted.

@@ -1,0 +1,281 @@
+//! Every way in which a request can fail, each in one row of one table: status, name, metric and
+//! texts. The shop gets them as a problem (RFC 9457), which never holds a value of the event.
+
+use serde::Serialize;
+
+use super::Forwarded;
+use crate::{
+    aws::AwsError,
+    model::Violation,
+    telemetry::{LogLevel, Metric},
+    verify::Untrusted,
+};
+
+/// Why an event was neither accepted nor refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The payload of the invocation is not an HTTP request of API Gateway (payload format 2.0).
+    NotARequest,
+    /// The body is not declared as `application/json`.
+    NotApplicationJson,
+    /// The body, or the message made of it, is too large.
+    TooLarge,
+    /// The lists of the event have more than [`crate::model::ELEMENTS_MAX`] elements.
+    TooManyElements,
+    /// No key verifies the body.
+    Untrusted(Untrusted),
+    /// The request has no signature, and says that it only checks a deployment.
+    Check,
+    /// The secret could not be read, so there is no key to verify the body with.
+    NoKeys,
+    /// The body is not a JSON object in UTF-8.
+    NotJson,
+    /// The body names another event than the route.
+    WrongEvent,
+    /// The event is unusable: its identity is missing, its entity is not an object, or a name is
+    /// given twice.
+    Invalid {
+        /// What is wrong, at most [`crate::model::LISTED_MAX`].
+        violations: Vec<Violation>,
+        /// How many more violations there are.
+        unlisted: usize,
+    },
+    /// The queue did not take the message.
+    Queue(AwsError),
+    /// The deadline passed before the message was sent.
+    OutOfTime,
+    /// A defect of ours.
+    Internal,
+}
+
+impl From<AwsError> for Failure {
+    fn from(error: AwsError) -> Self {
+        Self::Queue(error)
+    }
+}
+
+/// What is told of a failure.
+struct Description {
+    /// HTTP status of the answer.
+    status: u16,
+    /// Name in the log, and in the type of the problem.
+    name: &'static str,
+    /// Title of the problem.
+    title: &'static str,
+    /// What happened, for whoever reads the problem.
+    detail: &'static str,
+}
+
+impl Failure {
+    /// The event is unusable: the violations that are listed, and how many more there are.
+    pub(crate) fn from_violations((violations, unlisted): (Vec<Violation>, usize)) -> Self {
+        Self::Invalid {
+            violations,
+            unlisted,
+        }
+    }
+
+    fn describe(&self) -> Description {
+        const QUEUE: (&str, &str) = ("Queue unavailable", "The event could not be queued.");
+        let (status, name, title, detail) = match self {
+            Self::NotARequest => (
+                400,
+                "not_a_request",
+                "Not a request",
+                "The function takes HTTP requests of API Gateway, payload 2.0.",
+            ),
+            Self::NotApplicationJson => (
+                415,
+                "unsupported_media_type",
+                "Unsupported media type",
+                "The body must be application/json in UTF-8.",
+            ),
+            Self::TooLarge => (
+                413,
+                "too_large",
+                "Event too large",
+                "The event is larger than what can be queued.",
+            ),
+            Self::TooManyElements => (
+                413,
+                "too_many_elements",
+                "Event too large",
+                "The lists of the event have more than 20,000 elements.",
+            ),
+            Self::Untrusted(Untrusted::Missing) => (
+                401,
+                "signature_missing",
+                "Unverified event",
+                "The signature is missing.",
+            ),
+            Self::Untrusted(Untrusted::NoKey) => (
+                401,
+                "signature_without_key",
+                "Unverified event",
+                "There is no key here for this kind of signature.",
+            ),
+            Self::Untrusted(Untrusted::Wrong) => (
+                401,
+                "signature_wrong",
+                "Unverified event",
+                "The signature does not fit the body.",
+            ),
+            // The sender is answered like anybody without a signature: see `problem`.
+            Self::Check => (401, "check", "", ""),
+            Self::NoKeys => (
+                503,
+                "keys_unavailable",
+                "Keys unavailable",
+                "The keys that verify events could not be read.",
+            ),
+            Self::NotJson => (
+                400,
+                "not_json",
+                "Not an event",
+                "The body must be a JSON object in UTF-8.",
+            ),
+            Self::WrongEvent => (
+                400,
+                "wrong_event",
+                "Wrong event",
+                "The body names another event than the route.",
+            ),
+            Self::Invalid { .. } => (
+                422,
+                "invalid",
+                "Invalid event",
+                "Fields of the event are missing or invalid.",
+            ),
+            Self::Queue(AwsError::TimedOut) => (
+                504,
+                "queue_timed_out",
+                "Out of time",
+                "The queue did not answer in time.",
+            ),
+            Self::Queue(AwsError::Refused) => (503, "queue_refused", QUEUE.0, QUEUE.1),
+            Self::Queue(AwsError::Unreachable) => (503, "queue_unreachable", QUEUE.0, QUEUE.1),
+            Self::Queue(AwsError::Interrupted) => (503, "queue_interrupted", QUEUE.0, QUEUE.1),
+            Self::OutOfTime => (
+                504,
+                "out_of_time",
+                "Out of time",
+                "The time that the shop waits was used up.",
+            ),
+            Self::Internal => (
+                500,
+                "internal",
+                "Internal error",
+                "The event could not be processed.",
+            ),
+        };
+        Description {
+            status,
+            name,
+            title,
+            detail,
+        }
+    }
+
+    /// Returns the HTTP status of the answer.
+    pub fn status(&self) -> u16 {
+        self.describe().status
+    }
+
+    /// Returns the name in the log.
+    pub fn name(&self) -> &'static str {
+        self.describe().name
+    }
+
+    /// Returns the metric that counts it. A check is not counted, so that it rings no alarm.
+    pub fn metric(&self) -> Option<Metric> {
+        Some(match self {
+            Self::Check => return None,
+            Self::Untrusted(_) => Metric::Unverified,
+            Self::NotARequest
+            | Self::NotApplicationJson
+            | Self::TooLarge
+            | Self::TooManyElements
+            | Self::NotJson
+            | Self::WrongEvent
+            | Self::Invalid { .. } => Metric::Invalid,
+            Self::NoKeys | Self::Queue(_) | Self::OutOfTime | Self::Internal => Metric::Failed,
+        })
+    }
+
+    /// Returns the level at which it is logged: an error is ours, a warning the sender's.
+    pub fn log_level(&self) -> LogLevel {
+        match self.metric() {
+            None => LogLevel::Info,
+            Some(Metric::Failed) => LogLevel::Error,
+            Some(_) => LogLevel::Warn,
+        }
+    }
+
+    /// Returns whether the event is in the queue nevertheless.
+    pub fn forwarded(&self) -> Forwarded {
+        match self {
+            Self::Queue(error) if error.may_be_done() => Forwarded::Unknown,
+            _ => Forwarded::No,
+        }
+    }
+
+    /// Returns the violations that are listed, and how many more there are.
+    pub fn violations(&self) -> (&[Violation], usize) {
+        match self {
+            Self::Invalid {
+                violations,
+                unlisted,
+            } => (violations, *unlisted),
+            _ => (&[], 0),
+        }
+    }
+
+    /// Returns the body of the answer, as `application/problem+json`. `request_id` is API
+    /// Gateway's, by which the log line is found.
+    pub fn problem(&self, request_id: &str) -> String {
+        if *self == Self::Check {
+            return Self::Untrusted(Untrusted::Missing).problem(request_id);
+        }
+        let Description {
+            status,
+            name,
+            title,
+            detail,
+        } = self.describe();
+        let (errors, more_errors) = self.violations();
+        let problem = Problem {
+            kind: format!("urn:commerce-webhooks:{name}"),
+            title,
+            status,
+            detail,
+            request_id,
+            errors,
+            more_errors,
+        };
+        serde_json::to_string(&problem).unwrap_or_default()
+    }
+}
+
+/// A problem (RFC 9457).
+#[derive(Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Violation],
+    #[serde(skip_serializing_if = "is_zero")]
+    more_errors: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}

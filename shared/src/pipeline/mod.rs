@@ -1,0 +1,322 @@
+//! The path of a request: body → verify → read → decide → write → enqueue → answer.
+
+mod report;
+
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use lambda_http::{
+    Body, Context, LambdaEvent,
+    aws_lambda_events::apigw::ApiGatewayV2httpResponse,
+    http::{
+        HeaderMap,
+        header::{CONTENT_TYPE, HeaderValue},
+    },
+};
+
+use self::report::Notes;
+use crate::{
+    aws::{Aws, http::Connections},
+    channel::{Channel, Decision, DecisionContext, Verdict},
+    config::Settings,
+    deadline::Deadline,
+    deliver::{
+        message::{Message, Origin},
+        quarantine::Unusable,
+        sqs::{Queue, RequestAttributes},
+    },
+    event::{Contract, Event, ReadOptions},
+    outcome::{Failure, Outcome},
+    request::{
+        Payload, Request, accepted_ms,
+        body::{Unverified, Verified},
+        gateway_id, headers, plain_gateway_id,
+        trace::XRay,
+    },
+    rules::{Mode, Rules},
+    telemetry::{Metrics, Stage},
+    verify::{Signatures, Untrusted, keyring::Keyring, secret::Secret},
+};
+
+/// A function of one channel, ready for requests.
+pub struct Function<C> {
+    channel: C,
+    rules: Rules,
+    keyring: Keyring,
+    queue: Queue,
+    metrics: Option<Metrics>,
+    hook_timeout: Duration,
+    source: Option<String>,
+    forward_original: bool,
+    contract: Contract,
+    quarantine_url: Option<String>,
+    cold: Cell<bool>,
+}
+
+impl<C: Channel> Function<C> {
+    /// Creates the function of a channel. No connection is opened yet.
+    pub fn new(channel: C, rules: Rules, settings: Settings, connections: Connections) -> Self {
+        let aws = Aws {
+            region: settings.region,
+            credentials: settings.credentials,
+            connections,
+        };
+        Self {
+            channel,
+            rules,
+            keyring: Keyring::new(settings.secret, &aws),
+            queue: Queue::new(settings.queue, &aws),
+            metrics: settings.metrics_namespace.and_then(Metrics::start),
+            hook_timeout: settings.hook_timeout,
+            source: settings.source,
+            forward_original: settings.forward_original,
+            contract: settings.contract,
+            quarantine_url: settings.quarantine_url,
+            cold: Cell::new(true),
+        }
+    }
+
+    /// Reads the keys and opens the connection to the queue, so that the first request does not
+    /// wait for them.
+    pub async fn warm_up(&self) {
+        let keys = self.keyring.warm_up(self.hook_timeout / 4);
+        tokio::join!(keys, self.queue.warm_up());
+    }
+
+    /// Answers one invocation, whatever its payload is.
+    pub async fn answer(
+        &self,
+        LambdaEvent { payload, context }: LambdaEvent<Payload>,
+    ) -> Result<ApiGatewayV2httpResponse, Infallible> {
+        let started = Instant::now();
+        let request = payload.request.as_ref();
+        let accepted_ms = request.map_or(0, accepted_ms);
+        let deadline = Deadline::new(self.hook_timeout, accepted_ms, context.deadline);
+
+        let mut notes = Notes::default();
+        let outcome = match request {
+            Some(request) => self
+                .process(request, &context, deadline, &mut notes)
+                .await
+                .unwrap_or_else(Outcome::Failed),
+            None => Outcome::Failed(Failure::NotARequest),
+        };
+        notes.end(started.elapsed(), deadline.remaining());
+        self.report(request, &context, &outcome, &notes);
+        let request_id = request.and_then(plain_gateway_id).unwrap_or_default();
+        Ok(response(outcome, request_id))
+    }
+
+    /// The whole path of a request. What the log needs is noted as soon as it is known.
+    async fn process<'a>(
+        &'a self,
+        request: &Request,
+        context: &Context,
+        deadline: Deadline,
+        notes: &mut Notes<'a>,
+    ) -> Result<Outcome, Failure> {
+        let body = Unverified::of(request)?;
+        notes.stages.enter(Stage::Verify);
+        let (body, secret) = self.verify(body, request.headers(), deadline).await?;
+        notes.key = body.verified_by();
+        notes.reconciled = notes.key.is_some() && headers::is_reconciled(request.headers());
+        let xray = xray_of(context).map(|xray| xray.to_string());
+        let attributes = RequestAttributes {
+            traceparent: headers::traceparent(request.headers()),
+            tracestate: headers::tracestate(request.headers()),
+            xray: xray.as_deref(),
+            reconciled: notes.reconciled,
+        };
+
+        notes.stages.enter(Stage::Read);
+        let options = ReadOptions {
+            source: self.source.as_deref(),
+            request_id: gateway_id(request).unwrap_or(&context.request_id),
+            contract: self.contract,
+        };
+        let event = match Event::read::<C>(&body, options) {
+            Ok(event) => event,
+            Err(failure) => {
+                let unusable = Self::unusable(&failure, request, &body, options.request_id);
+                let (Some(unusable), Some(url)) = (unusable, &self.quarantine_url) else {
+                    return Err(failure);
+                };
+                notes.stages.enter(Stage::Write);
+                let message = unusable.message(deadline)?;
+                notes.stages.enter(Stage::Enqueue);
+                // Boxed, so that the future of an accepted event is not larger for it.
+                Box::pin(self.send(url, message, attributes, deadline)).await?;
+                return Ok(Outcome::Quarantined(failure));
+            }
+        };
+        notes.event_id = Some(event.id);
+        notes.subject_digest = event.subject_digest();
+        notes.note_issues(&event.issues);
+
+        notes.stages.enter(Stage::Decide);
+        let mut operations = Vec::new();
+        if self.rules.mode() == Mode::Enforce {
+            match self.apply_rules(&event, deadline, notes) {
+                Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
+                Decision::Accept(changes) => operations = changes,
+            }
+        }
+        let context = DecisionContext {
+            headers: request.headers(),
+            tokens: &secret.tokens,
+            deadline,
+        };
+        let verdict = self.channel.decide(&event.entity, context);
+        let Verdict { decision, finding } = tokio::time::timeout_at(deadline.instant(), verdict)
+            .await
+            .map_err(|_| Failure::OutOfTime)?;
+        notes.finding = finding;
+        match decision {
+            Decision::Refuse(refusal) => {
+                self.observe_rules(&event, deadline, notes);
+                return Ok(Outcome::Refused(refusal));
+            }
+            Decision::Accept(changes) => operations.extend(changes),
+        }
+
+        notes.stages.enter(Stage::Write);
+        let origin = Origin {
+            accepted_ms: accepted_ms(request),
+            with_original: self.forward_original,
+        };
+        let message = Message::new::<C>(&event, origin, deadline)?;
+        notes.stages.enter(Stage::Enqueue);
+        self.send(self.queue.url(), message, attributes, deadline)
+            .await?;
+        // Last, so that rules that are only observed never cost an event.
+        self.observe_rules(&event, deadline, notes);
+        Ok(Outcome::Accepted(operations))
+    }
+
+    /// Verifies the body with one of the known keys, or with one that is new in the secret.
+    async fn verify<'b>(
+        &self,
+        body: Unverified<'b>,
+        headers: &HeaderMap,
+        deadline: Deadline,
+    ) -> Result<(Verified<'b>, Rc<Secret>), Failure> {
+        let secret = self.keyring.current(deadline).await;
+        if secret.keys.is_empty() {
+            return Err(Failure::NoKeys);
+        }
+        // Not earlier, because a check also finds out whether the secret can be read.
+        if headers::is_check(headers) {
+            return Err(Failure::Check);
+        }
+        let signatures = Signatures::of(headers);
+        let (body, reason) = match body.verify(&secret.keys, signatures) {
+            Ok(body) => return Ok((body, secret)),
+            Err(unverified) => unverified,
+        };
+        let newer = match reason {
+            Untrusted::Missing => None,
+            Untrusted::NoKey | Untrusted::Wrong => self.keyring.newer(deadline).await,
+        };
+        let secret = newer.ok_or(Failure::Untrusted(reason))?;
+        let body = body.verify(&secret.keys, signatures)?;
+        self.keyring.newer_was_right();
+        Ok((body, secret))
+    }
+
+    /// Returns what the quarantine queue gets, unless the failure is of another kind, or the sender
+    /// asks for the answer.
+    fn unusable<'b>(
+        failure: &'b Failure,
+        request: &Request,
+        body: &Verified<'b>,
+        request_id: &'b str,
+    ) -> Option<Unusable<'b>> {
+        let Failure::Invalid {
+            violations,
+            unlisted,
+        } = failure
+        else {
+            return None;
+        };
+        if headers::refuses_invalid_events(request.headers()) {
+            return None;
+        }
+        Some(Unusable {
+            channel: C::NAME,
+            body: body.json().ok()?,
+            request_id,
+            accepted_ms: accepted_ms(request),
+            key: body.verified_by(),
+            reasons: violations,
+            more_reasons: *unlisted,
+        })
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        message: Message,
+        attributes: RequestAttributes<'_>,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        if deadline.remaining().is_zero() {
+            return Err(Failure::OutOfTime);
+        }
+        self.queue
+            .send(url, C::NAME, message, attributes, deadline)
+            .await
+            .map_err(Failure::Queue)
+    }
+
+    /// Notes what the rules would have decided, if they are only observed.
+    fn observe_rules<'a>(
+        &'a self,
+        event: &Event<'_, C::Entity>,
+        deadline: Deadline,
+        notes: &mut Notes<'a>,
+    ) {
+        if self.rules.mode() == Mode::Observe {
+            notes.stages.enter(Stage::Decide);
+            notes.observed = match self.apply_rules(event, deadline, notes) {
+                Decision::Refuse(_) => Some("refused"),
+                Decision::Accept(changes) if !changes.is_empty() => Some("changed"),
+                Decision::Accept(_) => None,
+            };
+        }
+    }
+
+    /// Returns what the rules decide. They get half of the time that is left.
+    fn apply_rules<'a>(
+        &'a self,
+        event: &Event<'_, C::Entity>,
+        deadline: Deadline,
+        notes: &mut Notes<'a>,
+    ) -> Decision {
+        let ruling = self.rules.apply(event, deadline.halfway());
+        notes.rules = ruling.matched;
+        notes.unevaluated = ruling.unevaluated;
+        ruling.decision
+    }
+}
+
+/// Returns the trace of AWS X-Ray that the invocation belongs to.
+fn xray_of(context: &Context) -> Option<XRay<'_>> {
+    XRay::read(context.xray_trace_id.as_deref()?)
+}
+
+/// Makes the answer. `request_id` is API Gateway's.
+fn response(outcome: Outcome, request_id: &str) -> ApiGatewayV2httpResponse {
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = outcome.status().into();
+    let content_type = HeaderValue::from_static(outcome.content_type());
+    response.headers.insert(CONTENT_TYPE, content_type);
+    response.body = Some(Body::Text(outcome.into_body(request_id)));
+    response
+}
+
+#[cfg(test)]
+mod tests;

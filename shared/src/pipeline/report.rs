@@ -1,0 +1,129 @@
+//! What the log line and the metrics tell of a request.
+
+use std::time::Duration;
+
+use lambda_http::Context;
+use uuid::Uuid;
+
+use super::{Function, xray_of};
+use crate::{
+    channel::Channel,
+    model::Issues,
+    outcome::{Failure, Outcome},
+    request::{Request, headers, plain_gateway_id},
+    telemetry::{Line, LogLevel, Output, Stages},
+    verify::KeyName,
+};
+
+/// A log line names at most this many places of an event.
+const POINTERS_MAX: usize = 20;
+
+/// What is known of a request so far, however it ends.
+#[derive(Default)]
+pub(super) struct Notes<'a> {
+    pub(super) event_id: Option<Uuid>,
+    /// What the event is about.
+    pub(super) subject_digest: Option<String>,
+    /// Whether the reconcile tool sent it.
+    pub(super) reconciled: bool,
+    /// The key that verified the body.
+    pub(super) key: Option<KeyName>,
+    /// The names of the rules that matched.
+    pub(super) rules: Vec<&'a str>,
+    /// The names of the rules that could not be evaluated.
+    pub(super) unevaluated: Vec<&'a str>,
+    /// What the rules would have done, if they were not only observed.
+    pub(super) observed: Option<&'static str>,
+    /// What the channel found.
+    pub(super) finding: Option<&'static str>,
+    pub(super) stages: Stages,
+    /// The number of issues, and the pointers of the first ones.
+    issues: usize,
+    pointers: String,
+    spent: Duration,
+    left: Duration,
+}
+
+impl Notes<'_> {
+    pub(super) fn note_issues(&mut self, issues: &Issues<'_>) {
+        self.issues = issues.count();
+        self.pointers = joined(issues.list.iter().map(|issue| &*issue.pointer));
+    }
+
+    /// Ends the last stage. The request took `spent`, and `left` was left until the deadline.
+    pub(super) fn end(&mut self, spent: Duration, left: Duration) {
+        self.stages.end();
+        self.spent = spent;
+        self.left = left;
+    }
+}
+
+impl<C: Channel> Function<C> {
+    /// Writes the log line and the metrics of a request.
+    pub(super) fn report(
+        &self,
+        request: Option<&Request>,
+        context: &Context,
+        outcome: &Outcome,
+        notes: &Notes<'_>,
+    ) {
+        let event_id = notes.event_id.map(|id| id.to_string());
+        let key = notes.key.map(|key| key.to_string());
+        let names = |rules: &[&str]| (!rules.is_empty()).then(|| rules.join(","));
+        let rules = names(&notes.rules);
+        let unevaluated = names(&notes.unevaluated);
+        let (violations, unlisted) = outcome.failure().map_or((&[][..], 0), Failure::violations);
+        let pointers = if violations.is_empty() {
+            notes.pointers.clone()
+        } else {
+            joined(violations.iter().map(|violation| &*violation.pointer))
+        };
+        let irregular = matches!(outcome, Outcome::Accepted(_)) && notes.issues > 0;
+        let least = if irregular || unevaluated.is_some() {
+            LogLevel::Warn
+        } else {
+            LogLevel::Info
+        };
+        let line = Line {
+            level: outcome.log_level().max(least),
+            metric: outcome.metric(),
+            channel: C::NAME,
+            outcome: outcome.name(),
+            status: outcome.status(),
+            forwarded: outcome.forwarded().name(),
+            request_id: request
+                .and_then(plain_gateway_id)
+                .unwrap_or(&context.request_id),
+            trace_id: xray_of(context).map(|xray| xray.root),
+            shop_request_id: request
+                .and_then(|request| headers::shop_request_id(request.headers())),
+            event_id: event_id.as_deref(),
+            subject_digest: notes.subject_digest.as_deref(),
+            reconciled: notes.reconciled.then_some(true),
+            key: key.as_deref(),
+            rules: rules.as_deref(),
+            unevaluated: unevaluated.as_deref(),
+            observed: notes.observed,
+            finding: notes.finding,
+            violations: violations.len() + unlisted,
+            issues: notes.issues,
+            pointers: Some(pointers.as_str()).filter(|pointers| !pointers.is_empty()),
+            stages: &notes.stages,
+            spent: notes.spent,
+            left: notes.left,
+            cold_start: self.cold.replace(false),
+        };
+        Output::at_once(|| {
+            if let Some(metrics) = &self.metrics {
+                metrics.write(&line);
+            }
+            line.write();
+        });
+    }
+}
+
+/// Returns the first pointers, for a log line.
+fn joined<'p>(pointers: impl Iterator<Item = &'p str>) -> String {
+    let pointers: Vec<_> = pointers.take(POINTERS_MAX).collect();
+    pointers.join(" ")
+}
