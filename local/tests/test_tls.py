@@ -112,4 +112,4 @@ def test_a_bundle_that_cannot_all_be_trusted_is_said_at_the_start(tmp_path, cont
     with queue(tls) as server, function(server, AWS_CA_BUNDLE=str(bundle)) as placed:
         placed.start()
         assert placed.process.wait(10) == 1
-        assert "not started: no certificates to trust AWS by: " in placed.log()
+        assert "not started: no trusted root certificates for AWS: " in placed.log()

@@ -13,7 +13,7 @@ mod common;
 use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use shared::{
-    deliver::message::MESSAGE_BYTES_MAX,
+    deliver::body::MESSAGE_BYTES_MAX,
     event::{Event, ReadOptions},
     request::{self, body::Unverified},
     verify::Signatures,

@@ -1,7 +1,7 @@
-//! How AWS is reached: HTTP/1.1 over TLS, on connections that are kept.
+//! The HTTP client for AWS: HTTP/1.1 over TLS, on connections that are kept open.
 //!
-//! AWS's clients have an HTTP client of their own. This one is made of the same parts, and leaves out what makes a cold start long and
-//! a function large: HTTP/2, and a file of some hundred certificates to read. Those to trust are compiled in.
+//! The SDK has an HTTP client of its own. This one has the same parts without HTTP/2, and with
+//! compiled-in trusted root certificates in place of a file: both cost size and a slow cold start.
 
 use std::{env, future::Future, io, pin::Pin, sync::Arc, task, time::Duration};
 
@@ -29,17 +29,22 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tower_service::Service;
 
-/// Names a file with the certificates to trust instead of those that are compiled in, as for AWS's CLI. Nothing means nothing.
+/// Names a file of trusted root certificates that replaces the compiled-in ones, as for AWS's CLI.
+/// Empty counts as not set.
 const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
-/// Connections to AWS that anything can share. Nothing is opened yet.
+/// Opens connections to AWS. Clients share it.
 #[derive(Clone, Debug)]
 pub struct Connections(HttpsConnector<TcpConnector>);
 
 impl Connections {
-    /// Fails, with the reason, when `AWS_CA_BUNDLE` names a file that is not certificates, all of it.
+    /// Reads the trusted root certificates. No connection is opened yet.
+    ///
+    /// # Errors
+    /// The reason, if `AWS_CA_BUNDLE` names a file with anything but certificates in it.
     pub fn new() -> Result<Self, String> {
-        let tls = tls().map_err(|reason| format!("no certificates to trust AWS by: {reason}"))?;
+        let tls =
+            tls().map_err(|reason| format!("no trusted root certificates for AWS: {reason}"))?;
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http();
@@ -49,7 +54,7 @@ impl Connections {
         Ok(Self(https.enable_http1().wrap_connector(tcp)))
     }
 
-    /// An HTTP client for one of AWS's services, whose connections take at most this long to come about.
+    /// Returns an HTTP client for a service of AWS. Opening a connection takes at most `connect_max`.
     pub fn client(&self, connect_max: Duration) -> SharedHttpClient {
         let connect = Connect {
             inner: self.0.clone(),
@@ -67,15 +72,15 @@ fn tls() -> Result<ClientConfig, BoxError> {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(file) => {
             for certificate in CertificateDer::pem_file_iter(file)? {
-                // One that were passed over could be the one that counts.
+                // A certificate that is skipped could be the one that AWS's own depends on.
                 roots.add(certificate?)?;
             }
             if roots.is_empty() {
-                return Err(format!("{AWS_CA_BUNDLE} holds none").into());
+                return Err(format!("{AWS_CA_BUNDLE} names a file without one").into());
             }
         }
     }
-    // Named, because another one draws entropy for 40 ms of CPU at its first handshake.
+    // The default provider, aws-lc-rs, draws entropy for 40 ms of CPU at its first handshake.
     Ok(
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -84,7 +89,7 @@ fn tls() -> Result<ClientConfig, BoxError> {
     )
 }
 
-/// Makes connections, each within a limit, TLS included.
+/// Opens each connection within a time limit, TLS handshake included.
 #[derive(Clone, Debug)]
 struct Connect {
     inner: HttpsConnector<TcpConnector>,
@@ -111,7 +116,7 @@ impl Service<http::Uri> for Connect {
     }
 }
 
-/// Hyper's client, as AWS's clients ask.
+/// Hyper's client behind the SDK's interface.
 #[derive(Debug)]
 struct Http(Client<Connect, SdkBody>);
 
@@ -129,7 +134,7 @@ impl HttpConnector for Http {
             let answer = answer
                 .await
                 .map_err(|reason| ConnectorError::io(reason.into()))?;
-            // Who fails now may go on failing, so what comes next goes to another of AWS's servers.
+            // A server that fails may go on failing. The next request opens a connection to another one.
             if answer.status().is_server_error()
                 && let Some(connection) = connection.connection_metadata().as_ref()
             {

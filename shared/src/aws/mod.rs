@@ -1,4 +1,4 @@
-//! How AWS is asked, whichever of its services.
+//! What all clients of AWS have in common: credentials, connections, and what an error means.
 
 pub mod http;
 
@@ -14,26 +14,64 @@ use aws_sdk_sqs::{
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::retry::{ReconnectMode, RetryConfig};
 
-/// How a request to AWS went wrong, and with it what AWS may have done all the same.
+use self::http::Connections;
+
+const TRACE_HEADER: &str = "x-amzn-trace-id";
+
+/// What a client of AWS needs.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// The function's region, from the environment.
+    pub region: String,
+    /// The function's credentials, from the environment.
+    pub credentials: Credentials,
+    /// The connections to AWS.
+    pub connections: Connections,
+}
+
+/// Why a request to AWS failed, and with it whether AWS may have carried it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwsError {
-    /// It answered, with no.
+    /// AWS refused it.
     Refused,
-    /// No connection came about.
+    /// No connection could be opened.
     Unreachable,
-    /// The connection broke before the answer, or the answer was that AWS failed. It may have done what was asked.
+    /// The connection broke before the response, or AWS responded that it failed. The request may
+    /// have been carried out.
     Interrupted,
-    /// The time was up before the answer. It may have done what was asked.
+    /// The timeout passed before the response. The request may have been carried out.
     TimedOut,
 }
 
 impl AwsError {
-    /// Whether AWS may have done what was asked: the queue may have the message.
+    /// Returns the error that an SDK error stands for. Only a refusal, and a connection that was
+    /// never open, mean that nothing was carried out.
+    pub(crate) fn of<E: std::error::Error + 'static>(error: &SdkError<E>) -> Self {
+        match error {
+            SdkError::ConstructionFailure(_) => Self::Refused,
+            SdkError::ServiceError(response) if response.raw().status().is_client_error() => {
+                Self::Refused
+            }
+            SdkError::DispatchFailure(failure) => {
+                let cause = failure
+                    .as_connector_error()
+                    .and_then(|error| error.source())
+                    .and_then(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>());
+                match cause {
+                    Some(error) if error.is_connect() => Self::Unreachable,
+                    _ => Self::Interrupted,
+                }
+            }
+            _ => Self::Interrupted,
+        }
+    }
+
+    /// Returns whether AWS may have carried out the request: the queue may have the message.
     pub fn may_be_done(self) -> bool {
         matches!(self, Self::Interrupted | Self::TimedOut)
     }
 
-    /// Name for logs.
+    /// Returns the name in the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -44,28 +82,16 @@ impl AwsError {
     }
 }
 
-use self::http::Connections;
-
-const TRACE_HEADER: &str = "x-amzn-trace-id";
-
-/// With which identity AWS is asked, where, and on which connections. The first two are from the environment that Lambda sets.
-#[derive(Clone, Debug)]
-pub struct Aws {
-    /// The function's own region.
-    pub region: String,
-    /// The function's own credentials.
-    pub credentials: Credentials,
-    /// How AWS is reached.
-    pub connections: Connections,
-}
-
-/// One attempt of AWS's client, which leaves connections to [`Connections`].
+/// Makes a client try once, and leave connections to [`Connections`].
 pub(crate) fn no_retries() -> RetryConfig {
     RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
 }
 
-/// Takes X-Ray's header off every request. AWS's client writes it as it stands in the environment, where Lambda's runtime put it
-/// unread, and SQS refuses a request with a malformed one. A message has its trace as an attribute, which was checked.
+/// Removes X-Ray's trace header from every request.
+///
+/// AWS's client copies it from the environment, where `lambda_runtime` puts it unchecked. SQS
+/// refuses a request with a malformed one. A message has its trace as an attribute, which is
+/// checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithoutTraceHeader;
 
@@ -74,7 +100,7 @@ impl Intercept for WithoutTraceHeader {
         "WithoutTraceHeader"
     }
 
-    /// The client's own interceptors have run by then.
+    /// The client's own interceptors run before this.
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
@@ -83,29 +109,5 @@ impl Intercept for WithoutTraceHeader {
     ) -> Result<(), BoxError> {
         context.request_mut().headers_mut().remove(TRACE_HEADER);
         Ok(())
-    }
-}
-
-/// How a request went wrong. Only an answer that says no, and a connection that never came about, are sure to have done nothing.
-pub(crate) fn classify<E>(error: &SdkError<E>) -> AwsError
-where
-    E: std::error::Error + 'static,
-{
-    match error {
-        SdkError::ConstructionFailure(_) => AwsError::Refused,
-        SdkError::ServiceError(answer) if answer.raw().status().is_client_error() => {
-            AwsError::Refused
-        }
-        SdkError::DispatchFailure(failure) => {
-            let cause = failure
-                .as_connector_error()
-                .and_then(|error| error.source());
-            match cause.and_then(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>())
-            {
-                Some(error) if error.is_connect() => AwsError::Unreachable,
-                _ => AwsError::Interrupted,
-            }
-        }
-        _ => AwsError::Interrupted,
     }
 }

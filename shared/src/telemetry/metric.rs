@@ -1,40 +1,40 @@
-//! The names of the metrics.
+//! The metrics, with their names in CloudWatch.
 
-/// The metrics, by the names that alarms and dashboards know.
+/// A metric. Alarms and dashboards in `template.yaml` use its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// The event is in the queue.
     Accepted,
-    /// A rule or the stock check stopped the shopper.
+    /// A rule or the stock check stops the shopper.
     Refused,
-    /// It is unusable, and in the quarantine queue.
+    /// The event is unusable, and in the quarantine queue.
     Quarantined,
-    /// No key vouched for it.
+    /// No key verified the event.
     Unverified,
-    /// It is no event, or not a valid one.
+    /// The request is not an event, or not a valid one.
     Invalid,
-    /// It is ours, or AWS's, that it was not accepted.
+    /// The event was not accepted because of AWS or of the function itself.
     Failed,
-    /// How long it took to find out whether a key vouches for it.
+    /// The duration of the verification.
     VerifyTime,
-    /// How long the rules and the channel took.
+    /// The duration of the rules and the channel's decision.
     DecideTime,
-    /// How long the queue took.
+    /// The duration of sending the message.
     EnqueueTime,
-    /// What was left of the budget when the answer was made.
+    /// The time left until the deadline when the answer was ready.
     TimeLeft,
-    /// It was the first request of a process.
+    /// The request is the first of its process.
     ColdStart,
     /// At least one of the merchant's rules could not be evaluated.
     RulesUnevaluated,
-    /// It was accepted with issues.
+    /// The event was accepted with issues.
     Irregular,
-    /// A key vouched for it: which one is a dimension.
+    /// A key verified the event. Its name is a dimension.
     Verified,
 }
 
 impl Metric {
-    /// Its name in CloudWatch.
+    /// Returns the name in CloudWatch.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Accepted => "Accepted",

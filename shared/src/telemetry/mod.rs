@@ -1,4 +1,5 @@
-//! What is told of a request: one log line for CloudWatch Logs Insights, and metrics. Neither ever holds a value of an event.
+//! What a function reports of each request: one log line for CloudWatch Logs Insights, and metrics.
+//! Neither ever holds a value of an event.
 
 mod line;
 mod metric;
@@ -21,8 +22,8 @@ pub(crate) use self::{
 
 /// Starts the logs at this level.
 ///
-/// Only lines of our own crate pass, at any level: the AWS client and the Lambda runtime write whole requests when they are
-/// asked to talk.
+/// Only lines of this crate are written, at any level: at `trace`, AWS's clients and
+/// `lambda_runtime` log whole requests.
 pub fn start(level: LevelFilter) {
     let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let lines = fmt::layer()
@@ -32,7 +33,7 @@ pub fn start(level: LevelFilter) {
         .with_span_list(false)
         .with_target(false)
         .with_writer(|| Output);
-    // A second start (in a test) finds the first one's logs: good enough.
+    // In tests, the logs may have been started before.
     let _ = tracing_subscriber::registry()
         .with(lines)
         .with(ours)

@@ -1,4 +1,4 @@
-//! The standard output, and how log and metrics get there in one write.
+//! The standard output. The log line and the metrics of a request are one write.
 
 use std::{
     cell::RefCell,
@@ -6,35 +6,36 @@ use std::{
 };
 
 thread_local! {
-    /// What is to be written, while it is kept back.
-    static KEPT: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    /// What was written since the output was held back.
+    static HELD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
-/// The standard output. Without it there is nobody to tell, and an answer must not hang on that.
+/// The standard output. An error is ignored, because there is no other place to report it.
 pub(crate) struct Output;
 
 impl Output {
-    /// Writes at once all that is written meanwhile: each time, whoever reads has to be woken.
+    /// Holds back what `work` writes, and then writes all of it at once: one system call in place of
+    /// two.
     pub(crate) fn at_once(work: impl FnOnce()) {
-        KEPT.set(Some(Vec::with_capacity(2048)));
+        HELD.set(Some(Vec::with_capacity(2048)));
         work();
-        let kept = KEPT.take().unwrap_or_default();
-        let _ = io::stdout().write_all(&kept);
+        let held = HELD.take().unwrap_or_default();
+        let _ = io::stdout().write_all(&held);
     }
 }
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        KEPT.with_borrow_mut(|kept| match kept {
-            Some(kept) => kept.write(bytes),
+        HELD.with_borrow_mut(|held| match held {
+            Some(held) => held.write(bytes),
             None => io::stdout().write(bytes),
         })
     }
 
-    // The provided one would leave the end of a line to the next one, should the output take it only in parts.
+    // The default one would write the end of a line after the next one if the output takes only a part.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        KEPT.with_borrow_mut(|kept| match kept {
-            Some(kept) => kept.write_all(bytes),
+        HELD.with_borrow_mut(|held| match held {
+            Some(held) => held.write_all(bytes),
             None => io::stdout().write_all(bytes),
         })
     }
@@ -49,13 +50,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_to_be_written_at_once_is_kept_back_until_then() {
-        let kept = || KEPT.with_borrow(Clone::clone);
+    fn holds_back_what_is_written_at_once() {
+        let held = || HELD.with_borrow(Clone::clone);
         Output::at_once(|| {
             Output.write_all(b"one\n").unwrap();
             Output.write_all(b"two\n").unwrap();
-            assert_eq!(kept().as_deref(), Some(&b"one\ntwo\n"[..]));
+            assert_eq!(held().as_deref(), Some(&b"one\ntwo\n"[..]));
         });
-        assert_eq!(kept(), None);
+        assert_eq!(held(), None);
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Metric;
 
-/// What a request is doing.
+/// A stage of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     Verify,
@@ -15,7 +15,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// The metric of its time, if it takes long enough to have one.
+    /// Returns the metric of its duration. The other stages are too short for one.
     pub(crate) fn metric(self) -> Option<Metric> {
         match self {
             Self::Verify => Some(Metric::VerifyTime),
@@ -26,7 +26,8 @@ impl Stage {
     }
 }
 
-/// How long each stage took that was reached, in all. A stage ends where the next one begins, or where the request does, however it ends.
+/// The total duration of each stage that a request reached. A stage ends when the next one begins, or
+/// when the request ends.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     current: Option<(Stage, Instant)>,

@@ -18,7 +18,7 @@ use aws_sdk_secretsmanager::{
 use tracing::{debug, error};
 
 use crate::{
-    aws::{Aws, AwsError, WithoutTraceHeader, classify, no_retries},
+    aws::{Aws, AwsError, WithoutTraceHeader, no_retries},
     deadline::Deadline,
     verify::{
         Keys, Version,
@@ -352,7 +352,7 @@ impl Store {
                 {
                     return Ok(None);
                 }
-                Ok(Err(reason)) => (classify(&reason), reason.code().map(str::to_owned)),
+                Ok(Err(reason)) => (AwsError::of(&reason), reason.code().map(str::to_owned)),
                 Err(_) => (AwsError::TimedOut, None),
             };
             // The code is one of AWS's own words.
