@@ -35,7 +35,7 @@ SOURCE = "".join(
     path.read_text() for folder in ("shared", "functions") for path in sorted((ROOT / folder).glob("**/src/**/*.rs"))
 )
 
-OF_A_COLD_START = ("queue reached", "signatures are not checked: events are taken from anybody")
+OF_A_COLD_START = ("queue reached", "signatures are not verified: unsigned events are accepted")
 
 # A log line names at most so many places.
 LOGGED_MAX = constant("POINTERS_MAX")

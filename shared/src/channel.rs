@@ -1,4 +1,4 @@
-//! What makes one function different from the other seven.
+//! What makes one function different from another: its channel.
 
 use lambda_http::http::HeaderMap;
 
@@ -7,29 +7,30 @@ use crate::{
     verify::secret::Tokens,
 };
 
-/// One event channel of Commerce. Each function implements it once.
+/// An event channel of Commerce. Each function implements it once.
 pub trait Channel {
-    /// The event's name without `observer.`, which is also the function's folder, binary and route.
+    /// The name of the event without `observer.`. The function's folder, binary and route have it, too.
     const NAME: &'static str;
 
-    /// The fields of the entity by which it is known: all fields of any one alternative must be there, or else nobody could use the
-    /// event.
+    /// The alternatives of fields that identify the entity. If no alternative is complete, the event is
+    /// unusable.
     const IDENTITY: &'static [&'static [&'static str]];
 
-    /// The fields of the entity that the work downstream needs, `items[].sku` being a field of each element of a list. Without one, the
-    /// event is forwarded with an issue that says so.
+    /// The fields that consumers are expected to need; `items[].sku` is a field of each element of a
+    /// list. If one is missing, the event is forwarded with an issue.
     const EXPECTED: &'static [&'static str];
 
-    /// Whether the event happens to an entity only once, so that the same content is the same event whichever request brings it.
+    /// Whether the event happens to an entity only once. The same content is then the same event in
+    /// every request.
     const ONCE: bool = false;
 
-    /// What the event is about.
+    /// The entity that the event is about.
     type Entity: Entity;
 
-    /// Reads the environment variables that this channel alone needs.
+    /// Reads the environment variables that only this channel needs.
     fn configure(&mut self, _environment: &mut Environment<'_>) {}
 
-    /// Decides what the shop does, after the merchant's rules accepted the event.
+    /// Decides what the shop does with an event that the merchant's rules accept.
     fn decide(
         &self,
         _entity: &Self::Entity,
@@ -39,32 +40,32 @@ pub trait Channel {
     }
 }
 
-/// What a channel can use to decide, beside the entity.
+/// What a channel can use for its decision, beside the entity.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionContext<'a> {
     /// The headers of the request.
     pub headers: &'a HeaderMap,
     /// The tokens of the secret.
     pub tokens: &'a Tokens,
-    /// When the decision must be made.
+    /// The time at which the decision must be made.
     pub deadline: Deadline,
 }
 
-/// What a channel decided, and what it found.
+/// A channel's decision, and what it found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
-    /// What the shop shall do.
+    /// What the shop does.
     pub decision: Decision,
-    /// One word of ours for the log. Never a value of the event.
+    /// A fixed word for the log field `finding`. It never holds a value of the event.
     pub finding: Option<&'static str>,
 }
 
-/// What the shop shall do with a valid event.
+/// What the shop does with a valid event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// Go on, with these changes. The event is queued.
+    /// It continues, with these changes. The event is queued.
     Accept(Vec<Operation>),
-    /// Stop the shopper. The event is not queued.
+    /// It stops the shopper. The event is not queued.
     Refuse(Refusal),
 }
 
@@ -74,12 +75,12 @@ impl Default for Decision {
     }
 }
 
-/// Why the shopper is stopped, in words for the shopper.
+/// What the shopper is told when an event is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// What the shopper reads; without it the hook's `fallbackErrorMessage`.
+    /// The message; if it is absent, the shop shows the hook's `fallbackErrorMessage`.
     pub message: Option<String>,
-    /// PHP class of the exception; without it the shop's default.
+    /// The PHP class of the exception; if it is absent, the shop uses its default.
     pub class: Option<String>,
 }
 

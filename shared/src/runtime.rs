@@ -1,4 +1,4 @@
-//! Cold start of a function, and its loop: one request after the other until Lambda ends it.
+//! The cold start of a function, and its loop: one request after the other.
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -15,10 +15,10 @@ use crate::{
     telemetry,
 };
 
-/// Runs one function until Lambda ends it: cold start, then one request after the other.
+/// Runs the function of a channel until Lambda stops it.
 ///
-/// It fails, with a log line for each reason, when the configuration or the rules are wrong or the process was not started by
-/// Lambda.
+/// If the configuration or the rules are invalid, or Lambda did not start the process, it logs each
+/// reason and fails.
 pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
     #[cfg(debug_assertions)]
     if let Some(ended) = development_command::<C>() {
@@ -45,14 +45,14 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
     if settings.secret.accepts_unsigned() {
         warn!(
             channel = C::NAME,
-            "signatures are not checked: events are taken from anybody"
+            "signatures are not verified: unsigned events are accepted"
         );
     }
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
         let reason = "this is a Lambda function; AWS_LAMBDA_RUNTIME_API is not set";
         return not_started::<C>(&[reason.to_owned()]);
     }
-    // One thread: a function serves one request at a time, and threads cost more than they bring.
+    // A function serves one request at a time, so more threads only cost.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
@@ -61,13 +61,14 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
         Err(reason) => return not_started::<C>(&[reason.to_string()]),
     };
     let function = Function::new(channel, rules, settings, connections);
-    // As a task, because whatever wakes the future that is blocked on has the system asked for news first, three times a request.
+    // As a task: to wake the future of `block_on`, tokio polls the system first, three times for each
+    // request.
     runtime
         .block_on(runtime.spawn_local(serve(function)))
         .unwrap_or(ExitCode::FAILURE)
 }
 
-/// Cold start, then one request after the other.
+/// Warms up, and then serves requests.
 async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
     function.warm_up().await;
     let answer = service_fn(|invocation| function.answer(invocation));
@@ -83,7 +84,7 @@ async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
     }
 }
 
-/// The channel's rules, if nothing is wrong with their file.
+/// Reads the channel's rules, or adds what is wrong with their file to the problems.
 fn load_rules<C: Channel>(file: &Path, problems: &mut Vec<String>) -> Option<Rules> {
     Rules::load::<C::Entity>(file)
         .map_err(|found| {

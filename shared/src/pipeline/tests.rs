@@ -1,4 +1,4 @@
-//! What a whole function answers.
+//! The answers of a whole function.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
     request::body::BODY_BYTES_MAX,
 };
 
-/// Refuses, changes or dawdles, as the SKU tells it.
+/// Refuses, changes, or never decides, depending on the SKU.
 struct Cart;
 
 impl Channel for Cart {
@@ -41,7 +41,7 @@ impl Channel for Cart {
     }
 }
 
-/// Settings whose queue is a port on which nobody listens.
+/// Settings with a queue whose port is closed.
 fn settings() -> Settings {
     let variable = |name: &str| {
         let value = match name {
@@ -94,7 +94,7 @@ fn request(body: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_refusal_is_an_exception_with_status_200() {
+async fn answers_a_refusal_with_an_exception_and_status_200() {
     let (status, kind, body) = invoke(
         Cart,
         request(&json!({ "quote_item": { "sku": "sold out" } })),
@@ -108,7 +108,7 @@ async fn a_refusal_is_an_exception_with_status_200() {
 }
 
 #[tokio::test]
-async fn nothing_is_accepted_that_is_not_queued() {
+async fn answers_503_if_the_queue_is_unreachable() {
     let (status, kind, body) =
         invoke(Cart, request(&json!({ "quote_item": { "sku": "CAP" } }))).await;
     assert_eq!((status, kind.as_str()), (503, "application/problem+json"));
@@ -125,7 +125,7 @@ async fn nothing_is_accepted_that_is_not_queued() {
 }
 
 #[tokio::test]
-async fn a_slow_decision_is_cut_off_at_the_deadline() {
+async fn answers_504_if_the_channel_is_too_slow() {
     let started = Instant::now();
     let (status, _, body) =
         invoke(Cart, request(&json!({ "quote_item": { "sku": "slow" } }))).await;
@@ -140,7 +140,7 @@ async fn a_slow_decision_is_cut_off_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn violations_are_listed_in_the_problem() {
+async fn lists_the_violations_in_the_problem() {
     let (status, _, body) = invoke(
         Cart,
         request(&json!({ "data": { "quote_item": { "qty": "x", "sku": [7] } } })),
@@ -156,7 +156,7 @@ async fn violations_are_listed_in_the_problem() {
 }
 
 #[tokio::test]
-async fn a_check_is_no_event_even_where_anybody_may_send_one() {
+async fn answers_401_to_a_check_even_if_unsigned_events_are_accepted() {
     let mut check = request(&json!({ "quote_item": { "sku": "CAP" } }));
     check["headers"]["x-webhook-check"] = json!("1");
     let (status, kind, body) = invoke(Cart, check).await;
@@ -166,7 +166,7 @@ async fn a_check_is_no_event_even_where_anybody_may_send_one() {
 }
 
 #[tokio::test]
-async fn an_invocation_by_somebody_else_is_answered_too() {
+async fn answers_400_to_a_payload_that_is_no_request() {
     for event in [json!({}), json!(null), json!([1]), json!({ "Records": [] })] {
         let (status, _, body) = invoke(Cart, event).await;
         assert_eq!(
@@ -186,7 +186,7 @@ impl Channel for Placed {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_answered_before_it_is_looked_at() {
+async fn answers_413_to_a_body_above_the_limit() {
     let large = json!({ "order": { "increment_id": "1", "a": "x".repeat(BODY_BYTES_MAX) } });
     assert_eq!(invoke(Placed, request(&large)).await.0, 413);
 }

@@ -1,31 +1,33 @@
-//! The traces that an event belongs to, and what of their headers is passed on: only what every reader takes.
+//! Validates the trace headers of AWS X-Ray and W3C Trace Context. Only valid ones are forwarded.
 //!
-//! SQS refuses a message whose trace header is malformed, and an event must not be lost for its trace.
+//! SQS refuses a message with a malformed trace header. An event must not be lost because of it.
 
 use std::{collections::HashSet, fmt};
 
-/// What `Lineage` may have. Lambda writes far less; what SQS takes at most is not documented.
+/// The longest `Lineage`. Lambda's are far shorter. The limit of SQS is not documented.
 const LINEAGE_CHARS_MAX: usize = 128;
 
-/// The length of a `tracestate` that everybody must pass on. A longer one may be dropped as a whole (W3C Trace Context, 3.3.1.5).
+/// The longest `tracestate` that every vendor must forward. A longer one may be dropped (W3C Trace
+/// Context, 3.3.1.5).
 pub(crate) const TRACESTATE_CHARS_MAX: usize = 512;
 
-/// The members that a `tracestate` may have.
+/// The largest number of members in a `tracestate` (W3C Trace Context, 3.3.1.1).
 const TRACESTATE_MEMBERS_MAX: usize = 32;
 
-/// X-Ray's trace header, `Root=1-…;Parent=…;Sampled=1;Lineage=…`: the fields that can be read, of which only the first is required.
+/// The valid fields of X-Ray's trace header, `Root=1-…;Parent=…;Sampled=1;Lineage=…`. Only `Root` is
+/// required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XRay<'a> {
-    /// The trace's id.
+    /// The id of the trace.
     pub root: &'a str,
     parent: Option<&'a str>,
     sampled: Option<&'a str>,
-    /// By this Lambda finds functions that invoke each other in a circle.
+    /// Lambda detects by it functions that invoke each other in a loop.
     lineage: Option<&'a str>,
 }
 
 impl<'a> XRay<'a> {
-    /// Reads a header, unless it names no trace. A field that is unknown or malformed is left out.
+    /// Reads a header; `None` if it has no valid `Root`. An unknown or malformed field is left out.
     pub fn read(header: &'a str) -> Option<Self> {
         let field = |name, fits: fn(&str) -> bool| {
             let fields = header.split(';').filter_map(|field| field.split_once('='));
@@ -45,7 +47,7 @@ impl<'a> XRay<'a> {
 }
 
 impl fmt::Display for XRay<'_> {
-    /// In the order in which AWS's documentation has the fields.
+    /// The fields have the order of AWS's documentation.
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "Root={}", self.root)?;
         let rest = [
@@ -85,7 +87,8 @@ fn is_lower_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Whether this is a `traceparent` that W3C Trace Context calls valid (3.2.2), with the four parts that every version begins with.
+/// Returns whether a `traceparent` is valid (W3C Trace Context, 3.2.2). Every version begins with the
+/// same four parts.
 pub(crate) fn is_traceparent(text: &str) -> bool {
     let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
     if text.len() != 55 {
@@ -96,13 +99,13 @@ pub(crate) fn is_traceparent(text: &str) -> bool {
         if is_hex(version, 2) && version != "ff" && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2))
 }
 
-/// Whether this is a `tracestate` of W3C Trace Context (3.3.1), which has at least one member. One malformed member spoils all.
+/// Returns whether a `tracestate` is valid and has at least one member (W3C Trace Context, 3.3.1).
 pub(crate) fn is_tracestate(text: &str) -> bool {
     if text.len() > TRACESTATE_CHARS_MAX || text.split(',').count() > TRACESTATE_MEMBERS_MAX {
         return false;
     }
     let mut keys = HashSet::new();
-    // There may be white space around a member, and members may be empty.
+    // White space around a member, and empty members, are allowed.
     let members = text
         .split(',')
         .map(|member| member.trim_matches([' ', '\t']));
@@ -113,7 +116,7 @@ pub(crate) fn is_tracestate(text: &str) -> bool {
     }) && !keys.is_empty()
 }
 
-/// A system's name, or a tenant's, an `@` and a system's.
+/// Returns whether a key is the name of a system, or of a tenant and a system with an `@` between.
 fn is_tracestate_key(key: &str) -> bool {
     let is_name = |name: &str, first: fn(&u8) -> bool, length_max| {
         let in_name = |byte: u8| {

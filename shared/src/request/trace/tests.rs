@@ -9,7 +9,7 @@ fn passed_on(header: &str) -> Option<String> {
 }
 
 #[test]
-fn a_header_as_aws_writes_it_is_passed_on_as_it_is() {
+fn forwards_a_header_of_aws_unchanged() {
     for rest in [
         "",
         ";Sampled=0",
@@ -28,7 +28,7 @@ fn a_header_as_aws_writes_it_is_passed_on_as_it_is() {
 }
 
 #[test]
-fn what_is_unknown_or_malformed_in_a_header_is_left_out_and_the_rest_is_put_in_order() {
+fn leaves_unknown_and_malformed_fields_out_and_orders_the_others() {
     let kept = format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1");
     for header in [
         format!("Self=1-67891234-12456789abcdef012345678;{kept}"),
@@ -51,7 +51,7 @@ fn what_is_unknown_or_malformed_in_a_header_is_left_out_and_the_rest_is_put_in_o
 }
 
 #[test]
-fn a_header_that_names_no_trace_is_not_passed_on() {
+fn drops_a_header_without_a_trace() {
     for header in [
         "",
         ROOT.trim_start_matches("Root="),
@@ -72,7 +72,7 @@ fn a_header_that_names_no_trace_is_not_passed_on() {
 }
 
 #[test]
-fn a_traceparent_is_what_w3c_calls_valid() {
+fn accepts_a_traceparent_that_w3c_calls_valid() {
     let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for good in [
         good,
@@ -99,7 +99,7 @@ fn a_traceparent_is_what_w3c_calls_valid() {
 }
 
 #[test]
-fn a_tracestate_is_a_list_of_keys_and_values_of_limited_length() {
+fn accepts_a_tracestate_within_the_limits_of_w3c() {
     let full = (0..TRACESTATE_MEMBERS_MAX)
         .map(|number| format!("k{number}=v"))
         .collect::<Vec<_>>()
@@ -152,7 +152,7 @@ fn a_tracestate_is_a_list_of_keys_and_values_of_limited_length() {
 
 proptest! {
     #[test]
-    fn whatever_comes_what_is_passed_on_is_in_aws_own_form_and_stays_the_same(
+    fn forwards_only_the_form_of_aws(
         header in "((Root|Parent|Sampled|Lineage|Self)?=?(1-)?[0-9a-f]{0,24}-?[0-9a-f:|?]{0,24};?){0,8}|\\PC{0,200}",
     ) {
         if let Some(once) = passed_on(&header) {
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn a_header_of_aws_survives_among_anything_else(
+    fn keeps_the_fields_of_aws_among_others(
         before in "(Self=[0-9a-f-]{0,40};)?", parent in "[0-9a-f]{16}", sampled in "[01]", after in "(;[A-Z][a-z]{1,9}=\\PC{0,20}){0,3}",
     ) {
         prop_assume!(!after.contains("Lineage"));
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn sqs_takes_every_tracestate_that_passes(text in "([a-z0-9]{1,4}=[ -~]{0,40},?){0,20}|\\PC{0,600}") {
+    fn every_accepted_tracestate_is_valid_for_sqs(text in "([a-z0-9]{1,4}=[ -~]{0,40},?){0,20}|\\PC{0,600}") {
         let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
         prop_assert!(!is_tracestate(&text) || (printable && !text.is_empty() && text.len() <= TRACESTATE_CHARS_MAX));
     }
