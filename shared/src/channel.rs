@@ -9,15 +9,16 @@ use crate::{
 
 /// An event channel of Commerce. Each function implements it once.
 pub trait Channel {
-    /// The name of the event without `observer.`. The function's folder, binary and route have it, too.
+    /// The name of the event without `observer.`. The function's folder, binary and route have it,
+    /// too.
     const NAME: &'static str;
 
-    /// The alternatives of fields that identify the entity. If no alternative is complete, the event is
-    /// unusable.
+    /// The alternatives of fields that identify the entity. If no alternative is complete, the
+    /// event is unusable.
     const IDENTITY: &'static [&'static [&'static str]];
 
-    /// The fields that consumers are expected to need; `items[].sku` is a field of each element of a
-    /// list. If one is missing, the event is forwarded with an issue.
+    /// The fields that consumers are expected to need; `items[].sku` is a field of each element of
+    /// a list. If one is missing, the event is forwarded with an issue.
     const EXPECTED: &'static [&'static str];
 
     /// Whether the event happens to an entity only once. The same content is then the same event in

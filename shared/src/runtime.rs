@@ -61,8 +61,8 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
         Err(reason) => return not_started::<C>(&[reason.to_string()]),
     };
     let function = Function::new(channel, rules, settings, connections);
-    // As a task: to wake the future of `block_on`, tokio polls the system first, three times for each
-    // request.
+    // As a task: to wake the future of `block_on`, tokio polls the system first, three times for
+    // each request.
     runtime
         .block_on(runtime.spawn_local(serve(function)))
         .unwrap_or(ExitCode::FAILURE)

@@ -54,7 +54,8 @@ impl Connections {
         Ok(Self(https.enable_http1().wrap_connector(tcp)))
     }
 
-    /// Returns an HTTP client for a service of AWS. Opening a connection takes at most `connect_max`.
+    /// Returns an HTTP client for a service of AWS. Opening a connection takes at most
+    /// `connect_max`.
     pub fn client(&self, connect_max: Duration) -> SharedHttpClient {
         let connect = Connect {
             inner: self.0.clone(),
@@ -134,7 +135,8 @@ impl HttpConnector for Http {
             let answer = answer
                 .await
                 .map_err(|reason| ConnectorError::io(reason.into()))?;
-            // A server that fails may go on failing. The next request opens a connection to another one.
+            // A server that fails may go on failing. The next request opens a connection to another
+            // one.
             if answer.status().is_server_error()
                 && let Some(connection) = connection.connection_metadata().as_ref()
             {

@@ -29,13 +29,13 @@ pub const CONTENT_ENCODING: &str = "gzip, base64";
 
 /// The body of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Body {
+pub(super) struct MessageBody {
     pub(super) text: String,
     /// Whether the text is the [`CONTENT_ENCODING`] of the JSON.
     pub(super) compressed: bool,
 }
 
-impl Body {
+impl MessageBody {
     /// Writes `content`, which holds `sent_bytes` bytes of what the shop sent.
     pub(super) fn write(
         content: &impl Serialize,
@@ -49,8 +49,8 @@ impl Body {
         Self::fit(without_noncharacters(json)?, deadline)
     }
 
-    /// Compresses the JSON if SQS does not accept it as it is: fast, and only if that is not enough,
-    /// thoroughly, which takes five times as long.
+    /// Compresses the JSON if SQS does not accept it as it is: fast, and only if that is not
+    /// enough, thoroughly, which takes five times as long.
     fn fit(json: String, deadline: Deadline) -> Result<Self, Failure> {
         const BODY_MAX: usize = MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES_MAX;
         if json.len() <= BODY_MAX {

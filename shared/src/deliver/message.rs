@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::body::Body;
+use super::body::MessageBody;
 use crate::{
     channel::Channel,
     deadline::Deadline,
@@ -71,7 +71,7 @@ impl Message {
             datacontenttype: "application/json",
             dataschema: schema_id(C::NAME),
             contentid: &event.content_id,
-            data: Data {
+            data: EventData {
                 entity: &event.entity,
                 issues: &event.issues,
                 original: origin
@@ -79,7 +79,7 @@ impl Message {
                     .then_some((event.original, &event.related)),
             },
         };
-        let body = Body::write(&cloud_event, event.original.get().len(), deadline)?;
+        let body = MessageBody::write(&cloud_event, event.original.get().len(), deadline)?;
         let group = event
             .entity
             .group()
@@ -117,17 +117,17 @@ struct CloudEvent<'a, E: Entity> {
     datacontenttype: &'static str,
     dataschema: String,
     contentid: &'a str,
-    data: Data<'a, E>,
+    data: EventData<'a, E>,
 }
 
 /// The entity in the contract's form, and beside it what the shop sent.
-struct Data<'a, E> {
+struct EventData<'a, E> {
     entity: &'a E,
     issues: &'a Issues<'a>,
     original: Option<(&'a RawValue, &'a Members<'a>)>,
 }
 
-impl<E: Entity> Serialize for Data<'_, E> {
+impl<E: Entity> Serialize for EventData<'_, E> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
         map.serialize_entry(E::NAME, self.entity)?;
@@ -187,7 +187,8 @@ impl<'a> IssueFields<'a> {
     }
 }
 
-/// Returns when API Gateway accepted the event, or the current time if that is unknown, as RFC 3339.
+/// Returns when API Gateway accepted the event, or the current time if that is unknown, as RFC
+/// 3339.
 pub(crate) fn time(accepted_ms: u64) -> Result<String, Failure> {
     let accepted = OffsetDateTime::from_unix_timestamp_nanos(i128::from(accepted_ms) * 1_000_000);
     let moment = if accepted_ms == 0 {
@@ -201,8 +202,8 @@ pub(crate) fn time(accepted_ms: u64) -> Result<String, Failure> {
         .ok_or(Failure::NotARequest)
 }
 
-/// Returns a message group id. It may have ASCII letters, digits and punctuation, so any other group
-/// is named by its hash.
+/// Returns a message group id. It may have ASCII letters, digits and punctuation, so any other
+/// group is named by its hash.
 fn group_id(group: String) -> String {
     if group.len() <= GROUP_CHARS_MAX && group.bytes().all(|byte| byte.is_ascii_graphic()) {
         return group;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    body::Body,
+    body::MessageBody,
     message::{Message, time},
 };
 use crate::{
@@ -64,7 +64,7 @@ impl Unusable<'_> {
             more_reasons: self.more_reasons,
             body: self.body,
         };
-        let body = Body::write(&fields, self.body.len(), deadline)?;
+        let body = MessageBody::write(&fields, self.body.len(), deadline)?;
         Ok(Message {
             content_type: CONTENT_TYPE,
             body: body.text,

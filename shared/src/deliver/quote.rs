@@ -89,8 +89,8 @@ fn first_of<const N: usize>(to: &mut [u8], from: usize) -> Option<&mut [u8; N]> 
     to.get_mut(from..)?.first_chunk_mut()
 }
 
-/// Returns the number of bytes before the first one that must be escaped. The subtraction borrows at
-/// a byte that is too small. It may find too many bytes above that one, but the lowest is right.
+/// Returns the number of bytes before the first one that must be escaped. The subtraction borrows
+/// at a byte that is too small. It may find too many bytes above that one, but the lowest is right.
 fn clean_bytes(step: [u8; STEP]) -> usize {
     let word = u64::from_le_bytes(step);
     let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;

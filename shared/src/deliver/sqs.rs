@@ -173,8 +173,8 @@ impl Queue {
     }
 }
 
-/// The timer of all attempts. A timer that is reset costs nothing. A new one costs a system call, to
-/// wake the runtime.
+/// The timer of all attempts. A timer that is reset costs nothing. A new one costs a system call,
+/// to wake the runtime.
 #[derive(Debug, Default)]
 struct Timer(RefCell<Option<Pin<Box<Sleep>>>>);
 

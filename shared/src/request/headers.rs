@@ -56,7 +56,8 @@ pub fn is_reconciled(headers: &HeaderMap) -> bool {
     text(headers, RECONCILED) == Some("1")
 }
 
-/// Returns the trace that the request belongs to (W3C Trace Context, `traceparent`), if it is valid.
+/// Returns the trace that the request belongs to (W3C Trace Context, `traceparent`), if it is
+/// valid.
 pub fn traceparent(headers: &HeaderMap) -> Option<&str> {
     text(headers, TRACEPARENT).filter(|text| is_traceparent(text))
 }

@@ -32,8 +32,8 @@ pub struct Payload {
 }
 
 impl<'de> Deserialize<'de> for Payload {
-    /// Never fails, because `lambda_runtime` would then answer in place of the function. It does not
-    /// read what is left of the payload.
+    /// Never fails, because `lambda_runtime` would then answer in place of the function. It does
+    /// not read what is left of the payload.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let fields = Fields::deserialize(from).ok();
         Ok(Self {

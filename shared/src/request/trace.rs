@@ -14,8 +14,8 @@ pub(crate) const TRACESTATE_CHARS_MAX: usize = 512;
 /// The largest number of members in a `tracestate` (W3C Trace Context, 3.3.1.1).
 const TRACESTATE_MEMBERS_MAX: usize = 32;
 
-/// The valid fields of X-Ray's trace header, `Root=1-…;Parent=…;Sampled=1;Lineage=…`. Only `Root` is
-/// required.
+/// The valid fields of X-Ray's trace header, `Root=1-…;Parent=…;Sampled=1;Lineage=…`. Only `Root`
+/// is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XRay<'a> {
     /// The id of the trace.
@@ -87,8 +87,8 @@ fn is_lower_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// Returns whether a `traceparent` is valid (W3C Trace Context, 3.2.2). Every version begins with the
-/// same four parts.
+/// Returns whether a `traceparent` is valid (W3C Trace Context, 3.2.2). Every version begins with
+/// the same four parts.
 pub(crate) fn is_traceparent(text: &str) -> bool {
     let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
     if text.len() != 55 {

@@ -9,8 +9,8 @@ use tracing::error;
 
 use crate::telemetry::{Line, Metric, Output};
 
-/// Collects metrics and writes them to the standard output. A process can have only one, because the
-/// `metrics` crate has one global recorder.
+/// Collects metrics and writes them to the standard output. A process can have only one, because
+/// the `metrics` crate has one global recorder.
 pub(crate) struct Metrics(&'static Collector);
 
 impl Metrics {
@@ -81,7 +81,8 @@ fn time(metric: Metric, took: Duration, labels: Vec<Label>) {
         .record(millis(took));
 }
 
-/// Returns milliseconds with three decimals, at most 71 minutes, which is longer than any function runs.
+/// Returns milliseconds with three decimals, at most 71 minutes, which is longer than any function
+/// runs.
 fn millis(duration: Duration) -> f64 {
     f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1000.0
 }

@@ -14,8 +14,8 @@ thread_local! {
 pub(crate) struct Output;
 
 impl Output {
-    /// Holds back what `work` writes, and then writes all of it at once: one system call in place of
-    /// two.
+    /// Holds back what `work` writes, and then writes all of it at once: one system call in place
+    /// of two.
     pub(crate) fn at_once(work: impl FnOnce()) {
         HELD.set(Some(Vec::with_capacity(2048)));
         work();
@@ -32,7 +32,8 @@ impl Write for Output {
         })
     }
 
-    // The default one would write the end of a line after the next one if the output takes only a part.
+    // The default one would write the end of a line after the next one if the output takes only a
+    // part.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         HELD.with_borrow_mut(|held| match held {
             Some(held) => held.write_all(bytes),

@@ -26,8 +26,8 @@ impl Stage {
     }
 }
 
-/// The total duration of each stage that a request reached. A stage ends when the next one begins, or
-/// when the request ends.
+/// The total duration of each stage that a request reached. A stage ends when the next one begins,
+/// or when the request ends.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     current: Option<(Stage, Instant)>,

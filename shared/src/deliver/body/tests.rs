@@ -23,9 +23,12 @@ pub(crate) fn noise() -> impl FnMut() -> u8 {
 #[test]
 fn stops_compressing_at_the_deadline() {
     let large = "x".repeat(2 * MESSAGE_BYTES_MAX);
-    assert!(Body::fit(large.clone(), in_seconds(60)).is_ok());
-    assert_eq!(Body::fit(large, in_seconds(0)), Err(Failure::OutOfTime));
-    assert!(Body::fit("small".to_owned(), in_seconds(0)).is_ok());
+    assert!(MessageBody::fit(large.clone(), in_seconds(60)).is_ok());
+    assert_eq!(
+        MessageBody::fit(large, in_seconds(0)),
+        Err(Failure::OutOfTime)
+    );
+    assert!(MessageBody::fit("small".to_owned(), in_seconds(0)).is_ok());
 }
 
 #[test]
@@ -55,7 +58,7 @@ fn compresses_thoroughly_only_if_fast_is_not_enough() {
         in_seconds(60),
     );
     assert_eq!(fast_only, Ok(None));
-    let body = Body::fit(text.to_owned(), in_seconds(60)).unwrap();
+    let body = MessageBody::fit(text.to_owned(), in_seconds(60)).unwrap();
     assert!(body.compressed && body.text.len() <= MESSAGE_BYTES_MAX);
 }
 
