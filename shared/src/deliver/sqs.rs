@@ -1,11 +1,6 @@
 //! The SQS FIFO queue that carries accepted events.
 
-use std::{
-    cell::RefCell,
-    future::Future,
-    pin::{Pin, pin},
-    time::Duration,
-};
+use std::time::Duration;
 
 use aws_sdk_sqs::{
     Client, Config,
@@ -13,7 +8,6 @@ use aws_sdk_sqs::{
     error::ProvideErrorMetadata as _,
 };
 use bytes::Bytes;
-use tokio::time::{Instant, Sleep};
 use tracing::{debug, error};
 
 use super::{
@@ -60,7 +54,6 @@ pub struct Queue {
     client: Client,
     url: String,
     body: NextBody,
-    timer: Timer,
 }
 
 impl Queue {
@@ -86,7 +79,6 @@ impl Queue {
             client: Client::from_conf(config.build()),
             url: settings.url,
             body,
-            timer: Timer::default(),
         }
     }
 
@@ -142,9 +134,9 @@ impl Queue {
             };
             self.body.set(body.clone());
             let request = self.client.send_message().send();
-            let (error, settled) = match self.timer.within(limit, request).await {
-                Some(Ok(_)) => return Ok(()),
-                Some(Err(reason)) => {
+            let (error, settled) = match tokio::time::timeout(limit, request).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(reason)) => {
                     let error = AwsError::of(&reason);
                     // Only the error code is logged: the message could quote the request.
                     error!(
@@ -158,7 +150,7 @@ impl Queue {
                         error == AwsError::Refused && !is_throttled(reason.code()),
                     )
                 }
-                None => (AwsError::TimedOut, false),
+                Err(_) => (AwsError::TimedOut, false),
             };
             if last || settled || deadline.remaining() <= PAUSE {
                 return Err(if may_have_it && !error.may_be_done() {
@@ -170,31 +162,6 @@ impl Queue {
             may_have_it |= error.may_be_done();
             tokio::time::sleep(PAUSE).await;
         }
-    }
-}
-
-/// The timer of all attempts. A timer that is reset costs nothing. A new one costs a system call,
-/// to wake the runtime.
-#[derive(Debug, Default)]
-struct Timer(RefCell<Option<Pin<Box<Sleep>>>>);
-
-impl Timer {
-    /// Returns the result; `None` if it takes longer than `limit`.
-    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let end = Instant::now() + limit;
-        let mut sleep = self
-            .0
-            .take()
-            .unwrap_or_else(|| Box::pin(tokio::time::sleep_until(end)));
-        sleep.as_mut().reset(end);
-        let mut work = pin!(work);
-        let result = tokio::select! {
-            biased;
-            result = &mut work => Some(result),
-            () = &mut sleep => None,
-        };
-        self.0.replace(Some(sleep));
-        result
     }
 }
 

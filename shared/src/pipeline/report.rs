@@ -11,7 +11,7 @@ use crate::{
     model::Issues,
     outcome::{Failure, Outcome},
     request::{Request, headers, plain_gateway_id},
-    telemetry::{Line, LogLevel, Output, Stages},
+    telemetry::{Line, LogLevel, Stages},
     verify::KeyName,
 };
 
@@ -113,12 +113,10 @@ impl<C: Channel> Function<C> {
             left: notes.left,
             cold_start: self.cold.replace(false),
         };
-        Output::at_once(|| {
-            if let Some(metrics) = &self.metrics {
-                metrics.write(&line);
-            }
-            line.write();
-        });
+        if let Some(metrics) = &self.metrics {
+            metrics.write(&line);
+        }
+        line.write();
     }
 }
 

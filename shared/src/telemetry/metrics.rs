@@ -1,13 +1,16 @@
 //! Writes the metrics of a request as JSON lines in the embedded metric format. CloudWatch Logs
 //! turns them into metrics.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use metrics::{Label, Unit, counter, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tracing::error;
 
-use crate::telemetry::{Line, Metric, Output};
+use crate::telemetry::{Line, Metric};
 
 /// Collects metrics and writes them to the standard output. A process can have only one, because
 /// the `metrics` crate has one global recorder.
@@ -29,7 +32,8 @@ impl Metrics {
 
     /// Writes the metrics of a request.
     pub(crate) fn write(&self, line: &Line<'_>) {
-        let _ = Output.write_all(&self.documents(line));
+        // An error is ignored: there is no other place to report it.
+        let _ = io::stdout().write_all(&self.documents(line));
     }
 
     /// Returns one line for each set of dimensions: none (the total), the channel, and the channel

@@ -4,8 +4,9 @@
 mod line;
 mod metric;
 mod metrics;
-mod output;
 mod stages;
+
+use std::io;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{
@@ -16,7 +17,6 @@ pub use self::{line::LogLevel, metric::Metric};
 pub(crate) use self::{
     line::{Line, plain_id},
     metrics::Metrics,
-    output::Output,
     stages::{Stage, Stages},
 };
 
@@ -32,7 +32,7 @@ pub fn start(level: LevelFilter) {
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false)
-        .with_writer(|| Output);
+        .with_writer(io::stdout);
     // In tests, the logs may have been started before.
     let _ = tracing_subscriber::registry()
         .with(lines)
