@@ -5,7 +5,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 /// The environment variables, and what is wrong with those that were read so far.
 pub struct Environment<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<Misconfiguration>,
+    errors: Vec<ConfigError>,
 }
 
 impl<'a> Environment<'a> {
@@ -13,18 +13,18 @@ impl<'a> Environment<'a> {
     pub fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             variable,
-            problems: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
     /// Returns what is wrong.
-    pub fn into_problems(self) -> Vec<Misconfiguration> {
-        self.problems
+    pub fn into_errors(self) -> Vec<ConfigError> {
+        self.errors
     }
 
     /// Notes that something is wrong with a variable. The reason must not quote a secret.
-    pub fn add_problem(&mut self, variable: &'static str, reason: impl Into<String>) {
-        self.problems.push(Misconfiguration {
+    pub fn add_error(&mut self, variable: &'static str, reason: impl Into<String>) {
+        self.errors.push(ConfigError {
             variable,
             reason: reason.into(),
         });
@@ -39,7 +39,7 @@ impl<'a> Environment<'a> {
     pub fn required(&mut self, name: &'static str, missing: &str) -> String {
         let value = self.optional(name);
         if value.is_none() {
-            self.add_problem(name, missing);
+            self.add_error(name, missing);
         }
         value.unwrap_or_default()
     }
@@ -54,7 +54,7 @@ impl<'a> Environment<'a> {
             .find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
         if chosen.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            self.add_problem(name, format!("must be one of {}", words.join(", ")));
+            self.add_error(name, format!("must be one of {}", words.join(", ")));
         }
         chosen.map_or(default, |(_, choice)| *choice)
     }
@@ -97,7 +97,7 @@ impl<'a> Environment<'a> {
         if read.is_none() {
             let count = |duration: Duration| duration.as_nanos() / one.as_nanos();
             let (min, max) = (count(*range.start()), count(*range.end()));
-            self.add_problem(
+            self.add_error(
                 name,
                 format!("must be a number of {unit} from {min} to {max}"),
             );
@@ -113,19 +113,19 @@ fn number(text: &str) -> Option<f64> {
 
 /// What is wrong with an environment variable. It never holds a secret.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Misconfiguration {
+pub struct ConfigError {
     variable: &'static str,
     reason: String,
 }
 
-impl Misconfiguration {
+impl ConfigError {
     /// The name of the variable.
     pub fn variable(&self) -> &'static str {
         self.variable
     }
 }
 
-impl fmt::Display for Misconfiguration {
+impl fmt::Display for ConfigError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}: {}", self.variable, self.reason)
     }
