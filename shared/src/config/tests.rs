@@ -127,7 +127,8 @@ fn reports_every_missing_setting_at_once() {
 fn reads_one_key_or_a_list_of_the_selected_schemes() {
     let pem = PEM.replace('\n', "\\r\\n");
     let both = format!(
-        r#"{{"hmac_secrets":["0123456789abcdef","fedcba9876543210"],"public_keys":["{pem}{pem}","{pem}"]}}"#
+        r#"{{"hmac_secrets":["0123456789abcdef","fedcba9876543210"],
+            "public_keys":["{pem}{pem}","{pem}"]}}"#
     );
     assert_eq!(keys(&both, "").unwrap(), "2 hmac_secrets, 3 public_keys");
     assert_eq!(

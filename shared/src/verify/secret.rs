@@ -191,7 +191,8 @@ mod tests {
     fn keeps_the_usable_keys_beside_an_unusable_one() {
         let pem = PEM.replace('\n', "\\n");
         let json = format!(
-            r#"{{"hmac_secrets":["hush","0123456789abcdef"],"public_keys":["hush","{pem}"],"stock_token":"hush\n"}}"#
+            r#"{{"hmac_secrets":["hush","0123456789abcdef"],
+                "public_keys":["hush","{pem}"],"stock_token":"hush\n"}}"#
         );
         let (keys, errors) = read(&json, &SignaturePolicy::every_scheme());
         assert_eq!(keys, "1 hmac_secrets, 1 public_keys");
@@ -245,7 +246,8 @@ mod tests {
 
     #[test]
     fn names_a_key_by_its_position_and_reports_every_error() {
-        let json = r#"{"comment":1,"public_keys":null,"stock_token":12345,"hmac_secrets":[7,"short","0123456789abcdef"]}"#;
+        let json = r#"{"comment":1,"public_keys":null,"stock_token":12345,
+            "hmac_secrets":[7,"short","0123456789abcdef"]}"#;
         let (secret, errors) = Secret::read(
             json,
             &SignaturePolicy::every_scheme(),
