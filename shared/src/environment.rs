@@ -106,7 +106,7 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Reads a number. CloudFormation passes on a parameter of type `Number` as the operator wrote it:
+/// Reads a number. A template passes on a parameter of type `Number` as the operator wrote it:
 /// `1000.5`, `1e3`, `+5`, or with spaces around it.
 fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok()

@@ -144,9 +144,10 @@ fn verifies_a_signature_only_in_the_header_of_its_scheme() {
 fn needs_one_valid_signature_of_several() {
     let good = hex_signature(SECRET, BODY);
     let check = |keys: Keys, hmac, rsa| {
-        let signatures = Signatures::from_fn(|scheme| match scheme {
-            Scheme::Hmac => Some(hmac),
-            Scheme::Rsa => Some(rsa),
+        let values = [(Scheme::Hmac, hmac), (Scheme::Rsa, rsa)];
+        let signatures = Signatures::from_fn(|scheme| {
+            let value = values.iter().find(|(other, _)| *other == scheme);
+            value.map(|(_, value)| *value)
         });
         keys.check(BODY, signatures)
     };
