@@ -170,7 +170,11 @@ fn counts_every_failure_by_its_status() {
         AwsError::Interrupted,
         AwsError::TimedOut,
     ];
-    let untrusted = [SignatureError::Missing, SignatureError::NoKey, SignatureError::Mismatch];
+    let untrusted = [
+        SignatureError::Missing,
+        SignatureError::NoKey,
+        SignatureError::Mismatch,
+    ];
     let failures = [
         Failure::NotARequest,
         Failure::NotApplicationJson,
