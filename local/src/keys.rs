@@ -11,7 +11,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::verify::{
-    HmacSecret, KEYS_MAX, Key, KeyError, Keys, NamedKey, RsaKey, Scheme, SecretVersion, pem,
+    HmacSecret, KEYS_MAX, KeyError, Keys, NamedKey, RsaKey, Scheme, SecretVersion, VerificationKey,
+    pem,
     secret::{EXAMPLE, Secret, SignaturePolicy},
 };
 
@@ -131,13 +132,13 @@ fn text_of(file: &Path) -> Result<String> {
 }
 
 /// Returns whether anybody can sign with the key, because it is a published sample.
-fn is_published(key: &Key) -> Result<bool> {
+fn is_published(key: &VerificationKey) -> Result<bool> {
     let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
     Ok(samples.iter().flatten().any(|(sample, _)| key == sample))
 }
 
 /// A key, and the text that is written into the secret.
-type Entry = (Key, String);
+type Entry = (VerificationKey, String);
 
 /// Every public key of a text.
 fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
@@ -145,7 +146,7 @@ fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
         return Err(KeyError::PrivateKey);
     }
     let keys = pem::public_keys(text)?;
-    let entry = |der: &Vec<u8>| Ok((Key::Rsa(RsaKey::from_der(der)?), canonical(der)));
+    let entry = |der: &Vec<u8>| Ok((VerificationKey::Rsa(RsaKey::from_der(der)?), canonical(der)));
     keys.iter().map(entry).collect()
 }
 
@@ -165,7 +166,7 @@ fn canonical(der: &[u8]) -> String {
 
 /// The one shared secret of a text.
 fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
-    let key = Key::Hmac(HmacSecret::new(text)?);
+    let key = VerificationKey::Hmac(HmacSecret::new(text)?);
     Ok(vec![(
         key,
         HmacSecret::without_line_breaks(text).to_owned(),
@@ -179,7 +180,7 @@ fn listed(secret: &str) -> Result<Usable> {
         &SignaturePolicy::every_scheme(),
         SecretVersion::Current,
     );
-    let place = |(place, key): (String, Key)| {
+    let place = |(place, key): (String, VerificationKey)| {
         let published = is_published(&key)?;
         Ok(Place { place, published })
     };
@@ -245,7 +246,7 @@ fn with_keys(secret: &str, scheme: Scheme, given: Vec<Entry>) -> Result<Change> 
 }
 
 /// The keys of a secret that can be used, each with its place.
-fn usable(keys: Keys) -> Vec<(String, Key)> {
+fn usable(keys: Keys) -> Vec<(String, VerificationKey)> {
     let Keys::Known(keys) = keys else {
         return Vec::new();
     };

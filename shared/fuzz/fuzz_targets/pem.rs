@@ -10,7 +10,7 @@
 use libfuzzer_sys::fuzz_target;
 use shared::{
     request::body::Unverified,
-    verify::{Key, Keys, RsaKey, Scheme, Signatures},
+    verify::{Keys, RsaKey, Scheme, Signatures, VerificationKey},
 };
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
@@ -56,7 +56,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(twice == Ok([&keys[..], &keys[..]].concat()));
 
     // No key verifies a signature that needs no private key.
-    let keys = Keys::inline(keys.into_iter().map(Key::Rsa));
+    let keys = Keys::inline(keys.into_iter().map(VerificationKey::Rsa));
     for bytes in [256, 384, 512, 1024] {
         for byte in [0, 1, 0xff] {
             let mut signature = vec![0; bytes];

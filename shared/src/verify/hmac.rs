@@ -3,13 +3,13 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::verify::{Key, KeyError, SchemeDefinition, decode_base64};
+use crate::verify::{KeyError, SchemeDefinition, VerificationKey, decode_base64};
 
 pub(super) const DEFINITION: SchemeDefinition = SchemeDefinition {
     header: "x-adobe-signature",
     secret_field: "hmac_secrets",
     word: "hmac",
-    read_keys: |entry| Ok(vec![Key::Hmac(HmacSecret::new(entry)?)]),
+    read_keys: |entry| Ok(vec![VerificationKey::Hmac(HmacSecret::new(entry)?)]),
     decode,
 };
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::verify::{Key, Scheme, SignatureError, Signatures, SignedBody};
+use crate::verify::{Scheme, SignatureError, Signatures, SignedBody, VerificationKey};
 
 /// The maximum number of keys that count per list of the secret. Each key adds time to a request
 /// with a wrong signature.
@@ -67,7 +67,7 @@ pub struct NamedKey {
     /// The position of the key in the secret.
     pub name: KeyName,
     /// The key itself.
-    pub key: Key,
+    pub key: VerificationKey,
 }
 
 /// The keys against which bodies are checked.
@@ -95,7 +95,7 @@ impl fmt::Debug for Keys {
 
 impl Keys {
     /// Returns these keys as those of an inline secret.
-    pub fn inline(keys: impl IntoIterator<Item = Key>) -> Self {
+    pub fn inline(keys: impl IntoIterator<Item = VerificationKey>) -> Self {
         let mut named = Vec::new();
         for key in keys {
             let index = keys_of(&named, key.scheme()).count();

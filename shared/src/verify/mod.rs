@@ -61,7 +61,7 @@ impl Scheme {
     ///
     /// # Errors
     /// Returns why a key cannot be used. One such key makes the whole entry invalid.
-    pub fn read_keys(self, entry: &str) -> Result<Vec<Key>, KeyError> {
+    pub fn read_keys(self, entry: &str) -> Result<Vec<VerificationKey>, KeyError> {
         (self.definition().read_keys)(entry)
     }
 
@@ -76,20 +76,20 @@ struct SchemeDefinition {
     header: &'static str,
     secret_field: &'static str,
     word: &'static str,
-    read_keys: fn(entry: &str) -> Result<Vec<Key>, KeyError>,
+    read_keys: fn(entry: &str) -> Result<Vec<VerificationKey>, KeyError>,
     decode: fn(value: &str) -> Option<Vec<u8>>,
 }
 
 /// A key that can verify a body.
 #[derive(Clone, PartialEq)]
-pub enum Key {
+pub enum VerificationKey {
     /// Of [`Scheme::Hmac`].
     Hmac(HmacSecret),
     /// Of [`Scheme::Rsa`].
     Rsa(RsaKey),
 }
 
-impl Key {
+impl VerificationKey {
     /// Returns the scheme of the key.
     pub fn scheme(&self) -> Scheme {
         match self {
@@ -108,7 +108,7 @@ impl Key {
 }
 
 /// Shows the scheme only.
-impl fmt::Debug for Key {
+impl fmt::Debug for VerificationKey {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{:?}(…)", self.scheme())
     }

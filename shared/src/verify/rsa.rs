@@ -7,13 +7,18 @@ use spki::{
     der::{Decode as _, Reader as _, SliceReader, asn1::UintRef},
 };
 
-use crate::verify::{Key, KeyError, SchemeDefinition, SignedBody, decode_base64, pem};
+use crate::verify::{KeyError, SchemeDefinition, SignedBody, VerificationKey, decode_base64, pem};
 
 pub(super) const DEFINITION: SchemeDefinition = SchemeDefinition {
     header: "x-adobe-commerce-webhook-signature",
     secret_field: "public_keys",
     word: "rsa",
-    read_keys: |entry| Ok(RsaKey::from_pem(entry)?.into_iter().map(Key::Rsa).collect()),
+    read_keys: |entry| {
+        Ok(RsaKey::from_pem(entry)?
+            .into_iter()
+            .map(VerificationKey::Rsa)
+            .collect())
+    },
     decode: decode_base64,
 };
 
