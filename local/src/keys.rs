@@ -11,8 +11,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::verify::{
-    HmacSecret, KEYS_MAX, KeyError, KeyList, Keys, RsaKey, Version, pem,
-    secret::{EXAMPLE, Schemes, Secret},
+    HmacSecret, KEYS_MAX, KeyError, Keys, NamedKey, RsaKey, Scheme, SecretVersion, VerificationKey,
+    pem,
+    secret::{EXAMPLE, Secret, SignaturePolicy},
 };
 
 /// The sample key. Its private key is published with it.
@@ -84,27 +85,27 @@ impl Arguments {
             serde_json::to_writer(out, &listed(&secret)?)?;
             return Ok(true);
         }
-        let (list, given) = self.given()?;
-        serde_json::to_writer(out, &with_keys(&secret, list, given)?)?;
+        let (scheme, given) = self.given()?;
+        serde_json::to_writer(out, &with_keys(&secret, scheme, given)?)?;
         Ok(true)
     }
 
     /// The keys of the file.
-    fn given(&self) -> Result<(KeyList, Vec<Entry>)> {
-        let (list, file, read): (_, _, fn(&str) -> _) = match (&self.task.pem, &self.task.hmac) {
-            (Some(file), _) => (KeyList::Rsa, file, public_keys),
-            (None, Some(file)) => (KeyList::Hmac, file, hmac_secret),
+    fn given(&self) -> Result<(Scheme, Vec<Entry>)> {
+        let (scheme, file, read): (_, _, fn(&str) -> _) = match (&self.task.pem, &self.task.hmac) {
+            (Some(file), _) => (Scheme::Rsa, file, public_keys),
+            (None, Some(file)) => (Scheme::Hmac, file, hmac_secret),
             (None, None) => bail!("which file?"),
         };
         let entries = read(&text_of(file)?).with_context(|| file.display().to_string())?;
         for (key, _) in &entries {
             ensure!(
-                self.allow_published || !key.is_published()?,
+                self.allow_published || !is_published(key)?,
                 "{} holds the published sample, with which anybody can sign",
                 file.display()
             );
         }
-        Ok((list, entries))
+        Ok((scheme, entries))
     }
 }
 
@@ -130,39 +131,14 @@ fn text_of(file: &Path) -> Result<String> {
         .with_context(|| format!("{name} is not a text file in UTF-8"))
 }
 
-/// A key, of either kind.
-enum Key {
-    Hmac(HmacSecret),
-    Rsa(RsaKey),
-}
-
-impl Key {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Hmac(one), Self::Hmac(other)) => one.is_same(other),
-            (Self::Rsa(one), Self::Rsa(other)) => one == other,
-            _ => false,
-        }
-    }
-
-    fn list(&self) -> KeyList {
-        match self {
-            Self::Hmac(_) => KeyList::Hmac,
-            Self::Rsa(_) => KeyList::Rsa,
-        }
-    }
-
-    fn is_published(&self) -> Result<bool> {
-        let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
-        Ok(samples
-            .iter()
-            .flatten()
-            .any(|(sample, _)| self.is_same(sample)))
-    }
+/// Returns whether anybody can sign with the key, because it is a published sample.
+fn is_published(key: &VerificationKey) -> Result<bool> {
+    let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
+    Ok(samples.iter().flatten().any(|(sample, _)| key == sample))
 }
 
 /// A key, and the text that is written into the secret.
-type Entry = (Key, String);
+type Entry = (VerificationKey, String);
 
 /// Every public key of a text.
 fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
@@ -170,7 +146,7 @@ fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
         return Err(KeyError::PrivateKey);
     }
     let keys = pem::public_keys(text)?;
-    let entry = |der: &Vec<u8>| Ok((Key::Rsa(RsaKey::from_der(der)?), canonical(der)));
+    let entry = |der: &Vec<u8>| Ok((VerificationKey::Rsa(RsaKey::from_der(der)?), canonical(der)));
     keys.iter().map(entry).collect()
 }
 
@@ -190,7 +166,7 @@ fn canonical(der: &[u8]) -> String {
 
 /// The one shared secret of a text.
 fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
-    let key = Key::Hmac(HmacSecret::new(text)?);
+    let key = VerificationKey::Hmac(HmacSecret::new(text)?);
     Ok(vec![(
         key,
         HmacSecret::without_line_breaks(text).to_owned(),
@@ -199,9 +175,13 @@ fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
 
 /// The places of the keys that can be used.
 fn listed(secret: &str) -> Result<Usable> {
-    let (kept, _) = Secret::read(secret, EVERY_KEY, Version::Current);
-    let place = |(place, key): (String, Key)| {
-        let published = key.is_published()?;
+    let (kept, _) = Secret::read(
+        secret,
+        &SignaturePolicy::every_scheme(),
+        SecretVersion::Current,
+    );
+    let place = |(place, key): (String, VerificationKey)| {
+        let published = is_published(&key)?;
         Ok(Place { place, published })
     };
     let keys = usable(kept.keys)
@@ -212,14 +192,18 @@ fn listed(secret: &str) -> Result<Usable> {
 }
 
 /// Adds keys of one kind to the text of the secret. Errors and warnings hold no part of it.
-fn with_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
+fn with_keys(secret: &str, scheme: Scheme, given: Vec<Entry>) -> Result<Change> {
     let Ok(mut content) = serde_json::from_str::<Map<String, Value>>(secret) else {
         bail!("the secret is not a JSON object, as in {EXAMPLE}");
     };
-    let (kept, mut warnings) = Secret::read(secret, EVERY_KEY, Version::Current);
+    let (kept, mut warnings) = Secret::read(
+        secret,
+        &SignaturePolicy::every_scheme(),
+        SecretVersion::Current,
+    );
     let keys = usable(kept.keys);
     for (place, key) in &keys {
-        if key.is_published()? {
+        if is_published(key)? {
             warnings.push(format!(
                 "{place}: is the published sample, with which anybody can sign; take it out"
             ));
@@ -227,16 +211,17 @@ fn with_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
     }
     let mut keys: Vec<_> = keys
         .into_iter()
-        .filter(|(_, key)| key.list() == list)
+        .filter(|(_, key)| key.scheme() == scheme)
         .collect();
-    let mut entries = match content.remove(list.name()) {
+    let list = scheme.secret_field();
+    let mut entries = match content.remove(list) {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(entries)) => entries,
         Some(one) => vec![one],
     };
     let (mut added, mut known) = (Vec::new(), Vec::new());
     for (key, text) in given {
-        if let Some((place, _)) = keys.iter().find(|(_, known)| known.is_same(&key)) {
+        if let Some((place, _)) = keys.iter().find(|(_, known)| *known == key) {
             if !added.contains(place) && !known.contains(place) {
                 known.push(place.clone());
             }
@@ -251,7 +236,7 @@ fn with_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
         added.push(place.clone());
         keys.push((place, key));
     }
-    content.insert(list.name().to_owned(), Value::Array(entries));
+    content.insert(list.to_owned(), Value::Array(entries));
     Ok(Change {
         secret: (!added.is_empty()).then(|| Value::Object(content).to_string()),
         added,
@@ -260,22 +245,13 @@ fn with_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
     })
 }
 
-/// The secret is read whole, whichever signatures the stack accepts.
-const EVERY_KEY: Schemes = Schemes::Chosen {
-    hmac: true,
-    rsa: true,
-};
-
 /// The keys of a secret that can be used, each with its place.
-fn usable(keys: Keys) -> Vec<(String, Key)> {
-    let Keys::Known { hmac, rsa } = keys else {
+fn usable(keys: Keys) -> Vec<(String, VerificationKey)> {
+    let Keys::Known(keys) = keys else {
         return Vec::new();
     };
-    let hmac = hmac.into_iter().map(|(name, key)| (name, Key::Hmac(key)));
-    let rsa = rsa.into_iter().map(|(name, key)| (name, Key::Rsa(key)));
-    hmac.chain(rsa)
-        .map(|(name, key)| (name.place(), key))
-        .collect()
+    let place = |named: NamedKey| (named.name.position(), named.key);
+    keys.into_iter().map(place).collect()
 }
 
 #[cfg(test)]
@@ -289,12 +265,12 @@ mod tests {
     const PEM: &str = include_str!("../../shared/tests/signature/public-key.pem");
     const OTHER: &str = include_str!("../../shared/tests/signature/other-public-key.pem");
 
-    fn add(secret: &Value, list: KeyList, text: &str) -> Result<Change> {
-        let given = match list {
-            KeyList::Hmac => hmac_secret(text),
-            KeyList::Rsa => public_keys(text),
+    fn add(secret: &Value, scheme: Scheme, text: &str) -> Result<Change> {
+        let given = match scheme {
+            Scheme::Hmac => hmac_secret(text),
+            Scheme::Rsa => public_keys(text),
         };
-        with_keys(&secret.to_string(), list, given?)
+        with_keys(&secret.to_string(), scheme, given?)
     }
 
     fn secret_of(change: &Change) -> Value {
@@ -304,7 +280,7 @@ mod tests {
     #[test]
     fn every_key_of_a_text_is_added_in_canonical_form() {
         let given = format!("{} {}", OTHER.replace('\n', "\\n"), PEM.replace('\n', " "));
-        let change = add(&json!({ "stock_token": "hush" }), KeyList::Rsa, &given).unwrap();
+        let change = add(&json!({ "stock_token": "hush" }), Scheme::Rsa, &given).unwrap();
         assert_eq!(change.added, ["public_keys/0", "public_keys/1"]);
         let expected = json!({ "stock_token": "hush", "public_keys": [OTHER, PEM] });
         assert_eq!(secret_of(&change), expected);
@@ -314,18 +290,18 @@ mod tests {
     #[test]
     fn a_key_that_is_there_is_not_added_again_however_it_is_written() {
         let there = json!({ "public_keys": PEM.replace('\n', "\r\n"), "hmac_secrets": ["0123456789abcdef\n"] });
-        let change = add(&there, KeyList::Rsa, &PEM.replace('\n', "\\n")).unwrap();
+        let change = add(&there, Scheme::Rsa, &PEM.replace('\n', "\\n")).unwrap();
         assert_eq!(
             (change.secret, change.known),
             (None, vec!["public_keys/0".to_owned()])
         );
-        let change = add(&there, KeyList::Hmac, "0123456789abcdef").unwrap();
+        let change = add(&there, Scheme::Hmac, "0123456789abcdef").unwrap();
         assert_eq!(
             (change.secret, change.known),
             (None, vec!["hmac_secrets/0".to_owned()])
         );
 
-        let change = add(&there, KeyList::Rsa, &[PEM, OTHER, PEM, OTHER].concat()).unwrap();
+        let change = add(&there, Scheme::Rsa, &[PEM, OTHER, PEM, OTHER].concat()).unwrap();
         assert_eq!(
             (&change.added[..], &change.known[..]),
             (
@@ -343,7 +319,7 @@ mod tests {
     fn a_secret_is_added_without_the_line_break_of_its_file() {
         let change = add(
             &json!({ "hmac_secrets": null }),
-            KeyList::Hmac,
+            Scheme::Hmac,
             "fedcba9876543210\r\n",
         )
         .unwrap();
@@ -357,7 +333,7 @@ mod tests {
     fn what_of_the_secret_cannot_be_used_stays_and_is_named_without_its_text() {
         let entries = json!(["hush", 7, SAMPLE_PEM.replace('\n', " ")]);
         let there = json!({ "hmac_secrets": ["hush"], "public_keys": entries, "hush": "hush" });
-        let change = add(&there, KeyList::Rsa, PEM).unwrap();
+        let change = add(&there, Scheme::Rsa, PEM).unwrap();
         let mut expected = there.clone();
         expected["public_keys"]
             .as_array_mut()
@@ -369,9 +345,9 @@ mod tests {
             change.warnings,
             [
                 "hmac_secrets/0: the secret is shorter than 16 bytes",
-                "public_keys/0: no PEM block \"PUBLIC KEY\" can be read",
+                "public_keys/0: has no readable PEM block \"PUBLIC KEY\"",
                 "public_keys/1: must be a string",
-                "holds something else than hmac_secrets, public_keys and stock_token",
+                "has fields other than hmac_secrets, public_keys and names that end in _token",
                 "public_keys/2: is the published sample, with which anybody can sign; take it out",
             ]
         );
@@ -384,7 +360,7 @@ mod tests {
             .collect();
         let reason = add(
             &json!({ "hmac_secrets": many }),
-            KeyList::Hmac,
+            Scheme::Hmac,
             "fedcba9876543210",
         )
         .unwrap_err();
@@ -397,7 +373,7 @@ mod tests {
         some.extend(many.iter().skip(1).map(String::as_str));
         let change = add(
             &json!({ "hmac_secrets": some }),
-            KeyList::Hmac,
+            Scheme::Hmac,
             "fedcba9876543210",
         )
         .unwrap();
@@ -407,7 +383,7 @@ mod tests {
     #[test]
     fn what_is_no_secret_is_not_changed_and_not_shown() {
         for secret in ["hush", "[]", "\"hush\"", "", "{\"hush\":"] {
-            let reason = with_keys(secret, KeyList::Rsa, public_keys(PEM).unwrap()).unwrap_err();
+            let reason = with_keys(secret, Scheme::Rsa, public_keys(PEM).unwrap()).unwrap_err();
             let reason = reason.to_string();
             assert!(
                 reason.starts_with("the secret is not a JSON object"),
@@ -438,7 +414,7 @@ mod tests {
     }
 
     /// What comes of a file with these bytes.
-    fn from_file(name: &str, bytes: &[u8], is_pem: bool) -> Result<(KeyList, Vec<Entry>), String> {
+    fn from_file(name: &str, bytes: &[u8], is_pem: bool) -> Result<(Scheme, Vec<Entry>), String> {
         let path = env::temp_dir().join(format!("keys-{}-{name}", process::id()));
         fs::write(&path, bytes).unwrap();
         let arguments = Arguments {
@@ -487,25 +463,25 @@ mod tests {
                 "text",
                 "hush",
                 true,
-                "FILE: no PEM block \"PUBLIC KEY\" can be read",
+                "FILE: has no readable PEM block \"PUBLIC KEY\"",
             ),
             (
                 "small",
                 small,
                 true,
-                "FILE: the RSA key has not between 2048 and 8192 bits",
+                "FILE: the RSA key must have 2048 to 8192 bits",
             ),
             (
                 "ec",
                 include_str!("../../shared/tests/signature/ec-public-key.pem"),
                 true,
-                "FILE: the PEM block holds no RSA public key",
+                "FILE: the PEM block is not an RSA public key",
             ),
             (
                 "private",
                 private,
                 true,
-                "FILE: is a private key, which is the shop's alone",
+                "FILE: is a private key; only the shop may hold it",
             ),
             (
                 "sample",

@@ -42,8 +42,8 @@ FIELDS = {
     "store_error": r"[a-z_]+",
     "code": r"[A-Za-z.]+",
     "attempt": r"[12]",
-    "keys": r"\d+ secrets, \d+ public keys|unsigned bodies accepted",
-    "known": r"\d+ secrets, \d+ public keys|unsigned bodies accepted",
+    "keys": r"\d+ hmac_secrets, \d+ public_keys|unsigned bodies accepted",
+    "known": r"\d+ hmac_secrets, \d+ public_keys|unsigned bodies accepted",
     "stage": r"AWSCURRENT|AWSPREVIOUS",
     "version": r"current|previous",
     # The worker's

@@ -104,7 +104,7 @@ def test_without_any_configuration_a_function_does_not_start():
         ended = subprocess.run([ROOT / "target" / "debug" / channel], env={}, capture_output=True, text=True)
         assert ended.returncode == 1
         reasons = [json.loads(line)["message"] for line in ended.stdout.splitlines()]
-        assert any("WEBHOOK_KEYS: there is no key" in reason for reason in reasons), reasons
+        assert any("WEBHOOK_KEYS: has no key" in reason for reason in reasons), reasons
         assert ended.stderr == ""
 
 

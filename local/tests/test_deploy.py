@@ -400,9 +400,9 @@ def test_what_is_no_key_of_a_shop_is_not_added(secret, account, tmp_path):
     small.write_text(public_key(tmp_path / "1024", 1024))
     blank.write_text(" \n" * 20)
     for file, kind, said in [
-        (private, "pem", "private.pem: is a private key, which is the shop's alone"),
-        (small, "pem", "small.pem: the RSA key has not between 2048 and 8192 bits"),
-        (ROOT / "Makefile", "pem", 'Makefile: no PEM block "PUBLIC KEY" can be read'),
+        (private, "pem", "private.pem: is a private key; only the shop may hold it"),
+        (small, "pem", "small.pem: the RSA key must have 2048 to 8192 bits"),
+        (ROOT / "Makefile", "pem", 'Makefile: has no readable PEM block "PUBLIC KEY"'),
         (tmp_path / "none", "pem", "none cannot be read: No such file"),
         (PUBLIC, "hmac", "public-key.pem: the secret is a PEM text"),
         (blank, "hmac", "blank.txt: the secret is empty or white space"),
@@ -424,9 +424,9 @@ def test_what_of_the_secret_cannot_be_used_is_named_and_stays(stack, secret, acc
     assert sorted(output.splitlines()) == [
         f"Added public_keys/3 to the secret of {name}. It is valid within ten seconds.",
         "keys: warning: hmac_secrets/0: the secret is shorter than 16 bytes",
-        'keys: warning: public_keys/0: no PEM block "PUBLIC KEY" can be read',
+        'keys: warning: public_keys/0: has no readable PEM block "PUBLIC KEY"',
         "keys: warning: public_keys/1: must be a string",
-        'keys: warning: public_keys/2: no PEM block "PUBLIC KEY" can be read',
+        'keys: warning: public_keys/2: has no readable PEM block "PUBLIC KEY"',
     ]
     assert look() == {"public_keys": [*entries, pems[1]], "hmac_secrets": ["hush"]}
 

@@ -314,7 +314,7 @@ def test_a_failing_secret_store_at_cold_start(stack, secret, fault):
         for result in results:
             assert (result.status, result.line["outcome"], result.line["forwarded"]) == (503, "keys_unavailable", "no"), result.log
             assert result.line["level"] == "ERROR"
-        assert "no key is at hand" in results[0].log and '"store_error"' in results[0].log
+        assert "no key is known" in results[0].log and '"store_error"' in results[0].log
         note(f"secret store {'refuses connections' if fault == 'closed' else fault}", "cold", results)
         if fault == "closed":
             bench.store.listen_again()

@@ -237,7 +237,7 @@ def test_one_broken_key_costs_no_other(stack, function, pairs):
     said = [json.loads(line)["message"] for line in result.log.splitlines() if '"ERROR"' in line]
     assert said == [
         "secret: hmac_secrets/0: the secret is shorter than 16 bytes",
-        "secret: public_keys/0: no PEM block \"PUBLIC KEY\" can be read",
+        "secret: public_keys/0: has no readable PEM block \"PUBLIC KEY\"",
     ]
 
 
@@ -267,7 +267,7 @@ def test_what_is_no_secret_is_named_in_the_log_and_not_shown(stack, function, pa
         "secret: hmac_secrets/0: the secret is empty or white space",
         "secret: hmac_secrets/1: the secret is a PEM text; public keys belong under public_keys",
         "secret: hmac_secrets/2: the secret is shorter than 16 bytes",
-        "secret: public_keys/0: is a private key, which is the shop's alone",
+        "secret: public_keys/0: is a private key; only the shop may hold it",
     ]
     assert "hush" not in result.log and "MII" not in result.log
 
@@ -339,7 +339,7 @@ def test_a_spoilt_secret_costs_no_known_key(stack, function):
     time.sleep(1.0)
     result = one.invoke(by_secret(FIRST))
     assert result.status == 200
-    assert "must be JSON" in result.log and "keys not read; the known ones keep working" in result.log
+    assert "must be JSON" in result.log and "keys not read; the known keys stay in use" in result.log
     for _ in range(2):
         keys.put(hmac_secrets=[])
     time.sleep(1.0)

@@ -17,7 +17,7 @@ use shared::{
     deliver::message::Message,
     event::{Event, ReadOptions},
     request::{self, body::Unverified},
-    verify::{Keys, Signatures},
+    verify::{Keys, Scheme, Signatures},
 };
 
 #[global_allocator]
@@ -46,10 +46,8 @@ fn whole_path(request: &str, keys: &Keys) -> Message {
 fn whole_path_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
     let keys = by_hmac();
     let body = order(bytes);
-    let signatures = Signatures {
-        hmac: Some(&hmac(&body)),
-        rsa: None,
-    };
+    let signature = hmac(&body);
+    let signatures = Signatures::one(Scheme::Hmac, &signature);
     let request = common::request(&body, signatures);
     bencher.bench_local(|| whole_path(&request, &keys));
 }
@@ -57,10 +55,7 @@ fn whole_path_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
 #[divan::bench(args = SIZES)]
 fn whole_path_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
     let keys = by_rsa();
-    let signatures = Signatures {
-        hmac: None,
-        rsa: Some(RSA_SIGNATURE),
-    };
+    let signatures = Signatures::one(Scheme::Rsa, RSA_SIGNATURE);
     let request = common::request(&order(bytes), signatures);
     bencher.bench_local(|| whole_path(&request, &keys));
 }

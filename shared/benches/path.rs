@@ -16,7 +16,7 @@ use shared::{
     deliver::body::MESSAGE_BYTES_MAX,
     event::{Event, ReadOptions},
     request::{self, body::Unverified},
-    verify::Signatures,
+    verify::{Scheme, Signatures},
 };
 
 fn main() {
@@ -43,10 +43,7 @@ fn verify_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
     let keys = by_hmac();
     let body = order(bytes);
     let signature = hmac(&body);
-    let signatures = Signatures {
-        hmac: Some(&signature),
-        rsa: None,
-    };
+    let signatures = Signatures::one(Scheme::Hmac, &signature);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let body = Unverified::new(black_box(body.as_bytes())).expect("small enough");
         black_box(body.verify(&keys, signatures)).expect("it is signed");
@@ -57,10 +54,7 @@ fn verify_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
 fn verify_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
     let keys = by_rsa();
     let body = order(bytes);
-    let signatures = Signatures {
-        hmac: None,
-        rsa: Some(RSA_SIGNATURE),
-    };
+    let signatures = Signatures::one(Scheme::Rsa, RSA_SIGNATURE);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let body = Unverified::new(black_box(body.as_bytes())).expect("small enough");
         black_box(body.verify(&keys, signatures)).expect_err("it is another body's signature");

@@ -4,7 +4,7 @@ use lambda_http::http::HeaderMap;
 
 use crate::{
     deadline::Deadline, environment::Environment, model::Entity, operation::Operation,
-    verify::secret::Tokens,
+    verify::secret::BearerTokens,
 };
 
 /// An event channel of Commerce. Each function implements it once.
@@ -47,7 +47,7 @@ pub struct DecisionContext<'a> {
     /// The headers of the request.
     pub headers: &'a HeaderMap,
     /// The tokens of the secret.
-    pub tokens: &'a Tokens,
+    pub tokens: &'a BearerTokens,
     /// The time at which the decision must be made.
     pub deadline: Deadline,
 }

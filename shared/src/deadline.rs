@@ -1,26 +1,28 @@
-//! How long a request may take: never longer than the shop waits.
+//! The time limit of a request, which ends before the shop stops waiting.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Kept back from the hook's timeout, for the way of the answer through Lambda, API Gateway and the net.
+/// The part of the hook's timeout that is reserved for the response to pass Lambda, API Gateway and
+/// the network.
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(300);
 
-/// Kept back from Lambda's own deadline.
+/// The part of the time before Lambda's deadline that is reserved for the response.
 const LAMBDA_MARGIN: Duration = Duration::from_millis(100);
 
-/// API Gateway waits no longer for a function, so a request that seems older tells of a wrong clock, or is a replayed sample.
+/// The maximum integration timeout of API Gateway. A request that seems older has a timestamp of
+/// another clock, or is a replayed sample.
 const GATEWAY_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The moment at which an answer must leave.
+/// The time at which the response must be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// The budget runs from the moment at which API Gateway took the request (`requestContext.timeEpoch`, so a cold start
-    /// counts) to the hook's timeout less [`ANSWER_MARGIN`], and never past Lambda's deadline. Both moments are in
-    /// milliseconds since 1970; 0 means unknown.
+    /// Returns the deadline of a request: the hook's timeout less [`ANSWER_MARGIN`] after API
+    /// Gateway received the request (`requestContext.timeEpoch`, so a cold start counts), but never
+    /// after Lambda's deadline. Both times are in milliseconds since 1970; 0 means unknown.
     pub fn new(hook_timeout: Duration, accepted_ms: u64, lambda_deadline_ms: u64) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -28,18 +30,18 @@ impl Deadline {
         Self(Instant::now() + budget(hook_timeout, now, accepted_ms, lambda_deadline_ms))
     }
 
-    /// The moment itself.
+    /// Returns the time itself.
     pub fn instant(self) -> Instant {
         self.0
     }
 
-    /// The moment at which half of what is left is used up, for work that must leave time for the rest.
+    /// Returns the deadline for work that must leave half of the remaining time.
     #[must_use]
     pub fn halfway(self) -> Self {
         Self(Instant::now() + self.remaining() / 2)
     }
 
-    /// What is left.
+    /// Returns the remaining time.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
@@ -51,7 +53,8 @@ fn budget(
     accepted_ms: u64,
     lambda_deadline_ms: u64,
 ) -> Duration {
-    // A request from the future, or older than the gateway waits, is dated by another clock: count from here.
+    // A timestamp in the future, or older than API Gateway waits, is of another clock. The budget
+    // starts now.
     let spent = now
         .checked_sub(Duration::from_millis(accepted_ms))
         .filter(|spent| *spent <= GATEWAY_WAIT_MAX)
@@ -92,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_from_the_gateway_and_keeps_a_margin() {
+    fn starts_when_the_gateway_received_the_request() {
         assert_eq!(left(0, 0), WHOLE);
         assert_eq!(left(1_200, 0), Duration::from_millis(3_500));
         assert_eq!(left(4_900, 0), Duration::ZERO);
@@ -100,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn never_passes_the_deadline_of_lambda() {
+    fn ends_before_the_deadline_of_lambda() {
         assert_eq!(left(0, 2_000), Duration::from_millis(1_900));
         assert_eq!(left(0, 60), Duration::ZERO);
         assert_eq!(left(0, 60_000), WHOLE);
     }
 
     #[test]
-    fn a_wrong_clock_or_an_old_sample_counts_from_here() {
+    fn starts_now_after_a_timestamp_of_another_clock() {
         assert_eq!(left(-5_000, 0), WHOLE);
         assert_eq!(left(31_000, 0), WHOLE);
         assert_eq!(budget(HOOK, NOW, 0, 0), WHOLE);

@@ -1,50 +1,50 @@
-//! Reads the function's environment variables at cold start, and collects everything that is wrong with them.
+//! Reads environment variables at cold start, and collects the errors of all of them.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-/// The environment variables, and what is wrong with those that were read so far.
+/// The environment variables, and the errors of those that were read so far.
 pub struct Environment<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
-    problems: Vec<Misconfiguration>,
+    errors: Vec<ConfigError>,
 }
 
 impl<'a> Environment<'a> {
-    /// Reads through `variable`, which returns the value of the variable with this name.
+    /// Reads variables through a function that returns the value of a name.
     pub fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
             variable,
-            problems: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
-    /// Returns what is wrong.
-    pub fn into_problems(self) -> Vec<Misconfiguration> {
-        self.problems
+    /// Returns the errors.
+    pub fn into_errors(self) -> Vec<ConfigError> {
+        self.errors
     }
 
-    /// Notes that something is wrong with a variable. The reason must not quote a secret.
-    pub fn add_problem(&mut self, variable: &'static str, reason: impl Into<String>) {
-        self.problems.push(Misconfiguration {
+    /// Adds an error of a variable. The reason must not quote a secret.
+    pub fn add_error(&mut self, variable: &'static str, reason: impl Into<String>) {
+        self.errors.push(ConfigError {
             variable,
             reason: reason.into(),
         });
     }
 
-    /// Returns the value of a variable, unless it is white space.
+    /// Returns the value of a variable; `None` if it is white space.
     pub fn optional(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.trim().is_empty())
     }
 
-    /// Returns the value of a variable, or notes that it is missing.
+    /// Returns the value of a variable, or adds the error `missing`.
     pub fn required(&mut self, name: &'static str, missing: &str) -> String {
         let value = self.optional(name);
         if value.is_none() {
-            self.add_problem(name, missing);
+            self.add_error(name, missing);
         }
         value.unwrap_or_default()
     }
 
-    /// Returns the choice that a variable names, in any case.
+    /// Returns the choice whose word is the value of a variable. Case does not matter.
     pub fn choice<T: Copy>(&mut self, name: &'static str, default: T, choices: &[(&str, T)]) -> T {
         let Some(value) = self.optional(name) else {
             return default;
@@ -54,12 +54,12 @@ impl<'a> Environment<'a> {
             .find(|(word, _)| word.eq_ignore_ascii_case(value.trim()));
         if chosen.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            self.add_problem(name, format!("must be one of {}", words.join(", ")));
+            self.add_error(name, format!("must be one of {}", words.join(", ")));
         }
         chosen.map_or(default, |(_, choice)| *choice)
     }
 
-    /// Returns a duration in seconds.
+    /// Returns a duration that a variable gives in seconds.
     pub fn seconds(
         &mut self,
         name: &'static str,
@@ -70,7 +70,7 @@ impl<'a> Environment<'a> {
         self.duration(name, default, range, unit)
     }
 
-    /// Returns a duration in milliseconds.
+    /// Returns a duration that a variable gives in milliseconds.
     pub fn milliseconds(
         &mut self,
         name: &'static str,
@@ -97,7 +97,7 @@ impl<'a> Environment<'a> {
         if read.is_none() {
             let count = |duration: Duration| duration.as_nanos() / one.as_nanos();
             let (min, max) = (count(*range.start()), count(*range.end()));
-            self.add_problem(
+            self.add_error(
                 name,
                 format!("must be a number of {unit} from {min} to {max}"),
             );
@@ -106,26 +106,27 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Reads a number. A parameter of the type `Number` arrives as it was written: `1000.5`, `1e3`, `+5`, or with spaces around it.
+/// Reads a number. A template passes on a parameter of type `Number` as the operator wrote it:
+/// `1000.5`, `1e3`, `+5`, or with spaces around it.
 fn number(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
 
-/// What is wrong with an environment variable. It never holds a secret.
+/// Why the value of an environment variable is invalid. It never quotes a secret.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Misconfiguration {
+pub struct ConfigError {
     variable: &'static str,
     reason: String,
 }
 
-impl Misconfiguration {
-    /// The name of the variable.
+impl ConfigError {
+    /// Returns the name of the variable.
     pub fn variable(&self) -> &'static str {
         self.variable
     }
 }
 
-impl fmt::Display for Misconfiguration {
+impl fmt::Display for ConfigError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}: {}", self.variable, self.reason)
     }

@@ -1,54 +1,56 @@
-//! What Commerce understands as an answer: five operations.
+//! The operations of Commerce, which are the body of a response.
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// One operation, which Commerce carries out on the event's arguments.
+/// An operation that Commerce applies to the event's arguments.
 ///
-/// Source: Adobe Commerce Webhooks, responses. `path` is separated by slashes and starts at the event's arguments, as in
-/// `data/order/ext_order_id`.
+/// The elements of `path` are separated by slashes, as in `data/order/ext_order_id`. The first is
+/// an argument of the event. Source: Adobe Commerce Webhooks, responses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum Operation {
-    /// Go on as if nothing had been asked.
+    /// Continues without a change.
     Success,
-    /// Stop the shopper.
+    /// Stops the process that fired the event, with an exception.
     Exception {
-        /// What the shopper reads; without it the hook's `fallbackErrorMessage`.
+        /// The message for the shopper; by default the hook's `fallbackErrorMessage`.
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        /// PHP class of the exception. The field is `type`: what was documented as `class` was ignored.
+        /// The PHP class of the exception. The field is `type`: Commerce ignores `class`, although
+        /// it was documented.
         #[serde(skip_serializing_if = "Option::is_none", rename = "type")]
         class: Option<String>,
     },
-    /// Add a value.
+    /// Adds a value.
     Add {
-        /// Where.
+        /// The path of the value.
         path: String,
-        /// What.
+        /// The new value.
         value: Value,
-        /// PHP class that is made of the value.
+        /// The PHP class that Commerce creates from the value.
         #[serde(skip_serializing_if = "Option::is_none")]
         instance: Option<String>,
     },
-    /// Replace a value.
+    /// Replaces a value.
     Replace {
-        /// Where.
+        /// The path of the value.
         path: String,
-        /// What.
+        /// The new value.
         value: Value,
-        /// PHP class that is made of the value.
+        /// The PHP class that Commerce creates from the value.
         #[serde(skip_serializing_if = "Option::is_none")]
         instance: Option<String>,
     },
-    /// Remove a value.
+    /// Removes a value.
     Remove {
-        /// Where.
+        /// The path of the value.
         path: String,
     },
 }
 
-/// The body of an answer: one operation as an object, several as a list, none as `success`.
+/// Returns the body of a response: one operation as an object, several as a list, none as
+/// `success`.
 pub fn body(operations: &[Operation]) -> String {
     match operations {
         [] => serde_json::to_string(&Operation::Success),
@@ -65,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_to_change_is_success() {
+    fn writes_no_operation_as_success() {
         assert_eq!(body(&[]), r#"{"op":"success"}"#);
         assert_eq!(body(&[Operation::Success]), r#"{"op":"success"}"#);
     }
 
     #[test]
-    fn an_exception_has_message_and_type_when_given() {
+    fn writes_message_and_type_of_an_exception_only_if_given() {
         let bare = Operation::Exception {
             message: None,
             class: None,
@@ -83,12 +85,15 @@ mod tests {
         };
         assert_eq!(
             body(&[full]),
-            r#"{"op":"exception","message":"Product is not in stock","type":"Magento\\Framework\\Exception\\LocalizedException"}"#
+            concat!(
+                r#"{"op":"exception","message":"Product is not in stock","#,
+                r#""type":"Magento\\Framework\\Exception\\LocalizedException"}"#
+            )
         );
     }
 
     #[test]
-    fn changes_come_as_one_object_or_as_a_list() {
+    fn writes_one_operation_as_an_object_and_several_as_a_list() {
         let add = Operation::Add {
             path: "data/order/ext_order_id".into(),
             value: json!("A1"),

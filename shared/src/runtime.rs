@@ -28,7 +28,7 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
     let mut environment = Environment::new(&variable);
     let settings = Settings::read(&mut environment);
     channel.configure(&mut environment);
-    let problems = environment.into_problems();
+    let problems = environment.into_errors();
     telemetry::start(settings.log_level);
     let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let rules = if problems.is_empty() {

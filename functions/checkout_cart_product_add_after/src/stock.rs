@@ -26,7 +26,7 @@ use shared::{
         QuoteItem,
         scalar::{Code, Number},
     },
-    verify::secret::Token,
+    verify::secret::BearerToken,
 };
 
 /// Stands for the SKU in the URL.
@@ -135,17 +135,17 @@ impl Stock {
     pub(crate) fn configure(environment: &mut Environment<'_>) -> Option<Self> {
         let url = environment.optional("STOCK_URL")?;
         if let Err(reason) = check_url(&url) {
-            environment.add_problem("STOCK_URL", reason);
+            environment.add_error("STOCK_URL", reason);
         }
         let pointer = environment.optional("STOCK_POINTER").unwrap_or_default();
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            environment.add_problem("STOCK_POINTER", "must be a JSON pointer, as in /stock/qty");
+            environment.add_error("STOCK_POINTER", "must be a JSON pointer, as in /stock/qty");
         }
         let when_unknown = match environment.optional("STOCK_WHEN_UNKNOWN").as_deref() {
             Some("allow") => WhenUnknown::Allow,
             Some("refuse") => WhenUnknown::Refuse,
             _ => {
-                environment.add_problem(
+                environment.add_error(
                     "STOCK_WHEN_UNKNOWN",
                     "must be allow or refuse: what happens to a shopper when the stock system does not answer",
                 );
@@ -157,7 +157,7 @@ impl Stock {
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
             .map_err(|error| {
-                environment.add_problem(
+                environment.add_error(
                     "STOCK_URL",
                     format!("no root certificates to trust: {error}"),
                 );
@@ -218,7 +218,7 @@ impl Stock {
         &self,
         sku: &str,
         wanted: Number,
-        token: Option<&Token>,
+        token: Option<&BearerToken>,
         deadline: Deadline,
     ) -> Result<bool, Unknown> {
         let limit = self.timeout.min(deadline.remaining() / 2);
@@ -235,7 +235,12 @@ impl Stock {
         enough
     }
 
-    async fn ask(&self, url: &Uri, wanted: Number, token: Option<&Token>) -> Result<bool, Unknown> {
+    async fn ask(
+        &self,
+        url: &Uri,
+        wanted: Number,
+        token: Option<&BearerToken>,
+    ) -> Result<bool, Unknown> {
         let may_be_kept = self.answered.replace(false);
         let mut answer = self.client.request(question(url, token)?).await;
         // A connection that was kept may have died meanwhile: that says nothing about the endpoint.
@@ -270,7 +275,7 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
     Ok(whole)
 }
 
-fn question(url: &Uri, token: Option<&Token>) -> Result<Request<Empty<Bytes>>, Unknown> {
+fn question(url: &Uri, token: Option<&BearerToken>) -> Result<Request<Empty<Bytes>>, Unknown> {
     let mut request = Request::get(url).header(ACCEPT, "application/json").header(
         USER_AGENT,
         concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION")),
@@ -368,7 +373,7 @@ mod tests {
         };
         let mut environment = Environment::new(&find);
         let stock = Stock::configure(&mut environment);
-        let problems = environment.into_problems();
+        let problems = environment.into_errors();
         if problems.is_empty() {
             Ok(stock)
         } else {

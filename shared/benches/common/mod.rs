@@ -15,9 +15,7 @@ use shared::{
     event::Event,
     model::Order,
     request::body::{Unverified, Verified},
-    verify::{
-        HMAC_HEADER, HmacSecret, KeyList, Keys, RSA_HEADER, RsaKey, Signatures, Version, named,
-    },
+    verify::{Keys, Scheme, Signatures},
 };
 
 /// The sizes of an order in bytes: about the smallest that a shop sends, a usual one, and what shows whether cost grows with
@@ -71,9 +69,10 @@ pub(crate) fn order(bytes: usize) -> String {
 pub(crate) fn request(body: &str, signatures: Signatures<'_>) -> String {
     let text = include_str!("../../../events/sales_order_place_after/default.request.json");
     let mut request: Value = serde_json::from_str(text).expect("the sample is JSON");
-    request["headers"][HMAC_HEADER] = json!(signatures.hmac);
-    request["headers"][RSA_HEADER] = json!(signatures.rsa);
-    // A header that is not there is not null, either.
+    for scheme in Scheme::ALL {
+        request["headers"][scheme.header()] = json!(signatures.get(scheme));
+    }
+    // API Gateway leaves out an absent header.
     let headers = request["headers"].as_object_mut();
     headers
         .expect("headers")
@@ -92,20 +91,12 @@ pub(crate) fn verified(body: &str) -> Verified<'_> {
 
 /// The key of the spec's signature.
 pub(crate) fn by_hmac() -> Keys {
-    let secret = HmacSecret::new(SECRET).expect("long enough");
-    Keys::Known {
-        hmac: named(Version::Inline, KeyList::Hmac, [secret]),
-        rsa: Vec::new(),
-    }
+    Keys::inline(Scheme::Hmac.read_keys(SECRET).expect("long enough"))
 }
 
 /// The key of the shop's signature.
 pub(crate) fn by_rsa() -> Keys {
-    let key = RsaKey::from_pem(PUBLIC_KEY).expect("the key is one");
-    Keys::Known {
-        hmac: Vec::new(),
-        rsa: named(Version::Inline, KeyList::Rsa, key),
-    }
+    Keys::inline(Scheme::Rsa.read_keys(PUBLIC_KEY).expect("a valid key"))
 }
 
 /// The spec's signature of a body.

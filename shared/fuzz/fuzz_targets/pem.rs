@@ -1,5 +1,5 @@
-//! A public key, as an operator writes it into the secret: a PEM text in some layout, or, with an odd first byte, the DER that is
-//! put into one.
+//! A public key, as an operator writes it into the secret: a PEM text in any layout, or, with an odd
+//! first byte, DER that the target wraps in PEM.
 #![no_main]
 #![expect(
     clippy::expect_used,
@@ -10,7 +10,7 @@
 use libfuzzer_sys::fuzz_target;
 use shared::{
     request::body::Unverified,
-    verify::{KeyList, Keys, RsaKey, Signatures, Version, named},
+    verify::{Keys, RsaKey, Scheme, Signatures, VerificationKey},
 };
 
 const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     if mode & 1 == 1 {
         assert!(read == RsaKey::from_der(input).map(|key| vec![key]));
     }
-    // No layout makes another key, or one of none. (A break behind a backslash ends an escape.)
+    // No layout changes the result. A line break after a backslash would end an escape.
     if !pem.contains('\\') {
         for between in [
             "",
@@ -49,26 +49,20 @@ fuzz_target!(|input: &[u8]| {
     let Ok(keys) = read else {
         return;
     };
-    // The marker may be laid out, too, but not without its dashes.
+    // The layout may also change the markers, but not their dashes.
     assert!((1..=pem.matches('-').count() / 20).contains(&keys.len()));
-    // With a character between them that is no layout, so that no marker begins in one copy and ends in the other.
+    // The `#` is not layout, so no marker begins in one copy and ends in the other.
     let twice = RsaKey::from_pem(&format!("{pem}\n#\n{pem}"));
     assert!(twice == Ok([&keys[..], &keys[..]].concat()));
 
-    // Whatever the key is, it takes no signature that anybody can write down.
-    let keys = Keys::Known {
-        hmac: Vec::new(),
-        rsa: named(Version::Inline, KeyList::Rsa, keys),
-    };
+    // No key verifies a signature that needs no private key.
+    let keys = Keys::inline(keys.into_iter().map(VerificationKey::Rsa));
     for bytes in [256, 384, 512, 1024] {
         for byte in [0, 1, 0xff] {
             let mut signature = vec![0; bytes];
             signature[bytes - 1] = byte;
             let signature = base64_simd::STANDARD.encode_to_string(signature);
-            let signatures = Signatures {
-                hmac: None,
-                rsa: Some(&signature),
-            };
+            let signatures = Signatures::one(Scheme::Rsa, &signature);
             let body = Unverified::new(b"{}").expect("it is small enough");
             assert!(body.verify(&keys, signatures).is_err());
         }

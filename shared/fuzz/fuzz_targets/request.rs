@@ -14,7 +14,7 @@ use shared::{
         gateway_id,
         headers::{traceparent, tracestate},
     },
-    verify::{Keys, Signatures},
+    verify::{Keys, Scheme, Signatures},
 };
 use shared_fuzz::{channels, event, for_each_channel, keys};
 
@@ -25,7 +25,7 @@ struct Route {
 }
 
 fuzz_target!(|input: &[u8]| {
-    static KNOWN: LazyLock<Keys> = LazyLock::new(|| keys::known(keys::BOTH));
+    static KNOWN: LazyLock<Keys> = LazyLock::new(|| keys::known(&Scheme::ALL));
     let Some(request) = request::read(input) else {
         return;
     };
@@ -54,7 +54,7 @@ fuzz_target!(|input: &[u8]| {
         }
     };
     assert!(body.bytes().len() <= BODY_BYTES_MAX);
-    let signed = keys::signed(body.bytes(), signatures, keys::BOTH);
+    let signed = keys::signed(body.bytes(), signatures, &Scheme::ALL);
     match verify(&KNOWN) {
         Ok(verified) => assert!(signed && verified.bytes() == body.bytes()),
         Err(failure) => assert!(!signed && failure.status() == 401),

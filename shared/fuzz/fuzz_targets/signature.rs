@@ -1,7 +1,7 @@
-//! Two headers and a body before known keys: only what these keys signed passes, and all of it does.
+//! Two headers and a body: exactly the bodies that the known keys signed are verified.
 //!
-//! The first byte says what the headers are: two lines of the input; or a right signature of the rest, one byte of which is
-//! changed, because no mutation would ever find a right one.
+//! The first byte selects the headers: two lines of the input, or a valid signature of the rest with
+//! one changed byte, because no mutation would ever find a valid signature.
 #![no_main]
 #![expect(
     clippy::expect_used,
@@ -14,22 +14,11 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use shared::{
     request::body::Unverified,
-    verify::{Keys, Signatures, Untrusted},
+    verify::{Keys, Scheme, SignatureError, Signatures},
 };
-use shared_fuzz::keys::{self, Schemes};
+use shared_fuzz::keys;
 
-const SCHEMES: [Schemes; 4] = [
-    keys::BOTH,
-    keys::BOTH,
-    Schemes {
-        hmac: true,
-        rsa: false,
-    },
-    Schemes {
-        hmac: false,
-        rsa: true,
-    },
-];
+const SCHEMES: [&[Scheme]; 4] = [&Scheme::ALL, &Scheme::ALL, &[Scheme::Hmac], &[Scheme::Rsa]];
 
 fuzz_target!(|input: &[u8]| {
     if let [mode, input @ ..] = input {
@@ -50,10 +39,10 @@ fn as_given(mode: u8, input: &[u8]) {
         (!header.is_empty()).then(|| String::from_utf8_lossy(header))
     };
     let (hmac, rsa) = (header(), header());
-    let signatures = Signatures {
-        hmac: hmac.as_deref(),
-        rsa: rsa.as_deref(),
-    };
+    let signatures = Signatures::from_fn(|scheme| match scheme {
+        Scheme::Hmac => hmac.as_deref(),
+        Scheme::Rsa => rsa.as_deref(),
+    });
     check(mode, parts.next().unwrap_or_default(), signatures);
 }
 
@@ -65,12 +54,12 @@ fn made(mode: u8, input: &[u8], sign: impl Fn(&[u8], usize) -> String) {
     let position = usize::from(*position) % header.len();
     header[position] ^= change & 0x7f; // it stays ASCII
     let header = String::from_utf8_lossy(&header);
-    let (hmac, rsa) = if mode & 1 == 0 {
-        (Some(&*header), None)
+    let scheme = if mode & 1 == 0 {
+        Scheme::Hmac
     } else {
-        (None, Some(&*header))
+        Scheme::Rsa
     };
-    check(mode, body, Signatures { hmac, rsa });
+    check(mode, body, Signatures::one(scheme, &header));
 }
 
 fn check(mode: u8, body: &[u8], signatures: Signatures<'_>) {
@@ -81,8 +70,8 @@ fn check(mode: u8, body: &[u8], signatures: Signatures<'_>) {
         .expect("it is small enough");
     let signed = keys::signed(body, signatures, SCHEMES[choice]);
     assert_eq!(verified.is_ok(), signed);
-    if let Err((_, reason)) = verified {
-        let none = signatures.hmac.is_none() && signatures.rsa.is_none();
-        assert_eq!(reason == Untrusted::Missing, none);
+    if let Err((_, error)) = verified {
+        let is_missing = error == SignatureError::Missing;
+        assert_eq!(is_missing, signatures.is_empty());
     }
 }

@@ -1,46 +1,29 @@
-//! The sample keys, of which here also the secret half is known: what they really signed can be told from what is only taken
-//! for it.
+//! The sample keys with their secret halves, to tell which signatures are really theirs.
 
 use std::sync::LazyLock;
 
 use ring::{hmac, rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
-use shared::verify::{HmacSecret, KeyList, Keys, RsaKey, Signatures, Version, named};
+use shared::verify::{Keys, Scheme, Signatures};
 
 const SECRET: &str = include_str!("../../../events/sample-keys/hmac-secret.txt");
 const PUBLIC_KEY: &str = include_str!("../../../events/sample-keys/public-key.pem");
 const PRIVATE_KEY: &str = include_str!("../../../events/sample-keys/private-key.pem");
 
-/// A secret and a public key of which nobody here signs anything, because a shop's keys come and go.
+/// A secret and a public key that sign nothing, such as old keys of a shop.
 const OTHER_SECRET: &str = "a secret that signs nothing";
 const OTHER_PUBLIC_KEY: &str = include_str!("../../tests/signature/other-public-key.pem");
 
-/// Which of the sample keys a function knows.
-#[derive(Clone, Copy)]
-pub struct Schemes {
-    /// The secrets.
-    pub hmac: bool,
-    /// The public keys.
-    pub rsa: bool,
-}
-
-/// Both kinds.
-pub const BOTH: Schemes = Schemes {
-    hmac: true,
-    rsa: true,
-};
-
-/// The sample keys of these schemes as a function has them.
-pub fn known(schemes: Schemes) -> Keys {
-    let secrets = [OTHER_SECRET, SECRET.trim()].map(HmacSecret::new);
-    let public = [OTHER_PUBLIC_KEY, PUBLIC_KEY].map(RsaKey::from_pem);
-    let secrets = secrets.map(|secret| secret.expect("it is long enough"));
-    let public = public.map(|keys| keys.expect("it is a key"));
-    let secrets = secrets.into_iter().filter(|_| schemes.hmac);
-    let public = public.into_iter().flatten().filter(|_| schemes.rsa);
-    Keys::Known {
-        hmac: named(Version::Inline, KeyList::Hmac, secrets),
-        rsa: named(Version::Inline, KeyList::Rsa, public),
-    }
+/// Returns the sample keys of these schemes as a function knows them.
+pub fn known(schemes: &[Scheme]) -> Keys {
+    let entries = schemes.iter().flat_map(|scheme| {
+        let entries = match scheme {
+            Scheme::Hmac => [OTHER_SECRET, SECRET.trim()],
+            Scheme::Rsa => [OTHER_PUBLIC_KEY, PUBLIC_KEY],
+        };
+        entries.map(|entry| (*scheme, entry))
+    });
+    let keys = entries.flat_map(|(scheme, entry)| scheme.read_keys(entry).expect("a valid key"));
+    Keys::inline(keys)
 }
 
 /// The HMAC of a body under the sample secret, by another library than the one that verifies.
@@ -90,22 +73,23 @@ pub fn written(tag: &[u8]) -> [String; 4] {
     ]
 }
 
-/// Whether one of the signatures was made with the sample keys of these schemes, by what they are compared with and not by the
-/// code that verifies.
-pub fn signed(body: &[u8], signatures: Signatures<'_>, schemes: Schemes) -> bool {
-    let by_hmac = schemes.hmac
-        && signatures.hmac.is_some_and(|header| {
-            let header = header.trim_ascii();
-            let [prefixed, _, hex, base64] = written(&sign_hmac(body));
-            header.eq_ignore_ascii_case(&prefixed)
-                || header.eq_ignore_ascii_case(&hex)
-                || header == base64
-        });
-    // Signing takes long, so it is not done for what has another length than a signature.
-    let by_rsa = schemes.rsa
-        && signatures.rsa.is_some_and(|header| {
-            let header = header.trim_ascii();
-            header.len() == 344 && header == sign_rsa(body)
-        });
-    by_hmac || by_rsa
+/// Returns whether one of the signatures was made with the sample keys of these schemes. It signs
+/// the body itself and does not use the code that verifies.
+pub fn signed(body: &[u8], signatures: Signatures<'_>, schemes: &[Scheme]) -> bool {
+    schemes.iter().any(|scheme| {
+        let Some(value) = signatures.get(*scheme) else {
+            return false;
+        };
+        let value = value.trim_ascii();
+        match scheme {
+            Scheme::Hmac => {
+                let [prefixed, _, hex, base64] = written(&sign_hmac(body));
+                value.eq_ignore_ascii_case(&prefixed)
+                    || value.eq_ignore_ascii_case(&hex)
+                    || value == base64
+            }
+            // Signing is slow, so a value of another length than a signature is not compared.
+            Scheme::Rsa => value.len() == 344 && value == sign_rsa(body),
+        }
+    })
 }

@@ -8,7 +8,7 @@ use crate::{
     aws::AwsError,
     model::Violation,
     telemetry::{LogLevel, Metric},
-    verify::Untrusted,
+    verify::SignatureError,
 };
 
 /// Why an event was neither accepted nor refused.
@@ -23,7 +23,7 @@ pub enum Failure {
     /// The lists of the event have more than [`crate::model::ELEMENTS_MAX`] elements.
     TooManyElements,
     /// No key verifies the body.
-    Untrusted(Untrusted),
+    Untrusted(SignatureError),
     /// The request has no signature, and says that it only checks a deployment.
     Check,
     /// The secret could not be read, so there is no key to verify the body with.
@@ -102,19 +102,19 @@ impl Failure {
                 "Event too large",
                 "The lists of the event have more than 20,000 elements.",
             ),
-            Self::Untrusted(Untrusted::Missing) => (
+            Self::Untrusted(SignatureError::Missing) => (
                 401,
                 "signature_missing",
                 "Unverified event",
                 "The signature is missing.",
             ),
-            Self::Untrusted(Untrusted::NoKey) => (
+            Self::Untrusted(SignatureError::NoKey) => (
                 401,
                 "signature_without_key",
                 "Unverified event",
                 "There is no key here for this kind of signature.",
             ),
-            Self::Untrusted(Untrusted::Wrong) => (
+            Self::Untrusted(SignatureError::Mismatch) => (
                 401,
                 "signature_wrong",
                 "Unverified event",
@@ -234,7 +234,7 @@ impl Failure {
     /// Gateway's, by which the log line is found.
     pub fn problem(&self, request_id: &str) -> String {
         if *self == Self::Check {
-            return Self::Untrusted(Untrusted::Missing).problem(request_id);
+            return Self::Untrusted(SignatureError::Missing).problem(request_id);
         }
         let Description {
             status,

@@ -39,7 +39,7 @@ use crate::{
     },
     rules::{Mode, Rules},
     telemetry::{Metrics, Stage},
-    verify::{Signatures, Untrusted, keyring::Keyring, secret::Secret},
+    verify::{SignatureError, Signatures, keyring::Keyring, secret::Secret},
 };
 
 /// A function of one channel, ready for requests.
@@ -218,12 +218,14 @@ impl<C: Channel> Function<C> {
             Err(unverified) => unverified,
         };
         let newer = match reason {
-            Untrusted::Missing => None,
-            Untrusted::NoKey | Untrusted::Wrong => self.keyring.newer(deadline).await,
+            SignatureError::Missing => None,
+            SignatureError::NoKey | SignatureError::Mismatch => {
+                self.keyring.refreshed(deadline).await
+            }
         };
         let secret = newer.ok_or(Failure::Untrusted(reason))?;
         let body = body.verify(&secret.keys, signatures)?;
-        self.keyring.newer_was_right();
+        self.keyring.end_pause();
         Ok((body, secret))
     }
 

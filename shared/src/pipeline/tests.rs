@@ -161,7 +161,7 @@ async fn answers_401_to_a_check_even_if_unsigned_events_are_accepted() {
     check["headers"]["x-webhook-check"] = json!("1");
     let (status, kind, body) = invoke(Cart, check).await;
     assert_eq!((status, kind.as_str()), (401, "application/problem+json"));
-    let unsigned = Failure::Untrusted(Untrusted::Missing).problem("gateway-1");
+    let unsigned = Failure::Untrusted(SignatureError::Missing).problem("gateway-1");
     assert_eq!(body, serde_json::from_str::<Value>(&unsigned).unwrap());
 }
 

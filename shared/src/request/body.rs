@@ -5,7 +5,7 @@ use std::str;
 use super::{Request, headers::declares_json};
 use crate::{
     outcome::Failure,
-    verify::{KeyName, Keys, Signatures, Untrusted},
+    verify::{KeyName, Keys, SignatureError, Signatures},
 };
 
 /// The largest body in bytes. Lambda takes no larger request (6 MB, with the request around the
@@ -61,7 +61,7 @@ impl<'a> Unverified<'a> {
         self,
         keys: &Keys,
         signatures: Signatures<'_>,
-    ) -> Result<Verified<'a>, (Self, Untrusted)> {
+    ) -> Result<Verified<'a>, (Self, SignatureError)> {
         match keys.check(self.0, signatures) {
             Ok(key) => Ok(Verified { bytes: self.0, key }),
             Err(reason) => Err((self, reason)),
@@ -69,8 +69,8 @@ impl<'a> Unverified<'a> {
     }
 }
 
-impl From<(Unverified<'_>, Untrusted)> for Failure {
-    fn from((_, reason): (Unverified<'_>, Untrusted)) -> Self {
+impl From<(Unverified<'_>, SignatureError)> for Failure {
+    fn from((_, reason): (Unverified<'_>, SignatureError)) -> Self {
         Self::Untrusted(reason)
     }
 }

@@ -1,8 +1,9 @@
-//! Reads public keys from PEM text, whatever its layout.
+//! Reads public keys from PEM text in any layout.
 //!
-//! Consoles, environment variables and configuration tools change the layout of a PEM text on its way into the secret: line breaks
-//! become spaces, the two characters `\n`, or nothing; quotes, indentation or a byte order mark are added. None of these characters
-//! is part of base64, so the reader removes them. What remains must be strict standard base64: no character of a key is guessed.
+//! Consoles, environment variables and configuration tools change the layout of a PEM text: line
+//! breaks become spaces, the two characters `\n`, or nothing; quotes, indentation or a byte order
+//! mark are added. None of these characters is part of base64, so the
+//! reader removes them. The rest must be strict standard base64: the reader guesses no character.
 
 use crate::verify::KeyError;
 
@@ -14,12 +15,12 @@ const PRIVATE: &str = "PRIVATEKEY-----";
 
 /// Returns the DER of every `PUBLIC KEY` block of a text (RFC 7468), in the order of the text.
 ///
-/// White space, quotes, and the escapes `\n`, `\r` and `\t` may stand anywhere, also in the markers. Other text around the blocks, and
-/// blocks of other kinds, are ignored.
+/// White space, quotes, and the escapes `\n`, `\r` and `\t` are allowed anywhere, also in the
+/// markers. Text around the blocks, and blocks of other kinds, are ignored.
 ///
 /// # Errors
-/// [`KeyError::PrivateKey`] if the text holds a private key and no public one. [`KeyError::NotPem`] if it holds neither, or a block
-/// without an end, or a block with anything but base64 in it.
+/// [`KeyError::PrivateKey`] if the text has a private key and no public one. [`KeyError::NotPem`]
+/// if it has neither, or a block that has no end or is not base64.
 pub fn public_keys(text: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     let text = without_layout(text);
     let mut blocks = text.split(BEGIN);
@@ -40,12 +41,12 @@ pub fn public_keys(text: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     }
 }
 
-/// Whether a text holds a private key.
+/// Returns whether a text has a private key.
 pub fn has_private_key(text: &str) -> bool {
     without_layout(text).contains(PRIVATE)
 }
 
-/// Removes the characters that belong to the layout only.
+/// Removes the characters that are only layout.
 fn without_layout(text: &str) -> String {
     let mut rest = text.chars();
     let mut kept = String::with_capacity(text.len());
@@ -54,11 +55,12 @@ fn without_layout(text: &str) -> String {
             let behind = rest.as_str().trim_start_matches('\\');
             rest = behind.chars();
             match rest.clone().next() {
-                // An escape of JSON or of a shell, perhaps escaped itself: of a line break, of a slash, or of a quote.
+                // An escape of JSON or of a shell, possibly escaped itself, of a line break, a
+                // slash, or a quote.
                 Some('n' | 'r' | 't') => drop(rest.next()),
                 Some('/') | None => {}
                 Some(escaped) if is_layout(escaped) => {}
-                // No other escape is expected. The backslash stays, so that the block is refused.
+                // Other escapes are not supported. The backslash stays, so the block is rejected.
                 Some(_) => kept.push('\\'),
             }
         } else if !is_layout(character) {
@@ -68,12 +70,14 @@ fn without_layout(text: &str) -> String {
     kept
 }
 
-/// Whether a character is white space or a quote. Invisible characters and typographic quotes count, too.
+/// Returns whether a character is white space or a quote, including invisible characters and
+/// typographic quotes.
 fn is_layout(character: char) -> bool {
     character.is_whitespace()
         || matches!(
             character,
-            '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}'
+            '"' | '\'' | '`' | '\u{2018}'..='\u{201f}' // quotes
+            | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}' // invisible
         )
 }
 
@@ -87,7 +91,7 @@ mod tests {
     const PEM: &str = include_str!("../../tests/signature/public-key.pem");
     const OTHER: &str = include_str!("../../tests/signature/other-public-key.pem");
 
-    /// What may stand in place of a line break, or between any two characters.
+    /// Layout that can replace a line break, or be between any two characters.
     const LAYOUT: &[&str] = &[
         "",
         "\n",
@@ -122,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_read_in_any_layout() {
+    fn reads_a_key_in_any_layout() {
         let expected = Ok(vec![der_of(PEM)]);
         let body = base64_of(PEM);
         for text in [
@@ -149,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_block_is_read_in_its_order() {
+    fn reads_every_block_in_order() {
         let two = format!("{PEM}and the new one: {OTHER}");
         let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for text in [
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_block_is_refused() {
+    fn rejects_an_incomplete_block() {
         let body = base64_of(PEM);
         let (begin, end) = ("-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----");
         for text in [
@@ -179,7 +183,7 @@ mod tests {
             format!("{begin}{body}-----END PUBLIC KEY----"),
             format!("-----BEGIN RSA PUBLIC KEY-----{body}-----END RSA PUBLIC KEY-----"),
             format!("{begin}{body}-----END RSA PUBLIC KEY-----"),
-            // One good block does not make up for a bad one.
+            // A valid block does not excuse an invalid one.
             format!("{begin}{PEM}"),
             format!("{PEM}{begin}{body}"),
             format!("{begin}{body}={end}"),
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_key_is_named_as_one() {
+    fn reports_a_private_key() {
         for kind in ["", "RSA ", "EC ", "ENCRYPTED ", "OPENSSH "] {
             let private = format!(
                 "-----BEGIN {kind}PRIVATE KEY-----\nAAAA\n-----END {kind}PRIVATE KEY-----\n"
@@ -204,7 +208,7 @@ mod tests {
                 assert_eq!(public_keys(&text), Err(KeyError::PrivateKey), "{text}");
                 assert!(has_private_key(&text), "{text}");
             }
-            // A private key in a secret is a mistake, but no reason to refuse the shop's events.
+            // A private key in the secret is a mistake, but the public key beside it is usable.
             let both = format!("{PEM}{private}");
             assert_eq!(public_keys(&both), public_keys(PEM));
             assert!(has_private_key(&both) && !has_private_key(PEM));
@@ -213,8 +217,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_random_layout_changes_no_key(breaks in proptest::collection::vec((any::<usize>(), select(LAYOUT)), 0..60)) {
-            // Between any two characters, but not inside of what was put in before.
+        fn reads_the_same_key_in_a_random_layout(
+            breaks in proptest::collection::vec((any::<usize>(), select(LAYOUT)), 0..60)
+        ) {
+            // Layout is added between any two characters, but not within added layout.
             let mut parts: Vec<String> = PEM.chars().map(String::from).collect();
             for (place, layout) in breaks {
                 let place = place % parts.len();
@@ -223,31 +229,37 @@ mod tests {
             prop_assert_eq!(public_keys(&parts.concat()), Ok(vec![der_of(PEM)]));
         }
 
-        /// DER begins with its length, and the markers are fixed: a missing part is always noticed.
+        /// DER begins with its length, and the markers are fixed, so any missing part is an error.
         #[test]
-        fn a_key_of_which_a_part_is_cut_is_refused(from: usize, length: usize) {
-            let compact: String = PEM.chars().filter(|character| !character.is_whitespace()).collect();
+        fn rejects_a_key_with_a_missing_part(from: usize, length: usize) {
+            let compact: String = PEM.split_whitespace().collect();
             let from = from % compact.len();
             let length = 1 + length % (compact.len() - from);
             let cut = [&compact[..from], &compact[from + length..]].concat();
             prop_assert!(RsaKey::from_pem(&cut).is_err());
         }
 
-        /// PEM has no checksum, so a key with a changed modulus may be accepted, but never as the original key.
+        /// PEM has no checksum. A key with a changed modulus may be valid, but it is another key.
         #[test]
-        fn a_key_with_another_character_is_another_key_or_none(place: usize, by in 1..64_usize) {
-            const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        fn reads_a_changed_key_as_another_key_or_rejects_it(place: usize, by in 1..64_usize) {
+            const ALPHABET: &str =
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
             let mut base64 = base64_of(PEM);
             let place = place % base64.trim_end_matches('=').len();
             let was = ALPHABET.find(&base64[place..=place]).unwrap();
             let is = (was + by) % ALPHABET.len();
             base64.replace_range(place..=place, &ALPHABET[is..=is]);
-            let read = public_keys(&format!("-----BEGIN PUBLIC KEY-----{base64}-----END PUBLIC KEY-----"));
-            prop_assert_ne!(read, Ok(vec![der_of(PEM)]));
+            let text = format!("-----BEGIN PUBLIC KEY-----{base64}-----END PUBLIC KEY-----");
+            prop_assert_ne!(public_keys(&text), Ok(vec![der_of(PEM)]));
         }
 
         #[test]
-        fn no_text_panics(text in r#"(-----BEGIN PUBLIC KEY-----)?([A-Za-z0-9+/="'\\\\\pZnrt]{0,80}(-----(BEGIN|END) PUBLIC KEY-----)?){0,3}"#) {
+        fn does_not_panic_on_any_text(
+            text in concat!(
+                r#"(-----BEGIN PUBLIC KEY-----)?([A-Za-z0-9+/="'\\\\\pZnrt]{0,80}"#,
+                "(-----(BEGIN|END) PUBLIC KEY-----)?){0,3}"
+            )
+        ) {
             if let Ok(keys) = public_keys(&text) {
                 prop_assert!(!keys.is_empty());
             }

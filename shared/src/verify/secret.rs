@@ -1,31 +1,38 @@
-//! What the merchant keeps secret, as JSON: the keys that vouch for an event, and the stock system's token.
+//! The content of the secret, as JSON: the keys that verify events, and bearer tokens.
 
 use std::{collections::BTreeMap, fmt};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::verify::{HmacSecret, KEYS_MAX, KeyError, KeyList, KeyName, Keys, RsaKey, Version};
+use crate::verify::{KEYS_MAX, KeyName, Keys, NamedKey, Scheme, SecretVersion};
 
-/// What a secret holds, ready for use.
+/// An example of the secret, for error messages.
+pub const EXAMPLE: &str = r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
+
+/// The end of the name of each token.
+const TOKEN_SUFFIX: &str = "_token";
+
+/// The usable content of a secret.
 #[derive(Clone, Debug)]
 pub struct Secret {
-    /// Who can vouch for a body.
+    /// The keys that verify bodies.
     pub keys: Keys,
-    /// What a channel shows a system that it asks.
-    pub tokens: Tokens,
+    /// The tokens with which a channel authenticates to other systems.
+    pub tokens: BearerTokens,
 }
 
-/// The bearer tokens, by their names in the secret, which end in `_token`. Which ones it needs, each channel knows itself.
+/// The bearer tokens by their names in the secret, which end in `_token`. Each channel knows the
+/// name of the token that it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tokens(BTreeMap<String, Token>);
+pub struct BearerTokens(BTreeMap<String, BearerToken>);
 
-impl Tokens {
-    /// The token with this name.
-    pub fn get(&self, name: &str) -> Option<&Token> {
+impl BearerTokens {
+    /// Returns the token with this name.
+    pub fn get(&self, name: &str) -> Option<&BearerToken> {
         self.0.get(name)
     }
 
-    /// Adds the tokens of an older version that this one does not have.
+    /// Adds the tokens of an older version that this version does not have.
     pub(crate) fn add(&mut self, older: Self) {
         for (name, token) in older.0 {
             self.0.entry(name).or_insert(token);
@@ -35,12 +42,12 @@ impl Tokens {
 
 /// A bearer token: one line of ASCII.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct BearerToken(String);
 
-impl Token {
+impl BearerToken {
     fn new(text: &str) -> Result<Self, &'static str> {
         if text.trim().is_empty() {
-            return Err("is empty; leave it out where none is needed");
+            return Err("is empty; remove it if no token is needed");
         }
         if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return Err("must be one line of ASCII");
@@ -48,192 +55,187 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
-    /// The token itself.
+    /// Returns the token itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("Token(…)")
+        to.write_str("BearerToken(…)")
     }
 }
 
-/// Which signatures count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Schemes {
-    /// The chosen ones, at least one of them.
-    Chosen {
-        /// The spec's HMAC.
-        hmac: bool,
-        /// The shop's RSA.
-        rsa: bool,
-    },
-    /// None is asked for: the operator chose, in words, to take events from anybody.
+/// The signatures that a body needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignaturePolicy {
+    /// A signature of one of these schemes.
+    Require(Vec<Scheme>),
+    /// None: the operator chose to accept events without a signature.
     AcceptUnsigned,
 }
 
+impl SignaturePolicy {
+    /// Returns the policy that accepts every scheme.
+    pub fn every_scheme() -> Self {
+        Self::Require(Scheme::ALL.to_vec())
+    }
+}
+
 impl Secret {
-    /// Nothing: no key and no token.
-    pub fn empty(schemes: Schemes) -> Self {
-        let keys = match schemes {
-            Schemes::AcceptUnsigned => Keys::AcceptUnsigned,
-            Schemes::Chosen { .. } => Keys::none(),
+    /// Returns a secret without keys and tokens.
+    pub fn empty(policy: &SignaturePolicy) -> Self {
+        let keys = match policy {
+            SignaturePolicy::AcceptUnsigned => Keys::AcceptUnsigned,
+            SignaturePolicy::Require(_) => Keys::Known(Vec::new()),
         };
         Self {
             keys,
-            tokens: Tokens::default(),
+            tokens: BearerTokens::default(),
         }
     }
 
-    /// Takes what can be used out of the JSON of a secret, and says what is wrong with the rest. No reason holds a secret.
-    pub fn read(json: &str, schemes: Schemes, version: Version) -> (Self, Vec<String>) {
-        let mut secret = Self::empty(schemes);
-        // The reader's own words could quote a secret.
-        let Ok(Value::Object(mut given)) = serde_json::from_str(json) else {
+    /// Reads the usable content of a secret, and returns it with the errors of the rest. No error
+    /// quotes the secret.
+    pub fn read(
+        json: &str,
+        policy: &SignaturePolicy,
+        version: SecretVersion,
+    ) -> (Self, Vec<String>) {
+        let mut secret = Self::empty(policy);
+        // The message of serde_json could quote the secret.
+        let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else {
             return (secret, vec![format!("must be JSON, as in {EXAMPLE}")]);
         };
-        let mut problems = Vec::new();
-        let hmac = given.remove(KeyList::Hmac.name());
-        let rsa = given.remove(KeyList::Rsa.name());
-        if let Schemes::Chosen {
-            hmac: by_hmac,
-            rsa: by_rsa,
-        } = schemes
-        {
-            let mut list = KeyReader {
-                version,
-                problems: &mut problems,
-            };
-            let one = |text: &str| HmacSecret::new(text).map(|secret| vec![secret]);
-            secret.keys = Keys::Known {
-                hmac: list.read(KeyList::Hmac, hmac.filter(|_| by_hmac), one),
-                rsa: list.read(KeyList::Rsa, rsa.filter(|_| by_rsa), RsaKey::from_pem),
-            };
-        }
-        let (tokens, unknown): (Vec<_>, Vec<_>) = given
-            .into_iter()
-            .partition(|(name, _)| name.ends_with(TOKEN_SUFFIX));
-        for (name, token) in tokens.into_iter().filter(|(_, token)| !token.is_null()) {
-            let token = token.as_str().ok_or("must be a string");
-            match token.and_then(Token::new) {
-                Ok(token) => _ = secret.tokens.0.insert(name, token),
-                Err(reason) => problems.push(format!("{name}: {reason}")),
+        let mut errors = Vec::new();
+        for scheme in Scheme::ALL {
+            let entries = fields.remove(scheme.secret_field());
+            if let (Keys::Known(keys), SignaturePolicy::Require(schemes)) =
+                (&mut secret.keys, policy)
+                && schemes.contains(&scheme)
+            {
+                keys.extend(read_keys(entries, scheme, version, &mut errors));
             }
         }
-        if !unknown.is_empty() {
-            problems.push(format!(
-                "holds something else than {}, {} and tokens, whose names end in {TOKEN_SUFFIX}",
-                KeyList::Hmac,
-                KeyList::Rsa
+        secret.tokens = take_tokens(&mut fields, &mut errors);
+        if !fields.is_empty() {
+            let known = Scheme::ALL.map(Scheme::secret_field).join(", ");
+            errors.push(format!(
+                "has fields other than {known} and names that end in {TOKEN_SUFFIX}"
             ));
         }
-        (secret, problems)
+        (secret, errors)
     }
 }
 
-/// Reads the lists of keys. A key is named by its place, which stays what it is when another entry cannot be used.
-struct KeyReader<'a> {
-    version: Version,
-    problems: &'a mut Vec<String>,
+/// Reads a list of keys. The name of a key does not depend on whether other entries are usable.
+fn read_keys(
+    entries: Option<Value>,
+    scheme: Scheme,
+    version: SecretVersion,
+    errors: &mut Vec<String>,
+) -> Vec<NamedKey> {
+    let entries = match entries {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(entries)) => entries,
+        // A single entry, as Secrets Manager generates it.
+        Some(entry) => vec![entry],
+    };
+    let field = scheme.secret_field();
+    let mut keys = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let name = KeyName::new(version, scheme, index);
+        match entry.as_str().map(|entry| scheme.read_keys(entry)) {
+            Some(Ok(read)) => keys.extend(read.into_iter().map(|key| NamedKey { name, key })),
+            Some(Err(error)) => errors.push(format!("{field}/{index}: {error}")),
+            None => errors.push(format!("{field}/{index}: must be a string")),
+        }
+    }
+    if keys.len() > KEYS_MAX {
+        errors.push(format!("{field}: more than {KEYS_MAX}"));
+        keys.truncate(KEYS_MAX);
+    }
+    keys
 }
 
-impl KeyReader<'_> {
-    fn read<K>(
-        &mut self,
-        list: KeyList,
-        given: Option<Value>,
-        read: impl Fn(&str) -> Result<Vec<K>, KeyError>,
-    ) -> Vec<(KeyName, K)> {
-        let entries = match given {
-            None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(entries)) => entries,
-            // One alone, as Secrets Manager generates it.
-            Some(one) => vec![one],
-        };
-        let mut keys = Vec::new();
-        for (index, entry) in entries.iter().enumerate() {
-            let name = KeyName::new(self.version, list, index);
-            match entry.as_str().map(&read) {
-                Some(Ok(found)) => keys.extend(found.into_iter().map(|key| (name, key))),
-                Some(Err(error)) => self.problems.push(format!("{list}/{index}: {error}")),
-                None => self
-                    .problems
-                    .push(format!("{list}/{index}: must be a string")),
+/// Removes the tokens from the fields, and reads them.
+fn take_tokens(fields: &mut Map<String, Value>, errors: &mut Vec<String>) -> BearerTokens {
+    let mut tokens = BTreeMap::new();
+    fields.retain(|name, token| {
+        let is_token = name.ends_with(TOKEN_SUFFIX);
+        if is_token && !token.is_null() {
+            let token = token.as_str().ok_or("must be a string");
+            match token.and_then(BearerToken::new) {
+                Ok(token) => _ = tokens.insert(name.clone(), token),
+                Err(error) => errors.push(format!("{name}: {error}")),
             }
         }
-        if keys.len() > KEYS_MAX {
-            self.problems.push(format!("{list}: more than {KEYS_MAX}"));
-            keys.truncate(KEYS_MAX);
-        }
-        keys
-    }
+        !is_token
+    });
+    BearerTokens(tokens)
 }
-
-/// How the name of a token ends.
-const TOKEN_SUFFIX: &str = "_token";
-
-/// How the secret looks.
-pub const EXAMPLE: &str = r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOTH: Schemes = Schemes::Chosen {
-        hmac: true,
-        rsa: true,
-    };
     const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 
-    fn read(json: &str, schemes: Schemes) -> (String, Vec<String>) {
-        let (secret, problems) = Secret::read(json, schemes, Version::Current);
-        (format!("{:?}", secret.keys), problems)
+    fn read(json: &str, policy: &SignaturePolicy) -> (String, Vec<String>) {
+        let (secret, errors) = Secret::read(json, policy, SecretVersion::Current);
+        (format!("{:?}", secret.keys), errors)
     }
 
     #[test]
-    fn one_mistake_costs_no_other_key() {
+    fn keeps_the_usable_keys_beside_an_unusable_one() {
         let pem = PEM.replace('\n', "\\n");
         let json = format!(
-            r#"{{"hmac_secrets":["hush","0123456789abcdef"],"public_keys":["hush","{pem}"],"stock_token":"hush\n"}}"#
+            r#"{{"hmac_secrets":["hush","0123456789abcdef"],
+                "public_keys":["hush","{pem}"],"stock_token":"hush\n"}}"#
         );
-        let (keys, problems) = read(&json, BOTH);
-        assert_eq!(keys, "1 secrets, 1 public keys");
+        let (keys, errors) = read(&json, &SignaturePolicy::every_scheme());
+        assert_eq!(keys, "1 hmac_secrets, 1 public_keys");
         assert_eq!(
-            problems,
+            errors,
             [
                 "hmac_secrets/0: the secret is shorter than 16 bytes",
-                "public_keys/0: no PEM block \"PUBLIC KEY\" can be read",
+                "public_keys/0: has no readable PEM block \"PUBLIC KEY\"",
                 "stock_token: must be one line of ASCII",
             ]
         );
-        assert_eq!(read("hush", BOTH).0, "0 secrets, 0 public keys");
         assert_eq!(
-            read("hush", Schemes::AcceptUnsigned).0,
+            read("hush", &SignaturePolicy::every_scheme()).0,
+            "0 hmac_secrets, 0 public_keys"
+        );
+        assert_eq!(
+            read("hush", &SignaturePolicy::AcceptUnsigned).0,
             "unsigned bodies accepted"
         );
     }
 
     #[test]
-    fn of_too_many_keys_the_first_count() {
+    fn keeps_only_the_first_of_too_many_keys() {
         let many: Vec<_> = (0..20)
             .map(|number| format!("\"0123456789abcdef/{number}\""))
             .collect();
         let json = format!(r#"{{"hmac_secrets":[{}]}}"#, many.join(","));
         let expected = vec!["hmac_secrets: more than 16".to_owned()];
         assert_eq!(
-            read(&json, BOTH),
-            ("16 secrets, 0 public keys".to_owned(), expected)
+            read(&json, &SignaturePolicy::every_scheme()),
+            ("16 hmac_secrets, 0 public_keys".to_owned(), expected)
         );
     }
 
     #[test]
-    fn a_token_is_read_whatever_signatures_count_and_never_shown() {
-        for schemes in [BOTH, Schemes::AcceptUnsigned] {
+    fn reads_a_token_under_any_policy_and_never_shows_it() {
+        for policy in [
+            SignaturePolicy::every_scheme(),
+            SignaturePolicy::AcceptUnsigned,
+        ] {
             let json = r#"{"stock_token":"hush-hush"}"#;
-            let (secret, problems) = Secret::read(json, schemes, Version::Inline);
-            assert_eq!(problems, Vec::<String>::new());
+            let (secret, errors) = Secret::read(json, &policy, SecretVersion::Inline);
+            assert_eq!(errors, Vec::<String>::new());
             assert_eq!(
                 secret.tokens.get("stock_token").unwrap().expose(),
                 "hush-hush"
@@ -243,26 +245,31 @@ mod tests {
     }
 
     #[test]
-    fn a_key_keeps_its_place_and_a_member_its_mistakes() {
-        let json = r#"{"comment":1,"public_keys":null,"stock_token":12345,"hmac_secrets":[7,"short","0123456789abcdef"]}"#;
-        let (secret, problems) = Secret::read(json, BOTH, Version::Current);
-        let Keys::Known { hmac, .. } = secret.keys else {
+    fn names_a_key_by_its_position_and_reports_every_error() {
+        let json = r#"{"comment":1,"public_keys":null,"stock_token":12345,
+            "hmac_secrets":[7,"short","0123456789abcdef"]}"#;
+        let (secret, errors) = Secret::read(
+            json,
+            &SignaturePolicy::every_scheme(),
+            SecretVersion::Current,
+        );
+        let Keys::Known(keys) = secret.keys else {
             panic!("unsigned");
         };
-        let names: Vec<_> = hmac.iter().map(|(name, _)| name.to_string()).collect();
+        let names: Vec<_> = keys.iter().map(|key| key.name.to_string()).collect();
         assert_eq!(names, ["current/hmac_secrets/2"]);
         assert_eq!(
-            problems,
+            errors,
             [
                 "hmac_secrets/0: must be a string",
                 "hmac_secrets/1: the secret is shorter than 16 bytes",
                 "stock_token: must be a string",
-                "holds something else than hmac_secrets, public_keys and tokens, whose names end in _token",
+                "has fields other than hmac_secrets, public_keys and names that end in _token",
             ]
         );
         for json in ["[]", "7", "", "{\"hmac_secrets\":"] {
-            let (_, problems) = read(json, BOTH);
-            assert!(problems[0].starts_with("must be JSON"), "{json}");
+            let (_, errors) = read(json, &SignaturePolicy::every_scheme());
+            assert!(errors[0].starts_with("must be JSON"), "{json}");
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     aws::AwsError,
     outcome::Failure,
     telemetry::{LogLevel, Stage, Stages},
-    verify::Untrusted,
+    verify::SignatureError,
 };
 
 const CHANNEL: &str = "sales_order_place_after";
@@ -170,7 +170,11 @@ fn counts_every_failure_by_its_status() {
         AwsError::Interrupted,
         AwsError::TimedOut,
     ];
-    let untrusted = [Untrusted::Missing, Untrusted::NoKey, Untrusted::Wrong];
+    let untrusted = [
+        SignatureError::Missing,
+        SignatureError::NoKey,
+        SignatureError::Mismatch,
+    ];
     let failures = [
         Failure::NotARequest,
         Failure::NotApplicationJson,
