@@ -16,7 +16,7 @@ use crate::{
     event::identity::{content_id, event_id, source, subject_digest},
     model::{
         Decode, Diagnostics, Entity, Issues, Violation,
-        scalar::{Reading, Token, is_empty_list},
+        scalar::{JsonScalar, Parsed, is_empty_list},
     },
     outcome::Failure,
     request::body::Verified,
@@ -212,9 +212,9 @@ impl Envelope {
         let mut text = |name, attribute| {
             let raw = find(top, name)?.get();
             match envelope_text(raw) {
-                Reading::Value(text) => return Some(text),
-                Reading::Absent => {}
-                Reading::Unreadable => {
+                Parsed::Value(text) => return Some(text),
+                Parsed::Absent => {}
+                Parsed::Unreadable => {
                     at.add_unreadable_envelope(name, attribute, "must be a string", raw);
                 }
             }
@@ -229,14 +229,14 @@ impl Envelope {
 }
 
 /// A text of the envelope, which may also be a number; null and nothing are both absent.
-fn envelope_text(raw: &str) -> Reading<String> {
+fn envelope_text(raw: &str) -> Parsed<String> {
     if is_nothing(raw) {
-        return Reading::Absent;
+        return Parsed::Absent;
     }
-    match Token::read(raw) {
-        Some(Token::Number(text)) => Reading::Value(text.to_owned()),
-        Some(Token::Text(text)) => Reading::Value(text.into_owned()),
-        Some(Token::Null | Token::Bool(_)) | None => Reading::Unreadable,
+    match JsonScalar::parse(raw) {
+        Some(JsonScalar::Number(text)) => Parsed::Value(text.to_owned()),
+        Some(JsonScalar::String(text)) => Parsed::Value(text.into_owned()),
+        Some(JsonScalar::Null | JsonScalar::Bool(_)) | None => Parsed::Unreadable,
     }
 }
 
@@ -244,8 +244,8 @@ fn envelope_text(raw: &str) -> Reading<String> {
 pub(crate) fn delivery<'a>(json: &'a str, request_id: &'a str) -> Cow<'a, str> {
     let event_id =
         members(json, None).and_then(|top| match envelope_text(find(&top, "event_id")?.get()) {
-            Reading::Value(text) => Some(text),
-            Reading::Absent | Reading::Unreadable => None,
+            Parsed::Value(text) => Some(text),
+            Parsed::Absent | Parsed::Unreadable => None,
         });
     event_id.map_or(Cow::Borrowed(request_id), Cow::Owned)
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::condition::Test;
-use crate::{deadline::Deadline, model::look::Seen};
+use crate::{deadline::Deadline, model::lookup::FieldValue};
 
 /// Looks at the time now and then, because looking at it for each comparison would cost more than most of them.
 pub(super) struct Clock {
@@ -31,8 +31,8 @@ impl Clock {
     }
 
     /// Whether there is time to try this test on this value.
-    pub(super) fn allows(&self, test: &Test, seen: &Seen<'_>) -> bool {
-        let bytes = if let Seen::Text(text) = seen {
+    pub(super) fn allows(&self, test: &Test, seen: &FieldValue<'_>) -> bool {
+        let bytes = if let FieldValue::Text(text) = seen {
             text.len()
         } else {
             0

@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{evaluate::Evaluation, file::Operator, pattern::Pattern};
 use crate::model::{
-    look::{Kind, Seen},
-    scalar::{Scalar as _, Timestamp, Token, decimal_from},
+    lookup::{FieldKind, FieldValue},
+    scalar::{JsonScalar, Scalar as _, Timestamp, decimal_from},
 };
 
 /// A list for `in` has at most this many members.
@@ -59,17 +59,20 @@ impl Test {
     pub(super) fn new(
         operator: Operator,
         value: Option<&RawValue>,
-        kind: Option<Kind>,
+        kind: Option<FieldKind>,
     ) -> Result<Self, String> {
         let emptiness = matches!(operator, Operator::IsEmpty | Operator::NotEmpty);
-        if kind == Some(Kind::Structure) && !emptiness {
+        if kind == Some(FieldKind::Structure) && !emptiness {
             return Err("looks at a list or an object; only isEmpty and notEmpty can".to_owned());
         }
         let value = value.map_or("null", RawValue::get);
         match operator {
-            Operator::GreaterThan | Operator::LessThan if kind == Some(Kind::Moment) => Err(
-                "compares a date as a number; match it with a regex, as in /^2026-06-/".to_owned(),
-            ),
+            Operator::GreaterThan | Operator::LessThan if kind == Some(FieldKind::Timestamp) => {
+                Err(
+                    "compares a date as a number; match it with a regex, as in /^2026-06-/"
+                        .to_owned(),
+                )
+            }
             Operator::GreaterThan => number(value).map(Self::Greater),
             Operator::LessThan => number(value).map(Self::Less),
             Operator::Equal => {
@@ -81,12 +84,12 @@ impl Test {
             Operator::In => {
                 Literals::list(value, kind).map(|list| Self::OneOf(list, Expected::Yes))
             }
-            Operator::Regex if kind == Some(Kind::Number) => Err(
+            Operator::Regex if kind == Some(FieldKind::Number) => Err(
                 "matches a number with a regex; compare it with greaterThan, lessThan, equal or in"
                     .to_owned(),
             ),
-            Operator::Regex => match Token::read(value) {
-                Some(Token::Text(text)) => Pattern::new(&text)
+            Operator::Regex => match JsonScalar::parse(value) {
+                Some(JsonScalar::String(text)) => Pattern::new(&text)
                     .map(Self::Matches)
                     .map_err(|why| format!("has a regex that {why}")),
                 _ => Err("needs a regex as its value, as in \"/^97/i\"".to_owned()),
@@ -101,36 +104,36 @@ impl Test {
 
     /// Whether it can be tried on a value for which a field of this kind has no form. What is no number can neither be greater nor the
     /// same as one, and what is no date cannot be the same as one; but nobody knows what the shop meant by it.
-    pub(super) fn can_compare(&self, seen: &Seen<'_>, kind: Kind) -> bool {
+    pub(super) fn can_compare(&self, seen: &FieldValue<'_>, kind: FieldKind) -> bool {
         match self {
             Self::Greater(_) | Self::Less(_) => number_of(seen).is_some(),
             Self::OneOf(..) => match kind {
-                Kind::Number => number_of(seen).is_some(),
-                Kind::Moment => false,
-                Kind::Text | Kind::Capitals | Kind::Structure => true,
+                FieldKind::Number => number_of(seen).is_some(),
+                FieldKind::Timestamp => false,
+                FieldKind::Text | FieldKind::UppercaseCode | FieldKind::Structure => true,
             },
             Self::Matches(_) | Self::Empty(_) => true,
         }
     }
 
     /// Whether it holds for what stands there.
-    pub(super) fn holds(&self, seen: &Seen<'_>) -> Evaluation {
+    pub(super) fn holds(&self, seen: &FieldValue<'_>) -> Evaluation {
         let holds = match self {
             Self::Greater(limit) => number_of(seen).is_some_and(|number| number > *limit),
             Self::Less(limit) => number_of(seen).is_some_and(|number| number < *limit),
             Self::OneOf(literals, expected) => expected.is(literals.hold(seen)),
             Self::Matches(pattern) => match seen {
-                Seen::Text(text) => match pattern.is_match(text) {
+                FieldValue::Text(text) => match pattern.is_match(text) {
                     Some(matches) => matches,
                     None => return Evaluation::Unknown,
                 },
                 _ => false,
             },
             Self::Empty(expected) => expected.is(match seen {
-                Seen::Nothing => true,
-                Seen::Number(_) => false,
-                Seen::Text(text) => text.is_empty(),
-                Seen::Structure { empty } => *empty,
+                FieldValue::Absent => true,
+                FieldValue::Number(_) => false,
+                FieldValue::Text(text) => text.is_empty(),
+                FieldValue::Structure { empty } => *empty,
             }),
         };
         holds.into()
@@ -149,14 +152,14 @@ pub(super) struct Literals {
 }
 
 impl Literals {
-    fn one(json: &str, kind: Option<Kind>) -> Result<Self, String> {
+    fn one(json: &str, kind: Option<FieldKind>) -> Result<Self, String> {
         let mut literals = Self::default();
         literals.add(json, kind)?;
         Ok(literals)
     }
 
     /// The list of an `in`: a JSON list, or a string with commas as in the shop.
-    fn list(json: &str, kind: Option<Kind>) -> Result<Self, String> {
+    fn list(json: &str, kind: Option<FieldKind>) -> Result<Self, String> {
         const HINT: &str = "needs a list as its value, as in [\"AT\", \"DE\"] or \"AT, DE\"";
         let mut literals = Self::default();
         let mut count = 0_usize;
@@ -166,7 +169,7 @@ impl Literals {
             values
                 .iter()
                 .try_for_each(|value| literals.add(value.get(), kind))?;
-        } else if let Some(Token::Text(text)) = Token::read(json) {
+        } else if let Some(JsonScalar::String(text)) = JsonScalar::parse(json) {
             for part in text
                 .split(',')
                 .map(str::trim)
@@ -188,12 +191,12 @@ impl Literals {
         Ok(literals)
     }
 
-    fn add(&mut self, json: &str, kind: Option<Kind>) -> Result<(), String> {
-        match Token::read(json) {
-            Some(Token::Bool(flag)) => self.numbers.push(u8::from(flag).into()),
-            Some(Token::Number(_)) => self.numbers.push(number(json)?),
-            Some(Token::Text(text)) => self.add_text(&text, kind)?,
-            Some(Token::Null) | None => {
+    fn add(&mut self, json: &str, kind: Option<FieldKind>) -> Result<(), String> {
+        match JsonScalar::parse(json) {
+            Some(JsonScalar::Bool(flag)) => self.numbers.push(u8::from(flag).into()),
+            Some(JsonScalar::Number(_)) => self.numbers.push(number(json)?),
+            Some(JsonScalar::String(text)) => self.add_text(&text, kind)?,
+            Some(JsonScalar::Null) | None => {
                 return Err("needs a number or a text as its value".to_owned());
             }
         }
@@ -202,17 +205,18 @@ impl Literals {
 
     /// Adds a string. A field of the contract knows what it is compared with. Elsewhere a string that is written like a number
     /// is meant as one, too: that is how the shop's own rules write numbers.
-    fn add_text(&mut self, text: &str, kind: Option<Kind>) -> Result<(), String> {
+    fn add_text(&mut self, text: &str, kind: Option<FieldKind>) -> Result<(), String> {
         match kind {
-            Some(Kind::Number) => {
+            Some(FieldKind::Number) => {
                 let number =
                     decimal_from(text).ok_or("compares a number with what is no number")?;
                 self.numbers.push(number);
             }
-            Some(Kind::Capitals) => self.texts.push(text.to_ascii_uppercase()),
-            Some(Kind::Moment) => {
-                let moment = Timestamp::from_token(&Token::Text(text.into()));
-                let Some(Seen::Text(text)) = moment.as_ref().map(Timestamp::seen) else {
+            Some(FieldKind::UppercaseCode) => self.texts.push(text.to_ascii_uppercase()),
+            Some(FieldKind::Timestamp) => {
+                let moment = Timestamp::from_json(&JsonScalar::String(text.into()));
+                let Some(FieldValue::Text(text)) = moment.as_ref().map(Timestamp::field_value)
+                else {
                     return Err(format!(
                         "compares a date with what is none: this field {}",
                         Timestamp::EXPECTS
@@ -220,7 +224,7 @@ impl Literals {
                 };
                 self.texts.push(text.into_owned());
             }
-            Some(Kind::Text | Kind::Structure) => self.texts.push(text.to_owned()),
+            Some(FieldKind::Text | FieldKind::Structure) => self.texts.push(text.to_owned()),
             None => {
                 self.plain_numbers.extend(plain_number(text));
                 self.texts.push(text.to_owned());
@@ -229,13 +233,13 @@ impl Literals {
         Ok(())
     }
 
-    fn hold(&self, seen: &Seen<'_>) -> bool {
+    fn hold(&self, seen: &FieldValue<'_>) -> bool {
         let has = |numbers: &[Decimal], number: Option<Decimal>| {
             number.is_some_and(|number| numbers.binary_search(&number).is_ok())
         };
         match seen {
-            Seen::Number(number) => has(&self.numbers, Some(*number)),
-            Seen::Text(text) => {
+            FieldValue::Number(number) => has(&self.numbers, Some(*number)),
+            FieldValue::Text(text) => {
                 self.texts
                     .binary_search_by(|known| known.as_str().cmp(text))
                     .is_ok()
@@ -243,39 +247,39 @@ impl Literals {
                     || (!self.plain_numbers.is_empty()
                         && has(&self.plain_numbers, plain_number(text)))
             }
-            Seen::Nothing | Seen::Structure { .. } => false,
+            FieldValue::Absent | FieldValue::Structure { .. } => false,
         }
     }
 }
 
 /// What a rule sees of a value for which a field of this kind has no form: its text. Of a list or an object there is none.
-pub(super) fn unreadable(json: &str, kind: Kind) -> Option<Seen<'_>> {
-    let text: Cow<'_, str> = match Token::read(json)? {
-        Token::Text(text) => text,
-        Token::Number(text) => text.into(),
-        Token::Bool(flag) => if flag { "true" } else { "false" }.into(),
-        Token::Null => return None,
+pub(super) fn unreadable(json: &str, kind: FieldKind) -> Option<FieldValue<'_>> {
+    let text: Cow<'_, str> = match JsonScalar::parse(json)? {
+        JsonScalar::String(text) => text,
+        JsonScalar::Number(text) => text.into(),
+        JsonScalar::Bool(flag) => if flag { "true" } else { "false" }.into(),
+        JsonScalar::Null => return None,
     };
-    Some(Seen::Text(match kind {
-        Kind::Capitals => text.trim().to_uppercase().into(),
+    Some(FieldValue::Text(match kind {
+        FieldKind::UppercaseCode => text.trim().to_uppercase().into(),
         _ => text,
     }))
 }
 
 /// A number in whatever type it came.
-fn number_of(seen: &Seen<'_>) -> Option<Decimal> {
+fn number_of(seen: &FieldValue<'_>) -> Option<Decimal> {
     match seen {
-        Seen::Number(number) => Some(*number),
-        Seen::Text(text) if text.len() <= NUMBER_BYTES_MAX => decimal_from(text),
-        Seen::Text(_) | Seen::Nothing | Seen::Structure { .. } => None,
+        FieldValue::Number(number) => Some(*number),
+        FieldValue::Text(text) if text.len() <= NUMBER_BYTES_MAX => decimal_from(text),
+        FieldValue::Text(_) | FieldValue::Absent | FieldValue::Structure { .. } => None,
     }
 }
 
 /// A number of a rules file, which may also be written as a string.
 fn number(json: &str) -> Result<Decimal, String> {
-    let text = match Token::read(json) {
-        Some(Token::Number(text)) => text.into(),
-        Some(Token::Text(text)) => text,
+    let text = match JsonScalar::parse(json) {
+        Some(JsonScalar::Number(text)) => text.into(),
+        Some(JsonScalar::String(text)) => text,
         _ => return Err("needs a number as its value".to_owned()),
     };
     decimal_from(&text).ok_or_else(|| "needs a number as its value".to_owned())

@@ -13,7 +13,7 @@ use crate::{
     event::Event,
     model::{
         Entity,
-        look::{Kind, Seen, Step},
+        lookup::{FieldKind, FieldPath, FieldValue, PathStep},
     },
 };
 
@@ -73,7 +73,7 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
             (Place::Contract(path, kind), _) => {
                 let mut outcome = Any::default();
                 if self.event.issues.count() == 0 {
-                    self.event.entity.look(path, &mut |seen| {
+                    self.event.entity.visit(path, &mut |seen| {
                         outcome.add(&condition.test, &seen, &self.clock);
                     });
                 } else {
@@ -90,20 +90,20 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
     }
 
     /// Shows the test what stands at a place of the contract, and in place of what is absent because it could not be read, what was sent.
-    fn look_with_issues(&self, path: &[Step], kind: Kind, test: &Test, outcome: &mut Any) {
+    fn look_with_issues(&self, path: &FieldPath, kind: FieldKind, test: &Test, outcome: &mut Any) {
         let unreadable = Unreadable::at(path, self.event);
         // What is computed of something unreadable is not what it should be.
         let is_computed = unreadable.hides_more && is_computed::<E>(path);
         let mut absent = unreadable.values.len();
         let mut has_elements = false;
-        self.event.entity.look(path, &mut |seen| match seen {
-            Seen::Nothing if absent > 0 => absent -= 1,
-            Seen::Nothing if unreadable.hides_absent => outcome.add_unknown(),
+        self.event.entity.visit(path, &mut |seen| match seen {
+            FieldValue::Absent if absent > 0 => absent -= 1,
+            FieldValue::Absent if unreadable.hides_absent => outcome.add_unknown(),
             _ if is_computed => {}
             // An empty list may have had elements.
-            Seen::Structure { empty: true } if unreadable.hides_more => outcome.add_unknown(),
+            FieldValue::Structure { empty: true } if unreadable.hides_more => outcome.add_unknown(),
             _ => {
-                has_elements |= seen == Seen::Structure { empty: false };
+                has_elements |= seen == FieldValue::Structure { empty: false };
                 outcome.add(test, &seen, &self.clock);
             }
         });
@@ -142,8 +142,8 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
     }
 }
 
-fn is_computed<E: Entity>(path: &[Step]) -> bool {
-    matches!(path, [Step::Name(name), ..] if !E::computed_from(name).is_empty())
+fn is_computed<E: Entity>(path: &FieldPath) -> bool {
+    matches!(path, [PathStep::Name(name), ..] if !E::computed_from(name).is_empty())
 }
 
 /// All conditions on what is not in the contract, and what is known of each so far.
@@ -153,7 +153,7 @@ struct Tried<'a> {
 }
 
 impl Observer for Tried<'_> {
-    fn see(&mut self, slot: usize, seen: &Seen<'_>) {
+    fn see(&mut self, slot: usize, seen: &FieldValue<'_>) {
         if let Some((test, outcome)) = self.conditions.get_mut(slot) {
             outcome.add(test, seen, self.clock);
         }
@@ -173,7 +173,7 @@ struct Any {
 }
 
 impl Any {
-    fn add(&mut self, test: &Test, seen: &Seen<'_>, clock: &Clock) {
+    fn add(&mut self, test: &Test, seen: &FieldValue<'_>, clock: &Clock) {
         self.seen = true;
         if self.holds {
             return;
@@ -189,7 +189,7 @@ impl Any {
         }
     }
 
-    fn add_unreadable(&mut self, test: &Test, json: &str, kind: Kind, clock: &Clock) {
+    fn add_unreadable(&mut self, test: &Test, json: &str, kind: FieldKind, clock: &Clock) {
         match unreadable(json, kind) {
             Some(seen) if test.can_compare(&seen, kind) => self.add(test, &seen, clock),
             _ => self.add_unknown(),
@@ -203,7 +203,7 @@ impl Any {
 
     fn evaluate(&self, test: &Test) -> Evaluation {
         if !self.seen {
-            test.holds(&Seen::Nothing)
+            test.holds(&FieldValue::Absent)
         } else if self.holds {
             Evaluation::True
         } else if self.unknown {

@@ -16,7 +16,7 @@ use crate::{
     channel::{Channel, Decision},
     deadline::Deadline,
     event::{Event, ReadOptions},
-    model::{Entity, look::Seen},
+    model::{Entity, lookup::FieldValue},
     operation::{self, Operation},
     outcome::Failure,
     request::{
@@ -232,20 +232,20 @@ struct Found {
 }
 
 impl Observer for Found {
-    fn see(&mut self, _: usize, seen: &Seen<'_>) {
+    fn see(&mut self, _: usize, seen: &FieldValue<'_>) {
         if self.words.len() >= VALUES_MAX {
             self.more += 1;
             return;
         }
         self.words.push(match seen {
-            Seen::Nothing => "nothing".to_owned(),
-            Seen::Number(number) => number.to_string(),
-            Seen::Text(text) => format!(
+            FieldValue::Absent => "nothing".to_owned(),
+            FieldValue::Number(number) => number.to_string(),
+            FieldValue::Text(text) => format!(
                 "{:?}",
                 text.chars().take(VALUE_CHARS_MAX).collect::<String>()
             ),
-            Seen::Structure { empty: true } => "an empty list or object".to_owned(),
-            Seen::Structure { empty: false } => "a list or object".to_owned(),
+            FieldValue::Structure { empty: true } => "an empty list or object".to_owned(),
+            FieldValue::Structure { empty: false } => "a list or object".to_owned(),
         });
     }
 

@@ -12,8 +12,8 @@ use crate::{
     event::{ENVELOPE, Event},
     model::{
         Entity,
-        look::{Kind, NoSuchPlace, Seen, Step},
-        scalar::Token,
+        lookup::{FieldKind, FieldPath, FieldValue, PathError, PathStep},
+        scalar::JsonScalar,
     },
 };
 
@@ -24,9 +24,9 @@ const STEPS_MAX: usize = 16;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Place {
     /// To a field of the contract.
-    Contract(Vec<Step>, Kind),
+    Contract(Vec<PathStep>, FieldKind),
     /// To something else that the shop sent: below the entity, or below another argument of the event.
-    Sent(Root, Vec<Step>),
+    Sent(Root, Vec<PathStep>),
 }
 
 /// Where a path through what the shop sent begins.
@@ -42,10 +42,10 @@ impl Place {
     /// Finds the place of a field, as in `order.items[].sku` or, as the shop writes it, `data.order.items[].sku`.
     pub(super) fn find<E: Entity>(field: &str) -> Result<Self, String> {
         let mut steps = steps(field)?;
-        if steps.len() > 1 && steps.first() == Some(&Step::Name("data".to_owned())) {
+        if steps.len() > 1 && steps.first() == Some(&PathStep::Name("data".to_owned())) {
             steps.remove(0);
         }
-        let Some(Step::Name(root)) = steps.first().cloned() else {
+        let Some(PathStep::Name(root)) = steps.first().cloned() else {
             return Err("is no path".to_owned());
         };
         let path = steps.split_off(1);
@@ -62,13 +62,13 @@ impl Place {
         }
         match E::kind(&path) {
             Ok(kind) => Ok(Self::Contract(path, kind)),
-            Err(NoSuchPlace::Unknown) => Ok(Self::Sent(Root::Entity, path)),
-            Err(NoSuchPlace::Mistaken(why)) => Err(why.to_owned()),
+            Err(PathError::UnknownField) => Ok(Self::Sent(Root::Entity, path)),
+            Err(PathError::Invalid(why)) => Err(why.to_owned()),
         }
     }
 
     /// What stands there by the contract, if it is in the contract.
-    pub(super) fn kind(&self) -> Option<Kind> {
+    pub(super) fn kind(&self) -> Option<FieldKind> {
         match self {
             Self::Contract(_, kind) => Some(*kind),
             Self::Sent(..) => None,
@@ -84,7 +84,7 @@ impl Place {
     ) -> Result<(), serde_json::Error> {
         match self {
             Self::Contract(path, _) => {
-                event.entity.look(path, &mut |seen| observer.see(0, &seen));
+                event.entity.visit(path, &mut |seen| observer.see(0, &seen));
                 Ok(())
             }
             Self::Sent(root, path) => {
@@ -110,10 +110,10 @@ pub(super) struct Unreadable<'e> {
 
 impl<'e> Unreadable<'e> {
     /// What cannot be read at this place of the contract.
-    pub(super) fn at<E: Entity>(path: &[Step], event: &'e Event<'_, E>) -> Self {
+    pub(super) fn at<E: Entity>(path: &FieldPath, event: &'e Event<'_, E>) -> Self {
         let field = name(E::NAME, path);
         let root = match path.first() {
-            Some(Step::Name(root)) => root.as_str(),
+            Some(PathStep::Name(root)) => root.as_str(),
             _ => "",
         };
         let parts = E::computed_from(root);
@@ -151,7 +151,7 @@ impl<'e> Unreadable<'e> {
 /// Who looks on while what the shop sent is walked through.
 pub(super) trait Observer {
     /// This stands at the end of the path with this slot.
-    fn see(&mut self, slot: usize, seen: &Seen<'_>);
+    fn see(&mut self, slot: usize, seen: &FieldValue<'_>);
 
     /// Asked at each element and each member, and wherever a value is read that is read again or passed over: whether the walk goes on
     /// after so many bytes.
@@ -177,10 +177,10 @@ pub(crate) fn hook_fields<E: Entity>(
     fields.collect()
 }
 
-fn name(root: &str, path: &[Step]) -> String {
+fn name(root: &str, path: &FieldPath) -> String {
     path.iter().fold(root.to_owned(), |name, step| match step {
-        Step::Name(next) => format!("{name}.{next}"),
-        Step::Each => format!("{name}[]"),
+        PathStep::Name(next) => format!("{name}.{next}"),
+        PathStep::Each => format!("{name}[]"),
     })
 }
 
@@ -196,7 +196,7 @@ impl Root {
     }
 }
 
-fn steps(field: &str) -> Result<Vec<Step>, String> {
+fn steps(field: &str) -> Result<Vec<PathStep>, String> {
     let mut steps = Vec::new();
     for part in field.split('.') {
         let name = part.trim_end_matches("[]");
@@ -206,9 +206,9 @@ fn steps(field: &str) -> Result<Vec<Step>, String> {
                     .to_owned(),
             );
         }
-        steps.push(Step::Name(name.to_owned()));
+        steps.push(PathStep::Name(name.to_owned()));
         let lists = (part.len() - name.len()) / "[]".len();
-        steps.extend(std::iter::repeat_n(Step::Each, lists));
+        steps.extend(std::iter::repeat_n(PathStep::Each, lists));
     }
     if steps.len() > STEPS_MAX {
         return Err(format!("has more than {STEPS_MAX} steps"));
@@ -222,7 +222,7 @@ pub(super) struct SentPlaces(Vec<(Root, Paths)>);
 
 impl SentPlaces {
     /// Adds a path, whose end is known as `slot` from then on.
-    pub(super) fn add(&mut self, root: &Root, path: &[Step], slot: usize) {
+    pub(super) fn add(&mut self, root: &Root, path: &FieldPath, slot: usize) {
         let index = self.0.iter().position(|(known, _)| known == root);
         let index = index.unwrap_or_else(|| {
             self.0.push((root.clone(), Paths::default()));
@@ -257,11 +257,11 @@ struct Paths {
 }
 
 impl Paths {
-    fn add(&mut self, path: &[Step], slot: usize) {
+    fn add(&mut self, path: &FieldPath, slot: usize) {
         match path {
             [] => self.ends.push(slot),
-            [Step::Each, rest @ ..] => self.each.get_or_insert_default().add(rest, slot),
-            [Step::Name(name), rest @ ..] => {
+            [PathStep::Each, rest @ ..] => self.each.get_or_insert_default().add(rest, slot),
+            [PathStep::Name(name), rest @ ..] => {
                 let place = self.place(name).unwrap_or_else(|place| {
                     self.named.insert(place, (name.clone(), Self::default()));
                     place
@@ -295,7 +295,7 @@ impl Paths {
     fn see_nothing(&self, observer: &mut dyn Observer) {
         self.ends
             .iter()
-            .for_each(|end| observer.see(*end, &Seen::Nothing));
+            .for_each(|end| observer.see(*end, &FieldValue::Absent));
         self.see_nothing_below(observer);
     }
 
@@ -347,15 +347,17 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 }
 
 /// What a rule sees of a value that the contract does not know.
-fn seen(raw: &RawValue) -> Seen<'_> {
-    match Token::read(raw.get()) {
-        Some(Token::Null) => Seen::Nothing,
-        Some(Token::Bool(flag)) => Seen::Text(Cow::Borrowed(if flag { "1" } else { "0" })),
-        Some(Token::Number(text)) => Seen::Text(Cow::Borrowed(text)),
-        Some(Token::Text(text)) => Seen::Text(text),
+fn seen(raw: &RawValue) -> FieldValue<'_> {
+    match JsonScalar::parse(raw.get()) {
+        Some(JsonScalar::Null) => FieldValue::Absent,
+        Some(JsonScalar::Bool(flag)) => {
+            FieldValue::Text(Cow::Borrowed(if flag { "1" } else { "0" }))
+        }
+        Some(JsonScalar::Number(text)) => FieldValue::Text(Cow::Borrowed(text)),
+        Some(JsonScalar::String(text)) => FieldValue::Text(text),
         None => {
             let inside = raw.get().get(1..raw.get().len() - 1);
-            Seen::Structure {
+            FieldValue::Structure {
                 empty: inside.is_some_and(|inside| inside.trim().is_empty()),
             }
         }

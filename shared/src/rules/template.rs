@@ -9,7 +9,7 @@ use crate::{
     event::Event,
     model::{
         Entity,
-        look::{Kind, Seen},
+        lookup::{FieldKind, FieldValue},
     },
 };
 
@@ -66,7 +66,7 @@ impl Sentence {
                 .ok_or("has { without }; write {{ where a brace is meant")?;
             let place =
                 Place::find::<E>(field).map_err(|why| format!("has {{{field}}}, which {why}"))?;
-            if place.kind() == Some(Kind::Structure) {
+            if place.kind() == Some(FieldKind::Structure) {
                 return Err(format!("has {{{field}}}, which is a list or an object"));
             }
             let field = field.to_owned();
@@ -133,13 +133,13 @@ struct Values<'a> {
 }
 
 impl Observer for Values<'_> {
-    fn see(&mut self, _: usize, seen: &Seen<'_>) {
+    fn see(&mut self, _: usize, seen: &FieldValue<'_>) {
         let full = self.words.len() >= VALUES_MAX;
         match seen {
-            Seen::Nothing | Seen::Structure { .. } => {}
-            Seen::Number(_) | Seen::Text(_) if full => self.more = true,
-            Seen::Number(number) => self.words.push(number.to_string()),
-            Seen::Text(text) => self.words.push(
+            FieldValue::Absent | FieldValue::Structure { .. } => {}
+            FieldValue::Number(_) | FieldValue::Text(_) if full => self.more = true,
+            FieldValue::Number(number) => self.words.push(number.to_string()),
+            FieldValue::Text(text) => self.words.push(
                 text.chars()
                     .take(10 * VALUE_CHARS_MAX) // of which most are kept, unless somebody sends nothing else
                     .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))

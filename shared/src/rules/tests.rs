@@ -7,7 +7,7 @@ use super::{field::Observer, pattern::TEXT_BYTES_MAX, *};
 use crate::{
     channel::Channel,
     event::ReadOptions,
-    model::{Customer, Order, QuoteItem, look::Seen},
+    model::{Customer, Order, QuoteItem, lookup::FieldValue},
     request::body::Unverified,
     verify::{Keys, Signatures},
 };
@@ -789,7 +789,7 @@ fn rules_on_a_large_event_end_in_their_time() {
 fn a_walk_through_what_the_shop_sent_ends_with_the_time() {
     struct Steps(usize);
     impl Observer for Steps {
-        fn see(&mut self, _: usize, _: &Seen<'_>) {
+        fn see(&mut self, _: usize, _: &FieldValue<'_>) {
             self.0 += 1;
         }
 
