@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use crate::{
-    event::{ENVELOPE, Event},
+    event::{ENVELOPE_KEYS, Event},
     model::{
         Entity,
         lookup::{FieldKind, FieldPath, FieldValue, PathError, PathStep},
@@ -51,7 +51,7 @@ impl Place {
         let path = steps.split_off(1);
         if root != E::NAME && root != "data_object" && !E::KEYS.contains(&&*root) {
             steps.extend(path.iter().cloned());
-            if ENVELOPE.contains(&&*root) {
+            if ENVELOPE_KEYS.contains(&&*root) {
                 return Err(format!("{root} is no argument of the event"));
             }
             if E::kind(&steps).is_ok() {
