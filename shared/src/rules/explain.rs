@@ -89,13 +89,13 @@ fn notes<E: Entity>(file: &file::File) -> String {
     let mut note = |rule: &file::Rule, name: &str, field: &Field| {
         let place = match field {
             Field::Contract(..) => return,
-            Field::Sent(SentRoot::Entity, _) => "in what the shop sends",
-            Field::Sent(SentRoot::Argument(_), _) => "in the other arguments of the event",
+            Field::Sent(SentRoot::Entity, _) => "from what the shop sends",
+            Field::Sent(SentRoot::Argument(_), _) => "from the other arguments of the event",
         };
         let rule = &rule.name;
         let _ = writeln!(
             output,
-            "  rule {rule}: {name} is not in the contract; it is searched {place}"
+            "  rule {rule}: {name} is not in the contract; it is read {place}"
         );
     };
     for rule in &file.rules {
@@ -161,7 +161,7 @@ fn explain<C: Channel>(
         ),
         Decision::Accept(changes) => (
             operation::body(&changes),
-            "Unless the channel's own check refuses the event, it is queued and the shop gets:",
+            "Unless the channel itself refuses the event, it is queued and the shop gets:",
         ),
     };
     let introduction = if observed {

@@ -1,6 +1,6 @@
 //! Regular expressions in the shop's syntax (PCRE, through PHP), in linear time.
 //!
-//! The shop's engine backtracks and can run forever; the `regex` crate uses an automaton and cannot.
+//! The shop's engine backtracks and can run forever; the `regex` crate uses an automaton instead.
 //! Limits and matching live here. `pcre` rejects what the two engines read differently.
 
 mod pcre;

@@ -5,7 +5,7 @@ use crate::rules::tests::*;
 #[test]
 fn rejects_operations_that_commerce_does_not_support() {
     let when = json!([{ "field": "order.status", "operator": "notEmpty" }]);
-    let wrong = |then: Value| {
+    let error_of = |then: Value| {
         errors::<Placed>(&json!([{ "name": "it", "when": when, "then": then }])).join("; ")
     };
     let exception = json!({ "op": "exception", "message": "No" });
@@ -62,7 +62,7 @@ fn rejects_operations_that_commerce_does_not_support() {
         (json!(vec![remove; 21]), "more than 20 operations"),
     ];
     for (then, expected) in cases {
-        let found = wrong(then.clone());
+        let found = error_of(then.clone());
         assert!(found.contains(expected), "{then}: {found}");
     }
 }

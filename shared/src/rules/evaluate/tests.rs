@@ -7,7 +7,7 @@ use crate::{
     rules::{pattern::TEXT_BYTES_MAX, tests::*},
 };
 
-/// A condition that looks at every item.
+/// Returns a condition on the name of every item.
 fn regex_on_names(index: usize) -> Value {
     json!({ "field": "order.items[].name", "operator": "regex", "value": format!("/(a|b)*{index}$/") })
 }
@@ -55,7 +55,7 @@ fn does_not_evaluate_a_regex_on_a_text_that_is_too_long() {
     let rules = rules::<Placed>(&json!([
         { "name": "contract", "when": [regex("order.customer_firstname")], "then": &refuse },
         { "name": "sent", "when": [regex("order.customer_note")], "then": &refuse },
-        { "name": "false-all-the-same", "when": [regex("order.customer_note"), { "field": "order.status", "operator": "notEmpty" }], "then": &refuse },
+        { "name": "false-in-any-case", "when": [regex("order.customer_note"), { "field": "order.status", "operator": "notEmpty" }], "then": &refuse },
         { "name": "one-of-several", "when": [regex("order.items[].name")], "then": { "op": "remove", "path": "data/order/x" } },
     ]));
     let body = |length: usize| {

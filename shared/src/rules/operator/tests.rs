@@ -24,7 +24,7 @@ fn compares_numbers_of_the_contract_as_decimals() {
         ("order.unexplained_total", "equal", json!(105), true),
         ("order.grand_total", "isEmpty", Value::Null, false),
         ("order.grand_total", "notEmpty", Value::Null, true),
-        // Absent: neither greater nor less nor equal, so not equal.
+        // An absent field is neither greater nor less nor equal, and therefore not equal.
         ("order.entity_id", "greaterThan", json!(-1), false),
         ("order.entity_id", "lessThan", json!(1), false),
         ("order.entity_id", "equal", json!(0), false),
@@ -99,7 +99,7 @@ fn compares_text() {
     assert_conditions(&cases);
 }
 
-/// A number in one of the ways in which PHP and MySQL write one.
+/// Generates a number as PHP and MySQL write it, with its digits and scale.
 fn written_number() -> impl Strategy<Value = (i128, u32, String)> {
     (-99_999_999_i64..99_999_999, 0_u32..6, 0_u32..4).prop_map(|(digits, scale, zeros)| {
         let sign = if digits < 0 { "-" } else { "" };
@@ -119,12 +119,12 @@ fn written_number() -> impl Strategy<Value = (i128, u32, String)> {
     })
 }
 
-/// Compares two scaled integers, without any decimal type.
+/// Compares two scaled integers without a decimal type.
 fn compare(one: &(i128, u32, String), other: &(i128, u32, String)) -> std::cmp::Ordering {
     (one.0 * 10_i128.pow(other.1)).cmp(&(other.0 * 10_i128.pow(one.1)))
 }
 
-/// Everything at the end of a path, by the plainest walk there is: `None` where nothing stands.
+/// Returns every value at the end of a path by a naive search; `None` is an absent value.
 fn ends(value: Option<&Value>, path: &[&str]) -> Vec<Option<Value>> {
     let Some((step, rest)) = path.split_first() else {
         return vec![value.filter(|value| !value.is_null()).cloned()];
@@ -188,7 +188,7 @@ proptest! {
         let json = |text: &str, quoted: bool| -> Value {
             if quoted { json!(text) } else { serde_json::from_str(text).unwrap() }
         };
-        // As text, because serde_json's own numbers are floats.
+        // Parsed from text, because `json!` would make a float of it.
         let value = json(&one.2, quoted[0]);
         for (field, key) in [("order.grand_total", "grand_total"), ("order.other_total", "other_total")] {
             let body = json!({ "order": { key: value } });

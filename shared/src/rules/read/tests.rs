@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{model::Order, rules::tests::*};
 
-/// What is wrong with one condition.
-fn wrong(field: &str, operator: &str, value: &Value) -> String {
+/// Returns the only error of a rule with one condition.
+fn condition_error(field: &str, operator: &str, value: &Value) -> String {
     let when = json!([{ "field": field, "operator": operator, "value": value }]);
     let found =
         errors::<Placed>(&json!([{ "name": "it", "when": when, "then": { "op": "exception" } }]));
@@ -243,7 +243,7 @@ fn rejects_meaningless_conditions() {
         ),
     ];
     for (field, operator, value, expected) in cases {
-        let found = wrong(field, operator, &value);
+        let found = condition_error(field, operator, &value);
         assert!(
             found.contains(expected),
             "{field} {operator} {value}: {found}"

@@ -29,12 +29,12 @@ fn renders_a_limited_number_of_values_without_markup() {
     let rules = rules::<Placed>(
         &json!([{ "name": "it", "when": when, "then": { "op": "exception", "message": message } }]),
     );
-    let sentence = |body: &Value| match apply::<Placed>(&rules, &body.to_string()).0 {
+    let message_for = |body: &Value| match apply::<Placed>(&rules, &body.to_string()).0 {
         Decision::Refuse(refusal) => refusal.message.unwrap(),
         accepted @ Decision::Accept(_) => panic!("{accepted:?}"),
     };
     assert_eq!(
-        sentence(&order()),
+        message_for(&order()),
         "12000.00 000000123 CAP-77, 1001 13000.0000: ."
     );
 
@@ -45,7 +45,7 @@ fn renders_a_limited_number_of_values_without_markup() {
         .map(|index| json!({ "sku": format!("S{index}") }))
         .collect();
     assert_eq!(
-        sentence(&body),
+        message_for(&body),
         format!(
             "12000.00 000000123 S0, S1, S2, S3, S4, … 13000.0000: b{}.",
             "é".repeat(99)

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{channel::Channel, rules::tests::*};
 
-/// What a single condition on an event makes of its rule: whether it matches, `None` if it cannot be evaluated.
+/// Whether one condition holds for an event; `None` if it cannot be evaluated.
 fn evaluates<C: Channel>(event: &Value, field: &str, operator: &str, value: Value) -> Option<bool> {
     let mut condition = json!({ "field": field, "operator": operator });
     if !value.is_null() {
@@ -39,7 +39,7 @@ fn compares_an_unreadable_value_as_the_text_that_was_sent() {
         assert_eq!(of(&total, field, operator, json!(5)), None, "{operator}");
     }
     assert_eq!(of(&total, field, "isEmpty", Value::Null), Some(false));
-    // A number all the same, if not one of the contract's.
+    // It holds a number, although an id of the contract must be a whole one.
     let id = order("entity_id", json!(1.5));
     assert_eq!(
         of(&id, "order.entity_id", "greaterThan", json!(1)),
@@ -55,8 +55,8 @@ fn compares_an_unreadable_value_as_the_text_that_was_sent() {
         None
     );
 
-    for nothing_to_see in [json!(["a"]), json!({ "a": 1 })] {
-        let email = order("customer_email", nothing_to_see);
+    for structure in [json!(["a"]), json!({ "a": 1 })] {
+        let email = order("customer_email", structure);
         assert_eq!(
             of(&email, "order.customer_email", "isEmpty", Value::Null),
             None
@@ -238,7 +238,7 @@ fn does_not_evaluate_fields_with_unlisted_issues() {
         of(&event, "order.unexplained_total", "notEqual", json!(0)),
         None
     );
-    // They say nothing of others.
+    // Other fields are not affected.
     assert_eq!(
         of(&event, "order.customer_id", "isEmpty", Value::Null),
         Some(true)
