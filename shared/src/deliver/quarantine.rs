@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     deadline::Deadline,
-    event::{delivery, identity::body_id},
+    event::{delivery_id, identity::body_id},
     model::Violation,
     outcome::Failure,
     verify::KeyName,
@@ -52,7 +52,7 @@ struct UnusableFields<'a> {
 impl Unusable<'_> {
     /// Makes the message, before the deadline.
     pub fn message(&self, deadline: Deadline) -> Result<Message, Failure> {
-        let delivery = delivery(self.body, self.request_id);
+        let delivery = delivery_id(self.body, self.request_id);
         let id = body_id(self.channel, self.body, &delivery).to_string();
         let fields = UnusableFields {
             channel: self.channel,

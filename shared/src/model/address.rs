@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use super::{
     decode::{Decode, entity},
     diagnostics::Diagnostics,
-    look::{Kind, Look, NoSuchPlace, Seen, Step, kind_of_leaf, look_at},
+    lookup::{FieldKind, FieldValue, Lookup, PathError, PathStep, leaf_kind, visit_optional},
     scalar::{Code, Country, Email, Text, scalar_from_raw},
 };
 
@@ -157,13 +157,13 @@ impl Serialize for Region {
     }
 }
 
-impl Look for Region {
-    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace> {
-        kind_of_leaf(Kind::Text, path)
+impl Lookup for Region {
+    fn kind(path: &[PathStep]) -> Result<FieldKind, PathError> {
+        leaf_kind(FieldKind::Text, path)
     }
 
-    fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
-        look_at(self.name.as_ref(), path, see);
+    fn visit(&self, path: &[PathStep], see: &mut dyn FnMut(FieldValue<'_>)) {
+        visit_optional(self.name.as_ref(), path, see);
     }
 }
 
@@ -195,13 +195,13 @@ impl Decode for Street {
     }
 }
 
-impl Look for Street {
-    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace> {
+impl Lookup for Street {
+    fn kind(path: &[PathStep]) -> Result<FieldKind, PathError> {
         Vec::<Text>::kind(path)
     }
 
-    fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
-        self.0.look(path, see);
+    fn visit(&self, path: &[PathStep], see: &mut dyn FnMut(FieldValue<'_>)) {
+        self.0.visit(path, see);
     }
 }
 

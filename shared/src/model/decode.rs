@@ -12,8 +12,8 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    diagnostics::{Diagnostics, Step},
-    scalar::Token,
+    diagnostics::{Diagnostics, Segment},
+    scalar::JsonScalar,
 };
 
 /// Something that can be read out of an event.
@@ -137,7 +137,7 @@ impl<'de, T: Decode> ListVisitor<'_, 'de, T> {
     /// The element under a key that is no id.
     fn element_of<E: serde::de::Error>(&mut self, raw: &'de RawValue) -> Result<Option<T>, E> {
         self.0
-            .inside(Step::Keyed, |at| Element::new(at).deserialize(raw))
+            .inside(Segment::Keyed, |at| Element::new(at).deserialize(raw))
             .map_err(E::custom)
     }
 }
@@ -156,7 +156,7 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, 'de, T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut read = Vec::new();
         let mut index = 0;
-        while let Some(element) = self.0.inside(Step::Element(index), |at| {
+        while let Some(element) = self.0.inside(Segment::Element(index), |at| {
             list.next_element_seed(Element::<T>::new(at))
         })? {
             read.extend(element);
@@ -170,12 +170,12 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, 'de, T> {
         let mut is_collection = false;
         let mut items: Option<&RawValue> = None;
         while let Some(key) = map.next_key()? {
-            let step = match key {
-                Key::Id(id) => Step::Element(id),
-                Key::Other => Step::Keyed,
+            let segment = match key {
+                Key::Id(id) => Segment::Element(id),
+                Key::Other => Segment::Keyed,
                 Key::TotalRecords => {
                     let count: &RawValue = map.next_value()?;
-                    if Token::read(count.get()).is_some() {
+                    if JsonScalar::parse(count.get()).is_some() {
                         is_collection = true;
                     } else {
                         read.extend(self.element_of(count)?);
@@ -192,14 +192,16 @@ impl<'de, T: Decode> Visitor<'de> for ListVisitor<'_, 'de, T> {
             };
             let element = self
                 .0
-                .inside(step, |at| map.next_value_seed(Element::<T>::new(at)))?;
+                .inside(segment, |at| map.next_value_seed(Element::<T>::new(at)))?;
             read.extend(element);
         }
         if let Some(items) = items {
             // One within another would be read again at each level.
             let is_list = is_collection || items.get().starts_with('[');
             if is_list && !self.0.is_in_collection() {
-                let list = self.0.inside(Step::Items, |at| Vec::<T>::decode(items, at));
+                let list = self
+                    .0
+                    .inside(Segment::Items, |at| Vec::<T>::decode(items, at));
                 read.extend(list.map_err(A::Error::custom)?.into_iter().flatten());
             } else {
                 read.extend(self.element_of(items)?);
@@ -300,7 +302,7 @@ macro_rules! entity {
                 from: D,
                 at: &mut $crate::model::diagnostics::Diagnostics<'de>,
             ) -> Result<Option<Self>, D::Error> {
-                use $crate::model::{decode::{Seed, scalars_are_unreadable}, diagnostics::{Diagnostics, Step}};
+                use $crate::model::{decode::{Seed, scalars_are_unreadable}, diagnostics::{Diagnostics, Segment}};
 
                 #[allow(non_camel_case_types, clippy::allow_attributes, reason = "one variant for each field, named as it is")]
                 enum Key { $($field,)* $($($extra,)*)? Unknown }
@@ -359,7 +361,7 @@ macro_rules! entity {
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
                                 $(Key::$field => {
-                                    $field = Some(at.inside(Step::Name(stringify!($field)), |at| {
+                                    $field = Some(at.inside(Segment::Name(stringify!($field)), |at| {
                                         if $field.is_some() {
                                             at.add_given_twice();
                                         }
@@ -367,8 +369,8 @@ macro_rules! entity {
                                     })?);
                                 })*
                                 $($(Key::$extra => {
-                                    const STEP: Step = $crate::model::diagnostics::step_to(stringify!($extra), &[$($(stringify!($spec)),+)?]);
-                                    $extra = Some(at.inside(STEP, |at| {
+                                    const SEGMENT: Segment = $crate::model::diagnostics::segment_of(stringify!($extra), &[$($(stringify!($spec)),+)?]);
+                                    $extra = Some(at.inside(SEGMENT, |at| {
                                         if $extra.is_some() {
                                             at.add_given_twice();
                                         }
@@ -419,25 +421,25 @@ macro_rules! entity {
             }
         }
 
-        impl $crate::model::look::Look for $Entity {
+        impl $crate::model::lookup::Lookup for $Entity {
             fn kind(
-                path: &[$crate::model::look::Step],
-            ) -> Result<$crate::model::look::Kind, $crate::model::look::NoSuchPlace> {
-                use $crate::model::look::{Kind, NoSuchPlace, Step};
+                path: &[$crate::model::lookup::PathStep],
+            ) -> Result<$crate::model::lookup::FieldKind, $crate::model::lookup::PathError> {
+                use $crate::model::lookup::{FieldKind, PathError, PathStep};
                 let (name, rest) = match path {
-                    [] => return Ok(Kind::Structure),
-                    [Step::Each, ..] => {
-                        return Err(NoSuchPlace::Mistaken("has [] where there is no list"));
+                    [] => return Ok(FieldKind::Structure),
+                    [PathStep::Each, ..] => {
+                        return Err(PathError::Invalid("has [] where there is no list"));
                     }
-                    [Step::Name(name), rest @ ..] => (name.as_str(), rest),
+                    [PathStep::Name(name), rest @ ..] => (name.as_str(), rest),
                 };
                 match name {
                     $(stringify!($field) => <$Type>::kind(rest),)*
                     $($(stringify!($computed) => <$Computed>::kind(rest),)*)?
                     _ => {
-                        $(return Err(NoSuchPlace::Mistaken($elsewhere));)?
+                        $(return Err(PathError::Invalid($elsewhere));)?
                         #[allow(unreachable_code, clippy::allow_attributes, reason = "not for every entity")]
-                        Err(NoSuchPlace::Unknown)
+                        Err(PathError::UnknownField)
                     }
                 }
             }
@@ -456,19 +458,19 @@ macro_rules! entity {
                 }
             }
 
-            fn look(
+            fn visit(
                 &self,
-                path: &[$crate::model::look::Step],
-                see: &mut dyn FnMut($crate::model::look::Seen<'_>),
+                path: &[$crate::model::lookup::PathStep],
+                see: &mut dyn FnMut($crate::model::lookup::FieldValue<'_>),
             ) {
-                use $crate::model::look::{Seen, Step, look_at};
-                let [Step::Name(name), rest @ ..] = path else {
-                    return see(Seen::Structure { empty: false });
+                use $crate::model::lookup::{FieldValue, PathStep, visit_optional};
+                let [PathStep::Name(name), rest @ ..] = path else {
+                    return see(FieldValue::Structure { empty: false });
                 };
                 match name.as_str() {
-                    $(stringify!($field) => look_at(self.$field.as_ref(), rest, see),)*
-                    $($(stringify!($computed) => look_at($compute(self).as_ref(), rest, see),)*)?
-                    _ => see(Seen::Nothing),
+                    $(stringify!($field) => visit_optional(self.$field.as_ref(), rest, see),)*
+                    $($(stringify!($computed) => visit_optional($compute(self).as_ref(), rest, see),)*)?
+                    _ => see(FieldValue::Absent),
                 }
             }
         }

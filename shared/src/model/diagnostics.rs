@@ -71,7 +71,7 @@ pub struct Diagnostics<'de> {
     root: String,
     /// Name of the entity in the contract.
     entity: &'static str,
-    steps: Vec<Step>,
+    steps: Vec<Segment>,
     expected: &'static [&'static str],
     violations: Vec<Violation>,
     more_violations: usize,
@@ -104,7 +104,7 @@ impl Issues<'_> {
 
 /// One step from a place to one that is deeper. Neither a name of ours nor a number needs escaping in a pointer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Step {
+pub(crate) enum Segment {
     /// To the field of this name.
     Name(&'static str),
     /// To a field that the shop calls otherwise than the contract.
@@ -121,17 +121,17 @@ pub(crate) enum Step {
 }
 
 /// The place that is being read, as a pointer below the entity.
-struct Pointer<'a>(&'a [Step]);
+struct Pointer<'a>(&'a [Segment]);
 
 impl fmt::Display for Pointer<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in self.0 {
             match step {
-                Step::Name(name) | Step::Alias { sent: name, .. } => write!(to, "/{name}")?,
-                Step::Element(number) => write!(to, "/{number}")?,
-                Step::Items => to.write_str("/items")?,
+                Segment::Name(name) | Segment::Alias { sent: name, .. } => write!(to, "/{name}")?,
+                Segment::Element(number) => write!(to, "/{number}")?,
+                Segment::Items => to.write_str("/items")?,
                 // What is below cannot be pointed at.
-                Step::Keyed => break,
+                Segment::Keyed => break,
             }
         }
         Ok(())
@@ -201,7 +201,7 @@ impl<'de> Diagnostics<'de> {
 
     /// Notes that an element of the list of this name has no place in the contract.
     pub(super) fn add_left_out(&mut self, list: &'static str, detail: &'static str) {
-        self.steps.push(Step::Name(list));
+        self.steps.push(Segment::Name(list));
         self.push(Issue {
             pointer: self.pointer(),
             field: self.field() + EACH,
@@ -245,7 +245,7 @@ impl<'de> Diagnostics<'de> {
     /// Notes which of the fields that the channel expects are missing in the element of a list that is being read, of which issues are
     /// known since the mark.
     pub(super) fn expect_of_element(&mut self, element: &impl Decode, since: Mark) {
-        let Some(Step::Name(list)) = self.steps.first().copied() else {
+        let Some(Segment::Name(list)) = self.steps.first().copied() else {
             return;
         };
         for field in self.expected {
@@ -276,7 +276,7 @@ impl<'de> Diagnostics<'de> {
     }
 
     fn missing(&mut self, name: &'static str, since: usize) {
-        self.steps.push(Step::Name(name));
+        self.steps.push(Segment::Name(name));
         let field = self.field();
         let below = |known: &str| {
             known
@@ -397,7 +397,7 @@ impl<'de> Diagnostics<'de> {
 
     /// Whether what is being read is the list in a collection.
     pub(super) fn is_in_collection(&self) -> bool {
-        matches!(self.steps.last(), Some(Step::Items))
+        matches!(self.steps.last(), Some(Segment::Items))
     }
 
     /// Counts elements of lists before they are read. The error ends the reading: there are more than [`ELEMENTS_MAX`].
@@ -460,7 +460,7 @@ impl<'de> Diagnostics<'de> {
         let mut steps = self.steps.as_slice();
         while let [above @ .., step] = steps {
             steps = above;
-            if matches!(step, Step::Name(_) | Step::Alias { .. }) {
+            if matches!(step, Segment::Name(_) | Segment::Alias { .. }) {
                 break;
             }
         }
@@ -475,14 +475,16 @@ impl<'de> Diagnostics<'de> {
         self.field_of(&self.steps)
     }
 
-    fn field_of(&self, steps: &[Step]) -> String {
+    fn field_of(&self, steps: &[Segment]) -> String {
         let mut field = self.entity.to_owned();
         for step in steps {
             // Writing to a String never fails.
             let _ = match step {
-                Step::Name(name) | Step::Alias { field: name, .. } => write!(field, ".{name}"),
-                Step::Element(_) | Step::Keyed => write!(field, "{EACH}"),
-                Step::Items => Ok(()),
+                Segment::Name(name) | Segment::Alias { field: name, .. } => {
+                    write!(field, ".{name}")
+                }
+                Segment::Element(_) | Segment::Keyed => write!(field, "{EACH}"),
+                Segment::Items => Ok(()),
             };
         }
         field
@@ -491,7 +493,7 @@ impl<'de> Diagnostics<'de> {
     /// Does `work` one step deeper. An error ends the reading, and the place stays where it came up.
     pub(crate) fn inside<R, E>(
         &mut self,
-        step: Step,
+        step: Segment,
         work: impl FnOnce(&mut Self) -> Result<R, E>,
     ) -> Result<R, E> {
         self.steps.push(step);
@@ -511,9 +513,9 @@ pub(crate) fn cut(value: &str) -> &str {
 }
 
 /// The step to what a shop sends under this name, of which fields of these names are made.
-pub(crate) const fn step_to(sent: &'static str, fields: &[&'static str]) -> Step {
+pub(crate) const fn segment_of(sent: &'static str, fields: &[&'static str]) -> Segment {
     match fields {
-        [field] => Step::Alias { sent, field },
-        _ => Step::Name(sent),
+        [field] => Segment::Alias { sent, field },
+        _ => Segment::Name(sent),
     }
 }

@@ -5,7 +5,7 @@
 
 pub(crate) mod decode;
 pub(crate) mod diagnostics;
-pub mod look;
+pub mod lookup;
 pub mod scalar;
 
 mod address;
@@ -29,14 +29,14 @@ pub use self::{
         Diagnostics, ELEMENTS_MAX, Issue, IssueKind, Issues, LISTED_MAX, VALUE_BYTES_MAX, Violation,
     },
     invoice::Invoice,
-    look::Look,
+    lookup::Lookup,
     order::{Order, OrderItem, Payment},
     product::Product,
     shipment::{Shipment, ShipmentItem, Track},
 };
 
 /// What an event is about: one of the spec's payloads.
-pub trait Entity: Decode + Look + Serialize {
+pub trait Entity: Decode + Lookup + Serialize {
     /// The entity's name in the spec's payload, and so in the message.
     const NAME: &'static str;
 

@@ -16,7 +16,7 @@ use time::{
 use super::{
     decode::Decode,
     diagnostics::Diagnostics,
-    look::{Kind, Look, NoSuchPlace, Seen, Step, kind_of_leaf},
+    lookup::{FieldKind, FieldValue, Lookup, PathError, PathStep, leaf_kind},
 };
 
 /// An email address is at most this long (RFC 5321, path without the brackets).
@@ -24,7 +24,7 @@ const EMAIL_BYTES_MAX: usize = 254;
 
 /// One JSON scalar, before it is given a meaning. Numbers stay text, so that no digit is lost in a float.
 #[derive(Debug, PartialEq)]
-pub enum Token<'a> {
+pub enum JsonScalar<'a> {
     /// `null`
     Null,
     /// `true` or `false`
@@ -32,22 +32,22 @@ pub enum Token<'a> {
     /// A number, as it is written.
     Number(&'a str),
     /// A string, its escapes resolved.
-    Text(Cow<'a, str>),
+    String(Cow<'a, str>),
 }
 
-impl<'a> Token<'a> {
+impl<'a> JsonScalar<'a> {
     /// Reads a JSON value; `None` when it is a list, an object, or a string with half of a surrogate pair.
-    pub(crate) fn read(raw: &'a str) -> Option<Self> {
+    pub(crate) fn parse(raw: &'a str) -> Option<Self> {
         match raw.as_bytes().first()? {
             b'n' => Some(Self::Null),
             b't' => Some(Self::Bool(true)),
             b'f' => Some(Self::Bool(false)),
             b'"' if raw.contains('\\') => serde_json::from_str(raw)
                 .ok()
-                .map(|text| Self::Text(Cow::Owned(text))),
+                .map(|text| Self::String(Cow::Owned(text))),
             b'"' => raw
                 .get(1..raw.len() - 1)
-                .map(|text| Self::Text(Cow::Borrowed(text))),
+                .map(|text| Self::String(Cow::Borrowed(text))),
             b'-' | b'0'..=b'9' => Some(Self::Number(raw)),
             _ => None,
         }
@@ -55,14 +55,14 @@ impl<'a> Token<'a> {
 
     /// Whether it is a string that is empty or only white space.
     fn is_blank(&self) -> bool {
-        matches!(self, Self::Text(text) if text.trim().is_empty())
+        matches!(self, Self::String(text) if text.trim().is_empty())
     }
 
     /// The text of a string or a number.
     fn text(&self) -> Option<&str> {
         match self {
             Self::Number(text) => Some(text),
-            Self::Text(text) => Some(text),
+            Self::String(text) => Some(text),
             Self::Null | Self::Bool(_) => None,
         }
     }
@@ -74,29 +74,29 @@ pub trait Scalar: Sized {
     const EXPECTS: &'static str;
 
     /// What a rule can do with it.
-    const KIND: Kind;
+    const KIND: FieldKind;
 
     /// What a rule sees of it.
-    fn seen(&self) -> Seen<'_>;
+    fn field_value(&self) -> FieldValue<'_>;
 
     /// Whether the token says that there is no value: null, the empty string that PHP writes where nothing is set, or the
     /// `false` that stands for "use the default value" when a product is saved for one store view.
-    fn is_absent(token: &Token<'_>) -> bool {
-        matches!(token, Token::Null | Token::Bool(false)) || token.is_blank()
+    fn is_absent(token: &JsonScalar<'_>) -> bool {
+        matches!(token, JsonScalar::Null | JsonScalar::Bool(false)) || token.is_blank()
     }
 
     /// Gives the scalar its meaning, or `None` when it has none here.
-    fn from_token(token: &Token<'_>) -> Option<Self>;
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self>;
 
     /// Gives an object its meaning, where PHP writes one for such a scalar.
-    fn from_object(_json: &str) -> Reading<Self> {
-        Reading::Unreadable
+    fn from_object(_json: &str) -> Parsed<Self> {
+        Parsed::Unreadable
     }
 }
 
 /// What comes of a value.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Reading<T> {
+pub enum Parsed<T> {
     /// It was read.
     Value(T),
     /// It says that there is none.
@@ -115,13 +115,13 @@ impl<T: Scalar> Decode for T {
     }
 }
 
-impl<T: Scalar> Look for T {
-    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace> {
-        kind_of_leaf(T::KIND, path)
+impl<T: Scalar> Lookup for T {
+    fn kind(path: &[PathStep]) -> Result<FieldKind, PathError> {
+        leaf_kind(T::KIND, path)
     }
 
-    fn look(&self, _: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
-        see(self.seen());
+    fn visit(&self, _: &[PathStep], see: &mut dyn FnMut(FieldValue<'_>)) {
+        see(self.field_value());
     }
 }
 
@@ -129,17 +129,17 @@ pub(super) fn scalar_from_raw<'de, T: Scalar>(
     raw: &'de str,
     at: &mut Diagnostics<'de>,
 ) -> Option<T> {
-    let reading = match Token::read(raw) {
-        Some(token) if T::is_absent(&token) => Reading::Absent,
-        Some(token) => T::from_token(&token).map_or(Reading::Unreadable, Reading::Value),
-        None if raw.starts_with('[') && is_empty_list(raw) => Reading::Absent,
+    let reading = match JsonScalar::parse(raw) {
+        Some(token) if T::is_absent(&token) => Parsed::Absent,
+        Some(token) => T::from_json(&token).map_or(Parsed::Unreadable, Parsed::Value),
+        None if raw.starts_with('[') && is_empty_list(raw) => Parsed::Absent,
         None if raw.starts_with('{') => T::from_object(raw),
-        None => Reading::Unreadable,
+        None => Parsed::Unreadable,
     };
     match reading {
-        Reading::Value(value) => Some(value),
-        Reading::Absent => None,
-        Reading::Unreadable => {
+        Parsed::Value(value) => Some(value),
+        Parsed::Absent => None,
+        Parsed::Unreadable => {
             at.add_unreadable(T::EXPECTS, Some(Cow::Borrowed(raw)));
             None
         }
@@ -179,22 +179,22 @@ pub struct Id(pub u64);
 
 impl Scalar for Id {
     const EXPECTS: &'static str = WholeNumber::EXPECTS;
-    const KIND: Kind = Kind::Number;
+    const KIND: FieldKind = FieldKind::Number;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Number(self.0.into())
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Number(self.0.into())
     }
 
-    fn is_absent(token: &Token<'_>) -> bool {
+    fn is_absent(token: &JsonScalar<'_>) -> bool {
         // Hardly any is zero, which its first digit tells at once.
         let starts_like_zero = |text: &str| !text.starts_with(|c| ('1'..='9').contains(&c));
         WholeNumber::is_absent(token)
             || (token.text().is_some_and(starts_like_zero)
-                && WholeNumber::from_token(token) == Some(WholeNumber(0)))
+                && WholeNumber::from_json(token) == Some(WholeNumber(0)))
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
-        WholeNumber::from_token(token).map(|WholeNumber(id)| Self(id))
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
+        WholeNumber::from_json(token).map(|WholeNumber(id)| Self(id))
     }
 }
 
@@ -205,13 +205,13 @@ pub struct WholeNumber(pub u64);
 
 impl Scalar for WholeNumber {
     const EXPECTS: &'static str = "must be a whole number, not negative";
-    const KIND: Kind = Kind::Number;
+    const KIND: FieldKind = FieldKind::Number;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Number(self.0.into())
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Number(self.0.into())
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         let text = whole(token)?;
         // A database column holds no more than this, and neither does a consumer's signed integer.
         let number: u64 = text
@@ -223,7 +223,7 @@ impl Scalar for WholeNumber {
 }
 
 /// The digits of a whole number. A column of decimals makes `216.0000` of it, and PHP's float `216.0`.
-fn whole<'t>(token: &'t Token<'_>) -> Option<&'t str> {
+fn whole<'t>(token: &'t JsonScalar<'_>) -> Option<&'t str> {
     let text = token.text()?.trim();
     match text.split_once('.') {
         None => Some(text),
@@ -246,17 +246,17 @@ pub struct Text(pub String);
 
 impl Scalar for Text {
     const EXPECTS: &'static str = "must be a string";
-    const KIND: Kind = Kind::Text;
+    const KIND: FieldKind = FieldKind::Text;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Text(Cow::Borrowed(&self.0))
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Text(Cow::Borrowed(&self.0))
     }
 
-    fn is_absent(token: &Token<'_>) -> bool {
-        matches!(token, Token::Null | Token::Bool(false)) // an empty text is still a text
+    fn is_absent(token: &JsonScalar<'_>) -> bool {
+        matches!(token, JsonScalar::Null | JsonScalar::Bool(false)) // an empty text is still a text
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         token.text().map(|text| Self(text.to_owned()))
     }
 }
@@ -269,17 +269,17 @@ pub struct Code(pub String);
 
 impl Scalar for Code {
     const EXPECTS: &'static str = "must be a string";
-    const KIND: Kind = Kind::Text;
+    const KIND: FieldKind = FieldKind::Text;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Text(Cow::Borrowed(&self.0))
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Text(Cow::Borrowed(&self.0))
     }
 
-    fn is_absent(token: &Token<'_>) -> bool {
-        matches!(token, Token::Null | Token::Bool(false)) || token.text() == Some("")
+    fn is_absent(token: &JsonScalar<'_>) -> bool {
+        matches!(token, JsonScalar::Null | JsonScalar::Bool(false)) || token.text() == Some("")
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         token.text().map(|text| Self(text.to_owned()))
     }
 }
@@ -292,14 +292,14 @@ pub struct Email(pub String);
 
 impl Scalar for Email {
     const EXPECTS: &'static str = "must be an email address";
-    const KIND: Kind = Kind::Text;
+    const KIND: FieldKind = FieldKind::Text;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Text(Cow::Borrowed(&self.0))
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Text(Cow::Borrowed(&self.0))
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
-        let Token::Text(text) = token else {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
+        let JsonScalar::String(text) = token else {
             return None;
         };
         let text = text.trim();
@@ -339,7 +339,7 @@ fn is_quotable(text: &str) -> bool {
 
 string_schema!(Email, "format": "email");
 
-fn decimal(token: &Token<'_>) -> Option<Decimal> {
+fn decimal(token: &JsonScalar<'_>) -> Option<Decimal> {
     decimal_from(token.text()?.trim())
 }
 
@@ -384,13 +384,13 @@ impl Money {
 
 impl Scalar for Money {
     const EXPECTS: &'static str = "must be a decimal number, or a string that holds one";
-    const KIND: Kind = Kind::Number;
+    const KIND: FieldKind = FieldKind::Number;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Number(self.with_two_decimals())
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Number(self.with_two_decimals())
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         // A decimal that fills all places has none left for the two.
         decimal(token)
             .map(Self)
@@ -412,13 +412,13 @@ pub struct Quantity(pub Decimal);
 
 impl Scalar for Quantity {
     const EXPECTS: &'static str = Money::EXPECTS;
-    const KIND: Kind = Kind::Number;
+    const KIND: FieldKind = FieldKind::Number;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Number(self.0)
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Number(self.0)
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         decimal(token).map(Self)
     }
 }
@@ -449,13 +449,13 @@ impl Number {
 
 impl Scalar for Number {
     const EXPECTS: &'static str = Money::EXPECTS;
-    const KIND: Kind = Kind::Number;
+    const KIND: FieldKind = FieldKind::Number;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Number(self.0)
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Number(self.0)
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         decimal(token).map(Self)
     }
 }
@@ -490,19 +490,19 @@ pub struct Flag(pub bool);
 
 impl Scalar for Flag {
     const EXPECTS: &'static str = "must be 0 or 1";
-    const KIND: Kind = Kind::Number;
+    const KIND: FieldKind = FieldKind::Number;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Number(u8::from(self.0).into())
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Number(u8::from(self.0).into())
     }
 
-    fn is_absent(token: &Token<'_>) -> bool {
-        *token == Token::Null || token.is_blank()
+    fn is_absent(token: &JsonScalar<'_>) -> bool {
+        *token == JsonScalar::Null || token.is_blank()
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         match (token, whole(token)) {
-            (Token::Bool(flag), _) => Some(Self(*flag)),
+            (JsonScalar::Bool(flag), _) => Some(Self(*flag)),
             (_, Some("0")) => Some(Self(false)),
             (_, Some("1")) => Some(Self(true)),
             _ => None,
@@ -537,13 +537,13 @@ pub struct ProductStatus(u8);
 
 impl Scalar for ProductStatus {
     const EXPECTS: &'static str = "must be 1 (enabled) or 2 (disabled)";
-    const KIND: Kind = Kind::Number;
+    const KIND: FieldKind = FieldKind::Number;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Number(self.0.into())
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Number(self.0.into())
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         match whole(token) {
             Some("1") => Some(Self(1)),
             Some("2") => Some(Self(2)),
@@ -573,13 +573,13 @@ pub struct Country(pub String);
 
 impl Scalar for Country {
     const EXPECTS: &'static str = "must be a country code of two letters (ISO 3166-1)";
-    const KIND: Kind = Kind::Capitals;
+    const KIND: FieldKind = FieldKind::UppercaseCode;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Text(Cow::Borrowed(&self.0))
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Text(Cow::Borrowed(&self.0))
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         letters(token, 2).map(Self)
     }
 }
@@ -592,21 +592,21 @@ pub struct Currency(pub String);
 
 impl Scalar for Currency {
     const EXPECTS: &'static str = "must be a currency code of three letters (ISO 4217)";
-    const KIND: Kind = Kind::Capitals;
+    const KIND: FieldKind = FieldKind::UppercaseCode;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Text(Cow::Borrowed(&self.0))
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Text(Cow::Borrowed(&self.0))
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         letters(token, 3).map(Self)
     }
 }
 
 string_schema!(Currency, "pattern": "^[A-Z]{3}$");
 
-fn letters(token: &Token<'_>, count: usize) -> Option<String> {
-    let Token::Text(text) = token else {
+fn letters(token: &JsonScalar<'_>, count: usize) -> Option<String> {
+    let JsonScalar::String(text) = token else {
         return None;
     };
     let text = text.trim();
@@ -644,33 +644,33 @@ struct PhpDateTime<'a> {
 
 impl Scalar for Timestamp {
     const EXPECTS: &'static str = "must be a date and time, as 2026-06-18 20:27:11 or in ISO 8601";
-    const KIND: Kind = Kind::Moment;
+    const KIND: FieldKind = FieldKind::Timestamp;
 
-    fn seen(&self) -> Seen<'_> {
-        Seen::Text(Cow::Owned(self.0.format(&Rfc3339).unwrap_or_default()))
+    fn field_value(&self) -> FieldValue<'_> {
+        FieldValue::Text(Cow::Owned(self.0.format(&Rfc3339).unwrap_or_default()))
     }
 
-    fn is_absent(token: &Token<'_>) -> bool {
+    fn is_absent(token: &JsonScalar<'_>) -> bool {
         match token {
-            Token::Null | Token::Bool(false) => true,
-            Token::Text(text) => text.trim().is_empty() || is_zero_date(text),
-            Token::Bool(true) | Token::Number(_) => false,
+            JsonScalar::Null | JsonScalar::Bool(false) => true,
+            JsonScalar::String(text) => text.trim().is_empty() || is_zero_date(text),
+            JsonScalar::Bool(true) | JsonScalar::Number(_) => false,
         }
     }
 
-    fn from_token(token: &Token<'_>) -> Option<Self> {
+    fn from_json(token: &JsonScalar<'_>) -> Option<Self> {
         match token {
-            Token::Text(text) => moment(text.trim(), "").map(Self),
+            JsonScalar::String(text) => moment(text.trim(), "").map(Self),
             _ => None,
         }
     }
 
-    fn from_object(json: &str) -> Reading<Self> {
+    fn from_object(json: &str) -> Parsed<Self> {
         let Ok(written) = serde_json::from_str::<PhpDateTime<'_>>(json) else {
-            return Reading::Unreadable;
+            return Parsed::Unreadable;
         };
         if is_zero_date(&written.date) {
-            return Reading::Absent;
+            return Parsed::Absent;
         }
         let zone = match (written.timezone_type, &*written.timezone) {
             (1, offset) if !offset.is_empty() => offset,
@@ -678,10 +678,9 @@ impl Scalar for Timestamp {
             (2 | 3, "UTC" | "Z" | "GMT" | "Etc/UTC" | "Etc/GMT" | "Etc/UCT" | "UCT" | "Zulu") => {
                 "Z"
             }
-            _ => return Reading::Unreadable,
+            _ => return Parsed::Unreadable,
         };
-        moment(&written.date, zone)
-            .map_or(Reading::Unreadable, |moment| Reading::Value(Self(moment)))
+        moment(&written.date, zone).map_or(Parsed::Unreadable, |moment| Parsed::Value(Self(moment)))
     }
 }
 

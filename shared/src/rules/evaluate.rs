@@ -1,28 +1,32 @@
-//! Whether the conditions of the rules hold for one event.
+//! Evaluates rules on one event: which values a condition sees, and how their results combine.
+//! What an operator means lives in `operator`.
 
 use std::cell::OnceCell;
 
 use super::{
-    Condition, Rule, Rules,
-    clock::Clock,
-    condition::{Test, unreadable},
-    field::{Observer, Place, Unreadable},
+    CompiledCondition, CompiledRule, Rules,
+    field::Field,
+    operator::Comparison,
+    unreadable::{UnreadableValues, value_of_unreadable},
+    walk::Observer,
+    work_meter::WorkMeter,
 };
 use crate::{
     deadline::Deadline,
     event::Event,
     model::{
         Entity,
-        look::{Kind, Seen, Step},
+        lookup::{FieldKind, FieldPath, FieldValue, PathStep},
     },
 };
 
-/// Whether a condition, or a rule, holds.
+/// Whether a condition or a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evaluation {
     True,
     False,
-    /// It cannot be evaluated: the time is up, the text is too long for a regular expression, or the value cannot be read.
+    /// It cannot be evaluated: the time is up, the text is too long for a regular expression, or
+    /// the value cannot be read.
     Unknown,
 }
 
@@ -32,30 +36,31 @@ impl From<bool> for Evaluation {
     }
 }
 
-/// One event before the rules.
-pub(super) struct Trial<'a, 'e, E> {
+/// Evaluates the rules of a file on one event.
+pub(super) struct Evaluator<'a, 'e, E> {
     rules: &'a Rules,
     pub(super) event: &'a Event<'e, E>,
-    pub(super) clock: Clock,
-    /// Which conditions on what is not in the contract hold. Found in one walk, once a rule asks.
+    pub(super) meter: WorkMeter,
+    /// The results of the conditions on fields outside the contract, by slot. One walk finds all
+    /// of them when the first one is needed.
     sent: OnceCell<Vec<Evaluation>>,
 }
 
-impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
+impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
     pub(super) fn new(rules: &'a Rules, event: &'a Event<'e, E>, deadline: Deadline) -> Self {
         Self {
             rules,
             event,
-            clock: Clock::new(deadline),
+            meter: WorkMeter::new(deadline),
             sent: OnceCell::new(),
         }
     }
 
-    /// Whether all conditions hold. One that is false decides it, whatever cannot be evaluated.
-    pub(super) fn evaluate(&self, rule: &Rule) -> Evaluation {
+    /// Evaluates all conditions of a rule. A false condition wins over an unknown one.
+    pub(super) fn evaluate_rule(&self, rule: &CompiledRule) -> Evaluation {
         let mut all = Evaluation::True;
         for condition in &rule.conditions {
-            match self.holds(condition) {
+            match self.evaluate_condition(condition) {
                 Evaluation::True => {}
                 Evaluation::False => return Evaluation::False,
                 Evaluation::Unknown => all = Evaluation::Unknown,
@@ -64,76 +69,83 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
         all
     }
 
-    /// Whether the condition holds for anything that stands at its place.
-    pub(super) fn holds(&self, condition: &Condition) -> Evaluation {
-        if !self.clock.has_time_after(0) {
+    /// Evaluates one condition, which holds if any value of its field fulfils it.
+    pub(super) fn evaluate_condition(&self, condition: &CompiledCondition) -> Evaluation {
+        if !self.meter.allows_step(0) {
             return Evaluation::Unknown;
         }
-        match (&condition.place, condition.slot) {
-            (Place::Contract(path, kind), _) => {
-                let mut outcome = Any::default();
+        match (&condition.field, condition.slot) {
+            (Field::Contract(path, kind), _) => {
+                let mut any = AnyValue::default();
                 if self.event.issues.count() == 0 {
-                    self.event.entity.look(path, &mut |seen| {
-                        outcome.add(&condition.test, &seen, &self.clock);
+                    self.event.entity.visit(path, &mut |value| {
+                        any.add(&condition.comparison, &value, &self.meter);
                     });
                 } else {
-                    self.look_with_issues(path, *kind, &condition.test, &mut outcome);
+                    self.evaluate_with_issues(path, *kind, &condition.comparison, &mut any);
                 }
-                outcome.evaluate(&condition.test)
+                any.result(&condition.comparison)
             }
-            (Place::Sent(..), slot) => {
-                let sent = self.sent.get_or_init(|| self.try_all_sent());
+            (Field::Sent(..), slot) => {
+                let sent = self.sent.get_or_init(|| self.evaluate_sent_conditions());
                 slot.and_then(|slot| sent.get(slot).copied())
                     .unwrap_or(Evaluation::Unknown)
             }
         }
     }
 
-    /// Shows the test what stands at a place of the contract, and in place of what is absent because it could not be read, what was sent.
-    fn look_with_issues(&self, path: &[Step], kind: Kind, test: &Test, outcome: &mut Any) {
-        let unreadable = Unreadable::at(path, self.event);
-        // What is computed of something unreadable is not what it should be.
-        let is_computed = unreadable.hides_more && is_computed::<E>(path);
+    /// Evaluates a contract field of an event with issues. An unreadable value counts with the text
+    /// that the shop sent.
+    fn evaluate_with_issues(
+        &self,
+        path: &FieldPath,
+        kind: FieldKind,
+        comparison: &Comparison,
+        any: &mut AnyValue,
+    ) {
+        let unreadable = UnreadableValues::at(path, self.event);
+        // A value that is computed from an unreadable one is wrong.
+        let is_wrong = unreadable.hides_more && is_computed::<E>(path);
         let mut absent = unreadable.values.len();
         let mut has_elements = false;
-        self.event.entity.look(path, &mut |seen| match seen {
-            Seen::Nothing if absent > 0 => absent -= 1,
-            Seen::Nothing if unreadable.hides_absent => outcome.add_unknown(),
-            _ if is_computed => {}
+        self.event.entity.visit(path, &mut |value| match value {
+            FieldValue::Absent if absent > 0 => absent -= 1,
+            FieldValue::Absent if unreadable.hides_absent => any.add_unknown(),
+            _ if is_wrong => {}
             // An empty list may have had elements.
-            Seen::Structure { empty: true } if unreadable.hides_more => outcome.add_unknown(),
+            FieldValue::Structure { empty: true } if unreadable.hides_more => any.add_unknown(),
             _ => {
-                has_elements |= seen == Seen::Structure { empty: false };
-                outcome.add(test, &seen, &self.clock);
+                has_elements |= value == FieldValue::Structure { empty: false };
+                any.add(comparison, &value, &self.meter);
             }
         });
         if unreadable.hides_more && !has_elements {
-            outcome.add_unknown();
+            any.add_unknown();
         }
-        for value in unreadable.values {
-            if !self.clock.has_time_after(value.len()) {
-                return outcome.add_unknown();
+        for json in unreadable.values {
+            if !self.meter.allows_step(json.len()) {
+                return any.add_unknown();
             }
-            outcome.add_unreadable(test, value, kind, &self.clock);
+            any.add_unreadable(comparison, json, kind, &self.meter);
         }
     }
 
-    fn try_all_sent(&self) -> Vec<Evaluation> {
+    fn evaluate_sent_conditions(&self) -> Vec<Evaluation> {
         let conditions = self.rules.sent_conditions();
-        let mut tried = Tried {
-            clock: &self.clock,
+        let mut observer = SentConditions {
+            meter: &self.meter,
             conditions: conditions
-                .map(|condition| (&condition.test, Any::default()))
+                .map(|condition| (&condition.comparison, AnyValue::default()))
                 .collect(),
         };
-        let whole = self.rules.sent.walk(self.event, &mut tried).is_ok();
-        tried
+        let complete = self.rules.sent.walk(self.event, &mut observer).is_ok();
+        observer
             .conditions
             .iter()
-            // What was not walked through could have more to say.
-            .map(|(test, outcome)| {
-                if whole || outcome.holds {
-                    outcome.evaluate(test)
+            .map(|(comparison, any)| {
+                // After an incomplete walk, only a condition that already holds is certain.
+                if complete || any.holds {
+                    any.result(comparison)
                 } else {
                     Evaluation::Unknown
                 }
@@ -142,74 +154,85 @@ impl<'a, 'e, E: Entity> Trial<'a, 'e, E> {
     }
 }
 
-fn is_computed<E: Entity>(path: &[Step]) -> bool {
-    matches!(path, [Step::Name(name), ..] if !E::computed_from(name).is_empty())
+fn is_computed<E: Entity>(path: &FieldPath) -> bool {
+    matches!(path, [PathStep::Name(name), ..] if !E::computed_from(name).is_empty())
 }
 
-/// All conditions on what is not in the contract, and what is known of each so far.
-struct Tried<'a> {
-    clock: &'a Clock,
-    conditions: Vec<(&'a Test, Any)>,
+/// All conditions on fields outside the contract, with their intermediate results.
+struct SentConditions<'a> {
+    meter: &'a WorkMeter,
+    conditions: Vec<(&'a Comparison, AnyValue)>,
 }
 
-impl Observer for Tried<'_> {
-    fn see(&mut self, slot: usize, seen: &Seen<'_>) {
-        if let Some((test, outcome)) = self.conditions.get_mut(slot) {
-            outcome.add(test, seen, self.clock);
+impl Observer for SentConditions<'_> {
+    fn observe(&mut self, slot: usize, value: &FieldValue<'_>) {
+        if let Some((comparison, any)) = self.conditions.get_mut(slot) {
+            any.add(comparison, value, self.meter);
         }
     }
 
-    fn goes_on(&mut self, bytes: usize) -> bool {
-        self.clock.has_time_after(bytes)
+    fn should_continue(&mut self, bytes: usize) -> bool {
+        self.meter.allows_step(bytes)
     }
 }
 
-/// Whether a test holds for any of several things. Where there is none at all, nothing is what it is tried on.
+/// Whether a comparison holds for any of several values. No value at all counts as an absent one.
 #[derive(Default)]
-struct Any {
-    seen: bool,
+struct AnyValue {
+    has_values: bool,
     holds: bool,
-    unknown: bool,
+    has_unknown: bool,
 }
 
-impl Any {
-    fn add(&mut self, test: &Test, seen: &Seen<'_>, clock: &Clock) {
-        self.seen = true;
+impl AnyValue {
+    fn add(&mut self, comparison: &Comparison, value: &FieldValue<'_>, meter: &WorkMeter) {
+        self.has_values = true;
         if self.holds {
             return;
         }
-        if !clock.allows(test, seen) {
-            self.unknown = true;
+        if !meter.allows_comparison(comparison, value) {
+            self.has_unknown = true;
             return;
         }
-        match test.holds(seen) {
+        match comparison.evaluate(value) {
             Evaluation::True => self.holds = true,
             Evaluation::False => {}
-            Evaluation::Unknown => self.unknown = true,
+            Evaluation::Unknown => self.has_unknown = true,
         }
     }
 
-    fn add_unreadable(&mut self, test: &Test, json: &str, kind: Kind, clock: &Clock) {
-        match unreadable(json, kind) {
-            Some(seen) if test.can_compare(&seen, kind) => self.add(test, &seen, clock),
+    fn add_unreadable(
+        &mut self,
+        comparison: &Comparison,
+        json: &str,
+        kind: FieldKind,
+        meter: &WorkMeter,
+    ) {
+        match value_of_unreadable(json, kind) {
+            Some(value) if comparison.accepts_unreadable(&value, kind) => {
+                self.add(comparison, &value, meter);
+            }
             _ => self.add_unknown(),
         }
     }
 
     fn add_unknown(&mut self) {
-        self.seen = true;
-        self.unknown = true;
+        self.has_values = true;
+        self.has_unknown = true;
     }
 
-    fn evaluate(&self, test: &Test) -> Evaluation {
-        if !self.seen {
-            test.holds(&Seen::Nothing)
+    fn result(&self, comparison: &Comparison) -> Evaluation {
+        if !self.has_values {
+            comparison.evaluate(&FieldValue::Absent)
         } else if self.holds {
             Evaluation::True
-        } else if self.unknown {
+        } else if self.has_unknown {
             Evaluation::Unknown
         } else {
             Evaluation::False
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,24 @@
-//! Tries a rules file on an event and says which rule matched and why. In development builds only: what runs in Lambda has no
-//! command line.
+//! The development command `rules`: checks a rules file and explains what it does to one event.
+//! Only debug builds have it.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
 use serde_json::value::RawValue;
 
 use super::{
-    Condition, Mode, Rule, Rules,
-    evaluate::{Evaluation, Trial},
-    field::{Observer, Place, Root, Unreadable},
+    CompiledCondition, CompiledRule, Effect, Mode, Rules,
+    evaluate::{Evaluation, Evaluator},
+    field::{Field, SentRoot},
     file, read,
-    template::Sentence,
+    template::Template,
+    unreadable::UnreadableValues,
+    walk::Observer,
 };
 use crate::{
     channel::{Channel, Decision},
     deadline::Deadline,
     event::{Event, ReadOptions},
-    model::{Entity, look::Seen},
+    model::{Entity, lookup::FieldValue},
     operation::{self, Operation},
     outcome::Failure,
     request::{
@@ -26,20 +28,24 @@ use crate::{
     verify::{Keys, Signatures},
 };
 
-/// How a development build of a function is called.
 const USAGE: &str = "usage: rules FILE [EVENT] [--all]
 
-Checks the rules in FILE. With an EVENT (a body as a shop sends it, or the request that API Gateway makes of it) it says which
-rules match and why, and what the shop would get. --all also tries rules that are not enabled.";
+Checks the rules in FILE. With an EVENT (a body as a shop sends it, or an API Gateway request with
+such a body), it explains which rules match and shows the answer to the shop. --all includes rules
+that are not enabled.";
 
-/// At most this many values are shown of what stands at a field, each with at most this many characters.
+/// The maximum number of values shown for a field.
 const VALUES_MAX: usize = 4;
+
+/// The maximum length of a shown value in characters.
 const VALUE_CHARS_MAX: usize = 60;
 
-/// Time enough.
+/// The time for all rules; more than any needs.
 const BUDGET: Duration = Duration::from_secs(25);
 
-/// What the command `rules` says: it is an error when something is wrong with the rules or the event.
+/// Runs the command with its arguments and returns the output.
+///
+/// Fails if the arguments are wrong, the file has errors, or the event cannot be read.
 pub(crate) fn command<C: Channel>(arguments: &[String]) -> Result<String, String> {
     let all = arguments.iter().any(|argument| argument == "--all");
     let mut paths = arguments.iter().filter(|argument| *argument != "--all");
@@ -47,23 +53,23 @@ pub(crate) fn command<C: Channel>(arguments: &[String]) -> Result<String, String
         (Some(path), event, None) if !path.starts_with('-') => (path, event),
         _ => return Err(USAGE.to_owned()),
     };
-    let named = |problem: &dyn std::fmt::Display| format!("{path}: {problem}");
-    let text = read::content(Path::new(path)).map_err(|problem| named(&problem))?;
+    let with_path = |error: &dyn std::fmt::Display| format!("{path}: {error}");
+    let text = read::content(Path::new(path)).map_err(|error| with_path(&error))?;
     let wanted = |rule: &file::Rule| all || rule.enabled;
-    let rules = Rules::read_where::<C::Entity>(&text, wanted).map_err(|problems| {
-        let lines: Vec<_> = problems.iter().map(|problem| named(problem)).collect();
+    let rules = Rules::read_where::<C::Entity>(&text, wanted).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(|error| with_path(error)).collect();
         lines.join("\n")
     })?;
-    let written = read::parse(&text).map_err(|problem| named(&problem))?;
-    let mut said = summary(path, &written) + &notes::<C::Entity>(&written);
+    let file = read::parse(&text).map_err(|error| with_path(&error))?;
+    let mut output = summary(path, &file) + &notes::<C::Entity>(&file);
     if let Some(event) = event {
-        let written: Vec<_> = written.rules.into_iter().filter(wanted).collect();
-        let sent = fs::read(event).map_err(|error| format!("{event}: cannot be read: {error}"))?;
-        let told =
-            explain::<C>(&rules, &written, &sent).map_err(|why| format!("{event}: {why}"))?;
-        let _ = write!(said, "\n{told}"); // writing to a String never fails
+        let file_rules: Vec<_> = file.rules.into_iter().filter(wanted).collect();
+        let input = fs::read(event).map_err(|error| format!("{event}: cannot be read: {error}"))?;
+        let explanation = explain::<C>(&rules, &file_rules, &input)
+            .map_err(|error| format!("{event}: {error}"))?;
+        let _ = write!(output, "\n{explanation}");
     }
-    Ok(said)
+    Ok(output)
 }
 
 fn summary(path: &str, file: &file::File) -> String {
@@ -77,99 +83,101 @@ fn summary(path: &str, file: &file::File) -> String {
     format!("{path}: {enabled} rule{s} {mode}, {disabled} not enabled\n")
 }
 
-/// The fields that are in no contract: right if the shop sends them, and otherwise never found.
+/// Lists the fields outside the contract, because a misspelled field looks like one of them.
 fn notes<E: Entity>(file: &file::File) -> String {
-    let mut said = String::new();
-    let mut note = |rule: &file::Rule, field: &str, place: &Place| {
-        let asked = match place {
-            Place::Contract(..) => return,
-            Place::Sent(Root::Entity, _) => "in what the shop sends",
-            Place::Sent(Root::Argument(_), _) => "among the event's other arguments",
+    let mut output = String::new();
+    let mut note = |rule: &file::Rule, name: &str, field: &Field| {
+        let place = match field {
+            Field::Contract(..) => return,
+            Field::Sent(SentRoot::Entity, _) => "from what the shop sends",
+            Field::Sent(SentRoot::Argument(_), _) => "from the other arguments of the event",
         };
-        let name = &rule.name;
-        // Writing to a String never fails.
+        let rule = &rule.name;
         let _ = writeln!(
-            said,
-            "  rule {name}: {field} is not in the contract; it is looked for {asked}"
+            output,
+            "  rule {rule}: {name} is not in the contract; it is read {place}"
         );
     };
     for rule in &file.rules {
         for condition in &rule.when {
-            if let Ok(place) = Place::find::<E>(&condition.field) {
-                note(rule, &condition.field, &place);
+            if let Ok(field) = Field::parse::<E>(&condition.field) {
+                note(rule, &condition.field, &field);
             }
         }
-        for then in &rule.then {
-            if let file::Then::Exception {
+        for operation in &rule.then {
+            if let file::RuleOperation::Exception {
                 message: Some(message),
                 ..
-            } = then
-                && let Ok(sentence) = Sentence::new::<E>(message)
+            } = operation
+                && let Ok(template) = Template::parse::<E>(message)
             {
-                sentence
-                    .fields()
-                    .for_each(|(field, place)| note(rule, field, place));
+                template
+                    .placeholders()
+                    .for_each(|(name, field)| note(rule, name, field));
             }
         }
     }
-    said
+    output
 }
 
+/// Explains what the rules do to an event, given as a body or as the request around it.
 fn explain<C: Channel>(
     rules: &Rules,
-    written: &[file::Rule],
-    sent: &[u8],
+    file_rules: &[file::Rule],
+    input: &[u8],
 ) -> Result<String, String> {
-    let request = request::read(sent);
-    let body = body(request.as_ref(), sent)?;
+    let request = request::read(input);
+    let body = body(request.as_ref(), input)?;
     let event = Event::read::<C>(&body, ReadOptions::default())
-        .map_err(|failure| not_an_event(&failure))?;
+        .map_err(|failure| failure_text(&failure))?;
     let deadline = Deadline::new(BUDGET, 0, 0);
-    let trial = Trial::new(rules, &event, deadline);
+    let evaluator = Evaluator::new(rules, &event, deadline);
 
-    let mut said = String::new();
+    let mut output = String::new();
     if rules.rules.is_empty() {
-        said.push_str("No rule is tried: none is enabled.\n");
+        output.push_str("No rule is enabled.\n");
     }
     let mut refused = false;
-    for (rule, written) in rules.rules.iter().zip(written) {
+    for (rule, file_rule) in rules.rules.iter().zip(file_rules) {
         if refused {
-            let _ = writeln!(said, "- {}: not tried, the refusal stands", rule.name);
+            let _ = writeln!(output, "- {}: skipped after the refusal", rule.name);
             continue;
         }
-        let evaluation = trial.evaluate(rule);
+        let evaluation = evaluator.evaluate_rule(rule);
         let matched = match evaluation {
             Evaluation::True => true,
             Evaluation::False => false,
-            Evaluation::Unknown => rule.refuses_unevaluated,
+            Evaluation::Unknown => rule.matches_if_unknown,
         };
-        refused = matched && matches!(rule.then, super::Outcome::Refuse { .. });
-        said.push_str(&explain_rule(&trial, rule, written, evaluation));
+        refused = matched && matches!(rule.effect, Effect::Refuse { .. });
+        output.push_str(&explain_rule(&evaluator, rule, file_rule, evaluation));
     }
     let ruling = rules.apply(&event, deadline);
-    let matched = ruling.matched.join(",");
-    let (answer, queued) = match ruling.decision {
-        Decision::Refuse(refusal) => (operation::body(&[Operation::from(refusal)]), false),
-        Decision::Accept(changes) => (operation::body(&changes), true),
-    };
-    let _ = match rules.mode {
-        Mode::Observe if !matched.is_empty() => writeln!(
-            said,
-            "\nThe shop gets success and the event is queued, because the rules are only observed. Enforced, it would get:\n  {answer}"
+    let observed = rules.mode == Mode::Observe && !ruling.matched.is_empty();
+    let (answer, introduction) = match ruling.decision {
+        Decision::Refuse(refusal) => (
+            operation::body(&[Operation::from(refusal)]),
+            "The event is not queued. The shop gets:",
         ),
-        _ => writeln!(
-            said,
-            "\nThe shop gets, if nothing else decides otherwise (the event is {}queued):\n  {answer}",
-            if queued { "" } else { "not " }
+        Decision::Accept(changes) => (
+            operation::body(&changes),
+            "Unless the channel itself refuses the event, it is queued and the shop gets:",
         ),
     };
-    Ok(said)
+    let introduction = if observed {
+        "The rules are only observed: the shop gets success and the event is queued.\n\
+         If they were enforced, the shop would get:"
+    } else {
+        introduction
+    };
+    let _ = writeln!(output, "\n{introduction}\n  {answer}");
+    Ok(output)
 }
 
 fn explain_rule<E: Entity>(
-    trial: &Trial<'_, '_, E>,
-    rule: &Rule,
-    written: &file::Rule,
+    evaluator: &Evaluator<'_, '_, E>,
+    rule: &CompiledRule,
+    file_rule: &file::Rule,
     evaluation: Evaluation,
 ) -> String {
     let sign = |evaluation| match evaluation {
@@ -177,103 +185,100 @@ fn explain_rule<E: Entity>(
         Evaluation::False => '✗',
         Evaluation::Unknown => '?',
     };
-    let disabled = if written.enabled {
+    let disabled = if file_rule.enabled {
         ""
     } else {
         " (not enabled)"
     };
-    let mut said = format!("{} {}{disabled}\n", sign(evaluation), rule.name);
+    let mut output = format!("{} {}{disabled}\n", sign(evaluation), rule.name);
     let mut lines = Vec::new();
-    for (condition, written) in rule.conditions.iter().zip(&written.when) {
-        let value = written.value.as_deref().map_or("", RawValue::get);
-        let wanted = format!("{} {} {value}", written.field, written.operator);
-        let found = found(trial.event, condition);
-        lines.push((sign(trial.holds(condition)), wanted, found));
+    for (compiled, condition) in rule.conditions.iter().zip(&file_rule.when) {
+        let value = condition.value.as_deref().map_or("", RawValue::get);
+        let text = format!("{} {} {value}", condition.field, condition.operator);
+        let found = found(evaluator.event, compiled);
+        lines.push((sign(evaluator.evaluate_condition(compiled)), text, found));
     }
-    let width = lines
-        .iter()
-        .map(|(_, wanted, _)| wanted.chars().count())
-        .max();
-    for (sign, wanted, found) in lines {
+    let width = lines.iter().map(|(_, text, _)| text.chars().count()).max();
+    for (sign, text, found) in lines {
         let width = width.unwrap_or_default();
-        let _ = writeln!(said, "    {sign} {wanted:width$}  found {found}");
+        let _ = writeln!(output, "    {sign} {text:width$}  found {found}");
     }
-    said
+    output
 }
 
-/// What stands where a condition looks, in words.
-fn found<E: Entity>(event: &Event<'_, E>, condition: &Condition) -> String {
-    let mut found = Found::default();
-    let looked = condition.place.look(event, &mut found);
-    if let Place::Contract(path, _) = &condition.place {
-        for value in Unreadable::at(path, event).values {
+/// Returns a description of the values of a condition's field.
+fn found<E: Entity>(event: &Event<'_, E>, condition: &CompiledCondition) -> String {
+    let mut found = FoundValues::default();
+    let result = condition.field.visit(event, &mut found);
+    if let Field::Contract(path, _) = &condition.field {
+        for value in UnreadableValues::at(path, event).values {
             let value: String = value.chars().take(VALUE_CHARS_MAX).collect();
-            found.words.push(format!("{value}, which is unreadable"));
+            found.values.push(format!("{value} (unreadable)"));
         }
     }
     if found.more > 0 {
-        found.words.push(format!("{} more", found.more));
+        found.values.push(format!("{} more", found.more));
     }
-    if looked.is_err() {
-        found.words.push("what cannot be read".to_owned());
+    if result.is_err() {
+        found.values.push("unreadable JSON".to_owned());
     }
-    if found.words.is_empty() {
+    if found.values.is_empty() {
         "nothing".to_owned()
     } else {
-        found.words.join(", ")
+        found.values.join(", ")
     }
 }
 
-/// The first few values, in words, and the number of the others.
+/// Descriptions of the first values, and the number of the others.
 #[derive(Default)]
-struct Found {
-    words: Vec<String>,
+struct FoundValues {
+    values: Vec<String>,
     more: usize,
 }
 
-impl Observer for Found {
-    fn see(&mut self, _: usize, seen: &Seen<'_>) {
-        if self.words.len() >= VALUES_MAX {
+impl Observer for FoundValues {
+    fn observe(&mut self, _: usize, value: &FieldValue<'_>) {
+        if self.values.len() >= VALUES_MAX {
             self.more += 1;
             return;
         }
-        self.words.push(match seen {
-            Seen::Nothing => "nothing".to_owned(),
-            Seen::Number(number) => number.to_string(),
-            Seen::Text(text) => format!(
+        self.values.push(match value {
+            FieldValue::Absent => "nothing".to_owned(),
+            FieldValue::Number(number) => number.to_string(),
+            FieldValue::Text(text) => format!(
                 "{:?}",
                 text.chars().take(VALUE_CHARS_MAX).collect::<String>()
             ),
-            Seen::Structure { empty: true } => "an empty list or object".to_owned(),
-            Seen::Structure { empty: false } => "a list or object".to_owned(),
+            FieldValue::Structure { empty: true } => "an empty list or object".to_owned(),
+            FieldValue::Structure { empty: false } => "a list or object".to_owned(),
         });
     }
 
-    fn goes_on(&mut self, _: usize) -> bool {
+    fn should_continue(&mut self, _: usize) -> bool {
         true
     }
 }
 
-/// The body of an event, out of what was sent or the request around it.
-fn body<'a>(request: Option<&'a Request>, sent: &'a [u8]) -> Result<Verified<'a>, String> {
-    let failed = |failure: Failure| not_an_event(&failure);
-    let unverified = request.map_or_else(|| Unverified::new(sent), Unverified::of);
-    let unverified = unverified.map_err(failed)?;
+/// Returns the body of an event, from a request or directly from the input.
+fn body<'a>(request: Option<&'a Request>, input: &'a [u8]) -> Result<Verified<'a>, String> {
+    let text = |failure: Failure| failure_text(&failure);
+    let unverified = request.map_or_else(|| Unverified::new(input), Unverified::of);
+    let unverified = unverified.map_err(text)?;
     unverified
         .verify(&Keys::AcceptUnsigned, Signatures::default())
-        .map_err(|unverified| failed(unverified.into()))
+        .map_err(|unverified| text(unverified.into()))
 }
 
-fn not_an_event(failure: &Failure) -> String {
-    let mut said = format!(
+fn failure_text(failure: &Failure) -> String {
+    let mut output = format!(
         "the function would answer {} ({})",
         failure.status(),
         failure.name()
     );
     if let Failure::Invalid { violations, .. } = failure {
         for violation in violations {
-            let _ = write!(said, "\n  {} {}", violation.pointer, violation.detail);
+            let _ = write!(output, "\n  {} {}", violation.pointer, violation.detail);
         }
     }
-    said
+    output
 }

@@ -1,127 +1,126 @@
-//! What a merchant decides without a compiler: rules in a file, read at cold start.
+//! The merchant's rules of one channel: read from a file at cold start, applied to each event.
+//! A new operator goes into `operator.rs`, a new operation under `then` into `file.rs` and
+//! `effect.rs`.
 
-mod clock;
-mod condition;
+mod effect;
 mod evaluate;
 #[cfg(debug_assertions)]
 pub(crate) mod explain;
 mod field;
 mod file;
+mod literal;
+mod operator;
 mod pattern;
 mod read;
 mod template;
+mod unreadable;
+mod walk;
+mod work_meter;
 
 use self::{
-    condition::Test,
-    evaluate::{Evaluation, Trial},
-    field::{Place, SentPlaces},
-    template::Sentence,
+    effect::Effect,
+    evaluate::{Evaluation, Evaluator},
+    field::Field,
+    operator::Comparison,
+    walk::SentFields,
 };
 #[cfg(feature = "schema")]
 pub(crate) use self::{field::hook_fields, file::File};
-pub use self::{file::Mode, read::Problem};
+pub use self::{file::Mode, read::RulesError};
 use crate::{
     channel::{Decision, Refusal},
     deadline::Deadline,
     event::Event,
     model::Entity,
-    operation::Operation,
 };
 
-/// A rules file has at most this many bytes.
+/// The maximum size of a rules file in bytes.
 pub const FILE_BYTES_MAX: usize = 512 * 1024;
 
-/// A channel has at most this many rules.
+/// The maximum number of rules of a channel.
 pub const RULES_MAX: usize = 100;
 
-/// A rule has at most this many conditions.
+/// The maximum number of conditions of a rule.
 pub const CONDITIONS_MAX: usize = 10;
 
-/// A file has at most this many regular expressions. Once used, each keeps up to 120 KB of memory; 100 of them keep 12 MB.
+/// The maximum number of regular expressions in a file. Each one keeps up to 120 KB of memory after
+/// its first match, so 100 of them keep 12 MB.
 pub const REGEXES_MAX: usize = 100;
 
-/// A rule results in at most this many operations.
+/// The maximum number of operations of a rule.
 pub const OPERATIONS_MAX: usize = 20;
 
-/// The rules of one channel, ready for events.
+/// The enabled rules of one channel, checked and compiled.
 #[derive(Debug, Default)]
 pub struct Rules {
     mode: Mode,
-    rules: Vec<Rule>,
-    sent: SentPlaces,
+    rules: Vec<CompiledRule>,
+    sent: SentFields,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct CompiledRule {
     name: String,
-    conditions: Vec<Condition>,
-    then: Outcome,
-    /// Whether it counts as matched when it cannot be evaluated.
-    refuses_unevaluated: bool,
+    conditions: Vec<CompiledCondition>,
+    effect: Effect,
+    /// Whether the rule counts as matched if it cannot be evaluated.
+    matches_if_unknown: bool,
 }
 
 #[derive(Debug)]
-struct Condition {
-    place: Place,
-    /// Number among the conditions that look at what is not in the contract.
+struct CompiledCondition {
+    field: Field,
+    /// The index among the conditions on fields outside the contract.
     slot: Option<usize>,
-    test: Test,
+    comparison: Comparison,
 }
 
-/// What a rule results in.
-#[derive(Debug)]
-enum Outcome {
-    Refuse {
-        message: Option<Sentence>,
-        class: Option<String>,
-    },
-    Change(Vec<Operation>),
-}
-
-/// What the rules say to one event.
+/// What the rules decide about one event, and which of them led to it.
 #[derive(Debug, PartialEq)]
 pub struct Ruling<'a> {
-    /// What the shop shall do.
+    /// The answer to the shop.
     pub decision: Decision,
-    /// Names of the rules that matched, in their order.
+    /// The names of the rules that matched, in the order of the file.
     pub matched: Vec<&'a str>,
-    /// Names of the rules that could not be evaluated, in their order: the time was up, a text was too long for a regular expression,
-    /// or the shop sent JSON that cannot be read.
+    /// The names of the rules that could not be evaluated, in the order of the file: the time was
+    /// up, a text was too long for a regular expression, or a value could not be read.
     pub unevaluated: Vec<&'a str>,
 }
 
 impl Rules {
-    /// Whether the rules act.
+    /// Returns whether the rules are enforced or only observed.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Tries the rules in their order. Changes add up; the first refusal ends it and stands alone. After the deadline no further rule is
-    /// evaluated.
+    /// Applies the rules in the order of the file.
+    ///
+    /// Changes add up. The first refusal ends the evaluation and replaces all changes. After the
+    /// deadline every remaining rule is unevaluated.
     pub fn apply<'a, E: Entity>(&'a self, event: &Event<'_, E>, deadline: Deadline) -> Ruling<'a> {
-        let trial = Trial::new(self, event, deadline);
+        let evaluator = Evaluator::new(self, event, deadline);
         let mut matched = Vec::new();
         let mut unevaluated = Vec::new();
         let mut changes = Vec::new();
         for rule in &self.rules {
-            match trial.evaluate(rule) {
+            match evaluator.evaluate_rule(rule) {
                 Evaluation::False => continue,
                 Evaluation::True => matched.push(rule.name.as_str()),
                 Evaluation::Unknown => {
                     unevaluated.push(rule.name.as_str());
-                    if !rule.refuses_unevaluated {
+                    if !rule.matches_if_unknown {
                         continue;
                     }
                 }
             }
-            match &rule.then {
-                Outcome::Change(operations) => changes.extend(operations.iter().cloned()),
-                Outcome::Refuse { message, class } => {
+            match &rule.effect {
+                Effect::Change(operations) => changes.extend(operations.iter().cloned()),
+                Effect::Refuse { message, class } => {
                     let message = message.as_ref();
                     let refusal = Refusal {
-                        // Without a message the shop shows its own, and that is better than none.
+                        // If no placeholder has a value, the hook's fallback message is better.
                         message: message
-                            .map(|message| message.fill(event, &trial.clock))
+                            .map(|message| message.render(event, &evaluator.meter))
                             .filter(|message| !message.trim().is_empty()),
                         class: class.clone(),
                     };
@@ -140,8 +139,8 @@ impl Rules {
         }
     }
 
-    /// The conditions on what is not in the contract, in the order of their slots.
-    fn sent_conditions(&self) -> impl Iterator<Item = &Condition> {
+    /// Returns the conditions on fields outside the contract, in the order of their slots.
+    fn sent_conditions(&self) -> impl Iterator<Item = &CompiledCondition> {
         let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
         conditions.filter(|condition| condition.slot.is_some())
     }

@@ -1,4 +1,5 @@
-//! From a file to rules: everything that is wrong with it is said at once, before any event comes.
+//! Reads and checks a rules file at cold start. All errors of a file are reported together.
+//! The format itself is in `file`.
 
 use std::{collections::HashSet, fmt, fs, io::Read as _, path::Path};
 
@@ -6,27 +7,24 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    CONDITIONS_MAX, Condition, FILE_BYTES_MAX, OPERATIONS_MAX, Outcome, REGEXES_MAX, RULES_MAX,
-    Rule, Rules,
-    condition::Test,
-    field::{Place, SentPlaces},
-    file::{self, File, Operator, Then, WhenUnreadable},
+    CONDITIONS_MAX, CompiledCondition, CompiledRule, FILE_BYTES_MAX, REGEXES_MAX, RULES_MAX, Rules,
+    effect::Effect,
+    field::Field,
+    file::{self, File, WhenUnreadable},
+    operator::{Comparison, Operator},
     pattern::{FOLDED_MAX, TOO_MANY_FOLDED},
-    template::Sentence,
+    walk::SentFields,
 };
-use crate::{model::Entity, operation::Operation};
+use crate::model::Entity;
 
-/// A path or a class of an operation has at most this many bytes.
-const PATH_BYTES_MAX: usize = 512;
-
-/// What is wrong with a rules file.
+/// One error in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct RulesError {
     rule: Option<String>,
     reason: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for RulesError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rule) = &self.rule {
             write!(to, "rule {rule}: ")?;
@@ -35,73 +33,84 @@ impl fmt::Display for Problem {
     }
 }
 
+impl RulesError {
+    fn of_file(reason: String) -> Self {
+        Self { rule: None, reason }
+    }
+}
+
 impl Rules {
-    /// Reads the rules file of a channel with this entity.
-    pub fn load<E: Entity>(path: &Path) -> Result<Self, Vec<Problem>> {
-        Self::read::<E>(&content(path).map_err(|problem| vec![problem])?)
+    /// Reads the rules file at `path` for a channel with the entity `E`. Returns the enabled rules,
+    /// or all errors of the file.
+    pub fn load<E: Entity>(path: &Path) -> Result<Self, Vec<RulesError>> {
+        Self::read::<E>(&content(path).map_err(|error| vec![error])?)
     }
 
-    /// Reads the rules of a channel with this entity: those that are enabled, or everything that is wrong with any.
-    pub fn read<E: Entity>(text: &str) -> Result<Self, Vec<Problem>> {
+    /// Reads the text of a rules file. Returns the enabled rules, or all errors of the file.
+    pub fn read<E: Entity>(text: &str) -> Result<Self, Vec<RulesError>> {
         Self::read_where::<E>(text, |rule| rule.enabled)
     }
 
+    /// Checks all rules of a file and returns those for which `wanted` is true.
     pub(super) fn read_where<E: Entity>(
         text: &str,
         wanted: impl Fn(&file::Rule) -> bool,
-    ) -> Result<Self, Vec<Problem>> {
-        let file = parse(text).map_err(|problem| vec![problem])?;
-        let mut problems = Vec::new();
+    ) -> Result<Self, Vec<RulesError>> {
+        let file = parse(text).map_err(|error| vec![error])?;
+        let mut errors = Vec::new();
         if file.rules.len() > RULES_MAX {
             let reason = format!("there are more than {RULES_MAX} rules");
-            problems.push(Problem { rule: None, reason });
+            errors.push(RulesError::of_file(reason));
         }
         let conditions = file.rules.iter().flat_map(|rule| &rule.when);
         let regexes = conditions.filter(|condition| condition.operator == Operator::Regex);
         if regexes.count() > REGEXES_MAX {
             let reason = format!("there are more than {REGEXES_MAX} conditions with a regex");
-            problems.push(Problem { rule: None, reason });
+            errors.push(RulesError::of_file(reason));
         }
         let mut names = HashSet::new();
         let mut rules = Vec::new();
         let mut folded = 0_u32;
-        for written in &file.rules {
-            let mut problem = |reason: String| {
-                let rule = Some(written.name.chars().take(64).collect());
-                problems.push(Problem { rule, reason });
+        for rule in &file.rules {
+            let mut report = |reason: String| {
+                let rule = Some(rule.name.chars().take(64).collect());
+                errors.push(RulesError { rule, reason });
             };
-            if !is_name(&written.name) {
-                problem(
-                    "its name must be 1 to 64 small letters, digits, hyphens or underscores"
+            if !is_name(&rule.name) {
+                report(
+                    "the name must have 1 to 64 lowercase letters, digits, hyphens or underscores"
                         .to_owned(),
                 );
             }
-            if !names.insert(&written.name) {
-                problem("another rule has this name".to_owned());
+            if !names.insert(&rule.name) {
+                report("another rule has the same name".to_owned());
             }
-            let rule = rule::<E>(written, &mut problem);
-            let conditions = rule.iter().flat_map(|rule| &rule.conditions);
-            folded = conditions.fold(folded, |folded, condition| {
-                folded.saturating_add(condition.test.folded())
+            let compiled = compile_rule::<E>(rule, &mut report);
+            let conditions = compiled.iter().flat_map(|rule| &rule.conditions);
+            let patterns = conditions.filter_map(|condition| condition.comparison.pattern());
+            folded = patterns.fold(folded, |folded, pattern| {
+                folded.saturating_add(pattern.folded)
             });
             if folded > FOLDED_MAX {
-                problem(format!("with the rules before it, it {TOO_MANY_FOLDED}"));
+                report(format!(
+                    "together with the rules before it, it {TOO_MANY_FOLDED}"
+                ));
                 break;
             }
-            rules.extend(rule.filter(|_| wanted(written)));
+            rules.extend(compiled.filter(|_| wanted(rule)));
         }
-        if problems.is_empty() {
+        if errors.is_empty() {
             Ok(Self::new(file.mode, rules))
         } else {
-            Err(problems)
+            Err(errors)
         }
     }
 
-    fn new(mode: file::Mode, mut rules: Vec<Rule>) -> Self {
-        let mut sent = SentPlaces::default();
+    fn new(mode: file::Mode, mut rules: Vec<CompiledRule>) -> Self {
+        let mut sent = SentFields::default();
         let mut slots = 0..;
         for condition in rules.iter_mut().flat_map(|rule| &mut rule.conditions) {
-            if let Place::Sent(root, path) = &condition.place {
+            if let Field::Sent(root, path) = &condition.field {
                 condition.slot = slots.next();
                 sent.add(root, path, condition.slot.unwrap_or_default());
             }
@@ -110,193 +119,114 @@ impl Rules {
     }
 }
 
-/// The text of a file, or the beginning of one that is too large.
-pub(super) fn content(path: &Path) -> Result<String, Problem> {
+/// Reads the text of a file. Of a file that is too large, it returns only the beginning, which
+/// [`parse`] rejects.
+pub(super) fn content(path: &Path) -> Result<String, RulesError> {
     let mut text = String::new();
     fs::File::open(path)
         .and_then(|file| {
             file.take(FILE_BYTES_MAX as u64 + 1)
                 .read_to_string(&mut text)
         })
-        .map_err(|error| Problem {
-            rule: None,
-            reason: format!("cannot be read: {error}"),
-        })?;
+        .map_err(|error| RulesError::of_file(format!("cannot be read: {error}")))?;
     Ok(text)
 }
 
-pub(super) fn parse(text: &str) -> Result<File, Problem> {
-    let problem = |reason| Problem { rule: None, reason };
+/// Parses the text of a rules file.
+pub(super) fn parse(text: &str) -> Result<File, RulesError> {
     if text.len() > FILE_BYTES_MAX {
-        return Err(problem(format!(
-            "the file has more than {FILE_BYTES_MAX} bytes"
-        )));
+        let reason = format!("the file has more than {FILE_BYTES_MAX} bytes");
+        return Err(RulesError::of_file(reason));
     }
-    let text = text.trim_start_matches('\u{feff}'); // which some editors put first
-    serde_json::from_str(text).map_err(|error| Problem {
-        rule: rule_that_fails_alike(text, &error),
+    // Some editors write a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
+    serde_json::from_str(text).map_err(|error| RulesError {
+        rule: rule_with_error(text, &error),
         reason: error.to_string(),
     })
 }
 
-/// The name of the rule that an error stands in. serde says the line and the column, which help little in a long line.
-fn rule_that_fails_alike(text: &str, error: &serde_json::Error) -> Option<String> {
+/// Returns the name of the rule that contains a parse error, because a line and a column alone help
+/// little in a long line. It is the first rule that fails with the same error on its own.
+fn rule_with_error(text: &str, error: &serde_json::Error) -> Option<String> {
     #[derive(Deserialize)]
-    struct Sketch<'a> {
+    struct RawRules<'a> {
         #[serde(borrow)]
         rules: Vec<&'a RawValue>,
     }
 
     #[derive(Deserialize)]
-    struct Named {
+    struct RuleName {
         name: String,
     }
 
-    let without_place = |error: &serde_json::Error| {
+    let without_position = |error: &serde_json::Error| {
         let text = error.to_string();
         text.split(" at line ").next().map(str::to_owned)
     };
-    let sketch: Sketch<'_> = serde_json::from_str(text).ok()?;
-    let rule = sketch.rules.into_iter().find(|rule| {
+    let raw: RawRules<'_> = serde_json::from_str(text).ok()?;
+    let rule = raw.rules.into_iter().find(|rule| {
         let alone = serde_json::from_str::<file::Rule>(rule.get()).err();
-        alone.is_some_and(|alone| without_place(&alone) == without_place(error))
+        alone.is_some_and(|alone| without_position(&alone) == without_position(error))
     })?;
-    let named: Named = serde_json::from_str(rule.get()).ok()?;
-    Some(named.name.chars().take(64).collect())
+    let rule: RuleName = serde_json::from_str(rule.get()).ok()?;
+    Some(rule.name.chars().take(64).collect())
 }
 
 fn is_name(name: &str) -> bool {
-    let fits =
+    let is_allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+    (1..=64).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
-/// One rule, unless something is wrong with it.
-fn rule<E: Entity>(written: &file::Rule, problem: &mut impl FnMut(String)) -> Option<Rule> {
-    if written.when.is_empty() {
-        problem("it has no conditions, so it would hold for every event".to_owned());
+/// Checks and compiles one rule, and reports its errors.
+fn compile_rule<E: Entity>(
+    rule: &file::Rule,
+    report: &mut impl FnMut(String),
+) -> Option<CompiledRule> {
+    if rule.when.is_empty() {
+        report("it has no conditions and would match every event".to_owned());
     }
-    if written.when.len() > CONDITIONS_MAX {
-        problem(format!("it has more than {CONDITIONS_MAX} conditions"));
+    if rule.when.len() > CONDITIONS_MAX {
+        report(format!("it has more than {CONDITIONS_MAX} conditions"));
     }
     let mut conditions = Vec::new();
-    for (index, condition) in written.when.iter().enumerate() {
-        match self::condition::<E>(condition) {
+    for (index, condition) in rule.when.iter().enumerate() {
+        match compile_condition::<E>(condition) {
             Ok(condition) => conditions.push(condition),
-            Err(reason) => problem(format!("condition {}: {reason}", index + 1)),
+            Err(reason) => report(format!("condition {}: {reason}", index + 1)),
         }
     }
-    let then = outcome::<E>(&written.then)
-        .map_err(|reason| problem(format!("then: {reason}")))
+    let effect = Effect::parse::<E>(&rule.then)
+        .map_err(|reason| report(format!("then: {reason}")))
         .ok()?;
-    let refuses_unevaluated = written.when_unreadable == WhenUnreadable::Refuse;
-    if refuses_unevaluated && matches!(then, Outcome::Change(_)) {
-        problem("whenUnreadable: refuse needs an exception under then".to_owned());
+    let matches_if_unknown = rule.when_unreadable == WhenUnreadable::Refuse;
+    if matches_if_unknown && matches!(effect, Effect::Change(_)) {
+        report("whenUnreadable: refuse requires an exception under then".to_owned());
     }
-    Some(Rule {
-        name: written.name.clone(),
+    Some(CompiledRule {
+        name: rule.name.clone(),
         conditions,
-        then,
-        refuses_unevaluated,
+        effect,
+        matches_if_unknown,
     })
 }
 
-fn condition<E: Entity>(written: &file::Condition) -> Result<Condition, String> {
-    let place = Place::find::<E>(&written.field)
-        .map_err(|why| format!("the field {}: {why}", written.field))?;
-    let test = Test::new(written.operator, written.value.as_deref(), place.kind())
-        .map_err(|why| format!("{} {}: it {why}", written.field, written.operator))?;
-    Ok(Condition {
-        place,
+fn compile_condition<E: Entity>(condition: &file::Condition) -> Result<CompiledCondition, String> {
+    let file::Condition {
+        field: name,
+        operator,
+        value,
+    } = condition;
+    let field = Field::parse::<E>(name).map_err(|why| format!("the field {name:?} {why}"))?;
+    let comparison = Comparison::parse(*operator, value.as_deref(), field.kind())
+        .map_err(|why| format!("{name} {operator}: {why}"))?;
+    Ok(CompiledCondition {
+        field,
         slot: None,
-        test,
+        comparison,
     })
 }
 
-fn outcome<E: Entity>(then: &[Then]) -> Result<Outcome, String> {
-    if then.is_empty() {
-        return Err("it has no operation".to_owned());
-    }
-    if then.len() > OPERATIONS_MAX {
-        return Err(format!("it has more than {OPERATIONS_MAX} operations"));
-    }
-    if let [Then::Exception { message, class }] = then {
-        let message = message.as_deref().map(Sentence::new::<E>);
-        check_class("type", class.as_deref())?;
-        return Ok(Outcome::Refuse {
-            message: message
-                .transpose()
-                .map_err(|why| format!("the message {why}"))?,
-            class: class.clone(),
-        });
-    }
-    let operations: Result<_, _> = then.iter().map(change).collect();
-    operations.map(Outcome::Change)
-}
-
-fn change(then: &Then) -> Result<Operation, String> {
-    let checked = |path: &str, instance: Option<&str>| {
-        check_path(path).and_then(|()| check_class("instance", instance))
-    };
-    match then.clone() {
-        Then::Exception { .. } => Err(
-            "an exception stands alone: nothing is changed when the shopper is stopped".to_owned(),
-        ),
-        Then::Add {
-            path,
-            value,
-            instance,
-        } => {
-            checked(&path, instance.as_deref())?;
-            Ok(Operation::Add {
-                path,
-                value,
-                instance,
-            })
-        }
-        Then::Replace {
-            path,
-            value,
-            instance,
-        } => {
-            checked(&path, instance.as_deref())?;
-            Ok(Operation::Replace {
-                path,
-                value,
-                instance,
-            })
-        }
-        Then::Remove { path } => {
-            checked(&path, None)?;
-            Ok(Operation::Remove { path })
-        }
-    }
-}
-
-fn check_path(path: &str) -> Result<(), String> {
-    let step = |step: &str| {
-        !step.is_empty() && !step.contains(|c: char| c.is_whitespace() || c.is_control())
-    };
-    let root = matches!(path.split('/').next(), Some("data" | "result" | "subject"));
-    if root && path.len() <= PATH_BYTES_MAX && path.split('/').all(step) {
-        return Ok(());
-    }
-    Err(format!(
-        "the path {path:?}: begin with data, and write slashes between the names, as in data/order/ext_order_id"
-    ))
-}
-
-/// A PHP class, or an interface: names with backslashes between them.
-fn check_class(what: &str, class: Option<&str>) -> Result<(), String> {
-    let Some(class) = class else {
-        return Ok(());
-    };
-    let name = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    if class.len() <= PATH_BYTES_MAX && class.trim_start_matches('\\').split('\\').all(name) {
-        return Ok(());
-    }
-    Err(format!("{what} {class:?} is no PHP class"))
-}
+#[cfg(test)]
+mod tests;

@@ -1,53 +1,54 @@
-//! What a refused shopper reads: the merchant's words, with values of the event in them.
+//! The message of an exception: the merchant's text with placeholders for values of the event.
 
 use super::{
-    clock::Clock,
-    condition::unreadable,
-    field::{Observer, Place, Unreadable},
+    field::Field,
+    unreadable::{UnreadableValues, value_of_unreadable},
+    walk::Observer,
+    work_meter::WorkMeter,
 };
 use crate::{
     event::Event,
     model::{
         Entity,
-        look::{Kind, Seen},
+        lookup::{FieldKind, FieldValue},
     },
 };
 
-/// A sentence of a rules file has at most this many characters.
+/// The maximum length of a template in characters.
 const CHARS_MAX: usize = 1000;
 
-/// A sentence has at most this many places for values.
-const PLACES_MAX: usize = 10;
+/// The maximum number of placeholders in a template.
+const PLACEHOLDERS_MAX: usize = 10;
 
-/// At most this many values stand for one field, and each with at most this many characters.
+/// The maximum number of values that replace one placeholder.
 const VALUES_MAX: usize = 5;
+
+/// The maximum length of one of these values in characters.
 const VALUE_CHARS_MAX: usize = 100;
 
-/// A text with places for values.
+/// A text with placeholders.
 #[derive(Debug)]
-pub(super) struct Sentence(Vec<Part>);
+pub(super) struct Template(Vec<Part>);
 
 #[derive(Debug)]
 enum Part {
-    Text(String),
-    Value {
+    Literal(String),
+    Placeholder {
         #[cfg_attr(
             not(debug_assertions),
-            expect(
-                dead_code,
-                reason = "only `make rules` names it, and no release has that"
-            )
+            expect(dead_code, reason = "only the development command `rules` shows it")
         )]
-        field: String,
-        place: Place,
+        name: String,
+        field: Field,
     },
 }
 
-impl Sentence {
-    /// Reads a text in which `{field}` stands for a value and `{{` for a brace.
-    pub(super) fn new<E: Entity>(text: &str) -> Result<Self, String> {
+impl Template {
+    /// Parses a text in which `{field}` is a placeholder and `{{` a literal brace. The error is a
+    /// clause that follows "the message".
+    pub(super) fn parse<E: Entity>(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
-            return Err("is empty; leave it out for the hook's own fallback".to_owned());
+            return Err("is empty; omit it to use the hook's fallback message".to_owned());
         }
         if text.chars().count() > CHARS_MAX {
             return Err(format!("has more than {CHARS_MAX} characters"));
@@ -55,93 +56,96 @@ impl Sentence {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            parts.push(Part::Text(before.to_owned()));
+            parts.push(Part::Literal(before.to_owned()));
             if let Some(after) = after.strip_prefix('{') {
-                parts.push(Part::Text("{".to_owned()));
+                parts.push(Part::Literal("{".to_owned()));
                 rest = after;
                 continue;
             }
-            let (field, after) = after
+            let (name, after) = after
                 .split_once('}')
-                .ok_or("has { without }; write {{ where a brace is meant")?;
-            let place =
-                Place::find::<E>(field).map_err(|why| format!("has {{{field}}}, which {why}"))?;
-            if place.kind() == Some(Kind::Structure) {
-                return Err(format!("has {{{field}}}, which is a list or an object"));
+                .ok_or("has { without }; write {{ for a literal brace")?;
+            let field = Field::parse::<E>(name)
+                .map_err(|why| format!("has a placeholder {{{name}}} that {why}"))?;
+            if field.kind() == Some(FieldKind::Structure) {
+                return Err(format!(
+                    "has a placeholder {{{name}}} that is a list or an object"
+                ));
             }
-            let field = field.to_owned();
-            parts.push(Part::Value { field, place });
+            let name = name.to_owned();
+            parts.push(Part::Placeholder { name, field });
             rest = after;
         }
-        parts.push(Part::Text(rest.to_owned()));
-        let places = parts
+        parts.push(Part::Literal(rest.to_owned()));
+        let placeholders = parts
             .iter()
-            .filter(|part| matches!(part, Part::Value { .. }));
-        if places.count() > PLACES_MAX {
-            return Err(format!("has more than {PLACES_MAX} fields"));
+            .filter(|part| matches!(part, Part::Placeholder { .. }));
+        if placeholders.count() > PLACEHOLDERS_MAX {
+            return Err(format!("has more than {PLACEHOLDERS_MAX} placeholders"));
         }
         Ok(Self(parts))
     }
 
-    /// The fields whose values it holds, and where they lead.
+    /// Returns the names and the fields of the placeholders.
     #[cfg(debug_assertions)]
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Place)> {
+    pub(super) fn placeholders(&self) -> impl Iterator<Item = (&str, &Field)> {
         self.0.iter().filter_map(|part| match part {
-            Part::Text(_) => None,
-            Part::Value { field, place } => Some((field.as_str(), place)),
+            Part::Literal(_) => None,
+            Part::Placeholder { name, field } => Some((name.as_str(), field)),
         })
     }
 
-    /// The sentence for one event. What the contract lacks and the shop did not send leaves a gap, and so does what cannot be found in
-    /// time.
-    pub(super) fn fill<E: Entity>(&self, event: &Event<'_, E>, clock: &Clock) -> String {
-        let mut filled = String::new();
+    /// Returns the text for one event. A placeholder becomes empty if its field is absent or the
+    /// time is up.
+    pub(super) fn render<E: Entity>(&self, event: &Event<'_, E>, meter: &WorkMeter) -> String {
+        let mut text = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => filled.push_str(text),
-                Part::Value { place, .. } if clock.has_time_after(0) => {
-                    let mut values = Values {
-                        clock,
-                        words: Vec::new(),
-                        more: false,
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Placeholder { field, .. } if meter.allows_step(0) => {
+                    let mut values = RenderedValues {
+                        meter,
+                        values: Vec::new(),
+                        has_more: false,
                     };
-                    // An error ends the walk early. What was found until then is the value.
-                    let _ = place.look(event, &mut values);
-                    if let Place::Contract(path, kind) = place {
-                        let sent = Unreadable::at(path, event).values;
+                    // If the walk ends early, the values found so far are rendered.
+                    let _ = field.visit(event, &mut values);
+                    if let Field::Contract(path, kind) = field {
+                        let sent = UnreadableValues::at(path, event).values;
                         sent.iter()
-                            .filter_map(|value| unreadable(value, *kind))
-                            .for_each(|seen| values.see(0, &seen));
+                            .filter_map(|json| value_of_unreadable(json, *kind))
+                            .for_each(|value| values.observe(0, &value));
                     }
-                    filled.push_str(&values.words.join(", "));
-                    if values.more {
-                        filled.push_str(", …");
+                    text.push_str(&values.values.join(", "));
+                    if values.has_more {
+                        text.push_str(", …");
                     }
                 }
-                Part::Value { .. } => {}
+                Part::Placeholder { .. } => {}
             }
         }
-        filled
+        text
     }
 }
 
-/// What stands at a place, in words: the first few values, shortened, without what could make markup or break a line.
-struct Values<'a> {
-    clock: &'a Clock,
-    words: Vec<String>,
-    more: bool,
+/// The first values of a field, shortened, and without markup and control characters.
+struct RenderedValues<'a> {
+    meter: &'a WorkMeter,
+    values: Vec<String>,
+    has_more: bool,
 }
 
-impl Observer for Values<'_> {
-    fn see(&mut self, _: usize, seen: &Seen<'_>) {
-        let full = self.words.len() >= VALUES_MAX;
-        match seen {
-            Seen::Nothing | Seen::Structure { .. } => {}
-            Seen::Number(_) | Seen::Text(_) if full => self.more = true,
-            Seen::Number(number) => self.words.push(number.to_string()),
-            Seen::Text(text) => self.words.push(
+impl Observer for RenderedValues<'_> {
+    fn observe(&mut self, _: usize, value: &FieldValue<'_>) {
+        let full = self.values.len() >= VALUES_MAX;
+        match value {
+            FieldValue::Absent | FieldValue::Structure { .. } => {}
+            FieldValue::Number(_) | FieldValue::Text(_) if full => self.has_more = true,
+            FieldValue::Number(number) => self.values.push(number.to_string()),
+            FieldValue::Text(text) => self.values.push(
                 text.chars()
-                    .take(10 * VALUE_CHARS_MAX) // of which most are kept, unless somebody sends nothing else
+                    // Bounds the work on a text of which most characters are filtered out.
+                    .take(10 * VALUE_CHARS_MAX)
                     .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
                     .take(VALUE_CHARS_MAX)
                     .collect(),
@@ -149,7 +153,10 @@ impl Observer for Values<'_> {
         }
     }
 
-    fn goes_on(&mut self, bytes: usize) -> bool {
-        !self.more && self.clock.has_time_after(bytes)
+    fn should_continue(&mut self, bytes: usize) -> bool {
+        !self.has_more && self.meter.allows_step(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use rust_decimal::Decimal;
 
+/// A path into an entity, as in `order.items[].sku` behind the name of the entity.
+pub type FieldPath = [PathStep];
+
 /// One step of a path into an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathStep {
     /// To the field of this name.
     Name(String),
     /// To every element of a list.
@@ -15,33 +18,33 @@ pub enum Step {
 
 /// What stands at the end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// A decimal number, an id or a flag.
     Number,
     /// Text.
     Text,
     /// A code that the contract writes in capitals.
-    Capitals,
+    UppercaseCode,
     /// A date and time, which the contract writes as RFC 3339 in UTC.
-    Moment,
+    Timestamp,
     /// An object or a list.
     Structure,
 }
 
 /// Why a path leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoSuchPlace {
+pub enum PathError {
     /// The contract has no field of this name. The shop may send one all the same.
-    Unknown,
+    UnknownField,
     /// It can lead nowhere; the text says why, as the end of the sentence "this path …".
-    Mistaken(&'static str),
+    Invalid(&'static str),
 }
 
 /// What was found at the end of a path.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen<'a> {
+pub enum FieldValue<'a> {
     /// It is absent, or null.
-    Nothing,
+    Absent,
     /// A number, with as many decimals as it is written with.
     Number(Decimal),
     /// Text; also what the contract does not know, whatever it is.
@@ -54,9 +57,9 @@ pub enum Seen<'a> {
 }
 
 /// Something that a rule can look at.
-pub trait Look {
+pub trait Lookup {
     /// What stands at the end of the path, by the contract alone.
-    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace>;
+    fn kind(path: &FieldPath) -> Result<FieldKind, PathError>;
 
     /// The fields of which the one with this name is computed; none if it is sent.
     fn computed_from(_name: &str) -> &'static [&'static str] {
@@ -70,34 +73,34 @@ pub trait Look {
 
     /// Whether something stands at the place of this name, as in `payment.method`. In a list nobody can say.
     fn has(&self, name: &str) -> bool {
-        let step = |name: &str| Step::Name(name.to_owned());
+        let step = |name: &str| PathStep::Name(name.to_owned());
         let path: Vec<_> = name.split('.').map(step).collect();
         let mut found = false;
         if !name.contains("[]") {
-            self.look(&path, &mut |seen| found |= seen != Seen::Nothing);
+            self.visit(&path, &mut |seen| found |= seen != FieldValue::Absent);
         }
         found
     }
 
     /// Shows `see` everything that stands at the end of the path: one thing, or one for each element of the lists on the way.
-    fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>));
+    fn visit(&self, path: &FieldPath, see: &mut dyn FnMut(FieldValue<'_>));
 }
 
-impl<T: Look> Look for Vec<T> {
-    fn kind(path: &[Step]) -> Result<Kind, NoSuchPlace> {
+impl<T: Lookup> Lookup for Vec<T> {
+    fn kind(path: &FieldPath) -> Result<FieldKind, PathError> {
         match path {
-            [] => Ok(Kind::Structure),
-            [Step::Each, rest @ ..] => T::kind(rest),
-            [Step::Name(_), ..] => Err(NoSuchPlace::Mistaken(
+            [] => Ok(FieldKind::Structure),
+            [PathStep::Each, rest @ ..] => T::kind(rest),
+            [PathStep::Name(_), ..] => Err(PathError::Invalid(
                 "goes on below a list; write [] behind its name, as in items[].sku",
             )),
         }
     }
 
-    fn look(&self, path: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
+    fn visit(&self, path: &FieldPath, see: &mut dyn FnMut(FieldValue<'_>)) {
         match path {
-            [Step::Each, rest @ ..] => self.iter().for_each(|element| element.look(rest, see)),
-            _ => see(Seen::Structure {
+            [PathStep::Each, rest @ ..] => self.iter().for_each(|element| element.visit(rest, see)),
+            _ => see(FieldValue::Structure {
                 empty: self.is_empty(),
             }),
         }
@@ -105,18 +108,22 @@ impl<T: Look> Look for Vec<T> {
 }
 
 /// Looks at something that may be absent.
-pub(crate) fn look_at<T: Look>(value: Option<&T>, path: &[Step], see: &mut dyn FnMut(Seen<'_>)) {
+pub(crate) fn visit_optional<T: Lookup>(
+    value: Option<&T>,
+    path: &FieldPath,
+    see: &mut dyn FnMut(FieldValue<'_>),
+) {
     match value {
-        Some(value) => value.look(path, see),
-        None => see(Seen::Nothing),
+        Some(value) => value.visit(path, see),
+        None => see(FieldValue::Absent),
     }
 }
 
 /// The kind of something that has nothing below it.
-pub(crate) fn kind_of_leaf(kind: Kind, path: &[Step]) -> Result<Kind, NoSuchPlace> {
+pub(crate) fn leaf_kind(kind: FieldKind, path: &FieldPath) -> Result<FieldKind, PathError> {
     match path {
         [] => Ok(kind),
-        [Step::Each, ..] => Err(NoSuchPlace::Mistaken("has [] where there is no list")),
-        [Step::Name(_), ..] => Err(NoSuchPlace::Mistaken("goes on below a single value")),
+        [PathStep::Each, ..] => Err(PathError::Invalid("has [] where there is no list")),
+        [PathStep::Name(_), ..] => Err(PathError::Invalid("goes on below a single value")),
     }
 }
