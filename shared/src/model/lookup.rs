@@ -40,6 +40,11 @@ pub enum PathError {
     Invalid(&'static str),
 }
 
+impl PathError {
+    /// The path has `[]` behind something that is not a list.
+    pub(crate) const NO_LIST: Self = Self::Invalid("has [] where there is no list");
+}
+
 /// What was found at the end of a path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldValue<'a> {
@@ -123,7 +128,7 @@ pub(crate) fn visit_optional<T: Lookup>(
 pub(crate) fn leaf_kind(kind: FieldKind, path: &FieldPath) -> Result<FieldKind, PathError> {
     match path {
         [] => Ok(kind),
-        [PathStep::Each, ..] => Err(PathError::Invalid("has [] where there is no list")),
+        [PathStep::Each, ..] => Err(PathError::NO_LIST),
         [PathStep::Name(_), ..] => Err(PathError::Invalid("goes on below a single value")),
     }
 }
