@@ -132,7 +132,7 @@ impl Decode for Region {
         if raw.get().starts_with('{') {
             let mark = at.mark();
             let object = RegionObject::decode(raw, at).map_err(serde::de::Error::custom)?;
-            let (name, code) = (at.field_beside("region"), at.field_beside("region_code"));
+            let (name, code) = (at.sibling_field("region"), at.sibling_field("region_code"));
             at.rename_fields(mark, |below| match below {
                 ".region" => Some(name.clone()),
                 ".region_code" => Some(code.clone()),

@@ -6,6 +6,7 @@
 
 pub(in crate::model) mod entity;
 mod list;
+mod macros;
 mod structure;
 
 use std::marker::PhantomData;
@@ -14,8 +15,10 @@ use serde::{Deserializer, de::DeserializeSeed};
 
 use super::diagnostics::Diagnostics;
 
-pub(super) use self::entity::entity;
-pub(super) use self::entity::{Computed, Field, Fields};
+pub(super) use self::{
+    entity::{Computed, Field, Fields},
+    macros::entity,
+};
 
 /// A value that can be read from an event.
 pub trait Decode: Sized {
