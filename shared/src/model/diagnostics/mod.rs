@@ -281,8 +281,8 @@ impl<'de> Diagnostics<'de> {
         }
     }
 
-    /// Runs `work` with the location extended by a segment. After an error, the location stays where
-    /// the error occurred.
+    /// Runs `work` with the location extended by a segment. After an error, the location stays
+    /// where the error occurred.
     pub(crate) fn inside<R, E>(
         &mut self,
         segment: Segment,

@@ -39,8 +39,8 @@ impl Scalar for Email {
     }
 }
 
-/// Whether a part of an email address needs no quotes (RFC 5322, `dot-atom`, and the characters that
-/// RFC 6531 adds). Two dots in a row are allowed: some providers have such addresses.
+/// Whether a part of an email address needs no quotes (RFC 5322, `dot-atom`, and the characters
+/// that RFC 6531 adds). Two dots in a row are allowed: some providers have such addresses.
 fn is_plain(part: &str) -> bool {
     let special = |c: char| c.is_whitespace() || c.is_control() || "()<>[]:;@\\,\"".contains(c);
     !part.is_empty() && !part.contains(special)

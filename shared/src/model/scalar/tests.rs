@@ -366,7 +366,10 @@ fn reads_php_date_objects() {
 
 proptest! {
     #[test]
-    fn reads_the_same_amount_from_every_notation(mantissa in -10_i64.pow(15)..10_i64.pow(15), scale in 0_u32..=4) {
+    fn reads_the_same_amount_from_every_notation(
+        mantissa in -10_i64.pow(15)..10_i64.pow(15),
+        scale in 0_u32..=4,
+    ) {
         let amount = Decimal::new(mantissa, scale);
         let mut padded = amount;
         padded.rescale(6);
@@ -378,7 +381,10 @@ proptest! {
     }
 
     #[test]
-    fn reads_the_same_timestamp_from_every_notation(second in -62_167_219_200_i64..253_402_300_799, hours in -12_i8..=14) {
+    fn reads_the_same_timestamp_from_every_notation(
+        second in -62_167_219_200_i64..253_402_300_799,
+        hours in -12_i8..=14,
+    ) {
         let moment = OffsetDateTime::from_unix_timestamp(second).unwrap();
         let utc = moment.format(&Rfc3339).unwrap();
         let mysql = utc.replace('T', " ").replace('Z', "");
@@ -393,12 +399,17 @@ proptest! {
     #[test]
     fn does_not_panic_on_any_string(text: String) {
         let json = serde_json::to_string(&text).unwrap();
-        let _ = (canonical::<Id>(&json), canonical::<Text>(&json), canonical::<Email>(&json), canonical::<Money>(&json));
-        let _ = (canonical::<Timestamp>(&json), canonical::<Country>(&json), canonical::<Flag>(&json));
+        let _ = (canonical::<Id>(&json), canonical::<Text>(&json));
+        let _ = (canonical::<Email>(&json), canonical::<Money>(&json));
+        let _ = (canonical::<Timestamp>(&json), canonical::<Country>(&json));
+        let _ = canonical::<Flag>(&json);
     }
 
     #[test]
-    fn does_not_panic_on_what_resembles_a_date(text in "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{0,12})?([Z+-][0-9:]{0,6})?") {
-        let _ = canonical::<Timestamp>(&format!("\"{text}\""));
+    fn does_not_panic_on_what_resembles_a_date(
+        date in "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+        time in "[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{0,12})?([Z+-][0-9:]{0,6})?",
+    ) {
+        let _ = canonical::<Timestamp>(&format!("\"{date}{time}\""));
     }
 }
