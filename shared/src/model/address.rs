@@ -1,3 +1,5 @@
+//! An address of an order, and what differs between the shop's forms of it.
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 

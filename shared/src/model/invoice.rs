@@ -1,3 +1,5 @@
+//! An invoice.
+
 use super::{
     Entity,
     decode::entity,

@@ -107,7 +107,9 @@ impl<T: Lookup> Lookup for Vec<T> {
     fn visit(&self, path: &FieldPath, visit: &mut dyn FnMut(FieldValue<'_>)) {
         match path {
             [PathStep::Each, rest @ ..] => {
-                self.iter().for_each(|element| element.visit(rest, visit));
+                for element in self {
+                    element.visit(rest, visit);
+                }
             }
             _ => visit(FieldValue::Structure {
                 empty: self.is_empty(),

@@ -1,3 +1,5 @@
+//! An order, its lines and its payment.
+
 use rust_decimal::Decimal;
 
 use super::{

@@ -91,7 +91,10 @@ pub(in crate::model) struct Field {
     #[cfg(feature = "schema")]
     name: &'static str,
     /// What it is, for the JSON Schema.
-    #[cfg(feature = "schema")]
+    #[cfg_attr(
+        not(feature = "schema"),
+        expect(dead_code, reason = "for the JSON Schema")
+    )]
     description: &'static str,
     /// For a read-only field, the fields of the contract that hold its value.
     stored_as: &'static [&'static str],
@@ -106,13 +109,12 @@ impl Field {
     pub(in crate::model) const fn new(
         number: u32,
         name: &'static str,
-        _description: &'static str,
+        description: &'static str,
     ) -> Self {
         Self {
             #[cfg(feature = "schema")]
             name,
-            #[cfg(feature = "schema")]
-            description: _description,
+            description,
             stored_as: &[],
             segment: Segment::Name(name),
             bit: 1 << number,
@@ -143,8 +145,11 @@ pub(in crate::model) struct Computed<E> {
     /// What stands at the end of a path that begins at it.
     pub(in crate::model) kind: fn(&FieldPath) -> Result<FieldKind, PathError>,
     /// Computes it and calls the visitor with everything at the end of the path.
-    pub(in crate::model) visit: fn(&E, &FieldPath, &mut dyn FnMut(FieldValue<'_>)),
+    pub(in crate::model) visit: VisitComputed<E>,
 }
+
+/// See [`Computed::visit`].
+type VisitComputed<E> = fn(&E, &FieldPath, &mut dyn FnMut(FieldValue<'_>));
 
 /// Reads an entity. The fields may be in any order; other members are ignored.
 pub(in crate::model) fn decode<'de, E: Fields, D: Deserializer<'de>>(

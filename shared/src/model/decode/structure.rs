@@ -51,10 +51,10 @@ struct StructureVisitor<'a, 'de, S> {
 
 impl<'de, S: Structure<'de>> StructureVisitor<'_, 'de, S> {
     /// Notes that a scalar is here, which has no form in the contract.
-    fn unreadable<E>(self, json: Option<String>) -> Result<Option<S::Value>, E> {
+    fn unreadable(self, json: Option<String>) -> Option<S::Value> {
         self.diagnostics
             .add_unreadable(S::EXPECTS, json.map(Cow::Owned));
-        Ok(None)
+        None
     }
 }
 
@@ -79,22 +79,21 @@ impl<'de, S: Structure<'de>> Visitor<'de> for StructureVisitor<'_, 'de, S> {
 
     fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
         if flag {
-            self.unreadable(Some("true".to_owned()))
-        } else {
-            Ok(None)
+            return Ok(self.unreadable(Some("true".to_owned())));
         }
+        Ok(None)
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        self.unreadable(Some(number.to_string()))
+        Ok(self.unreadable(Some(number.to_string())))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        self.unreadable(Some(number.to_string()))
+        Ok(self.unreadable(Some(number.to_string())))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        self.unreadable(Some(number.to_string()))
+        Ok(self.unreadable(Some(number.to_string())))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
@@ -102,6 +101,6 @@ impl<'de, S: Structure<'de>> Visitor<'de> for StructureVisitor<'_, 'de, S> {
             return Ok(None);
         }
         // As much of the string as a message may hold.
-        self.unreadable(serde_json::to_string(cut(text)).ok())
+        Ok(self.unreadable(serde_json::to_string(cut(text)).ok()))
     }
 }
