@@ -1,5 +1,7 @@
-//! What the types say, in files: JSON Schemas of the messages, under `shared/schema/` for the consumers of the queues, and of the
-//! rules files, as `shared/rules.schema.json` for the editors of merchants; and the fields of the hooks in `commerce/webhooks.xml`.
+//! Files that are generated from the types: the JSON Schemas of the messages under
+//! `shared/schema/`, for consumers of the queues; that of the rules files,
+//! `shared/rules.schema.json`, for the editors of merchants; and the fields of the hooks in
+//! `commerce/webhooks.xml`.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -13,13 +15,13 @@ use crate::{
     rules::File,
 };
 
-/// The schema of the channel's message, once it is decompressed.
+/// Returns the schema of the channel's message, not compressed.
 #[expect(clippy::indexing_slicing, reason = "for tests only")]
 pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
     let mut entity = generator.subschema_for::<C::Entity>().to_value();
     let mut definitions = generator.take_definitions(true);
-    // What identifies an event of one channel is no property of the entity, which other channels share.
+    // Channels share an entity, but each has its own fields that identify an event.
     let name = C::Entity::schema_name();
     if let Some(definition) = definitions.remove(&*name) {
         entity = definition;
@@ -33,15 +35,25 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     data.insert("issues".into(), issues());
     data.insert(
         "more_issues".into(),
-        json!({ "type": "integer", "minimum": 1, "description": "How many issues there are beside those that are listed." }),
+        json!({
+            "type": "integer", "minimum": 1,
+            "description": "How many issues there are beside those that are listed.",
+        }),
     );
     data.insert(
         "original".into(),
-        json!({ "type": "object", "description": "The entity exactly as the shop sent it; absent when the operator chose so." }),
+        json!({
+            "type": "object",
+            "description":
+                "The entity exactly as the shop sent it; absent when the operator chose so.",
+        }),
     );
     data.insert(
         "related".into(),
-        json!({ "type": "object", "description": "The other arguments of the event, exactly as the shop sent them." }),
+        json!({
+            "type": "object",
+            "description": "The other arguments of the event, exactly as the shop sent them.",
+        }),
     );
     let id = schema_id(C::NAME);
     json!({
@@ -50,17 +62,40 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
         "title": format!("com.adobe.commerce.observer.{}", C::NAME),
         "description": "CloudEvents 1.0 in JSON, as the body of an SQS message.",
         "type": "object",
-        "required": ["specversion", "id", "source", "type", "time", "datacontenttype", "dataschema", "contentid", "data"],
+        "required": [
+            "specversion", "id", "source", "type", "time", "datacontenttype", "dataschema",
+            "contentid", "data"
+        ],
         "properties": {
             "specversion": { "const": "1.0" },
-            "id": { "type": "string", "format": "uuid", "description": "The same for every delivery of the event, and no other event has it: the idempotency key." },
+            "id": {
+                "type": "string", "format": "uuid",
+                "description":
+                    "The same for every delivery of the event, and no other event has it: the \
+                    idempotency key.",
+            },
             "source": { "type": "string", "format": "uri-reference", "description": "The shop." },
             "type": { "const": format!("com.adobe.commerce.observer.{}", C::NAME) },
-            "subject": { "type": "string", "description": "What the event is about; absent while it has no id." },
-            "time": { "type": "string", "format": "date-time", "description": "When the event was taken." },
+            "subject": {
+                "type": "string",
+                "description": "What the event is about; absent while it has no id.",
+            },
+            "time": {
+                "type": "string", "format": "date-time",
+                "description": "When the event was taken.",
+            },
             "datacontenttype": { "const": "application/json" },
-            "dataschema": { "const": id, "description": "This schema. The number at its end is the major version of the contract." },
-            "contentid": { "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The same for all events that say the same of the same entity in the same bytes." },
+            "dataschema": {
+                "const": id,
+                "description":
+                    "This schema. The number at its end is the major version of the contract.",
+            },
+            "contentid": {
+                "type": "string", "pattern": "^[0-9a-f]{64}$",
+                "description":
+                    "The same for all events that say the same of the same entity in the same \
+                    bytes.",
+            },
             "data": {
                 "type": "object",
                 "required": [C::Entity::NAME],
@@ -73,7 +108,7 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     })
 }
 
-/// What the channel expects of its entity.
+/// Returns the part of a schema that requires the fields that the channel expects.
 #[expect(clippy::indexing_slicing, reason = "for tests only")]
 fn expected<C: Channel>() -> Value {
     let (nested, own): (Vec<&str>, Vec<&str>) = C::EXPECTED
@@ -103,30 +138,52 @@ fn issues() -> Value {
         "type": "array",
         "minItems": 1,
         "maxItems": LISTED_MAX,
-        "description": "What a reader should know of fields that are absent; absent where there is nothing to know.",
+        "description":
+            "What a reader should know of fields that are absent; absent where there is nothing \
+            to know.",
         "items": {
             "type": "object",
             "required": ["pointer", "field", "kind", "expected", "detail"],
             "properties": {
-                "pointer": { "type": "string", "description": "JSON pointer into the body that the shop sent." },
-                "field": { "type": "string", "description": "The field of the contract, as in order.items[].sku." },
-                "kind": { "enum": ["unreadable", "missing", "skipped"], "description": "unreadable: what was sent has no form in the contract. missing: nothing was sent. skipped: an element of a list is not in the message." },
-                "expected": { "type": "boolean", "description": "Whether the work downstream is thought to need it." },
+                "pointer": {
+                    "type": "string",
+                    "description": "JSON pointer into the body that the shop sent.",
+                },
+                "field": {
+                    "type": "string",
+                    "description": "The field of the contract, as in order.items[].sku.",
+                },
+                "kind": {
+                    "enum": ["unreadable", "missing", "skipped"],
+                    "description":
+                        "unreadable: what was sent has no form in the contract. missing: nothing \
+                        was sent. skipped: an element of a list is not in the message.",
+                },
+                "expected": {
+                    "type": "boolean",
+                    "description": "Whether the work downstream is thought to need it.",
+                },
                 "detail": { "type": "string", "description": "What the contract expects there." },
-                "value": { "type": "string", "description": "What was sent, as JSON, of at most 256 bytes; only of an unreadable field, and only where there is no original." },
+                "value": {
+                    "type": "string",
+                    "description":
+                        "What was sent, as JSON, of at most 256 bytes; only of an unreadable \
+                        field, and only where there is no original.",
+                },
             },
         },
     })
 }
 
-/// The schema of a channel's rules file.
+/// Returns the schema of a rules file.
 pub fn rules() -> Value {
     let generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
     generator.into_root_schema_for::<File>().to_value()
 }
 
-/// What a hook must send for the channel: the event's name, so that a signed body belongs to one route; the fields of the contract
-/// as a shop names them; and what the channel's rules look at.
+/// Returns the fields that a hook must send for the channel: the event's name, so that a signed
+/// body is valid on one route only; the fields of the contract, with the names of the shop; and
+/// those that the channel's rules use.
 pub fn hook_fields<C: Channel>() -> Vec<String> {
     let sample = read(&format!("../events/{}/default.body.json", C::NAME));
     let sample: Value = serde_json::from_str(&sample).unwrap_or_default();
@@ -149,7 +206,8 @@ pub fn hook_fields<C: Channel>() -> Vec<String> {
     fields
 }
 
-/// Fails when a file is not what the types say; with `UPDATE_SCHEMAS=1` in the environment it writes the file.
+/// Panics if a generated file is out of date. With `UPDATE_SCHEMAS=1` in the environment, writes
+/// it.
 pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
     let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
     assert_file_is(&format!("schema/{}.json", C::NAME), &pretty(message::<C>()));
@@ -158,8 +216,8 @@ pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
     assert_file_is(hooks, &with_fields::<C>(&read(hooks)));
 }
 
-/// The text of webhooks.xml with the fields of the channel's hook as they should be. What stands below a comment among them is
-/// the merchant's own; and a hook without fields sends everything.
+/// Returns the text of webhooks.xml with the current fields of the channel's hook. Fields below a
+/// comment are the merchant's own and stay. A hook without fields sends everything and stays so.
 #[expect(clippy::panic, reason = "for tests only")]
 fn with_fields<C: Channel>(hooks: &str) -> String {
     let method = format!("<method name=\"observer.{}\"", C::NAME);
@@ -183,7 +241,8 @@ fn with_fields<C: Channel>(hooks: &str) -> String {
         .map(|(_, own)| format!("                        <!--{own}"))
         .unwrap_or_default();
     format!(
-        "{before}{method}{start}<fields>\n{lines}{own}                    </fields>{end}</method>{after}"
+        "{before}{method}{start}<fields>\n{lines}{own}                    </fields>{end}\
+         </method>{after}"
     )
 }
 
@@ -198,7 +257,7 @@ fn assert_file_is(name: &str, text: &str) {
         fs::write(&path, text).unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
     } else if read(name) != text {
         panic!(
-            "{} is not what the types and the rules say; renew it with `make samples`",
+            "{} is out of date; update it with `make samples`",
             path.display()
         );
     }
@@ -223,10 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_renewed_and_what_is_below_a_comment_is_kept() {
-        let own = "                        <!-- for the ERP -->\n                        <field name=\"data.invoice.extra\" />\n";
+    fn updates_the_fields_and_keeps_those_below_a_comment() {
+        let own = "                        <!-- for the ERP -->\n                        \
+            <field name=\"data.invoice.extra\" />\n";
         let old = format!(
-            "<fields>\n                        <field name=\"data.old\" />\n{own}                    </fields>"
+            "<fields>\n                        <field name=\"data.old\" />\n{own}                    \
+             </fields>"
         );
         let new = with_fields::<InvoicePaid>(&hook(&old));
         assert!(!new.contains("data.old"));
@@ -238,13 +299,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_that_sends_everything_stays_so() {
+    fn keeps_a_hook_that_sends_everything() {
         assert_eq!(with_fields::<InvoicePaid>(&hook("")), hook(""));
     }
 
     #[test]
     #[should_panic(expected = "there is no hook for sales_order_invoice_pay")]
-    fn a_hook_that_is_not_there_is_named() {
+    fn names_a_missing_hook() {
         with_fields::<InvoicePaid>("<config />");
     }
 }

@@ -1,10 +1,12 @@
+//! An address of an order, and what differs between the shop's forms of it.
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{
     decode::{Decode, entity},
     diagnostics::Diagnostics,
-    lookup::{FieldKind, FieldValue, Lookup, PathError, PathStep, leaf_kind, visit_optional},
+    lookup::{FieldKind, FieldPath, FieldValue, Lookup, PathError, leaf_kind, visit_optional},
     scalar::{Code, Country, Email, Text, scalar_from_raw},
 };
 
@@ -36,20 +38,20 @@ entity! {
         address_type: Code,
     }
     settle settle_region
-    // A shop does not name the addresses, so below the names there is nothing but the contract.
+    // A shop sends a list of addresses. The names of the spec hold only fields of the contract.
     elsewhere "is not in the contract; the shop sends it as in order.addresses[].company"
 }
 
-/// The types of an order's addresses.
+/// The types of an order's addresses that the contract has.
 pub(super) const BILLING: &str = "billing";
 pub(super) const SHIPPING: &str = "shipping";
 
-/// An address in the list of an order, of which the contract knows two types.
+/// An address in the list of an order. The contract has two types of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedAddress(pub(super) Address);
 
 impl Address {
-    /// Whether nothing of it is there.
+    /// Whether no field of the contract is present.
     pub(super) fn is_blank(&self) -> bool {
         let blank = Self {
             address_type: self.address_type.clone(),
@@ -62,10 +64,10 @@ impl Address {
 impl Decode for ListedAddress {
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        at: &mut Diagnostics<'de>,
+        diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
-        let mark = at.mark();
-        let address = Address::decode(from, at)?;
+        let mark = diagnostics.mark();
+        let address = Address::decode(from, diagnostics)?;
         let kind = address.as_ref().map(|address| {
             let kind = address.address_type.as_ref();
             kind.map(|Code(kind)| kind.as_str())
@@ -75,16 +77,24 @@ impl Decode for ListedAddress {
             Some(Some(BILLING)) => "order.billing_address",
             Some(Some(SHIPPING)) => "order.shipping_address",
             Some(Some(_)) => {
-                at.replace_with_skipped(mark, "has another type than billing and shipping", false);
+                diagnostics.replace_with_skipped(
+                    mark,
+                    "has another type than billing and shipping",
+                    false,
+                );
                 return Ok(address.map(Self));
             }
-            // It may be the one or the other.
+            // It may be either of the two.
             Some(None) => {
-                at.replace_with_skipped(mark, "must have the type billing or shipping", true);
+                diagnostics.replace_with_skipped(
+                    mark,
+                    "must have the type billing or shipping",
+                    true,
+                );
                 return Ok(address.map(Self));
             }
         };
-        at.rename_fields(mark, |below| Some(format!("{field}{below}")));
+        diagnostics.rename_fields(mark, |below| Some(format!("{field}{below}")));
         Ok(address.map(Self))
     }
 
@@ -94,7 +104,7 @@ impl Decode for ListedAddress {
     }
 }
 
-/// The region's code belongs beside its name, wherever the shop wrote it.
+/// Moves the region's code to `region_code`, wherever the shop sent it.
 fn settle_region(address: &mut Address, _: &mut Diagnostics<'_>) {
     if let Some(region) = &mut address.region {
         let code = region.code.take();
@@ -105,7 +115,8 @@ fn settle_region(address: &mut Address, _: &mut Diagnostics<'_>) {
     }
 }
 
-/// Name and code of a state or region. An order's address has the name alone, a customer's has both in one object.
+/// Name and code of a state or region. An order's address has only the name, a customer's address
+/// an object with both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Region {
     /// The name, as in `Oregon`.
@@ -126,14 +137,18 @@ entity! {
 impl Decode for Region {
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        at: &mut Diagnostics<'de>,
+        diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
         if raw.get().starts_with('{') {
-            let mark = at.mark();
-            let object = RegionObject::decode(raw, at).map_err(serde::de::Error::custom)?;
-            let (name, code) = (at.field_beside("region"), at.field_beside("region_code"));
-            at.rename_fields(mark, |below| match below {
+            let mark = diagnostics.mark();
+            let object =
+                RegionObject::decode(raw, diagnostics).map_err(serde::de::Error::custom)?;
+            let (name, code) = (
+                diagnostics.sibling_field("region"),
+                diagnostics.sibling_field("region_code"),
+            );
+            diagnostics.rename_fields(mark, |below| match below {
                 ".region" => Some(name.clone()),
                 ".region_code" => Some(code.clone()),
                 _ => None,
@@ -143,7 +158,7 @@ impl Decode for Region {
                 code: object.region_code,
             }));
         }
-        let name = scalar_from_raw(raw.get(), at);
+        let name = scalar_from_raw(raw.get(), diagnostics);
         Ok(name.map(|name| Self {
             name: Some(name),
             code: None,
@@ -158,16 +173,16 @@ impl Serialize for Region {
 }
 
 impl Lookup for Region {
-    fn kind(path: &[PathStep]) -> Result<FieldKind, PathError> {
+    fn kind(path: &FieldPath) -> Result<FieldKind, PathError> {
         leaf_kind(FieldKind::Text, path)
     }
 
-    fn visit(&self, path: &[PathStep], see: &mut dyn FnMut(FieldValue<'_>)) {
-        visit_optional(self.name.as_ref(), path, see);
+    fn visit(&self, path: &FieldPath, visit: &mut dyn FnMut(FieldValue<'_>)) {
+        visit_optional(self.name.as_ref(), path, visit);
     }
 }
 
-/// The lines of a street, read from a list of lines or from one string with line breaks.
+/// The lines of a street, read from a list of lines or from a string with line breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Street(pub Vec<Text>);
@@ -175,20 +190,22 @@ pub struct Street(pub Vec<Text>);
 impl Decode for Street {
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        at: &mut Diagnostics<'de>,
+        diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
         let mut lines: Vec<Text> = if raw.get().starts_with(['{', '[']) {
-            let lines = Vec::<Line>::decode(raw, at).map_err(serde::de::Error::custom)?;
+            let lines =
+                Vec::<StreetLine>::decode(raw, diagnostics).map_err(serde::de::Error::custom)?;
             let lines = lines.unwrap_or_default().into_iter();
-            lines.map(|Line(line)| line).collect()
+            lines.map(|StreetLine(line)| line).collect()
         } else {
-            let whole: Option<Text> = scalar_from_raw(raw.get(), at);
+            let whole: Option<Text> = scalar_from_raw(raw.get(), diagnostics);
             let Text(whole) = whole.unwrap_or_else(|| Text(String::new()));
-            at.count_elements(whole.lines().count())?;
+            diagnostics.count_elements(whole.lines().count())?;
             whole.lines().map(|line| Text(line.to_owned())).collect()
         };
-        // The place of a line means something: number, complement, district. Only behind the last one nothing stands.
+        // The position of a line has a meaning: number, complement, district. So only empty lines
+        // at the end are removed.
         let used = lines.iter().rposition(|Text(line)| !line.is_empty());
         lines.truncate(used.map_or(0, |last| last + 1));
         Ok((!lines.is_empty()).then_some(Self(lines)))
@@ -196,25 +213,25 @@ impl Decode for Street {
 }
 
 impl Lookup for Street {
-    fn kind(path: &[PathStep]) -> Result<FieldKind, PathError> {
+    fn kind(path: &FieldPath) -> Result<FieldKind, PathError> {
         Vec::<Text>::kind(path)
     }
 
-    fn visit(&self, path: &[PathStep], see: &mut dyn FnMut(FieldValue<'_>)) {
-        self.0.visit(path, see);
+    fn visit(&self, path: &FieldPath, visit: &mut dyn FnMut(FieldValue<'_>)) {
+        self.0.visit(path, visit);
     }
 }
 
-/// One line of a street, empty where none can be read.
-struct Line(Text);
+/// A line of a street; empty if it cannot be read.
+struct StreetLine(Text);
 
-impl Decode for Line {
+impl Decode for StreetLine {
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
-        at: &mut Diagnostics<'de>,
+        diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
-        let line = scalar_from_raw(raw.get(), at);
+        let line = scalar_from_raw(raw.get(), diagnostics);
         Ok(Some(Self(line.unwrap_or_else(|| Text(String::new())))))
     }
 }

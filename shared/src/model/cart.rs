@@ -1,3 +1,5 @@
+//! A line of a cart.
+
 use super::{
     Entity,
     decode::entity,

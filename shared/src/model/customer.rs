@@ -1,3 +1,5 @@
+//! A customer's account.
+
 use super::{
     Entity,
     decode::entity,

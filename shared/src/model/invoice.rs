@@ -1,3 +1,5 @@
+//! An invoice.
+
 use super::{
     Entity,
     decode::entity,
@@ -9,7 +11,8 @@ entity! {
     pub struct Invoice {
         /// Id in the shop's database; absent before the invoice's first save.
         entity_id: Id,
-        /// Id of the order; absent when the payment is captured at checkout, before the order's first save.
+        /// Id of the order; absent when the payment is captured at checkout, before the order's
+        /// first save.
         order_id: Id,
         /// Invoice number; absent before the invoice's first save.
         increment_id: Code,

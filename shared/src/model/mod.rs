@@ -1,7 +1,8 @@
 //! The eight payloads of the spec, in exact types.
 //!
-//! Every field of the spec's schemas is here and no other; what else the shop sends is ignored by the model and travels in
-//! the message's `original`. Every field can be absent: which ones an event cannot do without is a matter of its channel.
+//! Every field of the spec's schemas is here and no other. The model ignores other fields that a
+//! shop sends; they are in `original` of the message. Every field can be absent: the channel
+//! defines which ones an event needs.
 
 pub(crate) mod decode;
 pub(crate) mod diagnostics;
@@ -35,22 +36,22 @@ pub use self::{
     shipment::{Shipment, ShipmentItem, Track},
 };
 
-/// What an event is about: one of the spec's payloads.
+/// The subject of an event: one of the spec's payloads.
 pub trait Entity: Decode + Lookup + Serialize {
-    /// The entity's name in the spec's payload, and so in the message.
+    /// The entity's name in the spec's payload and in the message.
     const NAME: &'static str;
 
-    /// The keys under which a shop sends it, the likeliest first.
+    /// The keys under which a shop sends it, the most frequent first.
     const KEYS: &'static [&'static str];
 
-    /// What the event is about, as the message's `subject`: `order/000000123`. `None` when the entity has no id of its own
-    /// yet.
+    /// Returns the `subject` of the message, as in `order/000000123`. `None` if the entity has no
+    /// id of its own yet.
     fn subject(&self) -> Option<String>;
 
-    /// The id of the store view that the entity belongs to, in which its numbers are unique.
+    /// Returns the id of the store view of the entity. Its numbers are unique there.
     fn store_id(&self) -> Option<u64>;
 
-    /// The message group, in which the order of events is kept: everything about one order, one customer, one product or one
-    /// cart. `None` when the entity cannot say.
+    /// Returns the message group, within which events stay in order: one order, customer, product
+    /// or cart. `None` if the entity does not tell.
     fn group(&self) -> Option<String>;
 }

@@ -1,3 +1,5 @@
+//! An order, its lines and its payment.
+
 use rust_decimal::Decimal;
 
 use super::{
@@ -63,7 +65,8 @@ entity! {
     }
     settle settle_order
     computes {
-        unexplained_total: Money = unexplained_total, of grand_total subtotal tax_amount shipping_amount discount_amount;
+        unexplained_total: Money = unexplained_total,
+            of grand_total subtotal tax_amount shipping_amount discount_amount;
     }
 }
 
@@ -103,8 +106,9 @@ entity! {
     }
 }
 
-/// What of the grand total is neither subtotal, tax, shipping nor discount: gift cards, store credit, fees; or a mistake. Only a
-/// rule asks for it. A part that is absent counts as zero; without total or subtotal there is no answer.
+/// Returns the part of the grand total that is neither subtotal, tax, shipping nor discount: gift
+/// cards, store credit, fees, or an error. An absent part counts as zero. `None` if the total or
+/// the subtotal is absent.
 fn unexplained_total(order: &Order) -> Option<Money> {
     let zero = Money(Decimal::ZERO);
     let parts = [
@@ -116,12 +120,13 @@ fn unexplained_total(order: &Order) -> Option<Money> {
     let rest = parts
         .iter()
         .try_fold(order.grand_total?.0, |rest, part| rest.checked_sub(part.0));
-    // PHP adds up floats: what is left of 30.250000000000004 is no money.
+    // PHP adds floats, so a total may be 30.250000000000004.
     rest.map(|rest| Money(rest.round_dp(4).normalize()))
 }
 
-/// The shop lists an order's addresses by type, the spec names them. A named one wins.
-fn settle_order(order: &mut Order, at: &mut Diagnostics<'_>) {
+/// Moves the addresses of the shop's list to the two fields of the spec. If the shop sends such a
+/// field too, that one is kept.
+fn settle_order(order: &mut Order, diagnostics: &mut Diagnostics<'_>) {
     for ListedAddress(mut address) in order.addresses.take().unwrap_or_default() {
         let place = match address.address_type.take() {
             Some(Code(kind)) if kind == BILLING => &mut order.billing_address,
@@ -131,7 +136,7 @@ fn settle_order(order: &mut Order, at: &mut Diagnostics<'_>) {
         match place {
             Some(known) if *known == address => {}
             Some(known) if !known.is_blank() => {
-                at.add_left_out("addresses", "is the second one of its type");
+                diagnostics.add_left_out("addresses", "is the second one of its type");
             }
             _ => *place = Some(address),
         }
@@ -158,7 +163,8 @@ impl Entity for Order {
         self.store_id.map(|id| id.0)
     }
 
-    /// By the database's id, which invoices and shipments know too; before the first save only the number is there.
+    /// Uses the database's id, which invoices and shipments have too. Before its first save, an
+    /// order has only a number.
     fn group(&self) -> Option<String> {
         self.entity_id
             .map(|id| format!("order/{id}"))

@@ -1,3 +1,5 @@
+//! A product of the catalog.
+
 use super::{
     Entity,
     decode::entity,

@@ -1,3 +1,5 @@
+//! A shipment, its parcels and its products.
+
 use super::{
     Entity,
     decode::entity,

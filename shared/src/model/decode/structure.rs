@@ -1,0 +1,106 @@
+//! What lists and entities have in common when they are read: both may be a scalar.
+
+use std::{borrow::Cow, fmt, marker::PhantomData};
+
+use serde::{
+    Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+
+use crate::model::diagnostics::{Diagnostics, cut};
+
+/// A list or an object, and how it is read. PHP may write one for the other.
+pub(super) trait Structure<'de> {
+    /// The result of reading.
+    type Value;
+
+    /// What serde's own errors say that is expected.
+    const NAME: &'static str;
+
+    /// The detail of the issue for a scalar.
+    const EXPECTS: &'static str;
+
+    /// Reads a JSON array.
+    fn read_array<A: SeqAccess<'de>>(
+        array: A,
+        diagnostics: &mut Diagnostics<'de>,
+    ) -> Result<Option<Self::Value>, A::Error>;
+
+    /// Reads a JSON object.
+    fn read_object<A: MapAccess<'de>>(
+        object: A,
+        diagnostics: &mut Diagnostics<'de>,
+    ) -> Result<Option<Self::Value>, A::Error>;
+}
+
+/// Reads a structure, or notes what else is there. What PHP writes for an unset value is absent.
+pub(super) fn decode<'de, S: Structure<'de>, D: Deserializer<'de>>(
+    from: D,
+    diagnostics: &mut Diagnostics<'de>,
+) -> Result<Option<S::Value>, D::Error> {
+    from.deserialize_any(StructureVisitor::<S> {
+        diagnostics,
+        structure: PhantomData,
+    })
+}
+
+struct StructureVisitor<'a, 'de, S> {
+    diagnostics: &'a mut Diagnostics<'de>,
+    structure: PhantomData<S>,
+}
+
+impl<'de, S: Structure<'de>> StructureVisitor<'_, 'de, S> {
+    /// Notes that a scalar is here, which has no form in the contract.
+    fn unreadable(self, json: Option<String>) -> Option<S::Value> {
+        self.diagnostics
+            .add_unreadable(S::EXPECTS, json.map(Cow::Owned));
+        None
+    }
+}
+
+impl<'de, S: Structure<'de>> Visitor<'de> for StructureVisitor<'_, 'de, S> {
+    type Value = Option<S::Value>;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(S::NAME)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, array: A) -> Result<Self::Value, A::Error> {
+        S::read_array(array, self.diagnostics)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Self::Value, A::Error> {
+        S::read_object(object, self.diagnostics)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+        if flag {
+            return Ok(self.unreadable(Some("true".to_owned())));
+        }
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(self.unreadable(Some(number.to_string())))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(self.unreadable(Some(number.to_string())))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(self.unreadable(Some(number.to_string())))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        // As much of the string as a message may hold.
+        Ok(self.unreadable(serde_json::to_string(cut(text)).ok()))
+    }
+}
