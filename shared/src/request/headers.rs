@@ -160,8 +160,8 @@ struct Name(Option<HeaderName>);
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-        let Text(name) = Text::deserialize(from)?;
+        struct NameText<'a>(#[serde(borrow)] Cow<'a, str>);
+        let NameText(name) = NameText::deserialize(from)?;
         Ok(Self(HeaderName::from_bytes(name.as_bytes()).ok()))
     }
 }
