@@ -4,7 +4,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "to panic is the purpose"
+    reason = "a failed check panics"
 )]
 
 use libfuzzer_sys::fuzz_target;
