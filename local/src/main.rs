@@ -22,10 +22,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Keys(keys::Arguments),
-    Rules(rules::Arguments),
-    Send(Box<send::Arguments>),
-    Samples(samples::Arguments),
+    Keys(keys::KeysCommand),
+    Rules(rules::RulesCommand),
+    Send(Box<send::SendCommand>),
+    Samples(samples::SamplesCommand),
 }
 
 impl Command {

@@ -9,7 +9,7 @@ use shared::rules::explain;
 
 /// Checks a rules file. With an event, shows which rules match and why, and what the shop gets.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub(crate) struct RulesCommand {
     /// The channel of the rules.
     #[arg(value_parser = PossibleValuesParser::new(NAMES), hide_possible_values = true)]
     channel: String,
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     all: bool,
 }
 
-impl Arguments {
+impl RulesCommand {
     /// Returns whether the rules and the event are valid.
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<bool> {
         let all = self.all.then(|| "--all".to_owned());

@@ -1,9 +1,6 @@
 //! Adds keys to the text of a secret. It reads keys with the code of the functions, so a function can
 //! use every key that it adds.
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     fs,
     io::{self, Read as _, Write},
@@ -28,7 +25,7 @@ const SAMPLE_HMAC: &str = include_str!("../../../events/sample-keys/hmac-secret.
 /// Adds the keys of a file to a secret, or lists the keys of the secret. It reads the secret from
 /// standard input and writes JSON to standard output.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub(crate) struct KeysCommand {
     #[command(flatten)]
     task: Task,
     /// Accept the published sample keys, too, for an emulator on this machine.
@@ -78,7 +75,7 @@ struct Change {
     warnings: Vec<String>,
 }
 
-impl Arguments {
+impl KeysCommand {
     /// Writes the new secret or the list.
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<bool> {
         let mut secret = String::new();
@@ -282,3 +279,6 @@ fn usable(keys: Keys) -> Vec<(String, Key)> {
         .map(|(name, key)| (name.place(), key))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,7 +162,7 @@ fn lists_the_places_of_usable_keys() {
 fn from_file(name: &str, bytes: &[u8], is_pem: bool) -> Result<(KeyList, Vec<Entry>), String> {
     let path = env::temp_dir().join(format!("keys-{}-{name}", process::id()));
     fs::write(&path, bytes).unwrap();
-    let arguments = Arguments {
+    let arguments = KeysCommand {
         task: Task {
             pem: is_pem.then(|| path.clone()),
             hmac: (!is_pem).then(|| path.clone()),

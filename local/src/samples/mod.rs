@@ -1,9 +1,6 @@
 //! Sample requests: each `events/<channel>/<case>.body.json` contains the bytes that a shop sends, and
 //! `<case>.request.json` the request of API Gateway for them, signed with the sample keys.
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -22,13 +19,13 @@ use crate::sign;
 
 /// Writes events/<channel>/<case>.request.json for each <case>.body.json.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub(crate) struct SamplesCommand {
     /// Write nothing; list the requests that do not match their bodies, and fail if there are any.
     #[arg(long)]
     check: bool,
 }
 
-impl Arguments {
+impl SamplesCommand {
     /// Returns whether all requests match their bodies.
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<bool> {
         let keys = SampleKeys::read()?;
@@ -368,3 +365,6 @@ impl Ids {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

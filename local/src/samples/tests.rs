@@ -13,7 +13,7 @@ fn all() -> Vec<Case> {
 #[test]
 fn requests_match_their_bodies() {
     let mut out = Vec::new();
-    let all_match = Arguments { check: true }.run(&mut out).unwrap();
+    let all_match = SamplesCommand { check: true }.run(&mut out).unwrap();
     assert!(all_match, "{}", String::from_utf8_lossy(&out));
 }
 

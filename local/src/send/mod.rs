@@ -2,9 +2,6 @@
 
 mod tally;
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     env, fs,
     io::{self, Read as _, Write},
@@ -37,7 +34,7 @@ const REQUEST_ID_HEADER: &str = "x-adobe-commerce-request-id";
 ///
 /// Without a secret or key, it signs with the sample keys in events/sample-keys.
 #[derive(Args)]
-pub(crate) struct Arguments {
+pub(crate) struct SendCommand {
     /// File with the body, sent byte for byte; `-` reads standard input.
     file: PathBuf,
 
@@ -102,7 +99,7 @@ fn header(text: &str) -> Result<Header> {
     Ok((name.trim().parse()?, value.trim().parse()?))
 }
 
-impl Arguments {
+impl SendCommand {
     /// Returns whether every answer was 200.
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<bool> {
         let body = read_body(&self.file)?;
@@ -305,3 +302,6 @@ fn show_answer(answer: &Answer, out: &mut impl Write) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

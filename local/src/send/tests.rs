@@ -61,10 +61,10 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(BTreeMap<String, S
 #[derive(clap::Parser)]
 struct Cli {
     #[command(flatten)]
-    send: Arguments,
+    send: SendCommand,
 }
 
-fn parse(url: &str, arguments: &[&str]) -> Arguments {
+fn parse(url: &str, arguments: &[&str]) -> SendCommand {
     let body = sample_keys().join("../customer_delete_after/default.body.json");
     let body = body.to_str().unwrap();
     let arguments = [&["local", body, "--url", url], arguments].concat();

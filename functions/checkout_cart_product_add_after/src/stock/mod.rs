@@ -4,9 +4,6 @@
 mod breaker;
 mod client;
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use shared::{
@@ -198,3 +195,6 @@ impl Stock {
         enough
     }
 }
+
+#[cfg(test)]
+mod tests;
