@@ -12,7 +12,10 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use shared::{
     Channel, Deadline,
-    deliver::message::{CONTRACT_VERSION, MESSAGE_BYTES_MAX, Message, Origin},
+    deliver::{
+        body::MESSAGE_BYTES_MAX,
+        message::{CONTRACT_VERSION, Message, Origin},
+    },
     event::{Contract, Event, ReadOptions},
     model::{Entity, Issue, IssueKind, LISTED_MAX, Violation},
     outcome::Failure,
