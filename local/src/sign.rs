@@ -30,7 +30,8 @@ pub(crate) fn hmac(secret: &str, body: &[u8]) -> Result<Vec<u8>> {
         .to_vec())
 }
 
-/// Returns the RSA signature (RSASSA-PKCS1-v1_5, SHA-256) of the base64 text of the raw body, in base64.
+/// Returns the RSA signature (RSASSA-PKCS1-v1_5, SHA-256) of the base64 text of the raw body, in
+/// base64.
 pub(crate) fn rsa(key: &RsaKeyPair, body: &[u8]) -> Result<String> {
     let signed = BASE64.encode_to_string(body);
     let mut signature = vec![0; key.public().modulus_len()];

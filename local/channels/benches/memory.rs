@@ -1,8 +1,8 @@
 //! Peak memory of a request, by the size of the order. Run by `make bench-steps`.
 //!
-//! `max alloc` divided by the number of bytes at the start of the line is the memory per byte of the
-//! body. It includes the text of the request as the Lambda runtime passes it, which is larger than
-//! its body because of the escapes.
+//! `max alloc` divided by the number of bytes at the start of the line is the memory per byte of
+//! the body. It includes the text of the request as the Lambda runtime passes it, which is larger
+//! than its body because of the escapes.
 
 #![expect(
     clippy::expect_used,

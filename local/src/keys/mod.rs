@@ -1,5 +1,5 @@
-//! Adds keys to the text of a secret. It reads keys with the code of the functions, so a function can
-//! use every key that it adds.
+//! Adds keys to the text of a secret. It reads keys with the code of the functions, so a function
+//! can use every key that it adds.
 
 use std::{
     fs,

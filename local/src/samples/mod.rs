@@ -1,5 +1,5 @@
-//! Sample requests: each `events/<channel>/<case>.body.json` contains the bytes that a shop sends, and
-//! `<case>.request.json` the request of API Gateway for them, signed with the sample keys.
+//! Sample requests: each `events/<channel>/<case>.body.json` contains the bytes that a shop sends,
+//! and `<case>.request.json` the request of API Gateway for them, signed with the sample keys.
 
 use std::{
     collections::BTreeMap,

@@ -148,7 +148,8 @@ impl SendCommand {
             .into()
     }
 
-    /// Returns the headers of each request. A header of the command line replaces one of the same name.
+    /// Returns the headers of each request. A header of the command line replaces one of the same
+    /// name.
     fn all_headers(&self, body: &[u8]) -> Result<Vec<Header>> {
         let json = HeaderValue::from_static("application/json");
         let mut headers = vec![(HeaderName::from_static("content-type"), json)];

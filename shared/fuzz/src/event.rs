@@ -1,4 +1,5 @@
-//! From a body to the message: checks for each accepted body, and for each body that is not accepted.
+//! From a body to the message: checks for each accepted body, and for each body that is not
+//! accepted.
 
 use std::{
     borrow::Cow,
@@ -177,7 +178,8 @@ fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
     };
     match Message::new::<C>(event, without_original, in_a_minute()) {
         Ok(message) => {
-            // Not with the original, which may contain JSON that `Value` cannot hold, such as 1e999.
+            // Not with the original, which may contain JSON that `Value` cannot hold, such as
+            // 1e999.
             let json: Value = serde_json::from_str(&check_envelope::<C>(event, &message))
                 .expect("the contract's form is plain JSON");
             let schema = Schema::of_message(C::NAME);

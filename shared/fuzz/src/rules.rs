@@ -35,7 +35,8 @@ static NAME: LazyLock<Regex> =
 /// Longer than the timeout of the fuzzer, so that the fuzzer finds slow rules.
 const BUDGET: Duration = Duration::from_mins(1);
 
-/// Reads a rules file of a channel. If it is valid, applies it to the channel's samples and to `body`.
+/// Reads a rules file of a channel. If it is valid, applies it to the channel's samples and to
+/// `body`.
 pub fn check<C: Channel>(text: &str, body: &[u8]) {
     let rules = match Rules::read::<C::Entity>(text) {
         Ok(rules) => rules,

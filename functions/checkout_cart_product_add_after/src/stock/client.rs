@@ -95,8 +95,8 @@ impl StockClient {
     }
 }
 
-/// Reads the body of an answer. It copies each frame, because even a frame of one byte would keep its
-/// whole read buffer.
+/// Reads the body of an answer. It copies each frame, because even a frame of one byte would keep
+/// its whole read buffer.
 async fn read(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {

@@ -85,8 +85,8 @@ impl Unknown {
         }
     }
 
-    /// Returns whether the stock system itself fails, which counts for the circuit breaker. A status
-    /// like 404 and an invalid answer may concern one product only.
+    /// Returns whether the stock system itself fails, which counts for the circuit breaker. A
+    /// status like 404 and an invalid answer may concern one product only.
     fn is_failure_of_system(self) -> bool {
         match self {
             Self::TimedOut | Self::Unreachable | Self::Failed => true,
