@@ -12,8 +12,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::verify::{
-    HmacSecret, KEYS_MAX, KeyError, KeyList, Keys, RsaKey, Version, pem,
-    secret::{EXAMPLE, Schemes, Secret},
+    HmacSecret, KEYS_MAX, KeyError, Keys, NamedKey, RsaKey, Scheme, SecretVersion, VerificationKey,
+    pem,
+    secret::{EXAMPLE, Secret, SignaturePolicy},
 };
 
 /// The sample key. Its private key is published with it.
@@ -86,27 +87,27 @@ impl KeysCommand {
             serde_json::to_writer(out, &list_keys(&secret)?)?;
             return Ok(true);
         }
-        let (list, given) = self.given()?;
-        serde_json::to_writer(out, &add_keys(&secret, list, given)?)?;
+        let (scheme, given) = self.given()?;
+        serde_json::to_writer(out, &add_keys(&secret, scheme, given)?)?;
         Ok(true)
     }
 
     /// Reads the keys of the file.
-    fn given(&self) -> Result<(KeyList, Vec<Entry>)> {
-        let (list, file, read): (_, _, fn(&str) -> _) = match (&self.task.pem, &self.task.hmac) {
-            (Some(file), _) => (KeyList::Rsa, file, public_keys),
-            (None, Some(file)) => (KeyList::Hmac, file, hmac_secret),
+    fn given(&self) -> Result<(Scheme, Vec<Entry>)> {
+        let (scheme, file, read): (_, _, fn(&str) -> _) = match (&self.task.pem, &self.task.hmac) {
+            (Some(file), _) => (Scheme::Rsa, file, public_keys),
+            (None, Some(file)) => (Scheme::Hmac, file, hmac_secret),
             (None, None) => bail!("no file is given"),
         };
         let entries = read(&text_of(file)?).with_context(|| file.display().to_string())?;
         for (key, _) in &entries {
             ensure!(
-                self.allow_published || !key.is_published()?,
+                self.allow_published || !is_published(key)?,
                 "{} contains the published sample key, with which anybody can sign",
                 file.display()
             );
         }
-        Ok((list, entries))
+        Ok((scheme, entries))
     }
 }
 
@@ -132,39 +133,14 @@ fn text_of(file: &Path) -> Result<String> {
         .with_context(|| format!("{name} is not a text file in UTF-8"))
 }
 
-/// A key of either kind.
-enum Key {
-    Hmac(HmacSecret),
-    Rsa(RsaKey),
-}
-
-impl Key {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Hmac(one), Self::Hmac(other)) => one.is_same(other),
-            (Self::Rsa(one), Self::Rsa(other)) => one == other,
-            _ => false,
-        }
-    }
-
-    fn list(&self) -> KeyList {
-        match self {
-            Self::Hmac(_) => KeyList::Hmac,
-            Self::Rsa(_) => KeyList::Rsa,
-        }
-    }
-
-    fn is_published(&self) -> Result<bool> {
-        let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
-        Ok(samples
-            .iter()
-            .flatten()
-            .any(|(sample, _)| self.is_same(sample)))
-    }
+/// Returns whether it is a published sample key, with which anybody can sign.
+fn is_published(key: &VerificationKey) -> Result<bool> {
+    let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
+    Ok(samples.iter().flatten().any(|(sample, _)| key == sample))
 }
 
 /// A key, and its text in the secret.
-type Entry = (Key, String);
+type Entry = (VerificationKey, String);
 
 /// Reads all public keys of a PEM text.
 fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
@@ -172,7 +148,7 @@ fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
         return Err(KeyError::PrivateKey);
     }
     let keys = pem::public_keys(text)?;
-    let entry = |der: &Vec<u8>| Ok((Key::Rsa(RsaKey::from_der(der)?), canonical(der)));
+    let entry = |der: &Vec<u8>| Ok((VerificationKey::Rsa(RsaKey::from_der(der)?), canonical(der)));
     keys.iter().map(entry).collect()
 }
 
@@ -192,7 +168,7 @@ fn canonical(der: &[u8]) -> String {
 
 /// Reads a shared secret.
 fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
-    let key = Key::Hmac(HmacSecret::new(text)?);
+    let key = VerificationKey::Hmac(HmacSecret::new(text)?);
     Ok(vec![(
         key,
         HmacSecret::without_line_breaks(text).to_owned(),
@@ -201,9 +177,13 @@ fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
 
 /// Lists the places of the usable keys.
 fn list_keys(secret: &str) -> Result<Usable> {
-    let (kept, _) = Secret::read(secret, EVERY_KEY, Version::Current);
-    let place = |(place, key): (String, Key)| {
-        let published = key.is_published()?;
+    let (kept, _) = Secret::read(
+        secret,
+        &SignaturePolicy::every_scheme(),
+        SecretVersion::Current,
+    );
+    let place = |(place, key): (String, VerificationKey)| {
+        let published = is_published(&key)?;
         Ok(Place { place, published })
     };
     let keys = usable(kept.keys)
@@ -214,14 +194,18 @@ fn list_keys(secret: &str) -> Result<Usable> {
 }
 
 /// Adds keys of one kind to the text of the secret. Errors and warnings contain no part of it.
-fn add_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
+fn add_keys(secret: &str, scheme: Scheme, given: Vec<Entry>) -> Result<Change> {
     let Ok(mut content) = serde_json::from_str::<Map<String, Value>>(secret) else {
         bail!("the secret is not a JSON object, as in {EXAMPLE}");
     };
-    let (kept, mut warnings) = Secret::read(secret, EVERY_KEY, Version::Current);
+    let (kept, mut warnings) = Secret::read(
+        secret,
+        &SignaturePolicy::every_scheme(),
+        SecretVersion::Current,
+    );
     let keys = usable(kept.keys);
     for (place, key) in &keys {
-        if key.is_published()? {
+        if is_published(key)? {
             warnings.push(format!(
                 "{place}: is the published sample key, with which anybody can sign; remove it"
             ));
@@ -229,16 +213,17 @@ fn add_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
     }
     let mut keys: Vec<_> = keys
         .into_iter()
-        .filter(|(_, key)| key.list() == list)
+        .filter(|(_, key)| key.scheme() == scheme)
         .collect();
-    let mut entries = match content.remove(list.name()) {
+    let list = scheme.secret_field();
+    let mut entries = match content.remove(list) {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(entries)) => entries,
         Some(one) => vec![one],
     };
     let (mut added, mut known) = (Vec::new(), Vec::new());
     for (key, text) in given {
-        if let Some((place, _)) = keys.iter().find(|(_, known)| known.is_same(&key)) {
+        if let Some((place, _)) = keys.iter().find(|(_, known)| *known == key) {
             if !added.contains(place) && !known.contains(place) {
                 known.push(place.clone());
             }
@@ -253,7 +238,7 @@ fn add_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
         added.push(place.clone());
         keys.push((place, key));
     }
-    content.insert(list.name().to_owned(), Value::Array(entries));
+    content.insert(list.to_owned(), Value::Array(entries));
     Ok(Change {
         secret: (!added.is_empty()).then(|| Value::Object(content).to_string()),
         added,
@@ -262,22 +247,13 @@ fn add_keys(secret: &str, list: KeyList, given: Vec<Entry>) -> Result<Change> {
     })
 }
 
-/// All keys are read, whichever signatures the stack accepts.
-const EVERY_KEY: Schemes = Schemes::Chosen {
-    hmac: true,
-    rsa: true,
-};
-
 /// Returns the usable keys, each with its place.
-fn usable(keys: Keys) -> Vec<(String, Key)> {
-    let Keys::Known { hmac, rsa } = keys else {
+fn usable(keys: Keys) -> Vec<(String, VerificationKey)> {
+    let Keys::Known(keys) = keys else {
         return Vec::new();
     };
-    let hmac = hmac.into_iter().map(|(name, key)| (name, Key::Hmac(key)));
-    let rsa = rsa.into_iter().map(|(name, key)| (name, Key::Rsa(key)));
-    hmac.chain(rsa)
-        .map(|(name, key)| (name.place(), key))
-        .collect()
+    let place = |named: NamedKey| (named.name.position(), named.key);
+    keys.into_iter().map(place).collect()
 }
 
 #[cfg(test)]

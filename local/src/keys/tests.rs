@@ -9,12 +9,12 @@ use super::*;
 const PEM: &str = include_str!("../../../shared/tests/signature/public-key.pem");
 const OTHER: &str = include_str!("../../../shared/tests/signature/other-public-key.pem");
 
-fn add(secret: &Value, list: KeyList, text: &str) -> Result<Change> {
-    let given = match list {
-        KeyList::Hmac => hmac_secret(text),
-        KeyList::Rsa => public_keys(text),
+fn add(secret: &Value, scheme: Scheme, text: &str) -> Result<Change> {
+    let given = match scheme {
+        Scheme::Hmac => hmac_secret(text),
+        Scheme::Rsa => public_keys(text),
     };
-    add_keys(&secret.to_string(), list, given?)
+    add_keys(&secret.to_string(), scheme, given?)
 }
 
 fn secret_of(change: &Change) -> Value {
@@ -24,7 +24,7 @@ fn secret_of(change: &Change) -> Value {
 #[test]
 fn adds_every_key_of_a_text_in_canonical_form() {
     let given = format!("{} {}", OTHER.replace('\n', "\\n"), PEM.replace('\n', " "));
-    let change = add(&json!({ "stock_token": "hush" }), KeyList::Rsa, &given).unwrap();
+    let change = add(&json!({ "stock_token": "hush" }), Scheme::Rsa, &given).unwrap();
     assert_eq!(change.added, ["public_keys/0", "public_keys/1"]);
     let expected = json!({ "stock_token": "hush", "public_keys": [OTHER, PEM] });
     assert_eq!(secret_of(&change), expected);
@@ -35,18 +35,18 @@ fn adds_every_key_of_a_text_in_canonical_form() {
 fn adds_no_duplicate_in_another_layout() {
     let there =
         json!({ "public_keys": PEM.replace('\n', "\r\n"), "hmac_secrets": ["0123456789abcdef\n"] });
-    let change = add(&there, KeyList::Rsa, &PEM.replace('\n', "\\n")).unwrap();
+    let change = add(&there, Scheme::Rsa, &PEM.replace('\n', "\\n")).unwrap();
     assert_eq!(
         (change.secret, change.known),
         (None, vec!["public_keys/0".to_owned()])
     );
-    let change = add(&there, KeyList::Hmac, "0123456789abcdef").unwrap();
+    let change = add(&there, Scheme::Hmac, "0123456789abcdef").unwrap();
     assert_eq!(
         (change.secret, change.known),
         (None, vec!["hmac_secrets/0".to_owned()])
     );
 
-    let change = add(&there, KeyList::Rsa, &[PEM, OTHER, PEM, OTHER].concat()).unwrap();
+    let change = add(&there, Scheme::Rsa, &[PEM, OTHER, PEM, OTHER].concat()).unwrap();
     assert_eq!(
         (&change.added[..], &change.known[..]),
         (
@@ -64,7 +64,7 @@ fn adds_no_duplicate_in_another_layout() {
 fn adds_a_secret_without_the_line_break_of_its_file() {
     let change = add(
         &json!({ "hmac_secrets": null }),
-        KeyList::Hmac,
+        Scheme::Hmac,
         "fedcba9876543210\r\n",
     )
     .unwrap();
@@ -78,7 +78,7 @@ fn adds_a_secret_without_the_line_break_of_its_file() {
 fn keeps_unusable_entries_and_warns_without_their_text() {
     let entries = json!(["hush", 7, SAMPLE_PEM.replace('\n', " ")]);
     let there = json!({ "hmac_secrets": ["hush"], "public_keys": entries, "hush": "hush" });
-    let change = add(&there, KeyList::Rsa, PEM).unwrap();
+    let change = add(&there, Scheme::Rsa, PEM).unwrap();
     let mut expected = there.clone();
     expected["public_keys"]
         .as_array_mut()
@@ -90,9 +90,9 @@ fn keeps_unusable_entries_and_warns_without_their_text() {
         change.warnings,
         [
             "hmac_secrets/0: the secret is shorter than 16 bytes",
-            "public_keys/0: no PEM block \"PUBLIC KEY\" can be read",
+            "public_keys/0: has no readable PEM block \"PUBLIC KEY\"",
             "public_keys/1: must be a string",
-            "holds something else than hmac_secrets, public_keys and tokens, whose names end in _token",
+            "has fields other than hmac_secrets, public_keys and names that end in _token",
             "public_keys/2: is the published sample key, with which anybody can sign; remove it",
         ]
     );
@@ -105,7 +105,7 @@ fn adds_no_key_beyond_the_maximum() {
         .collect();
     let reason = add(
         &json!({ "hmac_secrets": many }),
-        KeyList::Hmac,
+        Scheme::Hmac,
         "fedcba9876543210",
     )
     .unwrap_err();
@@ -118,7 +118,7 @@ fn adds_no_key_beyond_the_maximum() {
     some.extend(many.iter().skip(1).map(String::as_str));
     let change = add(
         &json!({ "hmac_secrets": some }),
-        KeyList::Hmac,
+        Scheme::Hmac,
         "fedcba9876543210",
     )
     .unwrap();
@@ -128,7 +128,7 @@ fn adds_no_key_beyond_the_maximum() {
 #[test]
 fn rejects_a_secret_that_is_no_object_without_its_text() {
     for secret in ["hush", "[]", "\"hush\"", "", "{\"hush\":"] {
-        let reason = add_keys(secret, KeyList::Rsa, public_keys(PEM).unwrap()).unwrap_err();
+        let reason = add_keys(secret, Scheme::Rsa, public_keys(PEM).unwrap()).unwrap_err();
         let reason = reason.to_string();
         assert!(
             reason.starts_with("the secret is not a JSON object"),
@@ -159,7 +159,7 @@ fn lists_the_places_of_usable_keys() {
 }
 
 /// Reads a file with these bytes.
-fn from_file(name: &str, bytes: &[u8], is_pem: bool) -> Result<(KeyList, Vec<Entry>), String> {
+fn from_file(name: &str, bytes: &[u8], is_pem: bool) -> Result<(Scheme, Vec<Entry>), String> {
     let path = env::temp_dir().join(format!("keys-{}-{name}", process::id()));
     fs::write(&path, bytes).unwrap();
     let arguments = KeysCommand {
@@ -208,25 +208,25 @@ fn rejects_other_files_in_one_line() {
             "text",
             "hush",
             true,
-            "FILE: no PEM block \"PUBLIC KEY\" can be read",
+            "FILE: has no readable PEM block \"PUBLIC KEY\"",
         ),
         (
             "small",
             small,
             true,
-            "FILE: the RSA key has not between 2048 and 8192 bits",
+            "FILE: the RSA key must have 2048 to 8192 bits",
         ),
         (
             "ec",
             include_str!("../../../shared/tests/signature/ec-public-key.pem"),
             true,
-            "FILE: the PEM block holds no RSA public key",
+            "FILE: the PEM block is not an RSA public key",
         ),
         (
             "private",
             private,
             true,
-            "FILE: is a private key, which is the shop's alone",
+            "FILE: is a private key; only the shop may hold it",
         ),
         (
             "sample",

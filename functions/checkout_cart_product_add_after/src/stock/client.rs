@@ -15,7 +15,7 @@ use hyper_util::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
-use shared::{model::scalar::Number, verify::secret::Token};
+use shared::{model::scalar::Number, verify::secret::BearerToken};
 
 use super::Unknown;
 
@@ -73,7 +73,7 @@ impl StockClient {
         &self,
         url: &Uri,
         wanted: Number,
-        token: Option<&Token>,
+        token: Option<&BearerToken>,
     ) -> Result<bool, Unknown> {
         let reuses_connection = self.answered.replace(false);
         let mut answer = self.http.request(request(url, token)?).await;
@@ -110,7 +110,7 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
     Ok(whole)
 }
 
-fn request(url: &Uri, token: Option<&Token>) -> Result<Request<Empty<Bytes>>, Unknown> {
+fn request(url: &Uri, token: Option<&BearerToken>) -> Result<Request<Empty<Bytes>>, Unknown> {
     let mut request = Request::get(url).header(ACCEPT, "application/json").header(
         USER_AGENT,
         concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION")),

@@ -13,7 +13,7 @@ use shared::{
         QuoteItem,
         scalar::{Code, Number},
     },
-    verify::secret::Token,
+    verify::secret::BearerToken,
 };
 
 use self::{
@@ -102,17 +102,17 @@ impl Stock {
     pub(crate) fn configure(environment: &mut Environment<'_>) -> Option<Self> {
         let url = environment.optional("STOCK_URL")?;
         if let Err(reason) = check_url(&url) {
-            environment.add_problem("STOCK_URL", reason);
+            environment.add_error("STOCK_URL", reason);
         }
         let pointer = environment.optional("STOCK_POINTER").unwrap_or_default();
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            environment.add_problem("STOCK_POINTER", "must be a JSON pointer, as in /stock/qty");
+            environment.add_error("STOCK_POINTER", "must be a JSON pointer, as in /stock/qty");
         }
         let when_unknown = match environment.optional("STOCK_WHEN_UNKNOWN").as_deref() {
             Some("allow") => WhenUnknown::Allow,
             Some("refuse") => WhenUnknown::Refuse,
             _ => {
-                environment.add_problem(
+                environment.add_error(
                     "STOCK_WHEN_UNKNOWN",
                     "must be allow or refuse: the decision if the stock system does not answer",
                 );
@@ -123,7 +123,7 @@ impl Stock {
             environment.milliseconds("STOCK_TIMEOUT_MS", TIMEOUT, TIMEOUT_MIN..=TIMEOUT_MAX);
         let client = StockClient::new(url, pointer)
             .map_err(|error| {
-                environment.add_problem(
+                environment.add_error(
                     "STOCK_URL",
                     format!("no trusted root certificates: {error}"),
                 );
@@ -177,7 +177,7 @@ impl Stock {
         &self,
         sku: &str,
         wanted: Number,
-        token: Option<&Token>,
+        token: Option<&BearerToken>,
         deadline: Deadline,
     ) -> Result<bool, Unknown> {
         let timeout = self.timeout.min(deadline.remaining() / 2);

@@ -20,7 +20,7 @@ fn configure(variables: &[(&str, &str)]) -> Result<Option<Stock>, Vec<String>> {
     };
     let mut environment = Environment::new(&find);
     let stock = Stock::configure(&mut environment);
-    let problems = environment.into_problems();
+    let problems = environment.into_errors();
     if problems.is_empty() {
         Ok(stock)
     } else {
