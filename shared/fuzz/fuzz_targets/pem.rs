@@ -1,5 +1,5 @@
-//! A public key, as an operator writes it into the secret: a PEM text in any layout, or, with an odd
-//! first byte, DER that the target wraps in PEM.
+//! A public key, as an operator writes it into the secret: a PEM text in any layout, or, with an
+//! odd first byte, DER that the target wraps in PEM.
 #![no_main]
 #![expect(
     clippy::expect_used,
