@@ -28,7 +28,7 @@ test-template: export AWS_DEFAULT_REGION ?= eu-west-1
 
 CHANNELS := $(sort $(notdir $(patsubst %/rules.json,%,$(wildcard functions/*/rules.json))))
 # Always these together, because what they ask of the crates that they share decides how those are built.
-BUNDLE := $(addprefix --package ,shared local $(CHANNELS))
+BUNDLE := $(addprefix --package ,shared local channels $(CHANNELS))
 EVENT_CHANNEL := $(filter $(CHANNELS),$(notdir $(patsubst %/,%,$(dir $(EVENT)))))
 SAM_OPTIONS = $(if $(ENV),--config-env $(ENV))
 # The stack of ENV, as samconfig.toml names it.
@@ -40,7 +40,7 @@ shop = exec python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(s
   $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
 # What reads the secret of a stack is built. Without Rust here, the program says that it cannot know whether there is a key.
 local_tool = test -z "$(stack)" || ! command -v cargo > /dev/null || cargo build --quiet --locked $(BUNDLE)
-try_rules = target/debug/$(1) rules $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
+try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contract decisions stage template tolerant tree))
@@ -172,8 +172,8 @@ soak-consumers: $(TOOLS) worker ## Let copies of the example of a consumer work 
 	@python local/soak_consumers.py --events $(or $(EVENTS),20000) $(if $(SEED),--seed $(SEED))
 
 samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, messages, schemas
-	UPDATE_SCHEMAS=1 cargo test --quiet --bins schema_is_in_step
-	cargo run --quiet -p local -- samples
+	UPDATE_SCHEMAS=1 cargo test --quiet --locked $(BUNDLE) --test schema
+	target/debug/local samples
 	python local/stack.py samples
 
 rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
@@ -219,7 +219,7 @@ bench: prerequisites $(BENCH)/installed ## Measure beside a floor, plain Rust, N
 	@$(BENCH)/tools/bin/python local/bench/bench.py --rounds $(or $(ROUNDS),15)
 
 bench-steps: prerequisites ## Measure each step of a request alone, by the size of the order, and its memory
-	cargo bench --quiet --locked --package shared
+	cargo bench --quiet --locked --package channels
 
 bench-publish: ## Write the figures of the last make bench into BENCHMARKS.md
 	@$(BENCH)/tools/bin/python local/bench/bench.py publish

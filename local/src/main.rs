@@ -1,7 +1,8 @@
-//! The development tool: it signs and sends webhooks as a shop does, keeps the sample requests under `events/` in step with their
-//! bodies, and adds keys to the text of a secret. It never runs in Lambda.
+//! The development tool. It signs and sends webhooks as a shop does, writes the sample requests in
+//! `events/`, checks rules files, and adds keys to the text of a secret. It never runs in Lambda.
 
 mod keys;
+mod rules;
 mod samples;
 mod send;
 mod sign;
@@ -11,7 +12,7 @@ use std::{io, process::ExitCode};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Signs and sends webhooks as a shop does, keeps the sample requests in step, and adds keys to a secret.
+/// Signs and sends webhooks, writes the sample requests, checks rules, and adds keys to a secret.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -21,17 +22,19 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Keys(keys::Arguments),
-    Send(Box<send::Arguments>),
-    Samples(samples::Arguments),
+    Keys(keys::KeysCommand),
+    Rules(rules::RulesCommand),
+    Send(Box<send::SendCommand>),
+    Samples(samples::SamplesCommand),
 }
 
 impl Command {
-    /// Whether all went well: it is the exit code.
+    /// Returns whether the command succeeded, which is the exit code.
     fn run(&self) -> Result<bool> {
         let mut out = io::stdout().lock();
         match self {
             Self::Keys(keys) => keys.run(&mut out),
+            Self::Rules(rules) => rules.run(&mut out),
             Self::Send(send) => send.run(&mut out),
             Self::Samples(samples) => samples.run(&mut out),
         }
@@ -61,14 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn wrong_arguments_are_refused() {
-        let refused = |arguments: &[&str]| {
+    fn rejects_wrong_arguments() {
+        let rejected = |arguments: &[&str]| {
             let arguments = ["local"].iter().chain(arguments);
             Cli::try_parse_from(arguments).is_err()
         };
         let send = ["send", "body.json", "--url", "http://127.0.0.1/"];
-        assert!(!refused(&send));
-        assert!(refused(&["send", "body.json"]), "no --url");
+        assert!(!rejected(&send));
+        assert!(rejected(&["send", "body.json"]), "no --url");
         for wrong in [
             ["--url", "ftp://127.0.0.1/"],
             ["--scheme", "md5"],
@@ -78,7 +81,7 @@ mod tests {
             ["--header", "no colon"],
             ["--header", "a name: value"],
         ] {
-            // The last --url would win, were it not refused.
+            // Without this, the last --url would count.
             let without_url = &send[..2];
             let url = if wrong[0] == "--url" {
                 &[][..]
@@ -86,14 +89,19 @@ mod tests {
                 &send[2..]
             };
             assert!(
-                refused(&[without_url, url, &wrong[..]].concat()),
+                rejected(&[without_url, url, &wrong[..]].concat()),
                 "{wrong:?}"
             );
         }
-        for wrong in [&["keys"][..], &["keys", "--pem", "a", "--hmac", "b"]] {
-            assert!(refused(wrong), "{wrong:?}");
+        for wrong in [
+            &["keys"][..],
+            &["keys", "--pem", "a", "--hmac", "b"],
+            &["rules", "no_such_channel", "rules.json"],
+            &["rules", "sales_order_place_after"],
+        ] {
+            assert!(rejected(wrong), "{wrong:?}");
         }
         let both = [&send[..], &["--secret", "a", "--secret-file", "b"]].concat();
-        assert!(refused(&both), "two secrets");
+        assert!(rejected(&both), "two secrets");
     }
 }

@@ -189,7 +189,7 @@ def test_the_published_keys_are_for_an_emulator_only(secret, monkeypatch, tmp_pa
     for kind, name in (("pem", "public-key.pem"), ("hmac", "hmac-secret.txt")):
         arn = secret({"hmac_secrets": GENERATED})
         monkeypatch.setattr("keys.described", lambda _: {"Outputs": [{"OutputKey": "WebhookKeysArn", "OutputValue": arn}]})
-        with pytest.raises(SystemExit, match=f"{name} holds the published sample, with which anybody can sign"):
+        with pytest.raises(SystemExit, match=f"{name} contains the published sample key, with which anybody can sign"):
             keys.main("any", kind, file / name)
         secret({}, emulated=True)
         keys.main("any", kind, file / name)

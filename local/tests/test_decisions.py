@@ -21,6 +21,7 @@ from stack import EVENTS, ROOT, channels, is_metrics, rules
 PLACED = "sales_order_place_after"
 CART = "checkout_cart_product_add_after"
 SUCCESS = '{"op":"success"}'
+LOCAL = ROOT / "target" / "debug" / "local"
 
 
 def written(channel):
@@ -204,14 +205,14 @@ def test_with_a_bad_rules_file_a_function_does_not_start(stack, tmp_path):
     assert missing.returncode == 1
     assert "not started: /nowhere.json: cannot be read" in missing.stdout
 
-    checked = subprocess.run([name, "rules", path], capture_output=True, text=True)
+    checked = subprocess.run([LOCAL, "rules", PLACED, path], capture_output=True, text=True)
     assert checked.returncode == 1
     assert [text.split(": ")[1] for text in checked.stderr.splitlines()] == ["rule one"] * 2 + ["rule two"]
 
 
 def test_a_rules_file_can_be_tried_on_an_event(tmp_path):
     def tried(*arguments):
-        command = [ROOT / "target" / "debug" / PLACED, "rules", *arguments]
+        command = [LOCAL, "rules", PLACED, *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
     case = f"events/{PLACED}/guest-order-limit"
@@ -227,7 +228,7 @@ def test_a_rules_file_can_be_tried_on_an_event(tmp_path):
     assert "✗ guest-order-limit" in said.stdout and "✗ order.grand_total greaterThan 10000" in said.stdout
     said = tried(f"functions/{PLACED}/rules.json", f"events/{PLACED}/invalid.body.json")
     assert said.returncode == 1 and "would answer 422 (invalid)\n  /data/order" in said.stderr
-    assert tried().returncode == 1 and "usage: rules FILE" in tried().stderr
+    assert tried().returncode == 2 and "Usage: local rules" in tried().stderr
 
 
 # The stock check

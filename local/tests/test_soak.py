@@ -40,7 +40,7 @@ def test_nothing_is_lost_or_doubled_while_everything_fails_at_random(stack):
 
 def test_the_judge_knows_the_channels():
     """It derives the ids by itself, so it has facts of its own, which are held against the functions here."""
-    once = {name for name in channels() if "const ONCE: bool = true;" in (ROOT / "functions" / name / "src" / "main.rs").read_text()}
+    once = {name for name in channels() if "const ONCE: bool = true;" in (ROOT / "functions" / name / "src" / "lib.rs").read_text()}
     assert once == soak.ONCE, "soak.ONCE is not what the functions say"
     assert soak.KEYS.keys() == channels().keys(), "a channel has no keys in soak.KEYS"
     assert {name: keys[0] for name, keys in soak.KEYS.items()} == {name: key(name) for name in channels()}

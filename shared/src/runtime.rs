@@ -6,13 +6,8 @@ use lambda_http::{lambda_runtime::Runtime, service_fn};
 use tracing::{error, warn};
 
 use crate::{
-    Channel,
-    aws::http::Connections,
-    config::Settings,
-    environment::Environment,
-    pipeline::Function,
-    rules::{self, Rules},
-    telemetry,
+    Channel, aws::http::Connections, config::Settings, environment::Environment,
+    pipeline::Function, rules::Rules, telemetry,
 };
 
 /// Runs the function of a channel until Lambda stops it.
@@ -20,10 +15,6 @@ use crate::{
 /// If the configuration or the rules are invalid, or Lambda did not start the process, it logs each
 /// reason and fails.
 pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
-    #[cfg(debug_assertions)]
-    if let Some(ended) = development_command::<C>() {
-        return ended;
-    }
     let variable = |name: &str| env::var(name).ok();
     let mut environment = Environment::new(&variable);
     let settings = Settings::read(&mut environment);
@@ -99,29 +90,4 @@ fn not_started<C: Channel>(problems: &[String]) -> ExitCode {
         error!(channel = C::NAME, "not started: {problem}");
     }
     ExitCode::FAILURE
-}
-
-/// The command `rules` of a development build, if it is what the process was started for.
-#[cfg(debug_assertions)]
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is a command line"
-)]
-fn development_command<C: Channel>() -> Option<ExitCode> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let (command, arguments) = arguments.split_first()?;
-    if command != "rules" {
-        return None;
-    }
-    Some(match rules::explain::command::<C>(arguments) {
-        Ok(said) => {
-            print!("{said}");
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
-        }
-    })
 }

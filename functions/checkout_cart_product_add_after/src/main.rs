@@ -1,45 +1,9 @@
-//! A product was put into a cart. The cart is not saved yet, so a refusal keeps the product out.
-
-mod stock;
+//! The Lambda function of the channel.
 
 use std::process::ExitCode;
 
-use shared::{Channel, DecisionContext, Verdict, environment::Environment, model::QuoteItem};
-
-use crate::stock::Stock;
-
-#[derive(Default)]
-struct CheckoutCartProductAddAfter {
-    /// Who knows the stock, if the operator named somebody.
-    stock: Option<Stock>,
-}
-
-impl Channel for CheckoutCartProductAddAfter {
-    const NAME: &str = "checkout_cart_product_add_after";
-    const IDENTITY: &[&[&str]] = &[&["sku"], &["product_id"]];
-    const EXPECTED: &[&str] = &["sku", "qty"];
-    type Entity = QuoteItem;
-
-    fn configure(&mut self, environment: &mut Environment<'_>) {
-        self.stock = Stock::configure(environment);
-    }
-
-    async fn decide(&self, item: &QuoteItem, context: DecisionContext<'_>) -> Verdict {
-        match &self.stock {
-            Some(stock) => stock.decide(item, context).await,
-            None => Verdict::default(),
-        }
-    }
-}
+use checkout_cart_product_add_after::CheckoutCartProductAddAfter;
 
 fn main() -> ExitCode {
     shared::run(CheckoutCartProductAddAfter::default())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn schema_is_in_step() {
-        shared::schema::assert_in_step::<super::CheckoutCartProductAddAfter>();
-    }
 }

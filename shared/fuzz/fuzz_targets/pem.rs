@@ -1,10 +1,10 @@
-//! A public key, as an operator writes it into the secret: a PEM text in any layout, or, with an odd
-//! first byte, DER that the target wraps in PEM.
+//! A public key, as an operator writes it into the secret: a PEM text in any layout, or, with an
+//! odd first byte, DER that the target wraps in PEM.
 #![no_main]
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "to panic is the purpose"
+    reason = "a failed check panics"
 )]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,9 +1,10 @@
-//! What Lambda hands to a function: a request of API Gateway, whose path chooses the channel as the routes do.
+//! A request of API Gateway, as Lambda passes it to a function. Its path selects the channel.
 #![no_main]
-#![expect(clippy::indexing_slicing, reason = "to panic is the purpose")]
+#![expect(clippy::indexing_slicing, reason = "a failed check panics")]
 
 use std::sync::LazyLock;
 
+use channels::for_each_channel;
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use shared::{
@@ -16,7 +17,7 @@ use shared::{
     },
     verify::{Keys, Scheme, Signatures},
 };
-use shared_fuzz::{channels, event, for_each_channel, keys};
+use shared_fuzz::{event, keys};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,13 +1,14 @@
-//! A rules file. The first byte chooses the channel, and behind a zero byte may stand an event for the rules.
+//! A rules file. The first byte selects the channel. A zero byte and an event may follow the file.
 //!
-//! With the bit [`PARTS`] in the first byte, the file is made of lines: field, value, message, path; so that a mutation of an
-//! expression or a path is not lost in the escapes of JSON.
+//! With the bit [`PARTS`] in the first byte, the file is built from lines: field, value, message
+//! and path. So a mutation of an expression or a path is independent of the escapes of JSON.
 #![no_main]
-#![expect(clippy::indexing_slicing, reason = "to panic is the purpose")]
+#![expect(clippy::indexing_slicing, reason = "a failed check panics")]
 
+use channels::for_each_channel;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use shared_fuzz::{channels, for_each_channel, rules};
+use shared_fuzz::rules;
 
 const PARTS: u8 = 0x08;
 
@@ -31,7 +32,8 @@ fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(text.unwrap_or_default()) else {
         return;
     };
-    let check = for_each_channel!(rules::check)[usize::from(*mode) % channels::COUNT];
+    let checks = for_each_channel!(rules::check);
+    let check = checks[usize::from(*mode) % checks.len()];
     if mode & PARTS == 0 {
         check(text, body);
     } else {

@@ -6,7 +6,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "to panic is the purpose"
+    reason = "a failed check panics"
 )]
 
 use std::sync::LazyLock;
@@ -24,10 +24,10 @@ fuzz_target!(|input: &[u8]| {
     if let [mode, input @ ..] = input {
         match mode & 3 {
             0 | 1 => as_given(*mode, input),
-            2 => made(*mode, input, |body, way| {
-                keys::written(&keys::sign_hmac(body))[way % 4].clone()
+            2 => altered(*mode, input, |body, way| {
+                keys::encodings(&keys::sign_hmac(body))[way % 4].clone()
             }),
-            _ => made(*mode, input, |body, _| keys::sign_rsa(body)),
+            _ => altered(*mode, input, |body, _| keys::sign_rsa(body)),
         }
     }
 });
@@ -46,7 +46,7 @@ fn as_given(mode: u8, input: &[u8]) {
     check(mode, parts.next().unwrap_or_default(), signatures);
 }
 
-fn made(mode: u8, input: &[u8], sign: impl Fn(&[u8], usize) -> String) {
+fn altered(mode: u8, input: &[u8], sign: impl Fn(&[u8], usize) -> String) {
     let [position, change, body @ ..] = input else {
         return;
     };
@@ -67,7 +67,7 @@ fn check(mode: u8, body: &[u8], signatures: Signatures<'_>) {
     let choice = usize::from(mode >> 2) % 4;
     let verified = Unverified::new(body)
         .map(|body| body.verify(&KEYS[choice], signatures))
-        .expect("it is small enough");
+        .expect("the body is small enough");
     let signed = keys::signed(body, signatures, SCHEMES[choice]);
     assert_eq!(verified.is_ok(), signed);
     if let Err((_, error)) = verified {

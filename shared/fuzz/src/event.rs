@@ -1,4 +1,5 @@
-//! From a body to the message: what holds for every body that is accepted, and for every one that is not.
+//! From a body to the message: checks for each accepted body, and for each body that is not
+//! accepted.
 
 use std::{
     borrow::Cow,
@@ -12,7 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 use shared::{
     Channel, Deadline,
-    deliver::message::{CONTRACT_VERSION, MESSAGE_BYTES_MAX, Message, Origin},
+    deliver::{
+        body::MESSAGE_BYTES_MAX,
+        message::{CONTRACT_VERSION, Message, Origin},
+    },
     event::{Contract, Event, ReadOptions},
     model::{Entity, Issue, IssueKind, LISTED_MAX, Violation},
     outcome::Failure,
@@ -22,13 +26,13 @@ use shared::{
 
 use crate::schema::Schema;
 
-/// The last moment that RFC 3339 can write, in milliseconds since 1970.
+/// The last moment that RFC 3339 can represent, in milliseconds since 1970.
 const LAST_MS: u64 = 253_402_300_799_999;
 
-/// Room in SQS's limit for the attributes, which count, too.
+/// Space for the attributes, which count towards the size limit of SQS.
 const ATTRIBUTE_BYTES: usize = 1024;
 
-/// The CloudEvent of a message, with nothing beside what the contract names.
+/// The CloudEvent of a message, with the attributes of the contract and no other.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CloudEvent<'a> {
@@ -47,14 +51,14 @@ struct CloudEvent<'a> {
     data: BTreeMap<Cow<'a, str>, &'a RawValue>,
 }
 
-/// A body that is taken from anybody; `None` when it is too large to be looked at.
+/// Returns the body without a check of its signature; `None` if the body is too large.
 pub fn unsigned(bytes: &[u8]) -> Option<Verified<'_>> {
     let body = Unverified::new(bytes).ok()?;
     body.verify(&Keys::AcceptUnsigned, Signatures::default())
         .ok()
 }
 
-/// Checks what a channel makes of a body, which API Gateway took at `accepted_ms`.
+/// Checks the result of a channel for a body that API Gateway accepted at `accepted_ms`.
 pub fn check<C: Channel>(body: &Verified<'_>, request_id: &str, accepted_ms: u64) {
     let options = ReadOptions {
         request_id,
@@ -71,28 +75,38 @@ pub fn check<C: Channel>(body: &Verified<'_>, request_id: &str, accepted_ms: u64
             assert_eq!(
                 strictly.as_ref(),
                 Err(&failure),
-                "unusable in both contracts"
+                "the strict contract rejects it, too"
             );
             return check_failure::<C>(&failure);
         }
     };
-    let again = Event::read::<C>(body, options).expect("the same bytes are read alike");
+    let again = Event::read::<C>(body, options).expect("the same bytes can be read again");
     assert_eq!(event.id, again.id, "the same bytes have the same id");
     assert_eq!(event.content_id, again.content_id);
     match Event::read::<C>(body, strict) {
-        Ok(_) => assert_eq!(event.issues.count(), 0, "a strict contract takes no issue"),
+        Ok(_) => assert_eq!(
+            event.issues.count(),
+            0,
+            "the strict contract accepts no issue"
+        ),
         Err(failure) => {
-            assert!(event.issues.count() > 0, "only an issue is in its way");
+            assert!(
+                event.issues.count() > 0,
+                "the strict contract rejects issues only"
+            );
             check_failure::<C>(&failure);
         }
     }
     check_issues::<C>(&event);
     let parts = event.related.iter().map(|(_, raw)| *raw);
     for part in parts.chain([event.original]) {
-        assert!(is_part_of(body.bytes(), part.get()), "it is what was sent");
+        assert!(
+            is_part_of(body.bytes(), part.get()),
+            "it is a part of the body"
+        );
     }
     let names: BTreeSet<_> = event.related.iter().map(|(name, _)| name).collect();
-    assert_eq!(names.len(), event.related.len(), "no name stands twice");
+    assert_eq!(names.len(), event.related.len(), "no name is repeated");
     check_idempotence::<C>(&event);
     check_message::<C>(&event, accepted_ms);
 }
@@ -103,7 +117,8 @@ fn is_part_of(whole: &[u8], part: &str) -> bool {
     whole.start <= part.start && part.end <= whole.end
 }
 
-/// An issue names fields of the contract, and places by names of the contract; and what it says is unreadable stands in the body.
+/// Checks that issues contain known names only, and a value only if the field is unreadable or
+/// skipped.
 fn check_issues<C: Channel>(event: &Event<'_, C::Entity>) {
     let schema = Schema::of_message(C::NAME);
     let issues = &event.issues;
@@ -125,22 +140,22 @@ fn check_issues<C: Channel>(event: &Event<'_, C::Entity>) {
     }
 }
 
-/// What was read into the contract's form and is read again stays as it is.
+/// Checks that an entity in the contract's form does not change when it is read again.
 fn check_idempotence<C: Channel>(event: &Event<'_, C::Entity>) {
-    let canonical = serde_json::to_string(&event.entity).expect("an entity can be written");
+    let canonical = serde_json::to_string(&event.entity).expect("an entity can be serialized");
     let key = C::Entity::KEYS[0];
     let body = format!(r#"{{"data":{{"{key}":{canonical}}}}}"#);
-    let body = unsigned(body.as_bytes()).expect("it is smaller than what was sent");
-    let again = Event::read::<C>(&body, ReadOptions::default())
-        .expect("the contract's form keeps to the contract");
+    let body = unsigned(body.as_bytes()).expect("it is smaller than the original");
+    let again =
+        Event::read::<C>(&body, ReadOptions::default()).expect("the contract's form is valid");
     let unread = again.issues.list.iter();
     assert!(
         unread.clone().all(|issue| issue.kind == IssueKind::Missing),
         "the contract's form can be read: {:?}",
         unread.collect::<Vec<_>>()
     );
-    let written = serde_json::to_string(&again.entity).expect("an entity can be written");
-    assert_eq!(canonical, written, "the contract's form is one");
+    let written = serde_json::to_string(&again.entity).expect("an entity can be serialized");
+    assert_eq!(canonical, written, "the contract's form does not change");
     assert_eq!(event.entity.subject(), again.entity.subject());
     assert_eq!(event.entity.group(), again.entity.group());
 }
@@ -153,7 +168,7 @@ fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
     match Message::new::<C>(event, with_original, in_a_minute()) {
         Ok(message) => {
             let json = check_envelope::<C>(event, &message);
-            check_what_was_sent::<C>(event, &json);
+            check_original::<C>(event, &json);
         }
         Err(failure) => check_no_message(&failure, accepted_ms),
     }
@@ -163,12 +178,13 @@ fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
     };
     match Message::new::<C>(event, without_original, in_a_minute()) {
         Ok(message) => {
-            // Only here: what the shop sent may be more than a reader of JSON into values takes, such as 1e999.
+            // Not with the original, which may contain JSON that `Value` cannot hold, such as
+            // 1e999.
             let json: Value = serde_json::from_str(&check_envelope::<C>(event, &message))
                 .expect("the contract's form is plain JSON");
             let schema = Schema::of_message(C::NAME);
             schema.check(&json);
-            schema.check_has_no_more(C::Entity::NAME, &json["data"]);
+            Schema::check_members(C::Entity::NAME, &json["data"]);
         }
         Err(failure) => check_no_message(&failure, accepted_ms),
     }
@@ -182,16 +198,16 @@ fn check_no_message(failure: &Failure, accepted_ms: u64) {
     match failure {
         Failure::TooLarge => {}
         Failure::NotARequest => assert!(accepted_ms > LAST_MS),
-        other => panic!("making a message cannot fail with {other:?}"),
+        other => panic!("a message cannot fail with {other:?}"),
     }
 }
 
-/// Checks all but the event's data, which SQS and every consumer look at, and gives the message as JSON.
+/// Checks everything except the event's data, and returns the message as JSON.
 fn check_envelope<C: Channel>(event: &Event<'_, C::Entity>, message: &Message) -> String {
     assert!(message.body.len() <= MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES);
-    assert!(message.body.chars().all(is_carried_by_sqs));
+    assert!(message.body.chars().all(is_accepted_by_sqs));
     for id in [&message.group, &message.deduplication] {
-        assert!((1..=128).contains(&id.len()), "SQS takes its length");
+        assert!((1..=128).contains(&id.len()), "SQS accepts the length");
         assert!(id.bytes().all(|byte| byte.is_ascii_graphic()), "{id}");
     }
     assert_eq!(message.deduplication, event.id.to_string());
@@ -199,9 +215,9 @@ fn check_envelope<C: Channel>(event: &Event<'_, C::Entity>, message: &Message) -
     let json = if message.compressed {
         let packed = base64_simd::STANDARD.decode_to_vec(&message.body);
         let mut json = String::new();
-        GzDecoder::new(&*packed.expect("it is base64"))
+        GzDecoder::new(&*packed.expect("it is valid base64"))
             .read_to_string(&mut json)
-            .expect("it is gzip");
+            .expect("it is valid gzip");
         json
     } else {
         message.body.clone()
@@ -224,24 +240,25 @@ fn check_envelope<C: Channel>(event: &Event<'_, C::Entity>, message: &Message) -
     json
 }
 
-/// The characters that SQS takes in a message; it refuses a message with any other.
-fn is_carried_by_sqs(c: char) -> bool {
+/// Returns whether SQS accepts the character in a message.
+fn is_accepted_by_sqs(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// What the shop sent is in the message byte for byte, but for the two code points that SQS does not carry.
-fn check_what_was_sent<C: Channel>(event: &Event<'_, C::Entity>, json: &str) {
+/// Checks that the message contains the original byte for byte, except for the two code points that
+/// SQS does not accept.
+fn check_original<C: Channel>(event: &Event<'_, C::Entity>, json: &str) {
     let escaped = |json: &str| {
         json.replace('\u{FFFE}', "\\ufffe")
             .replace('\u{FFFF}', "\\uffff")
     };
-    let CloudEvent { data, .. } = serde_json::from_str(json).expect("it was read before");
+    let CloudEvent { data, .. } = serde_json::from_str(json).expect("the message is a CloudEvent");
     assert_eq!(data["original"].get(), escaped(event.original.get()));
     let related: Vec<_> = event
         .related
         .iter()
         .map(|(name, raw)| {
-            let name = serde_json::to_string(name).expect("a text can be written");
+            let name = serde_json::to_string(name).expect("a string can be serialized");
             format!("{name}:{raw}")
         })
         .collect();
@@ -252,7 +269,7 @@ fn check_what_was_sent<C: Channel>(event: &Event<'_, C::Entity>, json: &str) {
     assert_eq!(data.len(), 2 + members.into_iter().filter(|is| *is).count());
 }
 
-/// Checks that an answer about a body that is not accepted holds nothing of it.
+/// Checks that the answer to a body that is not accepted contains nothing of the body.
 fn check_failure<C: Channel>(failure: &Failure) {
     let problem: Value = serde_json::from_str(&failure.problem("")).expect("the answer is JSON");
     assert_eq!(problem["status"], failure.status());
@@ -266,12 +283,12 @@ fn check_failure<C: Channel>(failure: &Failure) {
             assert!(*unlisted == 0 || violations.len() == LISTED_MAX);
             let schema = Schema::of_message(C::NAME);
             for Violation { pointer, detail } in violations {
-                // What is wrong with the whole body has no place of its own.
+                // A violation of the whole body has an empty pointer.
                 let of_the_whole = ["members", "a name twice", "levels"];
                 let whole = pointer.is_empty() && of_the_whole.iter().any(|it| detail.contains(it));
                 assert!(whole || schema.is_pointer(pointer), "{pointer}");
             }
         }
-        other => panic!("reading an event cannot fail with {other:?}"),
+        other => panic!("an event cannot fail with {other:?}"),
     }
 }

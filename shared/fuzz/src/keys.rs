@@ -26,7 +26,7 @@ pub fn known(schemes: &[Scheme]) -> Keys {
     Keys::inline(keys)
 }
 
-/// The HMAC of a body under the sample secret, by another library than the one that verifies.
+/// Returns the HMAC of a body with the sample secret, from another library than the verifier uses.
 pub fn sign_hmac(body: &[u8]) -> [u8; 32] {
     static KEY: LazyLock<hmac::Key> =
         LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, SECRET.trim().as_bytes()));
@@ -34,11 +34,11 @@ pub fn sign_hmac(body: &[u8]) -> [u8; 32] {
     tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// The shop's signature of a body under the sample key. It is always the same (RSASSA-PKCS1-v1_5 draws no random numbers).
+/// Returns the shop's signature of a body with the sample key. RSASSA-PKCS1-v1_5 is deterministic.
 pub fn sign_rsa(body: &[u8]) -> String {
     static KEY: LazyLock<KeyPair> = LazyLock::new(|| {
         let der = decode_pem(PRIVATE_KEY);
-        KeyPair::from_pkcs8(&der).expect("it is a key")
+        KeyPair::from_pkcs8(&der).expect("the key is valid")
     });
     let signed = base64_simd::STANDARD.encode_to_string(body);
     let mut signature = vec![0; KEY.public().modulus_len()];
@@ -55,11 +55,11 @@ pub fn sign_rsa(body: &[u8]) -> String {
 fn decode_pem(pem: &str) -> Vec<u8> {
     let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let der = base64_simd::STANDARD.decode_to_vec(base64);
-    der.expect("a PEM block holds base64")
+    der.expect("a PEM block contains base64")
 }
 
-/// How an HMAC may be written.
-pub fn written(tag: &[u8]) -> [String; 4] {
+/// Returns the HMAC in each encoding that a header may have.
+pub fn encodings(tag: &[u8]) -> [String; 4] {
     use std::fmt::Write as _;
     let hex = tag.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}"); // writing to a String never fails
@@ -83,7 +83,7 @@ pub fn signed(body: &[u8], signatures: Signatures<'_>, schemes: &[Scheme]) -> bo
         let value = value.trim_ascii();
         match scheme {
             Scheme::Hmac => {
-                let [prefixed, _, hex, base64] = written(&sign_hmac(body));
+                let [prefixed, _, hex, base64] = encodings(&sign_hmac(body));
                 value.eq_ignore_ascii_case(&prefixed)
                     || value.eq_ignore_ascii_case(&hex)
                     || value == base64

@@ -1,16 +1,15 @@
-//! What must hold for every input, whatever it is. The targets of the fuzzer are under `fuzz_targets/`, and only cut their
-//! input into parts; `make fuzz` runs them.
+//! Checks that must pass for every input. The fuzz targets are in `fuzz_targets/` and only split
+//! their input into parts; `make fuzz` runs them.
 //!
-//! A check that does not hold panics: that is how the fuzzer learns of it.
+//! A failed check panics, which the fuzzer reports.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::panic,
-    reason = "to panic is the purpose"
+    reason = "a failed check panics"
 )]
 
-pub mod channels;
 pub mod event;
 pub mod keys;
 pub mod rules;

@@ -1,7 +1,8 @@
-//! Rules out of a text, applied to events.
+//! Reads rules from a text and applies them to events.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock, time::Duration};
 
+use channels::NAMES;
 use regex::Regex;
 use serde_json::Value;
 use shared::{
@@ -12,65 +13,60 @@ use shared::{
     rules::{OPERATIONS_MAX, RULES_MAX, Rules},
 };
 
-use crate::{channels::NAMES, event::unsigned};
+use crate::event::unsigned;
 
-/// Bodies that every channel accepts: the spec's and the shop's.
-static SAMPLES: [[&[u8]; 2]; NAMES.len()] = {
-    macro_rules! samples {
-        ($($channel:literal)*) => {
-            [$([
-                include_bytes!(concat!("../../../events/", $channel, "/ideal.body.json")).as_slice(),
-                include_bytes!(concat!("../../../events/", $channel, "/default.body.json")).as_slice(),
-            ]),*]
-        };
-    }
-    samples!(
-        "catalog_product_save_after"
-        "checkout_cart_product_add_after"
-        "customer_delete_after"
-        "customer_save_after_data_object"
-        "sales_order_invoice_pay"
-        "sales_order_place_after"
-        "sales_order_save_after"
-        "sales_order_shipment_save_after"
-    )
-};
+/// Two bodies for each channel, which it accepts: the one of the spec and the one of a shop.
+static SAMPLES: LazyLock<BTreeMap<&str, [Vec<u8>; 2]>> = LazyLock::new(|| {
+    let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
+    let read = |channel: &&'static str| {
+        let samples = ["ideal", "default"].map(|case| {
+            let body = fs::read(events.join(channel).join(format!("{case}.body.json")));
+            body.expect("each channel has the sample")
+        });
+        (*channel, samples)
+    };
+    NAMES.iter().map(read).collect()
+});
 
-/// What the file's JSON Schema promises of a rule's name.
+/// The pattern of a rule's name in the JSON Schema of rules files.
 static NAME: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new("^[a-z0-9_-]{1,64}$").expect("it is an expression"));
+    LazyLock::new(|| Regex::new("^[a-z0-9_-]{1,64}$").expect("the pattern is valid"));
 
-/// Longer than the fuzzer waits, so that rules that take long are found and not cut short.
+/// Longer than the timeout of the fuzzer, so that the fuzzer finds slow rules.
 const BUDGET: Duration = Duration::from_mins(1);
 
-/// Reads a rules file of a channel and, when it is right, applies it to the channel's samples and to `body`.
+/// Reads a rules file of a channel. If it is valid, applies it to the channel's samples and to
+/// `body`.
 pub fn check<C: Channel>(text: &str, body: &[u8]) {
     let rules = match Rules::read::<C::Entity>(text) {
         Ok(rules) => rules,
         Err(problems) => {
-            assert!(!problems.is_empty(), "a reason is given");
+            assert!(!problems.is_empty(), "an error has a reason");
             return;
         }
     };
-    let index = NAMES.iter().position(|name| *name == C::NAME);
-    for sample in SAMPLES[index.expect("every channel is known")] {
+    for sample in &SAMPLES[C::NAME] {
         assert!(
             apply::<C>(&rules, sample),
-            "a sample can be read throughout"
+            "each rule can be evaluated on a sample"
         );
     }
     apply::<C>(&rules, body);
 }
 
-/// Whether all rules could be evaluated.
+/// Applies the rules to a body, and returns whether all of them could be evaluated.
 fn apply<C: Channel>(rules: &Rules, body: &[u8]) -> bool {
-    let body = unsigned(body).expect("it is small enough");
+    let body = unsigned(body).expect("the body is small enough");
     let Ok(event) = Event::read::<C>(&body, ReadOptions::default()) else {
         return false;
     };
     let deadline = Deadline::new(BUDGET, 0, 0);
     let ruling = rules.apply(&event, deadline);
-    assert_eq!(ruling, rules.apply(&event, deadline), "rules do not guess");
+    assert_eq!(
+        ruling,
+        rules.apply(&event, deadline),
+        "the same event gives the same result"
+    );
     let evaluated = ruling.unevaluated.is_empty();
     assert!(ruling.matched.len() + ruling.unevaluated.len() <= RULES_MAX);
     let mut names = ruling.matched.iter().chain(&ruling.unevaluated);
@@ -88,7 +84,7 @@ fn apply<C: Channel>(rules: &Rules, body: &[u8]) -> bool {
             assert_eq!(
                 matched,
                 !operations.is_empty(),
-                "every rule has an operation"
+                "each rule has an operation"
             );
             assert!(operations.len() <= RULES_MAX * OPERATIONS_MAX);
             let answer = answer(&operations);
@@ -96,7 +92,7 @@ fn apply<C: Channel>(rules: &Rules, body: &[u8]) -> bool {
                 0 => assert_eq!(answer["op"], "success"),
                 1 => check_change(&answer),
                 count => {
-                    let changes = answer.as_array().expect("several are a list");
+                    let changes = answer.as_array().expect("several operations are a list");
                     assert_eq!(changes.len(), count);
                     changes.iter().for_each(check_change);
                 }
@@ -110,14 +106,16 @@ fn answer(operations: &[Operation]) -> Value {
     serde_json::from_str(&operation::body(operations)).expect("the answer is JSON")
 }
 
-/// Checks an operation that changes the event by what Commerce asks of it.
+/// Checks an operation that changes the event against the documentation of Commerce.
 fn check_change(operation: &Value) {
-    let path = operation["path"].as_str().expect("it has a path");
+    let path = operation["path"]
+        .as_str()
+        .expect("the operation has a path");
     assert!(["data", "result", "subject"].contains(&path.split('/').next().unwrap_or_default()));
     let value = operation.get("value");
     match operation["op"].as_str() {
         Some("add" | "replace") => assert!(value.is_some()),
         Some("remove") => assert!(value.is_none()),
-        other => panic!("{other:?} changes nothing"),
+        other => panic!("{other:?} is no change"),
     }
 }

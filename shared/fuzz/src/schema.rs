@@ -1,14 +1,18 @@
-//! The JSON Schemas of the messages, as the consumers have them: as much of a validator as they need.
+//! The JSON Schemas of the messages, and a validator with the keywords that they use.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::LazyLock,
+};
 
+use channels::NAMES;
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::{Map, Value, json};
 
-use crate::channels::NAMES;
-
-/// What a pointer of a violation may name beside the fields of the contract: the shapes of an event, and what is read and
-/// never written.
+/// Names in pointers of violations that are no fields of the contract: the parts of an event, and
+/// fields that are read and never written.
 const MORE_NAMES: [&str; 19] = [
     "address_type",
     "addresses",
@@ -37,18 +41,16 @@ pub(crate) struct Schema {
     names: BTreeSet<String>,
 }
 
-static SCHEMAS: LazyLock<[Schema; NAMES.len()]> = LazyLock::new(|| {
-    [
-        include_str!("../../schema/catalog_product_save_after.json"),
-        include_str!("../../schema/checkout_cart_product_add_after.json"),
-        include_str!("../../schema/customer_delete_after.json"),
-        include_str!("../../schema/customer_save_after_data_object.json"),
-        include_str!("../../schema/sales_order_invoice_pay.json"),
-        include_str!("../../schema/sales_order_place_after.json"),
-        include_str!("../../schema/sales_order_save_after.json"),
-        include_str!("../../schema/sales_order_shipment_save_after.json"),
-    ]
-    .map(Schema::new)
+static SCHEMAS: LazyLock<BTreeMap<&str, Schema>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema");
+    let read = |channel: &&'static str| {
+        let text = fs::read_to_string(folder.join(format!("{channel}.json")));
+        (
+            *channel,
+            Schema::new(&text.expect("each channel has a schema")),
+        )
+    };
+    NAMES.iter().map(read).collect()
 });
 
 static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
@@ -58,13 +60,13 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         "^[A-Z]{2}$",
         "^[A-Z]{3}$",
         "^[0-9a-f]{64}$",
-        // The formats, which a schema has no pattern for.
+        // The patterns of the formats.
         DATE_TIME,
         EMAIL,
     ]
     .map(|pattern| {
         let regex = RegexBuilder::new(pattern).unicode(false).build();
-        (pattern, regex.expect("it is an expression"))
+        (pattern, regex.expect("the pattern is valid"))
     })
     .into()
 });
@@ -72,11 +74,11 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
 const DATE_TIME: &str = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$";
 const EMAIL: &str = r#"^("([^"\\]|\\.)*"|[^@\s]+)@[^@\s]+$"#;
 
-fn fits(pattern: &str, text: &str) -> bool {
+fn matches(pattern: &str, text: &str) -> bool {
     let mut patterns = PATTERNS.iter();
     let known = patterns.find(|(known, _)| *known == pattern);
     known
-        .expect("every pattern is known")
+        .expect("the pattern is known")
         .1
         .is_match(text.as_bytes())
 }
@@ -89,35 +91,38 @@ impl Schema {
         Self { root, names }
     }
 
+    /// Returns the schema of a channel's message.
     pub(crate) fn of_message(channel: &str) -> &'static Self {
-        let index = NAMES.iter().position(|name| *name == channel);
-        &SCHEMAS[index.expect("every channel is known")]
+        &SCHEMAS[channel]
     }
 
-    /// Whether this pointer holds nothing but names of ours, and numbers.
+    /// Returns whether each part of the pointer is a known name or a number.
     pub(crate) fn is_pointer(&self, pointer: &str) -> bool {
-        let id = |step: &str| step.parse::<u64>().is_ok_and(|id| id.to_string() == step);
-        pointer.strip_prefix('/').is_some_and(|steps| {
-            steps
+        let is_number = |part: &str| {
+            let number = part.parse::<u64>();
+            number.is_ok_and(|number| number.to_string() == part)
+        };
+        pointer.strip_prefix('/').is_some_and(|parts| {
+            parts
                 .split('/')
-                .all(|step| id(step) || self.names.contains(step))
+                .all(|part| is_number(part) || self.names.contains(part))
         })
     }
 
-    /// Whether this is a field as rules name it, or an attribute of the CloudEvent that the envelope gives.
+    /// Returns whether this is a field as rules name it, or an attribute of the CloudEvent that the
+    /// envelope provides.
     pub(crate) fn is_field(&self, field: &str) -> bool {
         let mut names = field.split('.').map(|name| name.trim_end_matches("[]"));
         ["id", "source"].contains(&field) || names.all(|name| self.names.contains(name))
     }
 
-    /// Checks that a message keeps to the schema.
+    /// Checks a message against the schema.
     pub(crate) fn check(&self, message: &Value) {
         self.check_value(self.resolve(&self.root), message, "");
     }
 
-    /// Checks that the data of a message holds the entity alone, and what is said of it.
-    #[expect(clippy::unused_self, reason = "it belongs to the schema")]
-    pub(crate) fn check_has_no_more(&self, entity: &str, data: &Value) {
+    /// Checks that the data of a message contains the entity and its issues only.
+    pub(crate) fn check_members(entity: &str, data: &Value) {
         let data = data.as_object().expect("data is an object");
         let known = [entity, "issues", "more_issues"];
         assert!(data.keys().all(|key| known.contains(&key.as_str())));
@@ -145,7 +150,7 @@ impl Schema {
                     Some("number") => value.is_number(),
                     Some("integer") => value.is_u64(),
                     Some("boolean") => value.is_boolean(),
-                    _ => panic!("{at}: type {expected} is not known"),
+                    _ => panic!("{at}: type {expected} is unknown"),
                 },
                 "const" => value == expected,
                 "enum" => expected.as_array().is_some_and(|list| list.contains(value)),
@@ -161,13 +166,13 @@ impl Schema {
                 "pattern" => value
                     .as_str()
                     .zip(expected.as_str())
-                    .is_some_and(|(text, pattern)| fits(pattern, text)),
+                    .is_some_and(|(text, pattern)| matches(pattern, text)),
                 "format" => match (expected.as_str(), value.as_str()) {
-                    (Some("date-time"), Some(text)) => fits(DATE_TIME, text),
-                    (Some("email"), Some(text)) => fits(EMAIL, text),
+                    (Some("date-time"), Some(text)) => matches(DATE_TIME, text),
+                    (Some("email"), Some(text)) => matches(EMAIL, text),
                     (Some("uuid" | "uri-reference"), Some(text)) => text.is_ascii(),
                     (Some("uint64"), None) => value.is_u64(),
-                    _ => panic!("{at}: format {expected} is not known"),
+                    _ => panic!("{at}: format {expected} is unknown"),
                 },
                 "required" => expected.as_array().is_some_and(|names| {
                     let mut names = names.iter().filter_map(Value::as_str);
@@ -182,22 +187,20 @@ impl Schema {
                 "properties" => {
                     for (name, value) in value.as_object().into_iter().flatten() {
                         let schema = expected.get(name);
-                        let schema = schema.unwrap_or_else(|| panic!("{at}: {name} is too much"));
+                        let schema =
+                            schema.unwrap_or_else(|| panic!("{at}: {name} is not in the schema"));
                         self.check_value(self.resolve(schema), value, &format!("{at}/{name}"));
                     }
                     true
                 }
-                _ => panic!("{at}: the keyword {keyword} is not known"),
+                _ => panic!("{at}: keyword {keyword} is unknown"),
             };
-            assert!(
-                holds,
-                "{at}: {keyword} {expected} does not hold for {value}"
-            );
+            assert!(holds, "{at}: {value} does not match {keyword} {expected}");
         }
     }
 }
 
-/// Whether a value keeps to a condition of a schema, which is about what is there.
+/// Returns whether a value meets a condition of a schema about the presence of members.
 fn is_met(condition: &Value, value: &Value) -> bool {
     let conditions = condition.as_object().expect("a condition is an object");
     conditions.iter().all(|(keyword, expected)| {
@@ -219,7 +222,7 @@ fn is_met(condition: &Value, value: &Value) -> bool {
                 properties
                     .all(|(name, schema)| value.get(name).is_none_or(|below| is_met(schema, below)))
             }
-            _ => panic!("the keyword {keyword} is not known in a condition"),
+            _ => panic!("keyword {keyword} is unknown in a condition"),
         }
     })
 }

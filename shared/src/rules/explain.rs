@@ -1,5 +1,5 @@
 //! The development command `rules`: checks a rules file and explains what it does to one event.
-//! Only debug builds have it.
+//! Only the feature `explain` has it.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
@@ -46,7 +46,7 @@ const BUDGET: Duration = Duration::from_secs(25);
 /// Runs the command with its arguments and returns the output.
 ///
 /// Fails if the arguments are wrong, the file has errors, or the event cannot be read.
-pub(crate) fn command<C: Channel>(arguments: &[String]) -> Result<String, String> {
+pub fn command<C: Channel>(arguments: &[String]) -> Result<String, String> {
     let all = arguments.iter().any(|argument| argument == "--all");
     let mut paths = arguments.iter().filter(|argument| *argument != "--all");
     let (path, event) = match (paths.next(), paths.next(), paths.next()) {

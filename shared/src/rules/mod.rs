@@ -4,8 +4,8 @@
 
 mod effect;
 mod evaluate;
-#[cfg(debug_assertions)]
-pub(crate) mod explain;
+#[cfg(feature = "explain")]
+pub mod explain;
 mod field;
 mod file;
 mod literal;

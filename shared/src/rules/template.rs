@@ -35,7 +35,7 @@ enum Part {
     Literal(String),
     Placeholder {
         #[cfg_attr(
-            not(debug_assertions),
+            not(feature = "explain"),
             expect(dead_code, reason = "only the development command `rules` shows it")
         )]
         name: String,
@@ -87,7 +87,7 @@ impl Template {
     }
 
     /// Returns the names and the fields of the placeholders.
-    #[cfg(debug_assertions)]
+    #[cfg(feature = "explain")]
     pub(super) fn placeholders(&self) -> impl Iterator<Item = (&str, &Field)> {
         self.0.iter().filter_map(|part| match part {
             Part::Literal(_) => None,

@@ -1,5 +1,6 @@
-//! The floor of the benchmark: the same work by hand, for the orders of the benchmark and nothing else. It blocks, has one connection to
-//! each side, signs for AWS by itself, and gives up on what the real functions take care of: retries, deadlines, limits, rules, metrics.
+//! The minimum of the benchmark: the same work in hand-written code, for the orders of the
+//! benchmark only. It blocks, has one connection to each side, signs requests to AWS itself, and
+//! has no retries, deadlines, limits, rules and metrics.
 
 use std::{
     env, fs,
@@ -18,7 +19,8 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 type Any<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// A field of the contract, as it stands in the body, quotes included. It is checked and normalised when it is written.
+/// A field of the contract as in the body, including quotes. It is checked and normalized when it
+/// is written.
 macro_rules! scalars {
     ($($Scalar:ident($raw:ident, $text:ident) => $normal:expr,)*) => {$(
         #[derive(Deserialize)]
@@ -142,7 +144,7 @@ struct Keys {
 }
 
 impl Keys {
-    /// From the content of the secret. A key of 2048 bits stands after 24 bytes which say what it is.
+    /// Reads the key from the secret. A key of 2048 bits follows 24 bytes that identify its type.
     fn read(secret: &str) -> Any<Self> {
         #[derive(Deserialize)]
         struct Secret {

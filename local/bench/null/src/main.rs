@@ -1,4 +1,4 @@
-//! A function that answers without work: what remains of a figure of the benchmark is Lambda's protocol alone.
+//! A function that answers without work, to measure the protocol of Lambda alone.
 
 use std::{
     env,

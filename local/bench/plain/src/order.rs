@@ -1,4 +1,5 @@
-//! The contract: every field of an order, checked and in its canonical form. A shop writes one value in many ways.
+//! The contract: each field of an order, checked and in its canonical form. A shop can write the
+//! same value in several ways.
 
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};

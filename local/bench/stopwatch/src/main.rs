@@ -1,7 +1,8 @@
 //! The stopwatch of the benchmark: it runs one function once, as Lambda would, and measures it.
 //!
-//! `stopwatch RUN.json` starts the command of the [`Run`], is its Lambda Runtime API and its SQS, invokes it with the events one after
-//! the other, and prints a [`Measured`] as JSON. What to compare with what, how often, and what follows from it, is `bench.py`'s.
+//! `stopwatch RUN.json` starts the command of the [`Run`], serves as its Lambda Runtime API and its
+//! SQS, invokes it with the events one after the other, and prints a [`Measured`] as JSON.
+//! `bench.py` decides what to compare, and how often.
 
 mod http;
 mod process;
@@ -22,11 +23,14 @@ struct Run {
     command: Vec<String>,
     /// Where it is started, if that matters.
     folder: Option<PathBuf>,
-    /// All that it finds in its environment, beside what Lambda sets. `{queue}` stands for scheme, host and port of the queue.
+    /// Its environment variables, in addition to those that Lambda sets. `{queue}` stands for
+    /// scheme, host and port of the queue.
     environment: HashMap<String, String>,
-    /// Where the events are: a JSON text in each line, with `{now}` where the time in milliseconds belongs. They are used in turn.
+    /// File with the events: one JSON text per line, with `{now}` in the place of the time in
+    /// milliseconds. They are used in turn.
     events: PathBuf,
-    /// The certificate chain and the key of the queue, both as PEM; without them it speaks plain HTTP.
+    /// The certificate chain and the key of the queue, both as PEM; without them the queue uses
+    /// HTTP.
     tls: Option<(PathBuf, PathBuf)>,
     /// How many events after the first one are not measured.
     warm_up: usize,
@@ -42,7 +46,7 @@ struct Run {
 /// What was measured. All times in microseconds.
 #[derive(Serialize)]
 struct Measured {
-    /// From the start of the process to its first answer, by the clock on the wall and as processor time.
+    /// From the start of the process to its first answer, in wall-clock time and processor time.
     cold_wall: f64,
     cold_cpu: f64,
     /// Processor time from asking for the first event until it asked for the second.

@@ -16,7 +16,7 @@ use nix::{
 
 use crate::Run;
 
-/// A process that ends by itself gets this much time for it. Under valgrind it writes its figures meanwhile.
+/// The time that a process has to exit. Under valgrind it writes its results then.
 const END_MAX: Duration = Duration::from_mins(1);
 
 pub(crate) struct Subject {
@@ -27,7 +27,8 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Starts it with what Lambda sets and what the run adds. What it logs goes where the stopwatch's own errors go to.
+    /// Starts it with the environment variables of Lambda and of the run. Its log goes to standard
+    /// error.
     pub(crate) fn start(run: &Run, runtime_api: &str, queue: &str) -> Result<Self> {
         let (program, arguments) = run.command.split_first().context("no command")?;
         let variables = run

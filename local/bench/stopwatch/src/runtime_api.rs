@@ -1,4 +1,5 @@
-//! A Lambda Runtime API that hands out the events of a run, and notes when each was asked for and answered.
+//! A Lambda Runtime API that returns the events of a run, and records when each of them was
+//! requested and answered.
 
 use std::{
     net::{TcpListener, TcpStream},

@@ -1,5 +1,5 @@
-//! Sample requests: each `events/<channel>/<case>.body.json` holds the bytes that a shop sends, and `<case>.request.json`
-//! beside it is what API Gateway hands to the function for them, signed with the sample keys.
+//! Sample requests: each `events/<channel>/<case>.body.json` contains the bytes that a shop sends,
+//! and `<case>.request.json` the request of API Gateway for them, signed with the sample keys.
 
 use std::{
     collections::BTreeMap,
@@ -17,16 +17,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::sign;
 
-/// Writes events/<channel>/<case>.request.json for every <case>.body.json there.
+/// Writes events/<channel>/<case>.request.json for each <case>.body.json.
 #[derive(Args)]
-pub(crate) struct Arguments {
-    /// Change nothing; name the requests that do not fit their bodies, and fail if there are any.
+pub(crate) struct SamplesCommand {
+    /// Write nothing; list the requests that do not match their bodies, and fail if there are any.
     #[arg(long)]
     check: bool,
 }
 
-impl Arguments {
-    /// Whether all requests fit their bodies.
+impl SamplesCommand {
+    /// Returns whether all requests match their bodies.
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<bool> {
         let keys = SampleKeys::read()?;
         let cases = cases(&events())?;
@@ -50,16 +50,16 @@ impl Arguments {
         if self.check && stale > 0 {
             writeln!(
                 out,
-                "{stale} of {count} requests are stale; `local samples` writes them anew"
+                "{stale} of {count} requests are stale; `make samples` writes them"
             )?;
         } else {
-            writeln!(out, "{count} requests fit their bodies")?;
+            writeln!(out, "{count} requests match their bodies")?;
         }
         Ok(!self.check || stale == 0)
     }
 }
 
-/// The folder of the samples.
+/// Returns the folder of the samples.
 pub(crate) fn events() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -67,7 +67,7 @@ pub(crate) fn events() -> PathBuf {
         .join("events")
 }
 
-/// The folder of the sample keys.
+/// Returns the folder of the sample keys.
 pub(crate) fn sample_keys() -> PathBuf {
     events().join("sample-keys")
 }
@@ -75,66 +75,67 @@ pub(crate) fn sample_keys() -> PathBuf {
 /// How a sample is signed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Signature {
-    /// The spec's, in hex.
+    /// HMAC in hex.
     Hmac,
-    /// The spec's, as `sha256=` and hex.
+    /// HMAC as `sha256=` and hex.
     HmacPrefixed,
-    /// The spec's, in base64.
+    /// HMAC in base64.
     HmacBase64,
-    /// The spec's, with a secret that nobody knows.
+    /// HMAC with an unknown secret.
     HmacWrongSecret,
-    /// The shop's.
+    /// RSA, as a real shop signs.
     Rsa,
-    /// Not at all.
+    /// No signature.
     Unsigned,
 }
 
-/// How API Gateway writes the body into the request.
+/// The encoding of the body in the request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Body {
-    /// As it is.
+enum Encoding {
+    /// None.
     Text,
-    /// In base64.
+    /// Base64.
     Base64,
 }
 
-/// The cases that do not keep to the rule of [`how`].
-const SPECIAL: &[(&str, Signature, Body)] = &[
+/// The exceptions from the rule of [`form`].
+const SPECIAL: &[(&str, Signature, Encoding)] = &[
     (
         "catalog_product_save_after/bad-status",
         Signature::Hmac,
-        Body::Base64,
+        Encoding::Base64,
     ),
     (
         "checkout_cart_product_add_after/unsigned",
         Signature::Unsigned,
-        Body::Text,
+        Encoding::Text,
     ),
     (
         "customer_delete_after/wrong-secret",
         Signature::HmacWrongSecret,
-        Body::Text,
+        Encoding::Text,
     ),
     (
         "sales_order_place_after/loaded",
         Signature::HmacBase64,
-        Body::Text,
+        Encoding::Text,
     ),
     (
         "sales_order_place_after/spec-bare",
         Signature::HmacPrefixed,
-        Body::Text,
+        Encoding::Text,
     ),
 ];
 
-/// A shop's default body is signed with the shop's key pair, everything else with the spec's secret.
-fn how(channel: &str, case: &str) -> (Signature, Body) {
+/// Returns the form of a sample's request: a shop's default body is signed with RSA, any other body
+/// with HMAC.
+fn form(channel: &str, case: &str) -> (Signature, Encoding) {
     let name = format!("{channel}/{case}");
     let special = SPECIAL.iter().find(|(special, ..)| *special == name);
     match special {
-        Some((_, signature, body)) => (*signature, *body),
-        None if case == "default" => (Signature::Rsa, Body::Text),
-        None => (Signature::Hmac, Body::Text),
+        Some((_, signature, encoding)) => (*signature, *encoding),
+        None if case == "default" => (Signature::Rsa, Encoding::Text),
+        None => (Signature::Hmac, Encoding::Text),
     }
 }
 
@@ -151,7 +152,7 @@ impl SampleKeys {
         })
     }
 
-    /// Name and value of the header that holds the signature.
+    /// Returns the name and value of the header with the signature.
     fn sign(&self, signature: Signature, body: &[u8]) -> Result<Option<(&'static str, String)>> {
         let hmac = |secret| sign::hmac(secret, body);
         let value = match signature {
@@ -169,7 +170,7 @@ impl SampleKeys {
     }
 }
 
-/// One sample.
+/// A sample.
 struct Case {
     channel: String,
     name: String,
@@ -177,7 +178,7 @@ struct Case {
     request_path: PathBuf,
 }
 
-/// All samples below `events`, in the order of their names.
+/// Finds all samples in `events`, sorted by name.
 fn cases(events: &Path) -> Result<Vec<Case>> {
     const BODY: &str = ".body.json";
     const REQUEST: &str = ".request.json";
@@ -191,7 +192,7 @@ fn cases(events: &Path) -> Result<Vec<Case>> {
             if let Some(case) = name.strip_suffix(REQUEST) {
                 ensure!(
                     file.with_file_name(format!("{case}{BODY}")).exists(),
-                    "{} has no body beside it",
+                    "{} has no body",
                     file.display()
                 );
             }
@@ -226,7 +227,7 @@ fn file_name(path: &Path) -> &str {
         .unwrap_or_default()
 }
 
-/// The moment of all samples, in milliseconds since 1970 and as text.
+/// The time of all samples, in milliseconds since 1970 and as text.
 const TIME_EPOCH: u64 = 1_781_814_431_000;
 const TIME: &str = "18/Jun/2026:20:27:11 +0000";
 
@@ -276,12 +277,12 @@ struct Http<'a> {
 }
 
 impl Case {
-    /// The text of the request, always the same for the same body.
+    /// Returns the text of the request. It is deterministic.
     fn request(&self, keys: &SampleKeys) -> Result<String> {
-        let (signature, written) = how(&self.channel, &self.name);
-        let body = match written {
-            Body::Base64 => BASE64.encode_to_string(&self.body),
-            Body::Text => String::from_utf8(self.body.clone()).with_context(|| {
+        let (signature, encoding) = form(&self.channel, &self.name);
+        let body = match encoding {
+            Encoding::Base64 => BASE64.encode_to_string(&self.body),
+            Encoding::Text => String::from_utf8(self.body.clone()).with_context(|| {
                 format!("{}/{}: the body is not UTF-8", self.channel, self.name)
             })?,
         };
@@ -313,12 +314,12 @@ impl Case {
                 time_epoch: TIME_EPOCH,
             },
             body: &body,
-            is_base64_encoded: written == Body::Base64,
+            is_base64_encoded: encoding == Encoding::Base64,
         };
         Ok(serde_json::to_string_pretty(&request)? + "\n")
     }
 
-    /// The headers as API Gateway writes them: names in lower case, in order.
+    /// Returns the headers as API Gateway sends them: sorted, with names in lower case.
     fn headers(
         &self,
         ids: &Ids,
@@ -340,7 +341,7 @@ impl Case {
     }
 }
 
-/// Ids that look like the real ones, differ from case to case, and stay the same from run to run.
+/// Ids that look like real ones. They are unique for each case, and deterministic.
 struct Ids {
     gateway: String,
     shop: String,
@@ -366,119 +367,4 @@ impl Ids {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-    use crate::sign::tests::{hmac_confirms, rsa_confirms};
-
-    fn all() -> Vec<Case> {
-        cases(&events()).unwrap()
-    }
-
-    #[test]
-    fn requests_fit_their_bodies() {
-        let mut out = Vec::new();
-        let fits = Arguments { check: true }.run(&mut out).unwrap();
-        assert!(fits, "{}", String::from_utf8_lossy(&out));
-    }
-
-    #[test]
-    fn signatures_are_what_the_case_says() {
-        let keys = SampleKeys::read().unwrap();
-        for case in all() {
-            let name = format!("{}/{}", case.channel, case.name);
-            let text = fs::read_to_string(&case.request_path).unwrap();
-            let request: Value = serde_json::from_str(&text).unwrap();
-
-            let body = request["body"].as_str().unwrap();
-            let body = if request["isBase64Encoded"] == true {
-                BASE64.decode_to_vec(body).unwrap()
-            } else {
-                body.as_bytes().to_vec()
-            };
-            assert_eq!(body, case.body, "{name}: bytes of the body");
-
-            let headers = &request["headers"];
-            let by_hmac = headers["x-adobe-signature"].as_str().map(|value| {
-                let hex = value.strip_prefix("sha256=").unwrap_or(value);
-                let digest = if hex.len() == 64 {
-                    (0..64)
-                        .step_by(2)
-                        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-                        .collect()
-                } else {
-                    BASE64.decode_to_vec(value).unwrap()
-                };
-                hmac_confirms(&keys.secret, &body, &digest)
-            });
-            let by_rsa = headers["x-adobe-commerce-webhook-signature"]
-                .as_str()
-                .map(|value| rsa_confirms(&body, value));
-            let expected = match case.name.as_str() {
-                "default" => (None, Some(true)),
-                "unsigned" => (None, None),
-                "wrong-secret" => (Some(false), None),
-                _ => (Some(true), None),
-            };
-            assert_eq!((by_hmac, by_rsa), expected, "{name}: signatures");
-        }
-    }
-
-    #[test]
-    fn every_channel_has_the_specs_body_the_shops_and_one_that_is_refused() {
-        let mut channels = BTreeMap::<String, Vec<String>>::new();
-        for case in all() {
-            channels.entry(case.channel).or_default().push(case.name);
-        }
-        let functions = entries(&events().join("../functions")).unwrap();
-        let functions: Vec<_> = functions.iter().map(|path| file_name(path)).collect();
-        assert!(channels.keys().eq(&functions), "{functions:?}");
-        for (channel, names) in channels {
-            assert!(names.contains(&"ideal".to_owned()), "{channel}");
-            assert!(names.contains(&"default".to_owned()), "{channel}");
-            assert!(names.len() >= 3, "{channel}");
-        }
-    }
-
-    #[test]
-    fn every_special_case_is_there() {
-        let names: Vec<_> = all()
-            .iter()
-            .map(|case| format!("{}/{}", case.channel, case.name))
-            .collect();
-        for (special, ..) in SPECIAL {
-            assert!(names.contains(&(*special).to_owned()), "{special}");
-        }
-    }
-
-    #[test]
-    fn shop_bodies_are_written_as_php_writes_them() {
-        for case in all().iter().filter(|case| case.name == "default") {
-            let text = str::from_utf8(&case.body).unwrap();
-            let channel = &case.channel;
-            let start =
-                format!(r#"{{"subject":[],"result":null,"eventName":"{channel}","data":{{"#);
-            assert!(text.starts_with(&start), "{channel}");
-            assert!(text.ends_with('}'), "{channel}: nothing after the object");
-            assert!(text.is_ascii(), "{channel}: \\uXXXX for all else");
-            assert!(
-                !text.replace("\\/", "").contains('/'),
-                "{channel}: \\/ for /"
-            );
-        }
-    }
-
-    #[test]
-    fn both_shapes_of_the_spec_hold_the_same_order() {
-        let body = |name: &str| -> Value {
-            let cases = all();
-            let case = cases
-                .iter()
-                .find(|case| case.channel == "sales_order_place_after" && case.name == name)
-                .unwrap();
-            serde_json::from_slice(&case.body).unwrap()
-        };
-        assert_eq!(body("ideal")["data"], body("spec-bare"));
-    }
-}
+mod tests;

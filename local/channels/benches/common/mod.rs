@@ -1,16 +1,17 @@
-//! What the benchmarks share: a channel, and the order of the samples in any size.
+//! The sample order in any size, requests with it, and keys.
 
 #![allow(
     dead_code,
     clippy::allow_attributes,
-    reason = "no benchmark needs all of it"
+    reason = "no benchmark uses all of it"
 )]
 
 use std::time::Duration;
 
+use channels::SalesOrderPlaceAfter;
 use serde_json::{Value, json};
 use shared::{
-    Channel, Deadline,
+    Deadline,
     deliver::message::{Message, Origin},
     event::Event,
     model::Order,
@@ -18,32 +19,23 @@ use shared::{
     verify::{Keys, Scheme, Signatures},
 };
 
-/// The sizes of an order in bytes: about the smallest that a shop sends, a usual one, and what shows whether cost grows with
-/// size and no faster.
+/// The sizes of an order in bytes: about the smallest that a shop sends, a usual one, and two that
+/// show whether the cost grows faster than the size.
 pub(crate) const SIZES: [usize; 4] = [5_000, 10_000, 200_000, 2_000_000];
 
-/// A secret for HMAC.
+/// A shared secret.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A shop's public key, and its signature of another body: refusing takes the same work as confirming, and no private key.
-const PUBLIC_KEY: &str = include_str!("../../tests/signature/public-key.pem");
+/// A shop's public key, and a signature of another body. To reject a signature takes the same work
+/// as to accept it, and needs no private key.
+const PUBLIC_KEY: &str = include_str!("../../../../shared/tests/signature/public-key.pem");
 pub(crate) const RSA_SIGNATURE: &str =
-    include_str!("../../tests/signature/x-adobe-commerce-webhook-signature.txt");
+    include_str!("../../../../shared/tests/signature/x-adobe-commerce-webhook-signature.txt");
 
-pub(crate) struct Placed;
-
-impl Channel for Placed {
-    const NAME: &str = "sales_order_place_after";
-    const IDENTITY: &[&[&str]] = &[&["increment_id"], &["entity_id"]];
-    const EXPECTED: &[&str] = &["items", "items[].sku", "items[].qty_ordered"];
-    const ONCE: bool = true;
-    type Entity = Order;
-}
-
-/// The order of the samples in exactly so many bytes: with as many items as there is room for, no two of them alike, and a
-/// note that takes what is left.
+/// Returns the sample order with exactly this number of bytes: as many distinct items as fit, and a
+/// note that fills the rest.
 pub(crate) fn order(bytes: usize) -> String {
-    let text = include_str!("../../../events/sales_order_place_after/default.body.json");
+    let text = include_str!("../../../../events/sales_order_place_after/default.body.json");
     let mut body: Value = serde_json::from_str(text).expect("the sample is JSON");
     let sample = body["data"]["order"]["items"][0].take();
     let item = |index: usize| {
@@ -55,7 +47,7 @@ pub(crate) fn order(bytes: usize) -> String {
     };
     body["data"]["order"]["items"] = json!([item(1)]);
     body["data"]["order"]["customer_note"] = json!("");
-    // No item is longer than the last.
+    // No other item is longer.
     let longest = item(999_999).to_string().len() + 1;
     let room = bytes - body.to_string().len();
     let items: Vec<_> = (1..=1 + room / longest).map(item).collect();
@@ -65,9 +57,9 @@ pub(crate) fn order(bytes: usize) -> String {
     body.to_string()
 }
 
-/// What API Gateway makes of a body and its signatures.
+/// Returns the request of API Gateway for a body and its signatures.
 pub(crate) fn request(body: &str, signatures: Signatures<'_>) -> String {
-    let text = include_str!("../../../events/sales_order_place_after/default.request.json");
+    let text = include_str!("../../../../events/sales_order_place_after/default.request.json");
     let mut request: Value = serde_json::from_str(text).expect("the sample is JSON");
     for scheme in Scheme::ALL {
         request["headers"][scheme.header()] = json!(signatures.get(scheme));
@@ -82,35 +74,35 @@ pub(crate) fn request(body: &str, signatures: Signatures<'_>) -> String {
     request.to_string()
 }
 
-/// A body of which nothing was checked.
+/// Returns the body without a check of its signature.
 pub(crate) fn verified(body: &str) -> Verified<'_> {
     let body = Unverified::new(body.as_bytes()).expect("small enough");
     let verified = body.verify(&Keys::AcceptUnsigned, Signatures::default());
-    verified.expect("nothing is checked")
+    verified.expect("no signature is checked")
 }
 
-/// The key of the spec's signature.
+/// Returns keys that contain a shared secret only.
 pub(crate) fn by_hmac() -> Keys {
     Keys::inline(Scheme::Hmac.read_keys(SECRET).expect("long enough"))
 }
 
-/// The key of the shop's signature.
+/// Returns keys that contain a public key only.
 pub(crate) fn by_rsa() -> Keys {
     Keys::inline(Scheme::Rsa.read_keys(PUBLIC_KEY).expect("a valid key"))
 }
 
-/// The spec's signature of a body.
+/// Returns the HMAC signature of a body in base64.
 pub(crate) fn hmac(body: &str) -> String {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
     base64_simd::STANDARD.encode_to_string(ring::hmac::sign(&key, body.as_bytes()))
 }
 
-/// The message of an event, with all that it can hold.
+/// Returns the message of an event, with the original.
 pub(crate) fn message(event: &Event<'_, Order>) -> Message {
     let origin = Origin {
         accepted_ms: 1_781_814_431_000,
         with_original: true,
     };
     let deadline = Deadline::new(Duration::from_mins(1), 0, 0);
-    Message::new::<Placed>(event, origin, deadline).expect("it fits")
+    Message::new::<SalesOrderPlaceAfter>(event, origin, deadline).expect("it fits")
 }

@@ -1,7 +1,8 @@
-//! The most memory that a request holds at once, by the size of the order. Run by `make bench-steps`.
+//! Peak memory of a request, by the size of the order. Run by `make bench-steps`.
 //!
-//! `max alloc` over the number of bytes at the line's beginning is the memory in bodies. The request's own text counts, as Lambda's
-//! runtime hands it over: with its escapes it is larger than the body in it.
+//! `max alloc` divided by the number of bytes at the start of the line is the memory per byte of
+//! the body. It includes the text of the request as the Lambda runtime passes it, which is larger
+//! than its body because of the escapes.
 
 #![expect(
     clippy::expect_used,
@@ -11,7 +12,8 @@
 
 mod common;
 
-use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order};
+use channels::SalesOrderPlaceAfter;
+use common::{RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order};
 use divan::{AllocProfiler, Bencher};
 use shared::{
     deliver::message::Message,
@@ -28,17 +30,19 @@ fn main() {
     measured.config_with_args().main();
 }
 
-/// From the request to the message. A body that no key vouches for passes all the same: what its verification took is known then.
+/// Runs all steps from the request to the message. A body whose signature does not verify continues
+/// after the failure, so that the peak includes the verification.
 fn whole_path(request: &str, keys: &Keys) -> Message {
     let text = request.to_owned();
-    let request = request::read(text.as_bytes()).expect("the request is one");
-    drop(text); // as Lambda's runtime does
-    let body = Unverified::of(&request).expect("it is said to be JSON");
+    let request = request::read(text.as_bytes()).expect("the request is valid");
+    drop(text); // as the Lambda runtime does
+    let body = Unverified::of(&request).expect("the content type is JSON");
     let body = body
         .verify(keys, Signatures::of(request.headers()))
         .or_else(|(body, _)| body.verify(&Keys::AcceptUnsigned, Signatures::default()));
-    let body = body.expect("nothing is checked");
-    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
+    let body = body.expect("no signature is checked");
+    let event = Event::read::<SalesOrderPlaceAfter>(&body, ReadOptions::default())
+        .expect("the sample is valid");
     common::message(&event)
 }
 

@@ -1,5 +1,5 @@
-//! What rules cost beside reading the event, on an order of 10 KB as a shop sends it; those that look at
-//! every item, on every size. Run by `make bench-steps`.
+//! Time of rules beside the time to read the event, on an order of 10 KB as a shop sends it; rules
+//! that check each item, on each size. Run by `make bench-steps`.
 
 #![expect(
     clippy::expect_used,
@@ -11,7 +11,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Placed, SIZES, order, verified};
+use channels::SalesOrderPlaceAfter;
+use common::{SIZES, order, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use shared::{
     rules::Rules,
 };
 
-/// What an order of a few items has.
+/// The size of an order with a few items.
 const BYTES: usize = 10_000;
 
 fn main() {
@@ -30,7 +31,7 @@ fn main() {
     measured.config_with_args().main();
 }
 
-/// Rules that all have to look at everything, and that never match, so that none ends it.
+/// Returns 50 rules that never match, so that each of them is evaluated.
 fn rules(conditions: impl Fn(usize) -> Value) -> Rules {
     let rules: Vec<Value> = (0..50)
         .map(|index| {
@@ -41,13 +42,14 @@ fn rules(conditions: impl Fn(usize) -> Value) -> Rules {
             })
         })
         .collect();
-    Rules::read::<Order>(&json!({ "rules": rules }).to_string()).expect("they are right")
+    Rules::read::<Order>(&json!({ "rules": rules }).to_string()).expect("the rules are valid")
 }
 
 fn apply(bencher: Bencher<'_, '_>, rules: &Rules, bytes: usize) {
     let body = order(bytes);
     let body = verified(&body);
-    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
+    let event = Event::read::<SalesOrderPlaceAfter>(&body, ReadOptions::default())
+        .expect("the sample is valid");
     bencher.bench_local(|| {
         let deadline = Deadline::new(Duration::from_secs(5), 0, 0);
         let ruling = rules.apply(black_box(&event), deadline);
@@ -60,8 +62,11 @@ fn read_the_event_without_rules(bencher: Bencher<'_, '_>) {
     let body = order(BYTES);
     bencher.bench_local(|| {
         let body = verified(black_box(&body));
-        black_box(Event::read::<Placed>(&body, ReadOptions::default()).map(|event| event.id))
-            .expect("the sample is valid");
+        black_box(
+            Event::read::<SalesOrderPlaceAfter>(&body, ReadOptions::default())
+                .map(|event| event.id),
+        )
+        .expect("the sample is valid");
     });
 }
 
@@ -70,7 +75,7 @@ fn no_rules(bencher: Bencher<'_, '_>) {
     apply(bencher, &Rules::default(), BYTES);
 }
 
-/// As the example rules: three conditions each, the last one fails.
+/// Three conditions for each rule, as in the example rules. The last one fails.
 #[divan::bench]
 fn fifty_rules_on_the_contract(bencher: Bencher<'_, '_>) {
     let rules = rules(|index| {
@@ -83,7 +88,7 @@ fn fifty_rules_on_the_contract(bencher: Bencher<'_, '_>) {
     apply(bencher, &rules, BYTES);
 }
 
-/// Every item of the order under every rule.
+/// Each rule checks each item of the order.
 #[divan::bench(args = SIZES)]
 fn fifty_rules_on_items(bencher: Bencher<'_, '_>, bytes: usize) {
     let rules = rules(|index| {
@@ -95,7 +100,7 @@ fn fifty_rules_on_items(bencher: Bencher<'_, '_>, bytes: usize) {
     apply(bencher.counter(BytesCount::new(bytes)), &rules, bytes);
 }
 
-/// A regular expression in every rule.
+/// Each rule has a regular expression.
 #[divan::bench]
 fn fifty_rules_with_a_regex(bencher: Bencher<'_, '_>) {
     let rules = rules(|index| {
@@ -107,9 +112,9 @@ fn fifty_rules_with_a_regex(bencher: Bencher<'_, '_>) {
     apply(bencher, &rules, BYTES);
 }
 
-/// Fields that only the shop knows: one walk through the whole order for all of them.
+/// Fields outside the contract: the order is parsed once for all of them.
 #[divan::bench(args = SIZES)]
-fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>, bytes: usize) {
+fn fifty_rules_on_fields_outside_the_contract(bencher: Bencher<'_, '_>, bytes: usize) {
     let fields = [
         "coupon_code",
         "weight",
@@ -126,12 +131,13 @@ fn fifty_rules_on_what_only_the_shop_knows(bencher: Bencher<'_, '_>, bytes: usiz
     apply(bencher.counter(BytesCount::new(bytes)), &rules, bytes);
 }
 
-/// The floor of the last one: the same bytes, passed over by the JSON reader.
+/// The minimum for fields outside the contract: the JSON parser skips the same bytes.
 #[divan::bench]
-fn pass_over_the_json(bencher: Bencher<'_, '_>) {
+fn skip_the_json(bencher: Bencher<'_, '_>) {
     let body = order(BYTES);
     let body = verified(&body);
-    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
+    let event = Event::read::<SalesOrderPlaceAfter>(&body, ReadOptions::default())
+        .expect("the sample is valid");
     bencher.bench_local(|| {
         let passed: Result<IgnoredAny, _> = serde_json::from_str(black_box(event.original.get()));
         passed.expect("it was read before");

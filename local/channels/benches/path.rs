@@ -1,6 +1,7 @@
-//! What each step of a request costs without a network, by the size of the order. Run by `make bench-steps`.
+//! Time of each step of a request without a network, by the size of the order. Run by
+//! `make bench-steps`.
 //!
-//! The throughput beside each time shows how cost grows: from the usual order on it stays what it is.
+//! The throughput beside each time shows how the cost grows: above 10 KB it stays constant.
 
 #![expect(
     clippy::expect_used,
@@ -10,7 +11,8 @@
 
 mod common;
 
-use common::{Placed, RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order, verified};
+use channels::SalesOrderPlaceAfter;
+use common::{RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use shared::{
     deliver::body::MESSAGE_BYTES_MAX,
@@ -23,18 +25,18 @@ fn main() {
     divan::main();
 }
 
-/// Whether SQS takes a message of this order as it is.
+/// Returns whether the message of an order of this size needs no compression.
 fn fits(bytes: usize) -> bool {
     bytes < MESSAGE_BYTES_MAX / 2
 }
 
-/// The request as API Gateway writes it, the body being one JSON string in it.
+/// Parses the request of API Gateway, which contains the body as a JSON string.
 #[divan::bench(args = SIZES)]
 fn request(bencher: Bencher<'_, '_>, bytes: usize) {
     let request = common::request(&order(bytes), Signatures::default());
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let request = request::read(black_box(request.as_bytes())).expect("the request is one");
-        black_box(Unverified::of(&request)).expect("it is said to be JSON");
+        let request = request::read(black_box(request.as_bytes())).expect("the request is valid");
+        black_box(Unverified::of(&request)).expect("the content type is JSON");
     });
 }
 
@@ -57,7 +59,7 @@ fn verify_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
     let signatures = Signatures::one(Scheme::Rsa, RSA_SIGNATURE);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let body = Unverified::new(black_box(body.as_bytes())).expect("small enough");
-        black_box(body.verify(&keys, signatures)).expect_err("it is another body's signature");
+        black_box(body.verify(&keys, signatures)).expect_err("the signature is of another body");
     });
 }
 
@@ -66,7 +68,7 @@ fn decode(bencher: Bencher<'_, '_>, bytes: usize) {
     let body = order(bytes);
     let body = verified(&body);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
-        let event = Event::read::<Placed>(black_box(&body), ReadOptions::default())
+        let event = Event::read::<SalesOrderPlaceAfter>(black_box(&body), ReadOptions::default())
             .expect("the sample is valid");
         black_box(event.id)
     });
@@ -77,7 +79,7 @@ fn message(bencher: Bencher<'_, '_>, bytes: usize) {
     make_message(bencher, bytes, false);
 }
 
-/// What is too large for SQS is compressed, which costs many times as much for each byte.
+/// Compresses a message that is too large for SQS, which costs many times as much per byte.
 #[divan::bench(args = SIZES.into_iter().filter(|bytes| !fits(*bytes)))]
 fn message_compressed(bencher: Bencher<'_, '_>, bytes: usize) {
     make_message(bencher, bytes, true);
@@ -86,7 +88,8 @@ fn message_compressed(bencher: Bencher<'_, '_>, bytes: usize) {
 fn make_message(bencher: Bencher<'_, '_>, bytes: usize, compressed: bool) {
     let body = order(bytes);
     let body = verified(&body);
-    let event = Event::read::<Placed>(&body, ReadOptions::default()).expect("the sample is valid");
+    let event = Event::read::<SalesOrderPlaceAfter>(&body, ReadOptions::default())
+        .expect("the sample is valid");
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let message = common::message(black_box(&event));
         assert_eq!(message.compressed, compressed);

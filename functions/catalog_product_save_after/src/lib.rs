@@ -1,0 +1,13 @@
+//! A product was saved.
+
+use shared::{Channel, model::Product};
+
+/// The channel `catalog_product_save_after`.
+pub struct CatalogProductSaveAfter;
+
+impl Channel for CatalogProductSaveAfter {
+    const NAME: &str = "catalog_product_save_after";
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["sku"]];
+    const EXPECTED: &[&str] = &["entity_id", "sku"];
+    type Entity = Product;
+}

@@ -1,0 +1,211 @@
+//! Tests of the settings, the URL, the answers and the circuit breaker.
+
+use std::time::Instant;
+
+use shared::{environment::Environment, model::scalar::Number};
+
+use super::{
+    MESSAGE, Stock, TIMEOUT, WhenUnknown,
+    breaker::{Breaker, PAUSE},
+    client::{SKU_BYTES_MAX, check_url, fill, is_enough},
+};
+
+const URL: (&str, &str) = ("STOCK_URL", "https://erp.example/stock/{sku}");
+const ALLOW: (&str, &str) = ("STOCK_WHEN_UNKNOWN", "allow");
+
+fn configure(variables: &[(&str, &str)]) -> Result<Option<Stock>, Vec<String>> {
+    let find = |name: &str| {
+        let known = variables.iter().find(|(known, _)| *known == name);
+        known.map(|(_, value)| (*value).to_owned())
+    };
+    let mut environment = Environment::new(&find);
+    let stock = Stock::configure(&mut environment);
+    let problems = environment.into_errors();
+    if problems.is_empty() {
+        Ok(stock)
+    } else {
+        Err(problems.iter().map(ToString::to_string).collect())
+    }
+}
+
+fn number(text: &str) -> Number {
+    Number::in_json(&text.into()).unwrap()
+}
+
+#[test]
+fn without_a_url_there_is_no_stock_check() {
+    assert!(configure(&[]).unwrap().is_none());
+    assert!(
+        configure(&[("STOCK_URL", " "), ("STOCK_TIMEOUT_MS", "x")])
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[test]
+fn reads_settings_and_their_defaults() {
+    let stock = configure(&[URL, ALLOW]).unwrap().unwrap();
+    assert_eq!(
+        (stock.timeout, &*stock.message, &*stock.client.pointer),
+        (TIMEOUT, MESSAGE, "")
+    );
+    let settings = [
+        URL,
+        ("STOCK_WHEN_UNKNOWN", "refuse"),
+        ("STOCK_TIMEOUT_MS", "300"),
+        ("STOCK_MESSAGE", "Sold out"),
+        ("STOCK_POINTER", "/items/0/qty"),
+    ];
+    let stock = configure(&settings).unwrap().unwrap();
+    assert_eq!(stock.when_unknown, WhenUnknown::Refuse);
+    assert_eq!(
+        (
+            stock.timeout.as_millis(),
+            &*stock.message,
+            &*stock.client.pointer
+        ),
+        (300, "Sold out", "/items/0/qty")
+    );
+}
+
+#[test]
+fn reports_all_problems_at_once() {
+    let wrong = [
+        ("STOCK_URL", "http://erp.example/{sku}"),
+        ("STOCK_POINTER", "qty"),
+        ("STOCK_WHEN_UNKNOWN", "perhaps"),
+        ("STOCK_TIMEOUT_MS", "0"),
+    ];
+    let expected = [
+        "STOCK_URL: must begin with https://",
+        "STOCK_POINTER: must be a JSON pointer, as in /stock/qty",
+        "STOCK_WHEN_UNKNOWN: must be allow or refuse: the decision if the stock system does not answer",
+        "STOCK_TIMEOUT_MS: must be a number of milliseconds from 10 to 20000",
+    ];
+    assert_eq!(configure(&wrong).unwrap_err(), expected);
+}
+
+#[test]
+fn a_url_contains_its_host_and_the_sku() {
+    for good in [
+        "https://erp.example/stock/{sku}",
+        "https://erp.example:8443/stock?sku={sku}&site=1",
+        "http://127.0.0.1:8080/{sku}",
+        "http://localhost/{sku}",
+        "http://[::1]:80/{sku}",
+    ] {
+        assert_eq!(check_url(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "https://erp.example/stock",
+        "https://{sku}.example/",
+        "https://erp.example{sku}/",
+        "https://erp.example:80{sku}/",
+        "https://user:hush@erp.example/{sku}",
+        "http://erp.example/{sku}",
+        "http://127.0.0.1.example/{sku}",
+        "ftp://erp.example/{sku}",
+        "/stock/{sku}",
+        "erp.example/{sku}",
+        "https://erp.example/a b/{sku}",
+        "https://erp.example/../{sku}",
+        "https://erp.example/a/%2e%2E/{sku}",
+        "{sku}",
+    ] {
+        assert!(check_url(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_sku_cannot_change_the_url() {
+    let url = |sku: &str| {
+        fill("https://erp.example/stock/{sku}?site=1", sku)
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(url("CAP-77_b"), "https://erp.example/stock/CAP-77_b?site=1");
+    assert_eq!(
+        url("../../x"),
+        "https://erp.example/stock/%2E%2E%2F%2E%2E%2Fx?site=1"
+    );
+    assert_eq!(
+        url("a?b#c@d é{sku}"),
+        "https://erp.example/stock/a%3Fb%23c%40d%20%C3%A9%7Bsku%7D?site=1"
+    );
+    assert!(fill("https://erp.example/{sku}", &"x".repeat(SKU_BYTES_MAX + 1)).is_none());
+}
+
+#[test]
+fn rejects_a_sku_that_is_a_dot_segment() {
+    for sku in [".", ".."] {
+        for template in [
+            "https://erp.example/{sku}",
+            "https://erp.example/stock/{sku}/qty?site=1",
+            "https://erp.example/stock/{sku}",
+        ] {
+            assert!(fill(template, sku).is_none(), "{template} {sku}");
+        }
+        assert!(fill("https://erp.example/stock?sku={sku}", sku).is_some());
+        assert!(fill("https://erp.example/stock/sku-{sku}", sku).is_some());
+    }
+    assert!(fill("https://erp.example/.{sku}", ".").is_none());
+    for sku in ["...", ".a", " ..", "../..", "%2e"] {
+        assert!(fill("https://erp.example/{sku}", sku).is_some(), "{sku}");
+    }
+}
+
+#[test]
+fn an_answer_is_a_quantity_or_a_boolean() {
+    let enough = |json: &str, pointer: &str| is_enough(json.as_bytes(), pointer, number("2"));
+    assert_eq!(enough("2", ""), Some(true));
+    assert_eq!(enough("1.9999", ""), Some(false));
+    assert_eq!(enough("\"2.0000\"", ""), Some(true));
+    assert_eq!(enough("-1", ""), Some(false));
+    assert_eq!(enough("true", ""), Some(true));
+    assert_eq!(
+        enough(r#"{"items":[{"in/stock":false}]}"#, "/items/0/in~1stock"),
+        Some(false)
+    );
+    for invalid in [
+        "",
+        "null",
+        "{}",
+        "[]",
+        "\"\"",
+        "\"many\"",
+        "1e999",
+        "NaN",
+        "<html>",
+        "2 2",
+        "\u{feff}2",
+    ] {
+        assert_eq!(enough(invalid, ""), None, "{invalid}");
+    }
+    assert_eq!(enough(r#"{"qty":5}"#, "/quantity"), None);
+}
+
+#[test]
+fn the_circuit_breaker_opens_after_consecutive_failures() {
+    let breaker = Breaker::default();
+    let later = || breaker.opened.set(Instant::now().checked_sub(PAUSE));
+    breaker.record(true);
+    breaker.record(true);
+    assert!(!breaker.is_open());
+    breaker.record(false);
+    breaker.record(true);
+    breaker.record(true);
+    assert!(!breaker.is_open(), "an answer resets the count");
+    breaker.record(true);
+    assert!(breaker.is_open());
+    later();
+    assert!(
+        !breaker.is_open(),
+        "after the pause, one request is the trial"
+    );
+    breaker.record(true);
+    assert!(breaker.is_open(), "a failed trial opens it again");
+    later();
+    breaker.record(false);
+    breaker.record(true);
+    assert!(!breaker.is_open(), "an answer closes it");
+}

@@ -1,0 +1,13 @@
+//! A customer's account was saved. A registration saves it twice.
+
+use shared::{Channel, model::Customer};
+
+/// The channel `customer_save_after_data_object`.
+pub struct CustomerSaveAfterDataObject;
+
+impl Channel for CustomerSaveAfterDataObject {
+    const NAME: &str = "customer_save_after_data_object";
+    const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email"]];
+    const EXPECTED: &[&str] = &["entity_id", "email"];
+    type Entity = Customer;
+}
