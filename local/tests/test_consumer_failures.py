@@ -302,7 +302,7 @@ def test_a_queue_that_does_not_say_its_retention_only_costs_the_check(stack, que
         outcomes, failures, log = deliver(queues, function, age=13 * 24 * 3600)
     assert (outcomes, failures) == (["erp_failed"], 1)
     told = [line["message"] for line in lines_of(log)]
-    assert "queue does not say its retention" in told and "messages not paused" in told
+    assert "queue retention period unavailable" in told and "messages not paused" in told
 
 
 def test_an_event_that_is_moved_back_begins_anew(stack, queues, erp):  # noqa: F811

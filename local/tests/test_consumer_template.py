@@ -138,5 +138,5 @@ def test_both_consumers_and_the_template_have_the_same_times_and_numbers():
 
 def test_the_worst_message_fits_into_the_time_of_the_function():
     overhead = int(re.search(r"OPERATION_MAX\.saturating_mul\((\d+)\)", (RUST / "worker.rs").read_text())[1])
-    slowest = BUNDLE["Parameters"]["ErpTimeoutMs"]["MaxValue"] / 1000 + overhead * rust_seconds("settings.rs", "OPERATION_MAX")
+    slowest = BUNDLE["Parameters"]["ErpTimeoutMs"]["MaxValue"] / 1000 + overhead * rust_seconds("aws.rs", "OPERATION_MAX")
     assert slowest < BUNDLE["Resources"]["Worker"]["Properties"]["Timeout"]

@@ -1,6 +1,5 @@
-//! What Lambda hands over, and the answer: a batch of messages, and which of them must come again.
-//!
-//! `aws_lambda_events` has the same types, and twenty more crates that nothing here needs.
+//! The types of Lambda's SQS event and of its response, and the order in which a batch is handled.
+//! `aws_lambda_events` has the same types, but needs twenty more crates.
 
 use std::{
     collections::HashMap,
@@ -13,85 +12,89 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Batch {
     #[serde(rename = "Records")]
-    pub(crate) records: Vec<Record>,
+    pub(crate) messages: Vec<Message>,
 }
 
-/// One message.
+/// A message as Lambda passes it to a function.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Record {
+pub(crate) struct Message {
     pub(crate) message_id: String,
     pub(crate) receipt_handle: String,
     pub(crate) body: String,
     pub(crate) attributes: SystemAttributes,
     #[serde(default)]
-    pub(crate) message_attributes: HashMap<String, Attribute>,
+    pub(crate) message_attributes: HashMap<String, MessageAttribute>,
 }
 
-/// What SQS knows of a message. A queue that is not FIFO knows no group.
+/// The system attributes of a message. A message of a standard queue has no group.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct SystemAttributes {
     pub(crate) message_group_id: Option<String>,
     pub(crate) message_deduplication_id: Option<String>,
     pub(crate) approximate_receive_count: Option<String>,
-    /// Both in milliseconds since 1970.
+    /// In milliseconds since 1970.
     pub(crate) sent_timestamp: Option<String>,
+    /// In milliseconds since 1970.
     pub(crate) approximate_first_receive_timestamp: Option<String>,
     #[serde(rename = "AWSTraceHeader")]
     pub(crate) trace_header: Option<String>,
 }
 
-/// One attribute beside the body.
+/// A message attribute.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Attribute {
+pub(crate) struct MessageAttribute {
     pub(crate) data_type: String,
     pub(crate) string_value: Option<String>,
     /// In base64.
     pub(crate) binary_value: Option<String>,
 }
 
-/// Which messages must come again. Lambda deletes the others from the queue.
+/// The messages that must be retried. Lambda deletes the others from the queue.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Answer {
-    batch_item_failures: Vec<Failure>,
+pub(crate) struct BatchResponse {
+    batch_item_failures: Vec<BatchItemFailure>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct BatchItemFailure {
     item_identifier: String,
 }
 
-/// Whether a message is through with, in whatever way, or comes again after a pause.
+/// What Lambda does with a message after the invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Settled,
-    ComesAgain(Duration),
+pub(crate) enum Disposition {
+    /// Lambda deletes it.
+    Delete,
+    /// It stays in the queue, and is delivered again after this pause.
+    RetryAfter(Duration),
 }
 
-impl Record {
-    /// The text of an attribute.
+impl Message {
+    /// Returns the string value of a message attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.message_attributes.get(name)?.string_value.as_deref()
     }
 
-    /// When it was sent, and when it was first received by anybody.
+    /// Returns when the message was sent.
     pub(crate) fn sent(&self) -> Option<SystemTime> {
-        moment(self.attributes.sent_timestamp.as_deref())
+        parse_timestamp(self.attributes.sent_timestamp.as_deref())
     }
 
+    /// Returns when any consumer first received the message.
     pub(crate) fn first_received(&self) -> Option<SystemTime> {
-        moment(
+        parse_timestamp(
             self.attributes
                 .approximate_first_receive_timestamp
                 .as_deref(),
         )
     }
 
-    /// What this message keeps an order with. Without a group that is itself alone.
+    /// Returns the group within which order is kept. Without a group, the message has its own.
     fn group(&self) -> &str {
         let group = self.attributes.message_group_id.as_deref();
         group.unwrap_or(&self.message_id)
@@ -99,40 +102,43 @@ impl Record {
 }
 
 impl Batch {
-    /// Goes through the messages: those that come again, and after which pause. Once one must come again, so must all that follow
-    /// it in its group, untouched and after the same pause: the order would be lost otherwise. Other groups go on.
-    pub(crate) async fn go_through(
+    /// Handles the messages in order, and returns those to retry, each with its pause.
+    ///
+    /// If a message must be retried, then so must the later messages of its group, after the same
+    /// pause. They are passed to `on_blocked` instead of `handle`: otherwise they would overtake
+    /// the first one. Other groups continue.
+    pub(crate) async fn handle_in_order(
         &self,
-        mut handle: impl AsyncFnMut(&Record) -> Fate,
-        mut pass_over: impl FnMut(&Record, Duration),
-    ) -> Vec<(&Record, Duration)> {
-        let mut halted = HashMap::new();
-        let mut coming_again = Vec::new();
-        for record in &self.records {
-            if let Some(pause) = halted.get(record.group()) {
-                pass_over(record, *pause);
-                coming_again.push((record, *pause));
-            } else if let Fate::ComesAgain(pause) = handle(record).await {
-                halted.insert(record.group(), pause);
-                coming_again.push((record, pause));
+        mut handle: impl AsyncFnMut(&Message) -> Disposition,
+        mut on_blocked: impl FnMut(&Message, Duration),
+    ) -> Vec<(&Message, Duration)> {
+        let mut blocked_groups = HashMap::new();
+        let mut retries = Vec::new();
+        for message in &self.messages {
+            if let Some(pause) = blocked_groups.get(message.group()) {
+                on_blocked(message, *pause);
+                retries.push((message, *pause));
+            } else if let Disposition::RetryAfter(pause) = handle(message).await {
+                blocked_groups.insert(message.group(), pause);
+                retries.push((message, pause));
             }
         }
-        coming_again
+        retries
     }
 }
 
-impl Answer {
-    pub(crate) fn new(coming_again: &[(&Record, Duration)]) -> Self {
-        let failure = |(record, _): &(&Record, Duration)| Failure {
-            item_identifier: record.message_id.clone(),
+impl BatchResponse {
+    pub(crate) fn new(retries: &[(&Message, Duration)]) -> Self {
+        let failure = |(message, _): &(&Message, Duration)| BatchItemFailure {
+            item_identifier: message.message_id.clone(),
         };
         Self {
-            batch_item_failures: coming_again.iter().map(failure).collect(),
+            batch_item_failures: retries.iter().map(failure).collect(),
         }
     }
 }
 
-fn moment(millis: Option<&str>) -> Option<SystemTime> {
+fn parse_timestamp(millis: Option<&str>) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_millis(millis?.parse().ok()?))
 }
 
@@ -142,8 +148,8 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A record as Lambda writes it.
-    pub(crate) fn record(id: &str, group: Option<&str>, body: &str) -> Value {
+    /// Returns a message as Lambda writes it.
+    pub(crate) fn lambda_record(id: &str, group: Option<&str>, body: &str) -> Value {
         json!({
             "messageId": id,
             "receiptHandle": "AQEB",
@@ -158,7 +164,12 @@ pub(crate) mod tests {
                 "ApproximateFirstReceiveTimestamp": "1781814431001"
             },
             "messageAttributes": {
-                "channel": { "stringValue": "x", "stringListValues": [], "binaryListValues": [], "dataType": "String" }
+                "channel": {
+                    "stringValue": "x",
+                    "stringListValues": [],
+                    "binaryListValues": [],
+                    "dataType": "String"
+                }
             },
             "md5OfBody": "00",
             "eventSource": "aws:sqs",
@@ -170,77 +181,79 @@ pub(crate) mod tests {
     fn batch(messages: &[(&str, Option<&str>)]) -> Batch {
         let records: Vec<_> = messages
             .iter()
-            .map(|(id, group)| record(id, *group, "{}"))
+            .map(|(id, group)| lambda_record(id, *group, "{}"))
             .collect();
         serde_json::from_value(json!({ "Records": records })).unwrap()
     }
 
     const PAUSE: Duration = Duration::from_secs(15);
 
-    /// What comes again, what was handled, and what was passed over, when these fail.
-    async fn go_through(
+    /// Handles a batch in which the messages `failing` fail. Returns the response, the handled
+    /// messages and the blocked ones.
+    async fn handle_batch(
         messages: &[(&str, Option<&str>)],
         failing: &[&str],
     ) -> (Value, Vec<String>, Vec<String>) {
-        let (mut handled, mut passed) = (Vec::new(), Vec::new());
-        let handle = async |record: &Record| {
-            handled.push(record.message_id.clone());
-            if failing.contains(&record.message_id.as_str()) {
-                Fate::ComesAgain(PAUSE)
+        let (mut handled, mut blocked) = (Vec::new(), Vec::new());
+        let handle = async |message: &Message| {
+            handled.push(message.message_id.clone());
+            if failing.contains(&message.message_id.as_str()) {
+                Disposition::RetryAfter(PAUSE)
             } else {
-                Fate::Settled
+                Disposition::Delete
             }
         };
-        let pass_over = |record: &Record, pause| {
+        let on_blocked = |message: &Message, pause| {
             assert_eq!(pause, PAUSE);
-            passed.push(record.message_id.clone());
+            blocked.push(message.message_id.clone());
         };
         let batch = batch(messages);
-        let coming_again = batch.go_through(handle, pass_over).await;
-        assert!(coming_again.iter().all(|(_, pause)| *pause == PAUSE));
-        let answer = serde_json::to_value(Answer::new(&coming_again)).unwrap();
-        (answer, handled, passed)
+        let retries = batch.handle_in_order(handle, on_blocked).await;
+        assert!(retries.iter().all(|(_, pause)| *pause == PAUSE));
+        let response = serde_json::to_value(BatchResponse::new(&retries)).unwrap();
+        (response, handled, blocked)
     }
 
     #[test]
-    fn a_record_is_read_as_lambda_writes_it() {
-        let record: Record = serde_json::from_value(record("m", Some("order/1"), "{}")).unwrap();
+    fn parses_a_message_as_lambda_writes_it() {
+        let record = lambda_record("m", Some("order/1"), "{}");
+        let message: Message = serde_json::from_value(record).unwrap();
         assert_eq!(
-            (record.group(), record.attribute("channel")),
+            (message.group(), message.attribute("channel")),
             ("order/1", Some("x"))
         );
-        assert_eq!(record.attribute("content-encoding"), None);
+        assert_eq!(message.attribute("content-encoding"), None);
         assert_eq!(
-            record.attributes.message_deduplication_id.as_deref(),
+            message.attributes.message_deduplication_id.as_deref(),
             Some("1")
         );
         assert_eq!(
-            record.attributes.approximate_receive_count.as_deref(),
+            message.attributes.approximate_receive_count.as_deref(),
             Some("1")
         );
         let at = |millis| Some(UNIX_EPOCH + Duration::from_millis(millis));
-        assert_eq!(record.sent(), at(1_781_814_431_000));
-        assert_eq!(record.first_received(), at(1_781_814_431_001));
-        assert_eq!(record.receipt_handle, "AQEB");
+        assert_eq!(message.sent(), at(1_781_814_431_000));
+        assert_eq!(message.first_received(), at(1_781_814_431_001));
+        assert_eq!(message.receipt_handle, "AQEB");
     }
 
     #[tokio::test]
-    async fn when_all_goes_well_nothing_comes_again() {
+    async fn retries_nothing_if_all_messages_succeed() {
         let messages = [("1", Some("a")), ("2", Some("a"))];
-        let (answer, handled, passed) = go_through(&messages, &[]).await;
-        assert_eq!(answer, json!({ "batchItemFailures": [] }));
-        assert_eq!((handled.len(), passed.len()), (2, 0));
+        let (response, handled, blocked) = handle_batch(&messages, &[]).await;
+        assert_eq!(response, json!({ "batchItemFailures": [] }));
+        assert_eq!((handled.len(), blocked.len()), (2, 0));
     }
 
     #[tokio::test]
-    async fn after_a_failure_its_group_waits_and_the_others_go_on() {
+    async fn a_failure_blocks_its_group_and_no_other() {
         let (a, b) = (Some("a"), Some("b"));
         let messages = [("1", a), ("2", a), ("3", b), ("4", a), ("5", b)];
-        let (answer, handled, passed) = go_through(&messages, &["2"]).await;
+        let (response, handled, blocked) = handle_batch(&messages, &["2"]).await;
         let expected = json!([{ "itemIdentifier": "2" }, { "itemIdentifier": "4" }]);
-        assert_eq!(answer["batchItemFailures"], expected);
+        assert_eq!(response["batchItemFailures"], expected);
         assert_eq!(
-            (handled, passed),
+            (handled, blocked),
             (
                 ["1", "2", "3", "5"].map(String::from).to_vec(),
                 vec!["4".to_owned()]
@@ -249,11 +262,11 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn without_groups_every_message_stands_alone() {
+    async fn a_failure_without_a_group_blocks_no_other_message() {
         let messages = [("1", None), ("2", None)];
-        let (answer, handled, _) = go_through(&messages, &["1"]).await;
+        let (response, handled, _) = handle_batch(&messages, &["1"]).await;
         assert_eq!(
-            answer["batchItemFailures"],
+            response["batchItemFailures"],
             json!([{ "itemIdentifier": "1" }])
         );
         assert_eq!(handled, ["1", "2"]);

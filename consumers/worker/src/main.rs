@@ -1,14 +1,17 @@
-//! An example of a consumer, as a Lambda function behind one of the queues: each event reaches the ERP system, in the order
-//! of its message group, and a repeat of it does not.
+//! An example of a consumer: a Lambda function behind one of the queues. It hands each event to
+//! the ERP system, in the order of its message group, and skips duplicates.
 //!
-//! What to do with an event stands in `work.rs`, and is meant to be replaced. Everything else is what any consumer of these
-//! queues needs.
+//! `work.rs` says what happens with an event. Replace it with your own code. The other modules
+//! are what every consumer of these queues needs. This file only starts the function.
 
 mod attempts;
+mod aws;
 mod batch;
+mod body;
 mod dead_letters;
 mod event;
 mod ledger;
+mod outcome;
 mod queue;
 mod settings;
 mod work;
@@ -26,51 +29,55 @@ use crate::{batch::Batch, settings::Settings, worker::Worker};
 
 fn main() -> ExitCode {
     let settings = Settings::read(|name| env::var(name).ok());
-    start_logs(
+    init_logging(
         settings
             .as_ref()
             .map_or(LevelFilter::INFO, |settings| settings.log_level),
     );
-    let worker = settings.and_then(|settings| Worker::new(settings).map_err(|reason| vec![reason]));
+    let worker = settings.and_then(|settings| Worker::new(settings).map_err(|error| vec![error]));
     let worker = match worker {
         Ok(worker) => worker,
         Err(problems) => return not_started(&problems),
     };
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_none() {
-        let reason = "this is a Lambda function; AWS_LAMBDA_RUNTIME_API is not set";
-        return not_started(&[reason.to_owned()]);
+        let problem = "this is a Lambda function; AWS_LAMBDA_RUNTIME_API is not set";
+        return not_started(&[problem.to_owned()]);
     }
-    // One thread: a function serves one batch at a time.
+    // One thread is enough: a function handles one batch at a time.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
-        Err(reason) => return not_started(&[reason.to_string()]),
+        Err(error) => return not_started(&[error.to_string()]),
     };
     let handler = service_fn(async |invocation: LambdaEvent<Batch>| {
         let (batch, context) = invocation.into_parts();
-        Ok::<_, Error>(worker.answer(&batch, &context).await)
+        Ok::<_, Error>(worker.handle_batch(&batch, &context).await)
     });
     match runtime.block_on(lambda_runtime::run(handler)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            error!("ended by the Lambda Runtime API: {reason}");
+        Err(error) => {
+            error!("ended by the Lambda Runtime API: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Starts the logs. Only lines of this crate pass, at any level: the AWS client writes whole requests when it is asked to talk.
-fn start_logs(level: LevelFilter) {
-    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+/// Starts the log. Only lines of this crate are written, whatever the level: at a low level the
+/// AWS SDK logs whole requests, and with them the customers' data.
+fn init_logging(level: LevelFilter) {
+    let this_crate = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false);
-    tracing_subscriber::registry().with(lines).with(ours).init();
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(this_crate)
+        .init();
 }
 
 fn not_started(problems: &[String]) -> ExitCode {

@@ -1,4 +1,5 @@
-//! The queue that the messages come from: how long one that failed waits, and how long the queue keeps any.
+//! The queue that the messages come from: sets the pause before a retry, and reads the queue's
+//! retention period. Requests to other queues do not belong here.
 
 use std::{cell::Cell, time::Duration};
 
@@ -9,23 +10,23 @@ use aws_sdk_sqs::{
 };
 use tracing::error;
 
-/// SQS takes this many changes at a time.
-const CHANGES_MAX: usize = 10;
+/// The maximum number of entries in one `ChangeMessageVisibilityBatch` request.
+const ENTRIES_MAX: usize = 10;
 
-/// The queue.
+/// The source queue of the function.
 #[derive(Debug)]
 pub(crate) struct Queue {
     client: Client,
     url: String,
-    /// How long it keeps a message. Asked for once, when it is needed first.
+    /// The retention period. Read when it is first needed, and then kept.
     retention: Cell<Option<Duration>>,
 }
 
-/// A message that failed, and how long it is to wait.
+/// How long a message stays invisible before SQS delivers it again.
 #[derive(Debug)]
 pub(crate) struct Pause<'a> {
     pub(crate) receipt_handle: &'a str,
-    pub(crate) pause: Duration,
+    pub(crate) duration: Duration,
 }
 
 impl Queue {
@@ -37,30 +38,31 @@ impl Queue {
         }
     }
 
-    /// Lets messages wait before they come again. If that fails, they wait for the queue's own visibility timeout.
-    pub(crate) async fn pause(&self, messages: &[Pause<'_>]) {
-        for messages in messages.chunks(CHANGES_MAX) {
-            let entries = messages.iter().enumerate().filter_map(|(number, message)| {
-                let seconds = i32::try_from(message.pause.as_millis().div_ceil(1000)).ok()?;
+    /// Sets the visibility timeout of messages. If that fails, the queue's own visibility timeout
+    /// applies, and the failure is logged.
+    pub(crate) async fn pause(&self, pauses: &[Pause<'_>]) {
+        for pauses in pauses.chunks(ENTRIES_MAX) {
+            let entries = pauses.iter().enumerate().filter_map(|(number, pause)| {
+                let seconds = i32::try_from(pause.duration.as_millis().div_ceil(1000)).ok()?;
                 ChangeMessageVisibilityBatchRequestEntry::builder()
                     .id(number.to_string())
-                    .receipt_handle(message.receipt_handle)
+                    .receipt_handle(pause.receipt_handle)
                     .visibility_timeout(seconds)
                     .build()
                     .ok()
             });
-            let changed = self
+            let response = self
                 .client
                 .change_message_visibility_batch()
                 .queue_url(&self.url)
                 .set_entries(Some(entries.collect()))
                 .send()
                 .await;
-            match changed {
-                // The code is one of SQS's own words; its message could quote the request.
-                Err(reason) => error!(code = reason.code(), "messages not paused"),
-                Ok(changed) => {
-                    for failed in changed.failed() {
+            match response {
+                // Only the error code: the message of an error could quote the request.
+                Err(error) => error!(code = error.code(), "messages not paused"),
+                Ok(response) => {
+                    for failed in response.failed() {
                         error!(code = failed.code(), "message not paused");
                     }
                 }
@@ -68,22 +70,24 @@ impl Queue {
         }
     }
 
-    /// How long the queue keeps a message, if it says so.
+    /// Returns the retention period of the queue, or `None` if it cannot be read.
     pub(crate) async fn retention(&self) -> Option<Duration> {
         if self.retention.get().is_none() {
             let name = QueueAttributeName::MessageRetentionPeriod;
-            let asked = self
+            let response = self
                 .client
                 .get_queue_attributes()
                 .queue_url(&self.url)
-                .attribute_names(name.clone());
-            match asked.send().await {
-                Ok(attributes) => {
-                    let found = attributes.attributes().and_then(|all| all.get(&name));
-                    let seconds = found.and_then(|seconds| seconds.parse().ok());
+                .attribute_names(name.clone())
+                .send()
+                .await;
+            match response {
+                Ok(response) => {
+                    let value = response.attributes().and_then(|all| all.get(&name));
+                    let seconds = value.and_then(|seconds| seconds.parse().ok());
                     self.retention.set(seconds.map(Duration::from_secs));
                 }
-                Err(reason) => error!(code = reason.code(), "queue does not say its retention"),
+                Err(error) => error!(code = error.code(), "queue retention period unavailable"),
             }
         }
         self.retention.get()

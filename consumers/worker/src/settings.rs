@@ -1,26 +1,26 @@
-//! What the operator chose, read once at cold start. Everything that is wrong is said at once, and then nothing starts.
+//! The settings: environment variables, read once at cold start. If any is wrong, the function
+//! logs all problems and does not start. What a setting does is in the module that uses it.
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use aws_sdk_sqs::config::{Credentials, timeout::TimeoutConfig};
+use aws_sdk_sqs::config::Credentials;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    attempts::Policy,
+    attempts::RetryPolicy,
+    aws::AwsSettings,
     work::{Content, ErpSettings, check_url},
 };
 
-/// How long one attempt of AWS's client may take, and all of them together.
-const ATTEMPT_MAX: Duration = Duration::from_millis(1500);
-pub(crate) const OPERATION_MAX: Duration = Duration::from_secs(3);
-
-/// How long the ERP system may take, unless the operator says otherwise, and how long it may be allowed: with AWS's time it must fit
-/// into the function's own 60 seconds.
+/// The default timeout of the ERP system.
 const ERP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The range of the timeout. Together with the requests to AWS it must fit into the 60 seconds of
+/// the function.
 const ERP_TIMEOUT_MS: RangeInclusive<u64> = 100..=15_000;
 
-/// How failures are treated, unless the operator says otherwise, and the limits of what may be said.
-const RETRY: Policy = Policy {
+/// The default limits of the retries.
+const RETRY: RetryPolicy = RetryPolicy {
     pause_min: Duration::from_secs(15),
     pause_max: Duration::from_mins(30),
     give_up_after: Duration::from_hours(1),
@@ -28,12 +28,12 @@ const RETRY: Policy = Policy {
 const PAUSE_SECONDS: RangeInclusive<u64> = 1..=3600;
 const GIVE_UP_SECONDS: RangeInclusive<u64> = 1..=86_400;
 
-/// What is below is left out when it is built, except for development.
-const LOG_LEVELS: &[(&str, LevelFilter)] = LEVELS
+/// The log levels of this build. A release build does not contain the lines below `info`.
+const LOG_LEVELS: &[(&str, LevelFilter)] = ALL_LOG_LEVELS
     .split_at(if cfg!(debug_assertions) { 5 } else { 3 })
     .0;
 
-const LEVELS: &[(&str, LevelFilter)] = &[
+const ALL_LOG_LEVELS: &[(&str, LevelFilter)] = &[
     ("error", LevelFilter::ERROR),
     ("warn", LevelFilter::WARN),
     ("info", LevelFilter::INFO),
@@ -41,76 +41,45 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("trace", LevelFilter::TRACE),
 ];
 
-/// The choices of the operator.
+/// The settings of the function.
 pub(crate) struct Settings {
     pub(crate) log_level: LevelFilter,
-    pub(crate) aws: Aws,
-    /// The DynamoDB table that knows what is done.
+    pub(crate) aws: AwsSettings,
+    /// The DynamoDB table of the ledger.
     pub(crate) table: String,
     pub(crate) queue_url: String,
     pub(crate) dead_letter_queue_url: String,
     pub(crate) erp: ErpSettings,
-    pub(crate) retry: Policy,
+    pub(crate) retry: RetryPolicy,
     pub(crate) expected_issues: ExpectedIssues,
 }
 
-/// What is done with an event that lacks what its channel expects.
+/// What to do with an event if a field that its channel expects is missing or invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExpectedIssues {
-    /// It goes to the dead-letter queue, for somebody to look at.
+    /// Send it to the dead-letter queue, so that somebody checks it.
     SetAside,
-    /// It is worked on like any other.
+    /// Work on it like on any other event.
     Take,
 }
 
-/// How AWS is reached. All of it from the environment that Lambda sets.
-pub(crate) struct Aws {
-    pub(crate) region: String,
-    pub(crate) credentials: Credentials,
-    /// Where the services are, if not at AWS.
-    pub(crate) sqs: Option<String>,
-    pub(crate) dynamodb: Option<String>,
-}
-
-impl Aws {
-    /// The time limits of AWS's clients.
-    pub(crate) fn timeouts() -> TimeoutConfig {
-        TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_MAX)
-            .operation_timeout(OPERATION_MAX)
-            .build()
-    }
-}
-
 impl Settings {
-    /// Reads the environment, through `variable`. The problems never quote a secret.
+    /// Reads the settings through `variable`, which returns an environment variable. Returns all
+    /// problems at once. No problem quotes a secret.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
-        let mut reader = Reader {
+        let mut environment = Environment {
             variable,
             problems: Vec::new(),
         };
-        let everywhere = reader.optional("AWS_ENDPOINT_URL");
-        let endpoint = |reader: &Reader<_>, name| reader.optional(name).or(everywhere.clone());
         let settings = Self {
-            aws: Aws {
-                sqs: endpoint(&reader, "AWS_ENDPOINT_URL_SQS"),
-                dynamodb: endpoint(&reader, "AWS_ENDPOINT_URL_DYNAMODB"),
-                region: reader.required("AWS_REGION", "the region, which Lambda sets,"),
-                credentials: Credentials::new(
-                    reader.required("AWS_ACCESS_KEY_ID", "the key, which Lambda sets,"),
-                    reader.required("AWS_SECRET_ACCESS_KEY", "the key, which Lambda sets,"),
-                    reader.optional("AWS_SESSION_TOKEN"),
-                    None,
-                    "environment",
-                ),
-            },
-            table: reader.required("TABLE", "the name of the DynamoDB table"),
-            queue_url: reader.required("QUEUE_URL", "the URL of the queue"),
-            dead_letter_queue_url: reader
+            aws: environment.aws(),
+            table: environment.required("TABLE", "the name of the DynamoDB table"),
+            queue_url: environment.required("QUEUE_URL", "the URL of the queue"),
+            dead_letter_queue_url: environment
                 .required("DEAD_LETTER_QUEUE_URL", "the URL of the dead-letter queue"),
-            erp: reader.erp(),
-            retry: reader.retry(),
-            expected_issues: reader.choice(
+            erp: environment.erp(),
+            retry: environment.retry(),
+            expected_issues: environment.choice(
                 "EXPECTED_ISSUES",
                 ExpectedIssues::SetAside,
                 &[
@@ -118,22 +87,23 @@ impl Settings {
                     ("take", ExpectedIssues::Take),
                 ],
             ),
-            log_level: reader.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
+            log_level: environment.choice("LOG_LEVEL", LevelFilter::INFO, LOG_LEVELS),
         };
-        if reader.problems.is_empty() {
+        if environment.problems.is_empty() {
             Ok(settings)
         } else {
-            Err(reader.problems)
+            Err(environment.problems)
         }
     }
 }
 
-struct Reader<V> {
+/// The environment variables, and the problems found so far.
+struct Environment<V> {
     variable: V,
     problems: Vec<String>,
 }
 
-impl<V: Fn(&str) -> Option<String>> Reader<V> {
+impl<V: Fn(&str) -> Option<String>> Environment<V> {
     fn problem(&mut self, variable: &str, reason: &str) {
         self.problems.push(format!("{variable}: {reason}"));
     }
@@ -142,15 +112,15 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         (self.variable)(name).filter(|value| !value.trim().is_empty())
     }
 
-    fn required(&mut self, name: &str, what: &str) -> String {
+    fn required(&mut self, name: &str, description: &str) -> String {
         let value = self.optional(name);
         if value.is_none() {
-            self.problem(name, &format!("{what} is missing"));
+            self.problem(name, &format!("{description} is missing"));
         }
         value.unwrap_or_default()
     }
 
-    fn whole(&mut self, name: &str, unit: &str, range: &RangeInclusive<u64>) -> Option<u64> {
+    fn integer(&mut self, name: &str, unit: &str, range: &RangeInclusive<u64>) -> Option<u64> {
         let text = self.optional(name)?;
         let number = text.trim().parse().ok();
         let number = number.filter(|number| range.contains(number));
@@ -174,17 +144,36 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         chosen.map_or(default, |(_, choice)| *choice)
     }
 
+    fn aws(&mut self) -> AwsSettings {
+        let endpoint = |name| {
+            self.optional(name)
+                .or_else(|| self.optional("AWS_ENDPOINT_URL"))
+        };
+        AwsSettings {
+            sqs_endpoint: endpoint("AWS_ENDPOINT_URL_SQS"),
+            dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            region: self.required("AWS_REGION", "the region, which Lambda sets,"),
+            credentials: Credentials::new(
+                self.required("AWS_ACCESS_KEY_ID", "the key, which Lambda sets,"),
+                self.required("AWS_SECRET_ACCESS_KEY", "the key, which Lambda sets,"),
+                self.optional("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+        }
+    }
+
     fn erp(&mut self) -> ErpSettings {
         let url = self.required("ERP_URL", "the URL that events are posted to");
         if let (false, Err(reason)) = (url.is_empty(), check_url(&url)) {
             self.problem("ERP_URL", reason);
         }
         let token = self.optional("ERP_TOKEN");
-        let is_plain = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
-        if !token.as_ref().is_none_or(is_plain) {
-            self.problem("ERP_TOKEN", "must be one word of ASCII");
+        let is_printable = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
+        if !token.as_ref().is_none_or(is_printable) {
+            self.problem("ERP_TOKEN", "must be printable ASCII without spaces");
         }
-        let timeout = self.whole("ERP_TIMEOUT_MS", "milliseconds", &ERP_TIMEOUT_MS);
+        let timeout = self.integer("ERP_TIMEOUT_MS", "milliseconds", &ERP_TIMEOUT_MS);
         let contents = [("entity", Content::Entity), ("event", Content::Event)];
         ErpSettings {
             url,
@@ -194,12 +183,12 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    fn retry(&mut self) -> Policy {
+    fn retry(&mut self) -> RetryPolicy {
         let mut seconds = |name, range, default| {
-            self.whole(name, "seconds", range)
+            self.integer(name, "seconds", range)
                 .map_or(default, Duration::from_secs)
         };
-        let policy = Policy {
+        let policy = RetryPolicy {
             pause_min: seconds("PAUSE_MIN_SECONDS", &PAUSE_SECONDS, RETRY.pause_min),
             pause_max: seconds("PAUSE_MAX_SECONDS", &PAUSE_SECONDS, RETRY.pause_max),
             give_up_after: seconds(
@@ -209,7 +198,10 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             ),
         };
         if policy.pause_max < policy.pause_min {
-            self.problem("PAUSE_MAX_SECONDS", "must not be below PAUSE_MIN_SECONDS");
+            self.problem(
+                "PAUSE_MAX_SECONDS",
+                "must not be less than PAUSE_MIN_SECONDS",
+            );
         }
         policy
     }
@@ -219,7 +211,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 mod tests {
     use super::*;
 
-    const ENOUGH: [(&str, &str); 7] = [
+    const REQUIRED: [(&str, &str); 7] = [
         ("AWS_REGION", "eu-west-1"),
         ("AWS_ACCESS_KEY_ID", "a"),
         ("AWS_SECRET_ACCESS_KEY", "b"),
@@ -237,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_settings_are_enough() {
-        let settings = read(&ENOUGH)
+    fn has_defaults_for_all_optional_settings() {
+        let settings = read(&REQUIRED)
             .map_err(|problems| problems.join("\n"))
             .unwrap();
         assert_eq!(
@@ -249,9 +241,12 @@ mod tests {
             (settings.erp.content, settings.erp.token),
             (Content::Entity, None)
         );
-        assert_eq!((settings.aws.sqs, settings.aws.dynamodb), (None, None));
+        assert_eq!(
+            (settings.aws.sqs_endpoint, settings.aws.dynamodb_endpoint),
+            (None, None)
+        );
         assert_eq!(settings.expected_issues, ExpectedIssues::SetAside);
-        let more = [
+        let optional = [
             ("ERP_TIMEOUT_MS", "300"),
             ("PAUSE_MIN_SECONDS", "1"),
             ("PAUSE_MAX_SECONDS", "1"),
@@ -261,7 +256,7 @@ mod tests {
             ("AWS_ENDPOINT_URL", "http://a"),
             ("AWS_ENDPOINT_URL_SQS", "http://b"),
         ];
-        let settings = read(&[&ENOUGH[..], &more].concat())
+        let settings = read(&[&REQUIRED[..], &optional].concat())
             .map_err(|problems| problems.join("\n"))
             .unwrap();
         assert_eq!(
@@ -269,7 +264,7 @@ mod tests {
             (300, Content::Event)
         );
         assert_eq!(settings.expected_issues, ExpectedIssues::Take);
-        let Policy {
+        let RetryPolicy {
             pause_min,
             pause_max,
             give_up_after,
@@ -280,22 +275,22 @@ mod tests {
         );
         assert_eq!(
             (
-                settings.aws.sqs.as_deref(),
-                settings.aws.dynamodb.as_deref()
+                settings.aws.sqs_endpoint.as_deref(),
+                settings.aws.dynamodb_endpoint.as_deref()
             ),
             (Some("http://b"), Some("http://a"))
         );
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once_and_no_secret_is() {
+    fn returns_all_problems_at_once_and_quotes_no_secret() {
         let names = |problems: Vec<String>| {
             let names = problems
                 .iter()
                 .map(|problem| problem.split(':').next().unwrap().to_owned());
             names.collect::<Vec<_>>()
         };
-        let missing = ENOUGH.map(|(name, _)| name);
+        let missing = REQUIRED.map(|(name, _)| name);
         assert_eq!(names(read(&[]).err().unwrap()), missing);
         let wrong = [
             ("ERP_URL", "http://erp.example/"),
@@ -308,7 +303,7 @@ mod tests {
             ("EXPECTED_ISSUES", "ignore"),
             ("LOG_LEVEL", "loud"),
         ];
-        let problems = read(&[&ENOUGH[..], &wrong].concat()).err().unwrap();
+        let problems = read(&[&REQUIRED[..], &wrong].concat()).err().unwrap();
         assert!(!problems.concat().contains("hush"), "{problems:?}");
         assert_eq!(names(problems), wrong.map(|(name, _)| name));
     }

@@ -1,8 +1,9 @@
-//! The work: what is done with an event. Replace it with your own.
+//! The work for an event: posts it to an HTTP endpoint, with its id as `Idempotency-Key`. Replace
+//! this file with your own code. Only code for the ERP system belongs here.
 //!
-//! Here the event is posted to an HTTP endpoint, with its id as `Idempotency-Key`. `work` may be called more than once for an
-//! event: when an earlier call did its work but no answer came, or the process ended before it could note that the work was done.
-//! So the work must be idempotent, and the key is there for the endpoint to know a repeat by.
+//! `work` must be idempotent. It can run more than once for an event: if an earlier call did the
+//! work but got no response, or if the process ended before the ledger was updated. The endpoint
+//! can detect a duplicate by its `Idempotency-Key`.
 
 use std::{
     cell::Cell,
@@ -24,31 +25,32 @@ use hyper_util::{
 
 use crate::{attempts::Cause, event::Event};
 
-/// An answer is read this far, so that its connection can be kept. Nothing in it matters.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The maximum size of a response body, in bytes. The body is read only to reuse the connection.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
-/// A connection that idled longer is not used again: most servers have closed it by then.
+/// The maximum idle time of a connection. Most servers close a connection that is idle for
+/// longer.
 const IDLE_MAX: Duration = Duration::from_secs(50);
 
-/// Why an event was not done.
+/// Why the work of an event is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undone {
-    /// It can never succeed, and goes to the dead-letter queue.
-    Never,
-    /// It may succeed later, and comes again.
-    Later {
-        /// A fixed word, for the log.
+pub(crate) enum WorkError {
+    /// A retry cannot succeed. The message goes to the dead-letter queue.
+    Permanent,
+    /// A retry may succeed.
+    Transient {
+        /// A fixed word for the log.
         reason: &'static str,
         cause: Cause,
-        /// How long the endpoint wants to be left alone.
+        /// The pause that the endpoint requested.
         retry_after: Option<Duration>,
     },
 }
 
-impl Undone {
-    /// A failure that may be that of the whole ERP system.
-    fn later(reason: &'static str) -> Self {
-        Self::Later {
+impl WorkError {
+    /// Returns an error whose cause may be the event or the ERP system.
+    fn transient(reason: &'static str) -> Self {
+        Self::Transient {
             reason,
             cause: Cause::Unclear,
             retry_after: None,
@@ -57,31 +59,31 @@ impl Undone {
 }
 
 /// Does the work for one event.
-pub(crate) async fn work(erp: &Erp, event: &Event<'_>) -> Result<(), Undone> {
+pub(crate) async fn work(erp: &Erp, event: &Event<'_>) -> Result<(), WorkError> {
     let posted = tokio::time::timeout(erp.timeout, erp.post(event)).await;
-    let answered = posted.unwrap_or_else(|_| Err(Undone::later("erp_timed_out")))?;
-    judge(answered)
+    let response = posted.unwrap_or_else(|_| Err(WorkError::transient("erp_timed_out")))?;
+    classify(response)
 }
 
-/// Where events go.
+/// The settings of the ERP system.
 pub(crate) struct ErpSettings {
     pub(crate) url: String,
-    /// A bearer token.
+    /// The bearer token.
     pub(crate) token: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) content: Content,
 }
 
-/// What is posted of an event.
+/// The request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// The canonical entity, as `application/json`.
+    /// The entity, as `application/json`.
     Entity,
-    /// The whole CloudEvent, with what the shop sent, as `application/cloudevents+json`.
+    /// The whole CloudEvent, as `application/cloudevents+json`.
     Event,
 }
 
-/// The ERP system, as the operator configured it.
+/// A client for the ERP system.
 #[derive(Debug)]
 pub(crate) struct Erp {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -89,23 +91,23 @@ pub(crate) struct Erp {
     authorization: Option<HeaderValue>,
     timeout: Duration,
     content: Content,
-    /// Whether the last request was answered, so that its connection may have been kept.
-    answered: Cell<bool>,
+    /// Whether the last response was complete, so that the client may reuse its connection.
+    may_reuse_connection: Cell<bool>,
 }
 
 impl Erp {
-    /// A client for the ERP system. Nothing is sent yet.
+    /// Makes the client. Sends nothing yet.
     pub(crate) fn new(settings: &ErpSettings) -> Result<Self, String> {
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
-            .map_err(|error| format!("ERP_URL: no root certificates to trust: {error}"))?;
+            .map_err(|error| format!("ERP_URL: no trusted root certificates: {error}"))?;
         let bearer = |token| HeaderValue::from_str(&format!("Bearer {token}"));
         let mut authorization = settings
             .token
             .as_ref()
             .map(bearer)
             .transpose()
-            .map_err(|_| "ERP_TOKEN: must be one word of ASCII")?;
+            .map_err(|_| "ERP_TOKEN: must be printable ASCII without spaces")?;
         if let Some(header) = &mut authorization {
             header.set_sensitive(true);
         }
@@ -119,34 +121,38 @@ impl Erp {
             authorization,
             timeout: settings.timeout,
             content: settings.content,
-            answered: Cell::new(false),
+            may_reuse_connection: Cell::new(false),
         })
     }
 
-    async fn post(&self, event: &Event<'_>) -> Result<Answered, Undone> {
-        let may_be_kept = self.answered.replace(false);
-        let mut answer = self.client.request(self.request(event)?).await;
-        // A connection that was kept may have died meanwhile: that says nothing about the endpoint.
-        if may_be_kept && answer.as_ref().is_err_and(|error| !error.is_connect()) {
-            answer = self.client.request(self.request(event)?).await;
+    async fn post(&self, event: &Event<'_>) -> Result<ErpResponse, WorkError> {
+        let may_reuse = self.may_reuse_connection.replace(false);
+        let mut response = self.client.request(self.request(event)?).await;
+        // The endpoint may have closed an idle connection. That is no failure of the endpoint, so
+        // the request is sent once more.
+        if may_reuse && response.as_ref().is_err_and(|error| !error.is_connect()) {
+            response = self.client.request(self.request(event)?).await;
         }
-        let answer = answer.map_err(|_| Undone::later("erp_unreachable"))?;
-        let answered = Answered {
-            status: answer.status(),
-            retry_after: answer.headers().get(RETRY_AFTER).and_then(retry_after),
+        let response = response.map_err(|_| WorkError::transient("erp_unreachable"))?;
+        let head = ErpResponse {
+            status: response.status(),
+            retry_after: response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(parse_retry_after),
         };
-        let rest = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect();
-        self.answered.set(rest.await.is_ok());
-        Ok(answered)
+        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect();
+        self.may_reuse_connection.set(body.await.is_ok());
+        Ok(head)
     }
 
-    fn request(&self, event: &Event<'_>) -> Result<Request<Full<Bytes>>, Undone> {
-        let (kind, body) = match self.content {
+    fn request(&self, event: &Event<'_>) -> Result<Request<Full<Bytes>>, WorkError> {
+        let (content_type, body) = match self.content {
             Content::Entity => ("application/json", event.entity.get()),
             Content::Event => ("application/cloudevents+json", event.json),
         };
         let mut request = Request::post(&self.url)
-            .header(CONTENT_TYPE, kind)
+            .header(CONTENT_TYPE, content_type)
             .header("idempotency-key", &*event.id)
             .header("x-channel", &event.channel)
             .header(
@@ -159,16 +165,18 @@ impl Erp {
         let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
         request
             .body(body)
-            .map_err(|_| Undone::later("erp_not_asked"))
+            .map_err(|_| WorkError::transient("erp_not_asked"))
     }
 }
 
-/// The URL, if events may go there.
+/// Parses the URL of the ERP system. Only a loopback address may use plain HTTP.
 pub(crate) fn check_url(url: &str) -> Result<Uri, &'static str> {
     let url: Uri = url.parse().map_err(|_| "must be a URL")?;
-    let host = url.authority().ok_or("must be a URL with https")?;
+    let host = url
+        .authority()
+        .ok_or("must be a URL that begins with https://")?;
     if host.as_str().contains('@') {
-        return Err("must not hold a user; a token has its place in ERP_TOKEN");
+        return Err("must not contain a user name; use ERP_TOKEN for a token");
     }
     let loopback = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme_str() {
@@ -178,38 +186,40 @@ pub(crate) fn check_url(url: &str) -> Result<Uri, &'static str> {
     }
 }
 
-/// What the endpoint said.
+/// The relevant part of a response.
 #[derive(Clone, Copy, Debug)]
-struct Answered {
+struct ErpResponse {
     status: StatusCode,
     retry_after: Option<Duration>,
 }
 
-/// What a status means. A redirect is not followed: it could carry the token elsewhere.
-fn judge(answered: Answered) -> Result<(), Undone> {
-    let later = |reason, cause| {
-        Err(Undone::Later {
+/// Returns the result that a status means. A redirect is a failure: the client does not follow it,
+/// because that could send the token elsewhere.
+fn classify(response: ErpResponse) -> Result<(), WorkError> {
+    let transient = |reason, cause| {
+        Err(WorkError::Transient {
             reason,
             cause,
-            retry_after: answered.retry_after,
+            retry_after: response.retry_after,
         })
     };
-    match answered.status.as_u16() {
+    match response.status.as_u16() {
         200..=299 => Ok(()),
-        408 | 429 => later("erp_busy", Cause::Busy),
-        503 if answered.retry_after.is_some() => later("erp_busy", Cause::Busy),
-        // The record is locked, or an earlier request for this event is still at work.
-        409 | 423 | 425 => later("erp_conflict", Cause::Event),
-        // What is wrong with the event stays wrong.
-        400 | 410 | 412..=414 | 416 | 417 | 422 | 451 => Err(Undone::Never),
-        // Others of 4xx are about how we ask: an old token, a wrong path, a proxy on the way. They must not set everything aside.
-        400..=499 => later("erp_refuses_us", Cause::Unclear),
-        _ => later("erp_failed", Cause::Unclear),
+        408 | 429 => transient("erp_busy", Cause::Busy),
+        503 if response.retry_after.is_some() => transient("erp_busy", Cause::Busy),
+        // The record is locked, or an earlier request for this event is still in progress.
+        409 | 423 | 425 => transient("erp_conflict", Cause::Event),
+        // The event is invalid, and stays so.
+        400 | 410 | 412..=414 | 416 | 417 | 422 | 451 => Err(WorkError::Permanent),
+        // The other 4xx are about the client: an expired token, a wrong path, a proxy. They must
+        // not send every event to the dead-letter queue.
+        400..=499 => transient("erp_refuses_us", Cause::Unclear),
+        _ => transient("erp_failed", Cause::Unclear),
     }
 }
 
-/// The time that a `Retry-After` names, in seconds or as a date (RFC 9110). What cannot be read is no wish.
-fn retry_after(header: &HeaderValue) -> Option<Duration> {
+/// Parses a `Retry-After` header: seconds or a date (RFC 9110). Returns `None` if it is invalid.
+fn parse_retry_after(header: &HeaderValue) -> Option<Duration> {
     let text = header.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
@@ -224,16 +234,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_says_whether_it_makes_sense_to_come_again() {
+    fn classifies_each_status() {
         let wait = Some(Duration::from_secs(7));
         let of = |status| {
-            judge(Answered {
+            classify(ErpResponse {
                 status: StatusCode::from_u16(status).unwrap(),
                 retry_after: wait,
             })
         };
-        let later = |reason, cause| {
-            Err(Undone::Later {
+        let transient = |reason, cause| {
+            Err(WorkError::Transient {
                 reason,
                 cause,
                 retry_after: wait,
@@ -243,7 +253,7 @@ mod tests {
             assert_eq!(of(status), Ok(()), "{status}");
         }
         for status in [400, 410, 413, 414, 422, 451] {
-            assert_eq!(of(status), Err(Undone::Never), "{status}");
+            assert_eq!(of(status), Err(WorkError::Permanent), "{status}");
         }
         let expected = [
             ("erp_busy", Cause::Busy, &[408, 429, 503][..]),
@@ -259,21 +269,24 @@ mod tests {
                 &[301, 307, 500, 502, 504, 599],
             ),
         ];
-        let without_wish = Answered {
+        let without_retry_after = ErpResponse {
             status: StatusCode::SERVICE_UNAVAILABLE,
             retry_after: None,
         };
-        assert_eq!(judge(without_wish), Err(Undone::later("erp_failed")));
+        assert_eq!(
+            classify(without_retry_after),
+            Err(WorkError::transient("erp_failed"))
+        );
         for (reason, cause, statuses) in expected {
             for status in statuses {
-                assert_eq!(of(*status), later(reason, cause), "{status}");
+                assert_eq!(of(*status), transient(reason, cause), "{status}");
             }
         }
     }
 
     #[test]
-    fn a_retry_after_is_a_number_a_date_or_no_wish() {
-        let of = |text: &str| retry_after(&HeaderValue::from_str(text).unwrap());
+    fn parses_retry_after_as_seconds_or_a_date() {
+        let of = |text: &str| parse_retry_after(&HeaderValue::from_str(text).unwrap());
         assert_eq!(of("120"), Some(Duration::from_mins(2)));
         assert_eq!(of(" 0 "), Some(Duration::ZERO));
         assert_eq!(of("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
@@ -281,7 +294,7 @@ mod tests {
         let soon = DateTime::from(soon).fmt(DateTimeFormat::HttpDate).unwrap();
         let wait = of(&soon).unwrap().as_secs();
         assert!((590..=600).contains(&wait), "{wait}");
-        let unreadable = [
+        let invalid = [
             "soon",
             "-1",
             "1.5",
@@ -289,22 +302,22 @@ mod tests {
             "99999999999999999999999",
             "Fri, 31 Foo",
         ];
-        for text in unreadable {
+        for text in invalid {
             assert_eq!(of(text), None, "{text}");
         }
     }
 
     #[test]
-    fn events_go_over_tls_or_nowhere() {
-        for good in [
+    fn accepts_plain_http_only_for_loopback() {
+        for valid in [
             "https://erp.example/events?site=1",
             "http://127.0.0.1:8080/",
             "http://localhost",
             "http://[::1]/x",
         ] {
-            assert!(check_url(good).is_ok(), "{good}");
+            assert!(check_url(valid).is_ok(), "{valid}");
         }
-        for bad in [
+        for invalid in [
             "http://erp.example/",
             "http://127.0.0.1.example/",
             "https://user:hush@erp.example/",
@@ -313,7 +326,7 @@ mod tests {
             "erp.example",
             "",
         ] {
-            assert!(check_url(bad).is_err(), "{bad}");
+            assert!(check_url(invalid).is_err(), "{invalid}");
         }
     }
 }

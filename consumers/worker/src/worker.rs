@@ -1,31 +1,33 @@
-//! The way of a message: read it, claim its event, compare it with what is done, do the work, note that it is done.
+//! The path of a message: parse it, claim its event in the ledger, compare the event with what is
+//! done, do the work, note the result. Only decisions live here; requests are in other modules.
 
 use std::{
     cell::RefCell,
     time::{Duration, Instant, SystemTime},
 };
 
-use aws_sdk_sqs::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use lambda_runtime::Context;
-use tracing::{info, warn};
 
 use crate::{
-    attempts::{Attempts, Cause, Others, Policy, Recent, time_left},
-    batch::{Answer, Batch, Fate, Record},
-    dead_letters::DeadLetters,
-    event::{Event, Reason, unpack},
-    ledger::{Claim, Claimant, Claimed, History, Ledger},
+    attempts::{Attempts, Cause, OtherEvents, RecentEvents, RetryPolicy, retention_left},
+    aws::{Clients, OPERATION_MAX},
+    batch::{Batch, BatchResponse, Disposition, Message},
+    body,
+    dead_letters::{DeadLetterReason, DeadLetters},
+    event::Event,
+    ledger::{Claim, Claimant, History, Lease, Ledger},
+    outcome::{LogLine, Outcome},
     queue::{Pause, Queue},
-    settings::{Aws, ExpectedIssues, OPERATION_MAX, Settings},
-    work::{Erp, Undone, work},
+    settings::{ExpectedIssues, Settings},
+    work::{Erp, WorkError, work},
 };
 
-/// What a message may take beside the work: to claim and compare it, to look into an attempt that never ended and note it, to ask what a
-/// failure means, to set the message aside, to note that, and to let it wait.
+/// The longest time that the requests to AWS take for one message. In the worst case these are
+/// seven, one after the other: claim and compare, read the last success and note an attempt that
+/// never ended, read what a failure means, send the dead letter, note that, and pause.
 const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(7);
 
-/// Everything that a message needs.
+/// Handles the messages of one queue.
 #[derive(Debug)]
 pub(crate) struct Worker {
     ledger: Ledger,
@@ -33,184 +35,118 @@ pub(crate) struct Worker {
     dead_letters: DeadLetters,
     erp: Erp,
     expected_issues: ExpectedIssues,
-    retry: Policy,
-    recent: RefCell<Recent>,
-    /// A message is begun only while this much time is left.
-    needed: Duration,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// The work is done.
-    Done,
-    /// It was done before, or its content was, and its entity has not changed since.
-    Repeated,
-    /// Its content was done before, and its entity has changed since.
-    Stale,
-    /// It can never succeed, or had its chances, and was set aside.
-    SetAside(Reason),
-    /// It comes again after a pause.
-    Failed {
-        reason: &'static str,
-        pause: Duration,
-        /// For how long it has been failing, if it was tried.
-        failing: Option<Duration>,
-    },
-}
-
-impl Outcome {
-    /// It comes again, and nothing is known of it.
-    fn untried(reason: &'static str, pause: Duration) -> Self {
-        Self::Failed {
-            reason,
-            pause,
-            failing: None,
-        }
-    }
-}
-
-/// What the log says of a message. It holds nothing out of it but the id and the channel.
-#[derive(Debug, Default)]
-struct Line {
-    event_id: Option<String>,
-    channel: Option<String>,
-    /// Of an event that has failed: its attempts that count.
-    counted: Option<u64>,
+    retry: RetryPolicy,
+    recent: RefCell<RecentEvents>,
+    /// A message is only started if the invocation has at least this much time left.
+    message_time_max: Duration,
 }
 
 impl Worker {
-    /// Clients for all that a message needs. Nothing is sent yet.
+    /// Makes a worker with its clients. Sends nothing yet.
     pub(crate) fn new(settings: Settings) -> Result<Self, String> {
-        // Named, because the default draws entropy for 40 ms of CPU at its first handshake.
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https();
-        let Aws {
-            region,
-            credentials,
-            ..
-        } = settings.aws;
-        let mut sqs = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.clone()))
-            .credentials_provider(credentials.clone())
-            .http_client(http.clone())
-            .timeout_config(Aws::timeouts())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        sqs.set_endpoint_url(settings.aws.sqs);
-        let mut dynamodb = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
-            .region(Region::new(region))
-            .credentials_provider(credentials)
-            .http_client(http)
-            .timeout_config(Aws::timeouts())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        dynamodb.set_endpoint_url(settings.aws.dynamodb);
-        let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
+        let Clients { sqs, dynamodb } = Clients::new(settings.aws);
         Ok(Self {
-            ledger: Ledger::new(
-                aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
-                settings.table,
-            ),
+            ledger: Ledger::new(dynamodb, settings.table),
             queue: Queue::new(sqs.clone(), settings.queue_url),
             dead_letters: DeadLetters::new(sqs, settings.dead_letter_queue_url),
             erp: Erp::new(&settings.erp)?,
             expected_issues: settings.expected_issues,
             retry: settings.retry,
             recent: RefCell::default(),
-            needed: settings.erp.timeout + OVERHEAD_MAX,
+            message_time_max: settings.erp.timeout + OVERHEAD_MAX,
         })
     }
 
-    /// Works through a batch, and says what must come again.
-    pub(crate) async fn answer(&self, batch: &Batch, context: &Context) -> Answer {
-        let handle = async |record: &Record| {
+    /// Handles a batch, and returns the messages that must be retried.
+    pub(crate) async fn handle_batch(&self, batch: &Batch, context: &Context) -> BatchResponse {
+        let handle = async |message: &Message| {
             let started = Instant::now();
-            let mut line = Line::default();
-            let outcome = self.handle(record, context, &mut line).await;
-            line.write(record, outcome, started.elapsed());
+            let mut line = LogLine::default();
+            let outcome = self.handle(message, context, &mut line).await;
+            line.write(message, outcome, started.elapsed());
             match outcome {
-                Outcome::Failed { pause, .. } => Fate::ComesAgain(pause),
-                _ => Fate::Settled,
+                Outcome::Failed { pause, .. } => Disposition::RetryAfter(pause),
+                _ => Disposition::Delete,
             }
         };
-        let pass_over = |record: &Record, pause| {
+        let on_blocked = |message: &Message, pause| {
             let outcome = Outcome::untried("behind_a_failure", pause);
-            Line::default().write(record, outcome, Duration::ZERO);
+            LogLine::default().write(message, outcome, Duration::ZERO);
         };
-        let coming_again = batch.go_through(handle, pass_over).await;
-        let pauses = coming_again.iter().map(|(record, pause)| Pause {
-            receipt_handle: &record.receipt_handle,
-            pause: *pause,
+        let retries = batch.handle_in_order(handle, on_blocked).await;
+        let pauses = retries.iter().map(|(message, duration)| Pause {
+            receipt_handle: &message.receipt_handle,
+            duration: *duration,
         });
         self.queue.pause(&pauses.collect::<Vec<_>>()).await;
-        Answer::new(&coming_again)
+        BatchResponse::new(&retries)
     }
 
-    async fn handle(&self, record: &Record, context: &Context, line: &mut Line) -> Outcome {
+    async fn handle(&self, message: &Message, context: &Context, line: &mut LogLine) -> Outcome {
         let deadline = context.deadline();
-        let left = deadline
+        let invocation_left = deadline
             .duration_since(SystemTime::now())
             .unwrap_or_default();
-        if left < self.needed {
+        if invocation_left < self.message_time_max {
             return Outcome::untried("out_of_time", self.retry.pause_min);
         }
-        let json = match unpack(&record.body, record.attribute("content-encoding")) {
+        let json = match body::decode(&message.body, message.attribute("content-encoding")) {
             Ok(json) => json,
-            Err(reason) => return self.set_aside(record, reason).await,
+            Err(reason) => return self.set_aside(message, reason).await,
         };
-        let event = match Event::read(&json) {
+        let event = match Event::parse(&json) {
             Ok(event) => event,
-            Err(reason) => return self.set_aside(record, reason).await,
+            Err(reason) => return self.set_aside(message, reason).await,
         };
         line.event_id = Some(event.id.clone().into_owned());
         line.channel = Some(event.channel.clone());
         if self.expected_issues == ExpectedIssues::SetAside
-            && event.has_expected_issues(record.attribute("issues"))
+            && event.has_expected_issues(message.attribute("issues"))
         {
-            return self.set_aside(record, Reason::ExpectedIssues).await;
+            let reason = DeadLetterReason::ExpectedIssues;
+            return self.set_aside(message, reason).await;
         }
         let owner = &context.request_id;
-        // Both at once, for time. Nothing changes in between: SQS hands out no other message of the entity's group meanwhile.
+        // Both requests run at once, to save time. Nothing changes in between: meanwhile SQS
+        // delivers no other message of the entity's group.
         let claimant = Claimant {
             owner,
-            message_id: &record.message_id,
+            message_id: &message.message_id,
             lease_ends: deadline,
         };
         let claim = self.ledger.claim(&event, claimant);
         let (claim, history) = tokio::join!(claim, self.ledger.compare(&event));
         let (mut attempts, unfinished) = match claim {
-            Ok(Claim::Ours {
+            Ok(Claim::Granted {
                 attempts,
                 unfinished,
             }) => (attempts, unfinished),
             Ok(Claim::Done) => return Outcome::Repeated,
-            Ok(Claim::Busy(until)) => return self.in_progress(until),
-            Err(_) => return self.unavailable(record, "ledger_unavailable").await,
+            Ok(Claim::Held(until)) => return self.in_progress(until),
+            Err(_) => return self.ledger_unavailable(message).await,
         };
         if let Some(ended) = unfinished {
-            attempts.add(ended, Cause::Unclear, self.others(&event).await);
-            // Now, because this attempt may not end either.
+            attempts.add(ended, Cause::Unclear, self.other_events(&event).await);
+            // Noted before the work, because this attempt may not end either.
             let noted = self
                 .ledger
-                .note_attempts(&event, owner, attempts, Claimed::Kept);
+                .note_attempts(&event, owner, attempts, Lease::Keep);
             noted.await;
         }
         let outcome = match history {
-            Ok(History::New) => self.work(record, &event, &mut attempts, line).await,
+            Ok(History::New) => self.attempt(message, &event, &mut attempts, line).await,
             Ok(History::Repeated) => Outcome::Repeated,
             Ok(History::Stale) => Outcome::Stale,
-            Err(_) => self.unavailable(record, "ledger_unavailable").await,
+            Err(_) => self.ledger_unavailable(message).await,
         };
-        self.note(record, &event, owner, attempts, outcome).await
+        self.note(message, &event, owner, attempts, outcome).await
     }
 
-    /// Notes in the ledger what became of an event. A note that fails is logged there; only without that of the work the message comes
-    /// again.
+    /// Notes the outcome of an event in the ledger, and returns it. If `Done` cannot be noted, the
+    /// message is retried. Any other failed note is only logged.
     async fn note(
         &self,
-        record: &Record,
+        message: &Message,
         event: &Event<'_>,
         owner: &str,
         attempts: Attempts,
@@ -222,15 +158,15 @@ impl Worker {
                 let (finished, ()) = tokio::join!(finished, self.ledger.note_success());
                 if finished.is_err() {
                     self.ledger.release(event, owner).await;
-                    return self.waits(record, "ledger_unavailable", None);
+                    return self.retry_later(message, "ledger_unavailable", None);
                 }
             }
             Outcome::Repeated | Outcome::Stale => drop(self.ledger.skip(event).await),
-            // It was never tried.
+            // The event was never tried.
             Outcome::SetAside(_) | Outcome::Failed { .. } if attempts == Attempts::default() => {
                 self.ledger.release(event, owner).await;
             }
-            // It may have been done by an attempt that got no answer.
+            // An attempt without a response may have done the work.
             Outcome::SetAside(_) => {
                 let forgotten = self.ledger.forget_entity(event);
                 tokio::join!(forgotten, self.ledger.release(event, owner));
@@ -238,51 +174,57 @@ impl Worker {
             Outcome::Failed { .. } => {
                 let noted = self
                     .ledger
-                    .note_attempts(event, owner, attempts, Claimed::Released);
+                    .note_attempts(event, owner, attempts, Lease::Release);
                 noted.await;
             }
         }
         outcome
     }
 
-    /// Does the work, unless the event has had its chances. What a failure means depends on what else succeeded.
-    async fn work(
+    /// Does the work, unless the event has used up its attempts. What a failure means depends on
+    /// whether other events succeed.
+    async fn attempt(
         &self,
-        record: &Record,
+        message: &Message,
         event: &Event<'_>,
         attempts: &mut Attempts,
-        line: &mut Line,
+        line: &mut LogLine,
     ) -> Outcome {
-        if attempts.are_enough(SystemTime::now(), self.retry) {
-            // The last of them never ended, or it would have been set aside then.
-            return self.set_aside(record, Reason::FailedAlone).await;
+        if attempts.are_exhausted(SystemTime::now(), self.retry) {
+            // The last attempt never ended. Otherwise the event would have been set aside then.
+            let reason = DeadLetterReason::FailedAlone;
+            return self.set_aside(message, reason).await;
         }
         let result = work(&self.erp, event).await;
-        // A refusal and a conflict are answers, too: the ERP system is there.
-        let answered = match &result {
-            Ok(()) | Err(Undone::Never) => true,
-            Err(Undone::Later { cause, .. }) => *cause == Cause::Event,
+        // A rejected event and a conflict also show that the ERP system is available.
+        let erp_available = match &result {
+            Ok(()) | Err(WorkError::Permanent) => true,
+            Err(WorkError::Transient { cause, .. }) => *cause == Cause::Event,
         };
-        self.recent.borrow_mut().note(&event.id, answered);
+        self.recent.borrow_mut().note(&event.id, erp_available);
         let (reason, cause, retry_after) = match result {
             Ok(()) => return Outcome::Done,
-            Err(Undone::Never) => return self.set_aside(record, Reason::Refused).await,
-            Err(Undone::Later {
+            Err(WorkError::Permanent) => {
+                return self.set_aside(message, DeadLetterReason::Refused).await;
+            }
+            Err(WorkError::Transient {
                 reason,
                 cause,
                 retry_after,
             }) => (reason, cause, retry_after),
         };
-        let (others, left) = tokio::join!(self.others(event), self.time_left(record));
+        let (others, left) = tokio::join!(self.other_events(event), self.retention_left(message));
         let now = SystemTime::now();
         attempts.add(now, cause, others);
         let failing = attempts.failing(now);
         line.counted = Some(attempts.counted);
-        if attempts.are_enough(now, self.retry) {
-            return self.set_aside(record, Reason::FailedAlone).await;
+        if attempts.are_exhausted(now, self.retry) {
+            let reason = DeadLetterReason::FailedAlone;
+            return self.set_aside(message, reason).await;
         }
         if left == Some(Duration::ZERO) {
-            return self.set_aside(record, Reason::ExpiresSoon).await;
+            let reason = DeadLetterReason::ExpiresSoon;
+            return self.set_aside(message, reason).await;
         }
         Outcome::Failed {
             reason,
@@ -291,31 +233,40 @@ impl Worker {
         }
     }
 
-    /// What became of other events.
-    async fn others(&self, event: &Event<'_>) -> Others {
-        Others {
+    async fn other_events(&self, event: &Event<'_>) -> OtherEvents {
+        OtherEvents {
             last_success: self.ledger.last_success().await,
             most_fail: self.recent.borrow().most_others_fail(&event.id),
         }
     }
 
-    /// Another invocation has the event, and knows best. If it died, its lease ends.
+    /// Returns the outcome of an event that another invocation holds. If that invocation died, its
+    /// lease ends at `until`.
     fn in_progress(&self, until: SystemTime) -> Outcome {
         let left = until.duration_since(SystemTime::now()).unwrap_or_default();
         Outcome::untried("in_progress", left.max(self.retry.pause_min))
     }
 
-    /// Something of AWS is away, which says nothing about the event. Its first receive is the only known beginning.
-    async fn unavailable(&self, record: &Record, reason: &'static str) -> Outcome {
-        let left = self.time_left(record).await;
+    /// Returns the outcome if the ledger is unavailable. That says nothing about the event, and
+    /// its attempts are unknown.
+    async fn ledger_unavailable(&self, message: &Message) -> Outcome {
+        let left = self.retention_left(message).await;
         if left == Some(Duration::ZERO) {
-            return self.set_aside(record, Reason::ExpiresSoon).await;
+            let reason = DeadLetterReason::ExpiresSoon;
+            return self.set_aside(message, reason).await;
         }
-        self.waits(record, reason, left)
+        self.retry_later(message, "ledger_unavailable", left)
     }
 
-    fn waits(&self, record: &Record, reason: &'static str, left: Option<Duration>) -> Outcome {
-        let failing = age(record.first_received());
+    /// Returns the outcome if a service of AWS is unavailable. The pause grows from the first
+    /// receive of the message, because that is the only known start of the failure.
+    fn retry_later(
+        &self,
+        message: &Message,
+        reason: &'static str,
+        left: Option<Duration>,
+    ) -> Outcome {
+        let failing = age(message.first_received());
         Outcome::Failed {
             reason,
             pause: self.retry.pause(failing, None, left),
@@ -323,68 +274,26 @@ impl Worker {
         }
     }
 
-    async fn set_aside(&self, record: &Record, reason: Reason) -> Outcome {
-        if self.dead_letters.send(record, reason).await.is_ok() {
+    /// Sends a message to the dead-letter queue. If that fails, the message is retried.
+    async fn set_aside(&self, message: &Message, reason: DeadLetterReason) -> Outcome {
+        if self.dead_letters.send(message, reason).await.is_ok() {
             return Outcome::SetAside(reason);
         }
-        let left = self.time_left(record).await;
-        self.waits(record, "dead_letter_queue_unavailable", left)
+        let left = self.retention_left(message).await;
+        self.retry_later(message, "dead_letter_queue_unavailable", left)
     }
 
-    /// The time in which the message can still be tried, if the queue says how long it keeps any.
-    async fn time_left(&self, record: &Record) -> Option<Duration> {
+    /// Returns the time in which the message can still be retried, if the retention period of the
+    /// queue is known.
+    async fn retention_left(&self, message: &Message) -> Option<Duration> {
         let retention = self.queue.retention().await?;
-        Some(time_left(age(record.sent()), retention))
+        Some(retention_left(age(message.sent()), retention))
     }
 }
 
-/// The time since a moment; none if it is not known.
+/// Returns the time since a moment, or zero if the moment is unknown.
 fn age(moment: Option<SystemTime>) -> Duration {
     moment.map_or(Duration::ZERO, |moment| {
         moment.elapsed().unwrap_or_default()
     })
-}
-
-impl Line {
-    fn write(&self, record: &Record, outcome: Outcome, spent: Duration) {
-        let seconds = |time: Duration| time.as_secs();
-        let (mut pause_s, mut failing_s) = (None, None);
-        let (outcome, reason) = match outcome {
-            Outcome::Done => ("done", None),
-            Outcome::Repeated => ("repeated", None),
-            Outcome::Stale => ("stale", None),
-            Outcome::SetAside(reason) => ("set_aside", Some(reason.name())),
-            Outcome::Failed {
-                reason,
-                pause,
-                failing,
-            } => {
-                (pause_s, failing_s) = (Some(seconds(pause)), failing.map(seconds));
-                ("failed", Some(reason))
-            }
-        };
-        let received = record.attributes.approximate_receive_count.as_deref();
-        macro_rules! write_at {
-            ($write:ident) => {
-                $write!(
-                    outcome,
-                    reason,
-                    event_id = self.event_id,
-                    channel = self.channel,
-                    message_id = record.message_id,
-                    received,
-                    counted = self.counted,
-                    failing_s,
-                    pause_s,
-                    spent_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX),
-                    "handled"
-                )
-            };
-        }
-        if reason.is_some() {
-            write_at!(warn);
-        } else {
-            write_at!(info);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Two headers and a body: exactly the bodies that the known keys signed are verified.
 //!
-//! The first byte selects the headers: two lines of the input, or a valid signature of the rest with
-//! one changed byte, because no mutation would ever find a valid signature.
+//! The first byte selects the headers: two lines of the input, or a valid signature of the rest
+//! with one changed byte, because no mutation would ever find a valid signature.
 #![no_main]
 #![expect(
     clippy::expect_used,

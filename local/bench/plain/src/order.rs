@@ -1,5 +1,5 @@
-//! The contract: each field of an order, checked and in its canonical form. A shop can write the
-//! same value in several ways.
+//! The contract: the fields of an order, how each is validated, and its canonical form. A shop
+//! writes the same value in several forms.
 
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::Failure;
 
-/// Gives the canonical form, or `None` where there is no value.
+/// Returns the canonical form of a value, or `None` if there is no value.
 type Reader = fn(&Value, &str) -> Result<Option<Value>, Failure>;
 type Fields = [(&'static str, Reader)];
 
@@ -73,12 +73,12 @@ const ADDRESS: &Fields = &[
 
 const REGION: &Fields = &[("region", text), ("region_code", text)];
 
-/// The order in its canonical form, with all that is required.
+/// Returns the order in its canonical form. Fails if a required field is missing.
 pub fn read(original: &Value) -> Result<Map<String, Value>, Failure> {
     let Some(Value::Object(mut order)) = object(original, "order", ORDER)? else {
         return Err(Failure::invalid("order is required"));
     };
-    // A shop lists an order's addresses by type. A named one wins.
+    // A shop lists the addresses by type. A field of its own takes precedence.
     if let Some(Value::Array(addresses)) = order.remove("addresses") {
         for address in addresses {
             let kind = address["address_type"].as_str().unwrap_or_default();
@@ -130,7 +130,7 @@ fn object(value: &Value, name: &str, fields: &Fields) -> Result<Option<Value>, F
     Ok(Some(Value::Object(canonical)))
 }
 
-/// The elements of a list, or of what PHP makes of a list that is keyed by id.
+/// Returns the elements of a list, or of an object with ids as keys: PHP writes some lists so.
 fn elements<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a Value>, Failure> {
     let is_id = |key: &String| {
         key == "0" || !key.starts_with('0') && key.bytes().all(|byte| byte.is_ascii_digit())
@@ -156,13 +156,13 @@ fn wrong(name: &str, expects: &str) -> Failure {
     Failure::invalid(format!("{name} must be {expects}"))
 }
 
-/// Whether there is nothing: null, or what PHP writes for it.
-fn is_nothing(value: &Value) -> bool {
-    is_null(value) || value == ""
+/// Returns whether the value is absent: null, or false or an empty text, which PHP writes for it.
+fn is_absent(value: &Value) -> bool {
+    is_absent_text(value) || value == ""
 }
 
-/// The same for a text, which may be empty.
-fn is_null(value: &Value) -> bool {
+/// Returns whether a text is absent. A text may be empty.
+fn is_absent_text(value: &Value) -> bool {
     matches!(value, Value::Null | Value::Bool(false))
 }
 
@@ -185,21 +185,21 @@ fn scalar(
 }
 
 fn text(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
-    if is_null(value) {
+    if is_absent_text(value) {
         return Ok(None);
     }
     scalar(name, "a string", text_of(value))
 }
 
 fn code(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
-    if is_nothing(value) {
+    if is_absent(value) {
         return Ok(None);
     }
     scalar(name, "a string", text_of(value))
 }
 
 fn id(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
-    if is_nothing(value) {
+    if is_absent(value) {
         return Ok(None);
     }
     let digits = text_of(value).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -216,7 +216,7 @@ fn quantity(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
 }
 
 fn decimal(value: &Value, name: &str, places_min: u32) -> Result<Option<Value>, Failure> {
-    if is_nothing(value) {
+    if is_absent(value) {
         return Ok(None);
     }
     let number = text_of(value).and_then(|text| parse_decimal(&text));
@@ -234,7 +234,7 @@ fn parse_decimal(text: &str) -> Option<Decimal> {
     let number = match text.split_once(['e', 'E']) {
         _ if !plain => return None,
         None => text.parse().ok()?,
-        // What lies beyond 28 places is nothing.
+        // A number that needs more than 28 decimal places is rounded to zero.
         Some((_, exponent)) => match Decimal::from_scientific_lossy(text) {
             Err(rust_decimal::Error::ScaleExceedsMaximumPrecision(_))
                 if exponent.starts_with('-') =>
@@ -271,7 +271,7 @@ fn currency(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
 }
 
 fn letters(value: &Value, name: &str, count: usize) -> Result<Option<Value>, Failure> {
-    if is_nothing(value) {
+    if is_absent(value) {
         return Ok(None);
     }
     let fits = |text: &&str| text.len() == count && text.bytes().all(|b| b.is_ascii_alphabetic());
@@ -280,7 +280,7 @@ fn letters(value: &Value, name: &str, count: usize) -> Result<Option<Value>, Fai
 }
 
 fn email(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
-    if is_nothing(value) {
+    if is_absent(value) {
         return Ok(None);
     }
     let plain = |part: &str| {
@@ -296,9 +296,9 @@ fn email(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
     scalar(name, "an email address", email)
 }
 
-/// Reads ISO 8601, or the database's `2026-06-18 20:27:11`, which is UTC.
+/// Reads ISO 8601, or the form of the database, `2026-06-18 20:27:11`, which is UTC.
 fn timestamp(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
-    if is_nothing(value) || value == "0000-00-00 00:00:00" {
+    if is_absent(value) || value == "0000-00-00 00:00:00" {
         return Ok(None);
     }
     let moment = value.as_str().and_then(parse_timestamp);
@@ -312,7 +312,7 @@ fn parse_timestamp(text: &str) -> Option<String> {
     let zone = clock.find(['Z', 'z', '+', '-']);
     match zone.map(|at| clock.split_at(at).1) {
         None => text.push('Z'),
-        // `+0200`, which PHP writes too.
+        // PHP also writes `+0200`.
         Some(zone) if zone.len() == 5 => text.insert(text.len() - 2, ':'),
         Some(_) => {}
     }
@@ -320,7 +320,7 @@ fn parse_timestamp(text: &str) -> Option<String> {
     moment.to_offset(UtcOffset::UTC).format(&Rfc3339).ok()
 }
 
-/// A list of lines, or one text with line breaks.
+/// Reads a list of lines, or one text with line breaks.
 fn street(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
     let lines: Vec<String> = if value.is_array() || value.is_object() {
         let line = |line: &Value| match line {
@@ -338,7 +338,7 @@ fn street(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
     Ok((!lines.is_empty()).then(|| json!(lines)))
 }
 
-/// Name and code of a region, in one object or the name alone.
+/// Reads a region: an object with name and code, or the name alone.
 fn region(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
     if value.is_array() || value.is_object() {
         return object(value, name, REGION);
@@ -348,7 +348,7 @@ fn region(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
 
 fn address(value: &Value, name: &str) -> Result<Option<Value>, Failure> {
     let mut address = object(value, name, ADDRESS)?;
-    // The region's code belongs beside its name, wherever the shop wrote it.
+    // Moves name and code of the region into the address.
     if let Some(Value::Object(address)) = &mut address
         && let Some(Value::Object(mut region)) = address.remove("region")
     {

@@ -1,25 +1,27 @@
-//! As much of HTTP/1.1 as a stand-in needs: requests in, answers out, on one kept connection.
+//! An HTTP/1.1 server on one kept connection: reads requests, writes responses. It knows neither
+//! Lambda nor SQS.
 
 use std::io::{Read, Write};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// The largest request in bytes: an answer of Lambda's can have 6 MB.
+/// The maximum size of a request, in bytes. The response of a function can have 6 MB.
 const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A request, with the header that tells what SQS shall do.
+/// A request.
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
+    /// The header `x-amz-target`, which names the operation of SQS.
     pub(crate) target: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// A connection on which requests come.
+/// A connection to one client.
 pub(crate) struct Connection<S> {
     stream: S,
     buffer: Vec<u8>,
-    part: Vec<u8>,
+    chunk: Vec<u8>,
 }
 
 enum Length {
@@ -32,33 +34,33 @@ impl<S: Read + Write> Connection<S> {
         Self {
             stream,
             buffer: Vec::new(),
-            part: vec![0; 64 * 1024],
+            chunk: vec![0; 64 * 1024],
         }
     }
 
-    /// The next request, whole. `None` when the other side has hung up.
-    pub(crate) fn request(&mut self) -> Result<Option<Request>> {
+    /// Reads the next request. Returns `None` if the client has closed the connection.
+    pub(crate) fn next_request(&mut self) -> Result<Option<Request>> {
         loop {
-            if let Some((mut request, head, length)) = head(&self.buffer)? {
+            if let Some((mut request, head, length)) = parse_head(&self.buffer)? {
                 self.buffer.drain(..head);
                 request.body = match length {
                     Length::Known(length) => {
                         while self.buffer.len() < length {
-                            ensure!(self.more()?, "a request was cut off");
+                            ensure!(self.read_more()?, "a request is incomplete");
                         }
                         self.buffer.drain(..length).collect()
                     }
-                    Length::Chunked => self.chunks()?,
+                    Length::Chunked => self.read_chunks()?,
                 };
                 return Ok(Some(request));
             }
-            if !self.more()? {
+            if !self.read_more()? {
                 return Ok(None);
             }
         }
     }
 
-    fn chunks(&mut self) -> Result<Vec<u8>> {
+    fn read_chunks(&mut self) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
             match httparse::parse_chunk_size(&self.buffer) {
@@ -66,7 +68,7 @@ impl<S: Read + Write> Connection<S> {
                     let length = usize::try_from(length)?;
                     let end = head + length + 2;
                     while self.buffer.len() < end {
-                        ensure!(self.more()?, "a request was cut off");
+                        ensure!(self.read_more()?, "a request is incomplete");
                     }
                     let chunk = self.buffer.get(head..head + length).unwrap_or_default();
                     body.extend_from_slice(chunk);
@@ -75,36 +77,44 @@ impl<S: Read + Write> Connection<S> {
                         return Ok(body);
                     }
                 }
-                Ok(httparse::Status::Partial) => ensure!(self.more()?, "a request was cut off"),
-                Err(_) => bail!("a chunk cannot be read"),
+                Ok(httparse::Status::Partial) => {
+                    ensure!(self.read_more()?, "a request is incomplete");
+                }
+                Err(_) => bail!("a chunk is invalid"),
             }
         }
     }
 
-    /// Reads what has come. False when nothing will come any more.
-    fn more(&mut self) -> Result<bool> {
+    /// Reads the next bytes into the buffer. Returns false at the end of the stream.
+    fn read_more(&mut self) -> Result<bool> {
         ensure!(
             self.buffer.len() < REQUEST_BYTES_MAX,
             "a request is too large"
         );
-        let read = self.stream.read(&mut self.part).unwrap_or_default(); // a reset is a way to hang up
-        self.buffer.extend(self.part.iter().take(read));
+        // A reset connection is an end of the stream, too.
+        let read = self.stream.read(&mut self.chunk).unwrap_or_default();
+        self.buffer.extend(self.chunk.iter().take(read));
         Ok(read > 0)
     }
 
-    /// Answers, in one write.
-    pub(crate) fn answer(&mut self, status: &str, headers: &str, body: &str) -> Result<()> {
+    /// Writes a response. `headers` are additional ones, each with its line end.
+    pub(crate) fn respond(&mut self, status: &str, headers: &str, body: &str) -> Result<()> {
         let length = body.len();
-        let answer = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        let response = format!(
+            "HTTP/1.1 {status}\r\n\
+             content-type: application/json\r\n\
+             {headers}content-length: {length}\r\n\r\n{body}"
         );
-        self.stream.write_all(answer.as_bytes()).context("answer")?;
-        self.stream.flush().context("answer")
+        self.stream
+            .write_all(response.as_bytes())
+            .context("response")?;
+        self.stream.flush().context("response")
     }
 }
 
-/// The head of a request, its length, and that of the body.
-fn head(buffer: &[u8]) -> Result<Option<(Request, usize, Length)>> {
+/// Parses the head of a request. Returns the request without its body, the length of the head, and
+/// that of the body. Returns `None` if the head is incomplete.
+fn parse_head(buffer: &[u8]) -> Result<Option<(Request, usize, Length)>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut parsed = httparse::Request::new(&mut headers);
     let httparse::Status::Complete(head) = parsed.parse(buffer).context("request")? else {
@@ -136,19 +146,19 @@ mod tests {
 
     use super::*;
 
-    /// A stream that brings its bytes in parts of this size.
-    struct Parts(Vec<u8>, usize);
+    /// A stream that returns at most this many bytes per read.
+    struct ShortReads(Vec<u8>, usize);
 
-    impl Read for Parts {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    impl Read for ShortReads {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let size = self.1.min(self.0.len());
-            into[..size].copy_from_slice(&self.0[..size]);
+            buffer[..size].copy_from_slice(&self.0[..size]);
             self.0.drain(..size);
             Ok(size)
         }
     }
 
-    impl Write for Parts {
+    impl Write for ShortReads {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             Ok(bytes.len())
         }
@@ -159,17 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_read_however_they_come() {
+    fn reads_requests_in_chunks_of_any_size() {
         let bytes = concat!(
-            "POST /a HTTP/1.1\r\nContent-Length: 5\r\nX-Amz-Target: AmazonSQS.SendMessage\r\n\r\nhello",
+            "POST /a HTTP/1.1\r\nContent-Length: 5\r\n",
+            "X-Amz-Target: AmazonSQS.SendMessage\r\n\r\nhello",
             "GET /b HTTP/1.1\r\n\r\n",
-            "POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
+            "POST /c HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
+            "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n",
         );
         for size in [1, 2, 7, 1000] {
-            let mut connection = Connection::new(Parts(bytes.into(), size));
-            let mut seen = Vec::new();
-            while let Some(request) = connection.request().unwrap() {
-                seen.push((request.method, request.path, request.target, request.body));
+            let mut connection = Connection::new(ShortReads(bytes.into(), size));
+            let mut requests = Vec::new();
+            while let Some(request) = connection.next_request().unwrap() {
+                requests.push((request.method, request.path, request.target, request.body));
             }
             let post = || "POST".to_owned();
             let target = Some("AmazonSQS.SendMessage".to_owned());
@@ -178,19 +190,19 @@ mod tests {
                 ("GET".to_owned(), "/b".to_owned(), None, Vec::new()),
                 (post(), "/c".to_owned(), None, b"hello".to_vec()),
             ];
-            assert_eq!(seen, expected, "in parts of {size}");
+            assert_eq!(requests, expected, "chunks of {size} bytes");
         }
     }
 
     #[test]
-    fn half_a_request_is_none() {
+    fn rejects_an_incomplete_request() {
         for bytes in [
             "POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nhalf",
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhe",
             "no HTTP at all\r\n\r\n",
         ] {
-            let mut connection = Connection::new(Parts(bytes.into(), 1000));
-            assert!(connection.request().is_err(), "{bytes}");
+            let mut connection = Connection::new(ShortReads(bytes.into(), 1000));
+            assert!(connection.next_request().is_err(), "{bytes}");
         }
     }
 }

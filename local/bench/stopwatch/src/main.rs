@@ -1,68 +1,70 @@
-//! The stopwatch of the benchmark: it runs one function once, as Lambda would, and measures it.
+//! The stopwatch of the benchmark: runs one function once, as Lambda does, and measures it.
 //!
-//! `stopwatch RUN.json` starts the command of the [`Run`], serves as its Lambda Runtime API and its
-//! SQS, invokes it with the events one after the other, and prints a [`Measured`] as JSON.
-//! `bench.py` decides what to compare, and how often.
+//! `stopwatch RUN.json` reads a [`Run`] and starts its command. It serves the Lambda Runtime API
+//! and SQS, invokes the function with one event after another, and prints a [`Measured`] as JSON.
+//! It measures only; `bench.py` decides what to compare, and how often.
 
 mod http;
 mod process;
 mod runtime_api;
 mod sqs;
 
-use std::{collections::HashMap, env, fs, path::PathBuf, process::ExitCode};
+use std::{collections::HashMap, env, fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::{process::Subject, runtime_api::RuntimeApi, sqs::Sqs};
 
-/// What is to be run.
+/// The input: which function to run, and how.
 #[derive(Deserialize)]
 struct Run {
-    /// The function and its arguments.
+    /// The program and its arguments.
     command: Vec<String>,
-    /// Where it is started, if that matters.
+    /// The working directory, if it matters.
     folder: Option<PathBuf>,
-    /// Its environment variables, in addition to those that Lambda sets. `{queue}` stands for
+    /// The environment variables, in addition to those of Lambda. `{queue}` is replaced by the
     /// scheme, host and port of the queue.
     environment: HashMap<String, String>,
-    /// File with the events: one JSON text per line, with `{now}` in the place of the time in
-    /// milliseconds. They are used in turn.
+    /// A file with one event as JSON per line. `{now}` is replaced by the time in milliseconds
+    /// since 1970. The events are used in turn.
     events: PathBuf,
-    /// The certificate chain and the key of the queue, both as PEM; without them the queue uses
-    /// HTTP.
+    /// The PEM files with the certificate chain and the private key of the queue. Without them the
+    /// queue uses plain HTTP.
     tls: Option<(PathBuf, PathBuf)>,
-    /// How many events after the first one are not measured.
+    /// The number of events after the first one that are not measured.
     warm_up: usize,
-    /// How many are measured after them.
+    /// The number of measured events after them.
     measured: usize,
-    /// Pause before each event but the first, in milliseconds.
+    /// The pause before each event except the first, in milliseconds.
     pause_ms: u64,
-    /// Whether the answers and what the queue got are wanted, too.
+    /// Whether to return the responses and the sent messages.
     #[serde(default)]
     keep: bool,
 }
 
-/// What was measured. All times in microseconds.
+/// The output. All times are in microseconds.
 #[derive(Serialize)]
 struct Measured {
-    /// From the start of the process to its first answer, in wall-clock time and processor time.
+    /// The wall-clock time from the start of the process to its first response.
     cold_wall: f64,
+    /// The CPU time from the start of the process to its first response.
     cold_cpu: f64,
-    /// Processor time from asking for the first event until it asked for the second.
+    /// The CPU time from the request for the first event to the request for the second.
     first_cpu: f64,
-    /// Processor time of a measured event, on the average.
+    /// The mean CPU time of a measured event.
     event_cpu: f64,
-    /// From handing an event out to having its answer, for each measured event.
+    /// The time from sending an event to its response, for each measured event.
     latencies: Vec<f64>,
-    /// The most memory that the process had, in bytes.
+    /// The peak memory of the process, in bytes.
     memory: u64,
-    /// How many connections the queue was asked for.
+    /// The number of connections to the queue.
     connections: usize,
-    /// How many messages the queue took.
+    /// The number of messages that the queue received.
     messages: usize,
-    /// If wanted: the answers and what was sent to the queue, in their order.
+    /// The responses in order, if requested.
     answers: Vec<String>,
+    /// The `SendMessage` requests in order, if requested.
     sent: Vec<String>,
 }
 
@@ -72,8 +74,8 @@ fn main() -> ExitCode {
             println!("{measured}");
             ExitCode::SUCCESS
         }
-        Err(reason) => {
-            eprintln!("stopwatch: {reason:#}");
+        Err(error) => {
+            eprintln!("stopwatch: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -85,32 +87,32 @@ fn measure() -> Result<String> {
     let events = fs::read_to_string(&run.events).context("events")?;
     let events = events.lines().map(str::to_owned).collect();
     let sqs = Sqs::start(run.tls.as_ref(), run.keep)?;
-    let (api, plan) = RuntimeApi::bind(events, &run)?;
+    let (api, schedule) = RuntimeApi::bind(events, &run)?;
     let mut subject = Subject::start(&run, &api.address, &sqs.endpoint)?;
-    let clock = subject.clock();
-    let invoked = api.serve(plan, clock, || subject.is_alive());
+    let clock = subject.cpu_clock();
+    let invoked = api.serve(schedule, clock, || subject.is_alive());
     let memory = subject.memory_peak();
     let started = subject.started;
-    subject.end();
+    subject.stop();
     let (invoked, memory) = (invoked?, memory?);
-    let micros = |duration: std::time::Duration| duration.as_secs_f64() * 1e6;
+    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
     let first = run.warm_up + 1;
-    let asked = &invoked.asked;
-    let cpu = |index: usize| asked.get(index).copied().unwrap_or_default();
-    let between = |one: usize, other: usize| cpu(other).saturating_sub(cpu(one));
+    let requested = &invoked.requested;
+    let cpu = |index: usize| requested.get(index).copied().unwrap_or_default();
+    let between = |start: usize, end: usize| cpu(end).saturating_sub(cpu(start));
     let per_event = between(first, first + run.measured) / u32::try_from(run.measured.max(1))?;
-    let sqs = sqs.seen();
-    let latencies = invoked.answered.iter().skip(first);
+    let sqs = sqs.received();
+    let latencies = invoked.latencies.iter().skip(first);
     serde_json::to_string(&Measured {
-        cold_wall: micros(invoked.first_answer.duration_since(started)),
-        cold_cpu: micros(invoked.first_answer_cpu),
+        cold_wall: micros(invoked.first_response.duration_since(started)),
+        cold_cpu: micros(invoked.first_response_cpu),
         first_cpu: micros(between(0, 1)),
         event_cpu: micros(per_event),
         latencies: latencies.copied().map(micros).collect(),
         memory,
         connections: sqs.connections,
         messages: sqs.messages,
-        answers: invoked.answers,
+        answers: invoked.responses,
         sent: sqs.sent,
     })
     .context("result")

@@ -1,4 +1,4 @@
-//! The function as a process: how it is started, what it has used, and how it ends.
+//! The function as a process: starts it, reads its CPU time and memory, and stops it.
 
 use std::{
     fs,
@@ -16,9 +16,10 @@ use nix::{
 
 use crate::Run;
 
-/// The time that a process has to exit. Under valgrind it writes its results then.
-const END_MAX: Duration = Duration::from_mins(1);
+/// The time between SIGTERM and SIGKILL. Under valgrind the process writes its results then.
+const SHUTDOWN_MAX: Duration = Duration::from_mins(1);
 
+/// A running function.
 pub(crate) struct Subject {
     child: Child,
     pid: Pid,
@@ -27,8 +28,8 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Starts it with the environment variables of Lambda and of the run. Its log goes to standard
-    /// error.
+    /// Starts the function with the environment of Lambda and of the run. Its standard output is
+    /// discarded; its standard error is that of the stopwatch.
     pub(crate) fn start(run: &Run, runtime_api: &str, queue: &str) -> Result<Self> {
         let (program, arguments) = run.command.split_first().context("no command")?;
         let variables = run
@@ -56,7 +57,7 @@ impl Subject {
         let started = Instant::now();
         let child = command.spawn().with_context(|| program.clone())?;
         let pid = Pid::from_raw(i32::try_from(child.id())?);
-        let clock = clock_getcpuclockid(pid).context("processor time")?;
+        let clock = clock_getcpuclockid(pid).context("CPU clock")?;
         Ok(Self {
             child,
             pid,
@@ -65,18 +66,18 @@ impl Subject {
         })
     }
 
-    /// The clock of the processor time that all its threads have used, in nanoseconds.
-    pub(crate) fn clock(&self) -> impl Fn() -> Duration + Copy + Send + Sync + 'static {
+    /// Returns a function that reads the CPU time of all threads.
+    pub(crate) fn cpu_clock(&self) -> impl Fn() -> Duration + Copy + Send + Sync + 'static {
         let clock = self.clock;
         move || clock.now().map(Duration::from).unwrap_or_default()
     }
 
-    /// Whether it still runs.
+    /// Returns whether the process is running.
     pub(crate) fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The most memory that it has had so far, in bytes.
+    /// Returns the peak memory so far, in bytes.
     pub(crate) fn memory_peak(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).context("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -84,11 +85,11 @@ impl Subject {
         Ok(kilobytes.context("VmHWM")?.parse::<u64>()? * 1024)
     }
 
-    /// Ends it as Lambda does: it asks, and after a while no longer.
-    pub(crate) fn end(mut self) {
+    /// Stops the process as Lambda does: with SIGTERM, and after a timeout with SIGKILL.
+    pub(crate) fn stop(mut self) {
         let _ = kill(self.pid, Signal::SIGTERM);
-        let patience = Instant::now() + END_MAX;
-        while Instant::now() < patience {
+        let deadline = Instant::now() + SHUTDOWN_MAX;
+        while Instant::now() < deadline {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;
             }

@@ -1,4 +1,5 @@
-//! A stand-in for SQS on loopback: it takes every message, over plain HTTP or TLS.
+//! A mock of SQS on a loopback address, over plain HTTP or TLS. It accepts every message, and
+//! counts connections and messages.
 
 use std::{
     borrow::Cow,
@@ -18,21 +19,22 @@ use serde::Deserialize;
 
 use crate::http::Connection;
 
-/// What it has seen.
+/// The connections and messages so far.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct Received {
     pub(crate) connections: usize,
     pub(crate) messages: usize,
     pub(crate) sent: Vec<String>,
 }
 
+/// The running mock.
 pub(crate) struct Sqs {
-    /// Scheme, host and port.
+    /// The scheme, host and port.
     pub(crate) endpoint: String,
-    seen: Arc<Mutex<Seen>>,
+    received: Arc<Mutex<Received>>,
 }
 
-/// Of a message, all that the answer depends on.
+/// The part of a `SendMessage` request that the response depends on.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SendMessage<'a> {
@@ -41,35 +43,35 @@ struct SendMessage<'a> {
 }
 
 impl Sqs {
-    /// Listens until the program ends. With `keep` it remembers what it was sent.
+    /// Listens until the program ends. With `keep` it stores the requests.
     pub(crate) fn start(tls: Option<&(PathBuf, PathBuf)>, keep: bool) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("queue")?;
         let port = listener.local_addr()?.port();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let tls = tls.map(server_config).transpose()?;
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let shared = Arc::clone(&seen);
+        let received = Arc::new(Mutex::new(Received::default()));
+        let shared = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 lock(&shared).connections += 1;
-                let (seen, tls) = (Arc::clone(&shared), tls.clone());
-                thread::spawn(move || serve(stream, tls, &seen, keep));
+                let (received, tls) = (Arc::clone(&shared), tls.clone());
+                thread::spawn(move || serve(stream, tls, &received, keep));
             }
         });
         Ok(Self {
             endpoint: format!("{scheme}://localhost:{port}"),
-            seen,
+            received,
         })
     }
 
-    /// What it has seen until now.
-    pub(crate) fn seen(&self) -> Seen {
-        std::mem::take(&mut lock(&self.seen))
+    /// Returns the connections and messages so far.
+    pub(crate) fn received(&self) -> Received {
+        std::mem::take(&mut lock(&self.received))
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(received: &Mutex<Received>) -> MutexGuard<'_, Received> {
+    received.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn server_config((chain, key): &(PathBuf, PathBuf)) -> Result<Arc<ServerConfig>> {
@@ -83,43 +85,58 @@ fn server_config((chain, key): &(PathBuf, PathBuf)) -> Result<Arc<ServerConfig>>
     Ok(Arc::new(config))
 }
 
-fn serve(stream: TcpStream, tls: Option<Arc<ServerConfig>>, seen: &Mutex<Seen>, keep: bool) {
+fn serve(
+    stream: TcpStream,
+    tls: Option<Arc<ServerConfig>>,
+    received: &Mutex<Received>,
+    keep: bool,
+) {
     let _ = stream.set_nodelay(true);
-    // Whoever hangs up in the middle has ended.
+    // An error means that the function was stopped in the middle of a request.
     let _ = match tls.map(ServerConnection::new) {
-        None => answer_all(Connection::new(stream), seen, keep),
-        Some(Ok(tls)) => answer_all(Connection::new(StreamOwned::new(tls, stream)), seen, keep),
+        None => serve_requests(Connection::new(stream), received, keep),
+        Some(Ok(tls)) => serve_requests(
+            Connection::new(StreamOwned::new(tls, stream)),
+            received,
+            keep,
+        ),
         Some(Err(_)) => Ok(()),
     };
 }
 
-fn answer_all<S: Read + Write>(
+fn serve_requests<S: Read + Write>(
     mut connection: Connection<S>,
-    seen: &Mutex<Seen>,
+    received: &Mutex<Received>,
     keep: bool,
 ) -> Result<()> {
-    while let Some(request) = connection.request()? {
+    while let Some(request) = connection.next_request()? {
         if request.target.as_deref() != Some("AmazonSQS.SendMessage") {
-            connection.answer("200 OK", "", "{}")?;
+            connection.respond("200 OK", "", "{}")?;
             continue;
         }
         let message: SendMessage<'_> = serde_json::from_slice(&request.body).context("message")?;
-        // Some clients check it.
+        // Some SDKs verify the MD5.
         let mut md5 = String::new();
         for byte in Md5::digest(message.message_body.as_bytes()) {
             write!(md5, "{byte:02x}")?;
         }
-        connection.answer(
+        connection.respond(
             "200 OK",
             "",
             &format!(
-                r#"{{"MD5OfMessageBody":"{md5}","MessageId":"219f8380-5770-4cc2-8c3e-5c715e145f5e","SequenceNumber":"18849496460467696128"}}"#
+                concat!(
+                    r#"{{"MD5OfMessageBody":"{}","#,
+                    r#""MessageId":"219f8380-5770-4cc2-8c3e-5c715e145f5e","#,
+                    r#""SequenceNumber":"18849496460467696128"}}"#
+                ),
+                md5
             ),
         )?;
-        let mut seen = lock(seen);
-        seen.messages += 1;
+        let mut received = lock(received);
+        received.messages += 1;
         if keep {
-            seen.sent
+            received
+                .sent
                 .push(String::from_utf8(request.body).context("message")?);
         }
     }
