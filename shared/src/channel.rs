@@ -58,7 +58,7 @@ pub struct DecisionContext<'a> {
 pub struct Verdict {
     /// What the shop does.
     pub decision: Decision,
-    /// A fixed word for the log field `finding`. It never holds a value of the event.
+    /// A fixed word for the log field `finding`. It never contains a value of the event.
     pub finding: Option<&'static str>,
 }
 
@@ -80,7 +80,8 @@ impl Default for Decision {
 /// The exception that the shop throws when an event is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// The message for the shopper; if it is absent, the shop shows the hook's `fallbackErrorMessage`.
+    /// The message for the shopper; if it is absent, the shop shows the hook's
+    /// `fallbackErrorMessage`.
     pub message: Option<String>,
     /// The PHP class of the exception; if it is absent, the shop uses its default.
     pub class: Option<String>,

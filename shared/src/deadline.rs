@@ -12,7 +12,7 @@ pub const ANSWER_MARGIN: Duration = Duration::from_millis(300);
 const LAMBDA_MARGIN: Duration = Duration::from_millis(100);
 
 /// The maximum integration timeout of API Gateway. If a request seems to be older, its timestamp
-/// comes from another clock, or it is a replayed sample.
+/// is from another clock, or it is a replayed sample.
 const GATEWAY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The time at which the response must be sent.

@@ -59,7 +59,7 @@ impl<'a> Environment<'a> {
         chosen.map_or(default, |(_, choice)| *choice)
     }
 
-    /// Returns a duration that a variable gives in seconds.
+    /// Returns the duration in a variable, in seconds.
     pub fn seconds(
         &mut self,
         name: &'static str,
@@ -70,7 +70,7 @@ impl<'a> Environment<'a> {
         self.duration(name, default, range, unit)
     }
 
-    /// Returns a duration that a variable gives in milliseconds.
+    /// Returns the duration in a variable, in milliseconds.
     pub fn milliseconds(
         &mut self,
         name: &'static str,

@@ -53,7 +53,7 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
     };
     let function = Function::new(channel, rules, settings, connections);
     // `serve` runs as a task. Before tokio polls the future of `block_on` itself again, it asks the
-    // operating system for events, three times for each request.
+    // operating system for events: three times for each request.
     runtime
         .block_on(runtime.spawn_local(serve(function)))
         .unwrap_or(ExitCode::FAILURE)

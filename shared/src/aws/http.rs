@@ -42,8 +42,8 @@ impl Connections {
     /// Reads the trusted root certificates. No connection is opened yet.
     ///
     /// # Errors
-    /// The reason, if the file in `AWS_CA_BUNDLE` cannot be read, or contains an invalid certificate
-    /// or none.
+    /// The reason, if the file in `AWS_CA_BUNDLE` cannot be read, has no certificate, or has an
+    /// invalid one.
     pub fn new() -> Result<Self, String> {
         let tls =
             tls().map_err(|reason| format!("no trusted root certificates for AWS: {reason}"))?;
@@ -79,7 +79,7 @@ fn tls() -> Result<ClientConfig, BoxError> {
                 roots.add(certificate?)?;
             }
             if roots.is_empty() {
-                return Err(format!("{AWS_CA_BUNDLE} names a file without one").into());
+                return Err(format!("the file in {AWS_CA_BUNDLE} has no certificate").into());
             }
         }
     }

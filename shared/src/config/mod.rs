@@ -1,6 +1,6 @@
 //! The operator's settings, read from the environment once at cold start.
 //!
-//! This file holds the settings and the parameters of the function itself. The parameters of the
+//! This file contains the settings and the parameters of the function itself. The parameters of the
 //! secret and of the queues have files of their own.
 
 mod keys;

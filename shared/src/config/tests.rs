@@ -4,7 +4,7 @@ use crate::{environment::ConfigError, verify::KEYS_MAX};
 const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 
 fn read(changes: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-    let usual = [
+    let defaults = [
         (
             "QUEUE_URL",
             "https://sqs.eu-west-1.amazonaws.com/1/erp.fifo",
@@ -21,7 +21,7 @@ fn read(changes: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
             .find(|(known, _)| *known == name)
             .map(|(_, value)| (*value).to_owned())
     };
-    let variable = |name: &str| find(changes, name).or_else(|| find(&usual, name));
+    let variable = |name: &str| find(changes, name).or_else(|| find(&defaults, name));
     let mut environment = Environment::new(&variable);
     let settings = Settings::read(&mut environment);
     let errors = environment.into_errors();

@@ -45,7 +45,7 @@ pub struct Message {
 /// The input for a message in addition to the event.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    /// When API Gateway accepted the event, in milliseconds since 1970; 0 if unknown.
+    /// The time at which API Gateway accepted the event, in milliseconds since 1970; 0 if unknown.
     pub accepted_ms: u64,
     /// Whether the message includes the entity as the shop sent it.
     pub with_original: bool,
@@ -188,8 +188,8 @@ impl<'a> IssueFields<'a> {
     }
 }
 
-/// Returns when API Gateway accepted the event, or the current time if that is unknown, as RFC
-/// 3339.
+/// Returns the time at which API Gateway accepted the event, in RFC 3339. If it is unknown, returns
+/// the current time.
 pub(crate) fn time(accepted_ms: u64) -> Result<String, Failure> {
     let accepted = OffsetDateTime::from_unix_timestamp_nanos(i128::from(accepted_ms) * 1_000_000);
     let moment = if accepted_ms == 0 {

@@ -67,12 +67,12 @@ impl Queue {
             .region(Region::new(aws.region.clone()))
             .credentials_provider(aws.credentials.clone())
             .http_client(aws.connections.client(connect_max))
-            // After its own retries, the SDK reports only the error of the last attempt, although an
-            // earlier attempt may have reached the queue.
+            // After its own retries, the SDK reports only the error of the last attempt, although
+            // an earlier attempt may have reached the queue.
             .retry_config(no_retries())
             .interceptor(body.clone())
             .interceptor(WithoutTraceHeader)
-            // The credentials come from the environment and never change.
+            // The credentials are those of the environment, and never change.
             .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self {

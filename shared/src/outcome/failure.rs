@@ -18,11 +18,11 @@ pub enum Failure {
     NotARequest,
     /// The body is not declared as `application/json`.
     NotApplicationJson,
-    /// The body, or the message made of it, is too large.
+    /// The body, or the message with the event, is too large.
     TooLarge,
     /// The lists of the event have more than [`crate::model::ELEMENTS_MAX`] elements.
     TooManyElements,
-    /// No key verifies the body.
+    /// No key verifies the body, or it has no signature.
     Untrusted(SignatureError),
     /// The request has no signature, and a header marks it as a check of the deployment.
     Check,

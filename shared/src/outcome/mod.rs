@@ -72,8 +72,8 @@ impl Outcome {
         }
     }
 
-    /// Returns the minimum log level: a warning if the sender caused the outcome, an error if AWS or
-    /// the function did.
+    /// Returns the minimum log level: a warning if the sender caused the outcome, an error if AWS
+    /// or the function did.
     pub fn log_level(&self) -> LogLevel {
         match self {
             Self::Accepted(_) | Self::Refused(_) => LogLevel::Info,

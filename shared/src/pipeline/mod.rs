@@ -197,7 +197,8 @@ impl<C: Channel> Function<C> {
         Ok(Outcome::Accepted(operations))
     }
 
-    /// Verifies the body with the known keys. If none of them fits, reads the secret again.
+    /// Verifies the body with the known keys. If none of them verifies it, reads the secret
+    /// again.
     async fn verify<'b>(
         &self,
         body: Unverified<'b>,

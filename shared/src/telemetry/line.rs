@@ -86,8 +86,8 @@ fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// Returns an external id if it has the form of an id. Any other text could be a value of the event,
-/// which the log must not contain.
+/// Returns an external id if it has the form of an id. Any other text could be a value of the
+/// event, which the log must not contain.
 pub(crate) fn plain_id(id: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)

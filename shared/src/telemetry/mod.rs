@@ -25,7 +25,7 @@ pub(crate) use self::{
 /// Only lines of this crate are written, because at `trace` the AWS SDK and `lambda_runtime` log
 /// whole requests.
 pub fn start(level: LevelFilter) {
-    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let this_crate = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
@@ -36,6 +36,6 @@ pub fn start(level: LevelFilter) {
     // In tests, the logs may have been started before.
     let _ = tracing_subscriber::registry()
         .with(lines)
-        .with(ours)
+        .with(this_crate)
         .try_init();
 }

@@ -1,4 +1,4 @@
-//! How long each stage of a request takes.
+//! The stages of a request, and their durations.
 
 use std::time::{Duration, Instant};
 

@@ -217,7 +217,7 @@ fn compresses_a_large_event_without_loss() {
 
 #[test]
 fn refuses_an_event_that_cannot_be_compressed_enough() {
-    // 24 bits of noise for four bytes of base64.
+    // Base64 of random bytes: compression only restores the 24 bits in four characters.
     let mut noise = noise();
     let bytes: Vec<u8> = (0..1_500_000).map(|_| noise()).collect();
     let text = base64_simd::STANDARD.encode_to_string(&bytes);

@@ -117,6 +117,10 @@ async fn the_error_accounts_for_all_attempts() {
     ];
     for (index, (script, result, received)) in cases.into_iter().enumerate() {
         let budget = Duration::from_secs(2);
-        assert_eq!(send(script, budget).await, (result, received), "case {index}");
+        assert_eq!(
+            send(script, budget).await,
+            (result, received),
+            "case {index}"
+        );
     }
 }
