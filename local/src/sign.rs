@@ -1,4 +1,4 @@
-//! Signatures of a body, as in the spec (HMAC) and as a real shop sends them (RSA).
+//! Signs a body with HMAC, as in the specification, or with RSA, as a real shop does.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! What makes one function different from another: its channel.
+//! A channel: the part of a function that differs from one event of Commerce to another.
 
 use lambda_http::http::HeaderMap;
 
@@ -9,20 +9,21 @@ use crate::{
 
 /// An event channel of Commerce. Each function implements it once.
 pub trait Channel {
-    /// The name of the event without `observer.`. The function's folder, binary and route have it,
-    /// too.
+    /// The name of the event without `observer.`. The function's folder, binary and route use the
+    /// same name.
     const NAME: &'static str;
 
-    /// The alternatives of fields that identify the entity. If no alternative is complete, the
-    /// event is unusable.
+    /// The sets of fields that identify the entity. An event is unusable unless it has all fields
+    /// of at least one set.
     const IDENTITY: &'static [&'static [&'static str]];
 
-    /// The fields that consumers are expected to need; `items[].sku` is a field of each element of
-    /// a list. If one is missing, the event is forwarded with an issue.
+    /// The fields that consumers probably need. `items[].sku` is the field `sku` of each element of
+    /// `items`. If a field is missing, the event is forwarded with an issue, or is unusable under
+    /// [`Contract::Strict`](crate::event::Contract::Strict).
     const EXPECTED: &'static [&'static str];
 
-    /// Whether the event happens to an entity only once. The same content is then the same event in
-    /// every request.
+    /// Whether the event happens to an entity only once. If so, all requests with the same content
+    /// are deliveries of the same event.
     const ONCE: bool = false;
 
     /// The entity that the event is about.
@@ -41,32 +42,32 @@ pub trait Channel {
     }
 }
 
-/// What a channel can use for its decision, beside the entity.
+/// The input of a channel's decision, in addition to the entity.
 #[derive(Clone, Copy, Debug)]
 pub struct DecisionContext<'a> {
     /// The headers of the request.
     pub headers: &'a HeaderMap,
-    /// The tokens of the secret.
+    /// The bearer tokens in the secret.
     pub tokens: &'a BearerTokens,
     /// The time at which the decision must be made.
     pub deadline: Deadline,
 }
 
-/// A channel's decision, and what it found.
+/// A channel's decision and finding.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
     /// What the shop does.
     pub decision: Decision,
-    /// A fixed word for the log field `finding`. It never holds a value of the event.
+    /// A fixed word for the log field `finding`. It never contains a value of the event.
     pub finding: Option<&'static str>,
 }
 
 /// What the shop does with a valid event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// It continues, with these changes. The event is queued.
+    /// The shop continues, with these changes. The event is queued.
     Accept(Vec<Operation>),
-    /// It stops the shopper. The event is not queued.
+    /// The shop stops the process that fired the event. The event is not queued.
     Refuse(Refusal),
 }
 
@@ -76,10 +77,11 @@ impl Default for Decision {
     }
 }
 
-/// What the shopper is told when an event is refused.
+/// The exception that the shop throws when an event is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// The message; if it is absent, the shop shows the hook's `fallbackErrorMessage`.
+    /// The message for the shopper; if it is absent, the shop shows the hook's
+    /// `fallbackErrorMessage`.
     pub message: Option<String>,
     /// The PHP class of the exception; if it is absent, the shop uses its default.
     pub class: Option<String>,

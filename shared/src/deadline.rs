@@ -1,18 +1,18 @@
-//! The time limit of a request, which ends before the shop stops waiting.
+//! The deadline of a request. It passes before the shop stops waiting.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// The part of the hook's timeout that is reserved for the response to pass Lambda, API Gateway and
-/// the network.
+/// The part of the hook's timeout that is reserved for the response to travel through Lambda, API
+/// Gateway and the network.
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(300);
 
 /// The part of the time before Lambda's deadline that is reserved for the response.
 const LAMBDA_MARGIN: Duration = Duration::from_millis(100);
 
-/// The maximum integration timeout of API Gateway. A request that seems older has a timestamp of
-/// another clock, or is a replayed sample.
+/// The maximum integration timeout of API Gateway. If a request seems to be older, its timestamp
+/// is from another clock, or it is a replayed sample.
 const GATEWAY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The time at which the response must be sent.
@@ -53,8 +53,8 @@ fn budget(
     accepted_ms: u64,
     lambda_deadline_ms: u64,
 ) -> Duration {
-    // A timestamp in the future, or older than API Gateway waits, is of another clock. The budget
-    // starts now.
+    // If the timestamp is in the future, or older than API Gateway waits, the clocks differ. Then
+    // the budget starts now.
     let spent = now
         .checked_sub(Duration::from_millis(accepted_ms))
         .filter(|spent| *spent <= GATEWAY_WAIT_MAX)
@@ -76,10 +76,10 @@ mod tests {
     use super::*;
 
     const HOOK: Duration = Duration::from_secs(5);
-    const WHOLE: Duration = Duration::from_millis(4_700);
+    const FULL_BUDGET: Duration = Duration::from_millis(4_700);
     const NOW: Duration = Duration::from_secs(1_781_814_431);
 
-    fn left(accepted_before_ms: i64, lambda_in_ms: u64) -> Duration {
+    fn remaining(accepted_before_ms: i64, lambda_in_ms: u64) -> Duration {
         let now = 1_781_814_431_000_u64;
         let lambda = if lambda_in_ms == 0 {
             0
@@ -96,23 +96,23 @@ mod tests {
 
     #[test]
     fn starts_when_the_gateway_received_the_request() {
-        assert_eq!(left(0, 0), WHOLE);
-        assert_eq!(left(1_200, 0), Duration::from_millis(3_500));
-        assert_eq!(left(4_900, 0), Duration::ZERO);
-        assert_eq!(left(29_000, 0), Duration::ZERO);
+        assert_eq!(remaining(0, 0), FULL_BUDGET);
+        assert_eq!(remaining(1_200, 0), Duration::from_millis(3_500));
+        assert_eq!(remaining(4_900, 0), Duration::ZERO);
+        assert_eq!(remaining(29_000, 0), Duration::ZERO);
     }
 
     #[test]
     fn ends_before_the_deadline_of_lambda() {
-        assert_eq!(left(0, 2_000), Duration::from_millis(1_900));
-        assert_eq!(left(0, 60), Duration::ZERO);
-        assert_eq!(left(0, 60_000), WHOLE);
+        assert_eq!(remaining(0, 2_000), Duration::from_millis(1_900));
+        assert_eq!(remaining(0, 60), Duration::ZERO);
+        assert_eq!(remaining(0, 60_000), FULL_BUDGET);
     }
 
     #[test]
-    fn starts_now_after_a_timestamp_of_another_clock() {
-        assert_eq!(left(-5_000, 0), WHOLE);
-        assert_eq!(left(31_000, 0), WHOLE);
-        assert_eq!(budget(HOOK, NOW, 0, 0), WHOLE);
+    fn starts_now_if_the_timestamp_is_from_another_clock() {
+        assert_eq!(remaining(-5_000, 0), FULL_BUDGET);
+        assert_eq!(remaining(31_000, 0), FULL_BUDGET);
+        assert_eq!(budget(HOOK, NOW, 0, 0), FULL_BUDGET);
     }
 }

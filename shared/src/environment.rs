@@ -30,7 +30,7 @@ impl<'a> Environment<'a> {
         });
     }
 
-    /// Returns the value of a variable; `None` if it is white space.
+    /// Returns the value of a variable; `None` if it is missing or only white space.
     pub fn optional(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.trim().is_empty())
     }
@@ -59,7 +59,7 @@ impl<'a> Environment<'a> {
         chosen.map_or(default, |(_, choice)| *choice)
     }
 
-    /// Returns a duration that a variable gives in seconds.
+    /// Returns the duration in a variable, in seconds.
     pub fn seconds(
         &mut self,
         name: &'static str,
@@ -70,7 +70,7 @@ impl<'a> Environment<'a> {
         self.duration(name, default, range, unit)
     }
 
-    /// Returns a duration that a variable gives in milliseconds.
+    /// Returns the duration in a variable, in milliseconds.
     pub fn milliseconds(
         &mut self,
         name: &'static str,
@@ -91,10 +91,10 @@ impl<'a> Environment<'a> {
         let Some(text) = self.optional(name) else {
             return default;
         };
-        let read = number(&text)
+        let duration = parse_number(&text)
             .and_then(|number| Duration::try_from_secs_f64(number * one.as_secs_f64()).ok())
             .filter(|duration| range.contains(duration));
-        if read.is_none() {
+        if duration.is_none() {
             let count = |duration: Duration| duration.as_nanos() / one.as_nanos();
             let (min, max) = (count(*range.start()), count(*range.end()));
             self.add_error(
@@ -102,13 +102,13 @@ impl<'a> Environment<'a> {
                 format!("must be a number of {unit} from {min} to {max}"),
             );
         }
-        read.unwrap_or(default)
+        duration.unwrap_or(default)
     }
 }
 
-/// Reads a number. A template passes on a parameter of type `Number` as the operator wrote it:
+/// Parses a number. CloudFormation passes on a parameter of type `Number` as the operator wrote it:
 /// `1000.5`, `1e3`, `+5`, or with spaces around it.
-fn number(text: &str) -> Option<f64> {
+fn parse_number(text: &str) -> Option<f64> {
     text.trim().parse().ok()
 }
 

@@ -1,7 +1,7 @@
-//! What the functions of the bundle share.
+//! The code that all functions of the bundle share.
 //!
-//! A function is one [`Channel`] and a `main` that calls [`run`]. The whole path of a request is on
-//! one screen in [`pipeline`].
+//! A function is one [`Channel`] and a `main` that calls [`run`]. [`pipeline`] shows the whole path
+//! of a request.
 
 pub mod aws;
 pub mod channel;

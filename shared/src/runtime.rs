@@ -1,4 +1,4 @@
-//! The cold start of a function, and its loop: one request after the other.
+//! Starts a function, which then serves one request after another.
 
 use std::{env, path::Path, process::ExitCode};
 
@@ -43,7 +43,7 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
         let reason = "this is a Lambda function; AWS_LAMBDA_RUNTIME_API is not set";
         return not_started::<C>(&[reason.to_owned()]);
     }
-    // A function serves one request at a time, so more threads only cost.
+    // A function serves one request at a time, so more threads would only cost CPU time.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
@@ -52,8 +52,8 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
         Err(reason) => return not_started::<C>(&[reason.to_string()]),
     };
     let function = Function::new(channel, rules, settings, connections);
-    // As a task: to wake the future of `block_on`, tokio polls the system first, three times for
-    // each request.
+    // `serve` runs as a task. Before tokio polls the future of `block_on` itself again, it asks the
+    // operating system for events: three times for each request.
     runtime
         .block_on(runtime.spawn_local(serve(function)))
         .unwrap_or(ExitCode::FAILURE)
@@ -75,7 +75,7 @@ async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
     }
 }
 
-/// Reads the channel's rules, or adds what is wrong with their file to the problems.
+/// Reads the channel's rules, or adds the errors in their file to `problems`.
 fn load_rules<C: Channel>(file: &Path, problems: &mut Vec<String>) -> Option<Rules> {
     Rules::load::<C::Entity>(file)
         .map_err(|found| {

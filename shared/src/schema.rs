@@ -1,7 +1,8 @@
-//! Files that are generated from the types: the JSON Schemas of the messages under
-//! `shared/schema/`, for consumers of the queues; that of the rules files,
-//! `shared/rules.schema.json`, for the editors of merchants; and the fields of the hooks in
-//! `commerce/webhooks.xml`.
+//! Generates files from the types:
+//!
+//! - `shared/schema/*.json`: the JSON Schemas of the messages, for consumers of the queues;
+//! - `shared/rules.schema.json`: the JSON Schema of a rules file, for the editors of merchants;
+//! - the fields of the hooks in `commerce/webhooks.xml`.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -15,13 +16,13 @@ use crate::{
     rules::File,
 };
 
-/// Returns the schema of the channel's message, not compressed.
+/// Returns the schema of the channel's message before compression.
 #[expect(clippy::indexing_slicing, reason = "for tests only")]
 pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
     let mut entity = generator.subschema_for::<C::Entity>().to_value();
     let mut definitions = generator.take_definitions(true);
-    // Channels share an entity, but each has its own fields that identify an event.
+    // Channels can share an entity, but each one has its own `IDENTITY`.
     let name = C::Entity::schema_name();
     if let Some(definition) = definitions.remove(&*name) {
         entity = definition;
@@ -208,7 +209,7 @@ pub fn hook_fields<C: Channel>() -> Vec<String> {
 
 /// Panics if a generated file is out of date. With `UPDATE_SCHEMAS=1` in the environment, writes
 /// it.
-pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
+pub fn assert_up_to_date<C: Channel<Entity: JsonSchema>>() {
     let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
     assert_file_is(&format!("schema/{}.json", C::NAME), &pretty(message::<C>()));
     assert_file_is("rules.schema.json", &pretty(rules()));
@@ -217,18 +218,19 @@ pub fn assert_in_step<C: Channel<Entity: JsonSchema>>() {
 }
 
 /// Returns the text of webhooks.xml with the current fields of the channel's hook. Fields below a
-/// comment are the merchant's own and stay. A hook without fields sends everything and stays so.
+/// comment belong to the merchant and are kept. A hook without fields sends everything and is not
+/// changed.
 #[expect(clippy::panic, reason = "for tests only")]
 fn with_fields<C: Channel>(hooks: &str) -> String {
     let method = format!("<method name=\"observer.{}\"", C::NAME);
-    let (before, method_on) = hooks.split_once(&method).unwrap_or_default();
-    let (hook, after) = method_on.split_once("</method>").unwrap_or_else(|| {
+    let (before, rest) = hooks.split_once(&method).unwrap_or_default();
+    let (hook, after) = rest.split_once("</method>").unwrap_or_else(|| {
         panic!("commerce/webhooks.xml: there is no hook for {}", C::NAME);
     });
-    let Some((start, fields_on)) = hook.split_once("<fields>\n") else {
+    let Some((start, rest)) = hook.split_once("<fields>\n") else {
         return hooks.to_owned();
     };
-    let (old, end) = fields_on
+    let (old, end) = rest
         .split_once("                    </fields>")
         .unwrap_or_else(|| panic!("commerce/webhooks.xml: {} has no </fields>", C::NAME));
     let lines = hook_fields::<C>()
@@ -305,7 +307,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "there is no hook for sales_order_invoice_pay")]
-    fn names_a_missing_hook() {
+    fn panics_with_the_name_of_a_missing_hook() {
         with_fields::<InvoicePaid>("<config />");
     }
 }

@@ -1,11 +1,11 @@
-//! The retry rules: how long a failed event pauses, and when the worker gives it up. Only
-//! computations live here; the attempts themselves are kept in `ledger.rs`.
+//! The retry rules: the pause after a failure, and when the worker gives an event up. Only
+//! computations belong here; the attempts themselves are kept in `ledger.rs`.
 //!
 //! If the ERP system is down or overloaded, many events fail, and all of them are retried until it
 //! is back. If one event fails while others succeed, the event itself is the cause. The worker
 //! gives it up after ten attempts over an hour, because all later events of its group wait. The
 //! results of other events since the previous attempt tell the two cases apart.
-//! `docs/decisions/004-who-counts-the-attempts.md` says why this is not left to SQS.
+//! `docs/decisions/004-who-counts-the-attempts.md` explains why SQS does not count the attempts.
 
 use std::{
     collections::VecDeque,
@@ -16,14 +16,14 @@ use std::{
 /// The minimum number of counted attempts before an event is given up.
 const COUNTED_MIN: u64 = 10;
 
-/// A pause is at most the time since the first failure divided by this number. So after an outage
-/// events wait for at most a quarter of the time that the outage lasted.
+/// A pause is at most the time since the first failure divided by this number. So after an outage,
+/// events wait for at most a quarter of its duration.
 const PAUSE_SHARE: u32 = 4;
 
 /// The number of other events whose latest result is remembered.
 const RECENT_MAX: usize = 20;
 
-/// The minimum number of remembered events to say whether most of them fail.
+/// The minimum number of remembered events to decide whether most of them fail.
 const RECENT_MIN: usize = 4;
 
 /// The longest pause that the endpoint can request with `Retry-After`.
@@ -65,7 +65,7 @@ pub(crate) enum Cause {
 /// The results of other events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OtherEvents {
-    /// When any instance of the function last did an event.
+    /// When any instance of the function last finished the work of an event.
     pub(crate) last_success: Option<SystemTime>,
     /// Whether most events fail in this instance of the function.
     pub(crate) most_fail: bool,
@@ -146,8 +146,8 @@ impl RetryPolicy {
     }
 }
 
-/// Returns the time in which a message of this age can still be retried. It ends before the queue
-/// deletes the message, which SQS does without a trace.
+/// Returns the time in which a message of this age can still be retried. It ends before SQS deletes
+/// the message, because SQS does not report that.
 pub(crate) fn retention_left(age: Duration, retention: Duration) -> Duration {
     (retention * RETENTION_PERCENT / 100).saturating_sub(age)
 }

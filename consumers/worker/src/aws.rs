@@ -31,7 +31,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Makes the clients. Sends nothing yet.
+    /// Creates the clients. Sends no request yet.
     pub(crate) fn new(settings: AwsSettings) -> Self {
         // Names its TLS provider, because the default one gathers entropy for 40 ms of CPU time
         // at its first handshake.

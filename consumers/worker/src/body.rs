@@ -1,5 +1,5 @@
-//! Decodes the body of a message: JSON, or JSON that was compressed to fit into a message. What
-//! the JSON means is in `event.rs`.
+//! Decodes the body of a message: JSON, or JSON that was compressed to fit into a message.
+//! `event.rs` interprets the JSON.
 
 use std::{borrow::Cow, io::Read as _};
 
@@ -14,7 +14,7 @@ const GZIP_BASE64: &str = "gzip, base64";
 /// 6 MB, so a genuine body is far smaller.
 const DECODED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Returns the JSON of a body, and decompresses it if `encoding` says that it is compressed.
+/// Returns the JSON of a body. Decompresses it if `encoding` declares a compressed body.
 pub(crate) fn decode<'a>(
     body: &'a str,
     encoding: Option<&str>,

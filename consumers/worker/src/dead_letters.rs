@@ -15,7 +15,7 @@ use tracing::error;
 
 use crate::batch::{Message, MessageAttribute};
 
-/// The message attribute that holds the reason.
+/// The message attribute with the reason.
 const REASON_ATTRIBUTE: &str = "reason";
 
 /// Why a message went to the dead-letter queue.
@@ -31,11 +31,11 @@ pub(crate) enum DeadLetterReason {
     WrongVersion,
     /// The CloudEvent is not from the webhook functions.
     NotOurs,
-    /// The worker does not know this version of the contract.
+    /// The worker does not support this version of the contract.
     UnknownSchema,
     /// A field that the channel expects is missing or invalid.
     ExpectedIssues,
-    /// The ERP system rejected the event for good.
+    /// The ERP system rejected the event permanently.
     Refused,
     /// The event kept failing while other events succeeded.
     FailedAlone,

@@ -1,5 +1,5 @@
-//! Parses the body of a message: the CloudEvent that the webhook functions made of the shop's
-//! event. How the body is compressed is in `body.rs`.
+//! Parses the JSON of a message: the CloudEvent that the webhook functions created from the shop's
+//! event. `body.rs` decompresses the body.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -48,7 +48,7 @@ pub(crate) struct Event<'a> {
     /// The hash of the entity: events with the same content have the same hash. Earlier versions
     /// of the functions did not send it.
     pub(crate) contentid: Option<Cow<'a, str>>,
-    /// When the shop last changed the entity, if the entity says so.
+    /// When the shop last changed the entity, if the entity has this field.
     pub(crate) updated_at: Option<DateTime>,
     /// The name of the event without `observer.`, for example `sales_order_place_after`.
     pub(crate) channel: String,
@@ -130,9 +130,9 @@ impl<'a> Event<'a> {
 
     /// Returns whether a field that the channel expects is missing or invalid.
     ///
-    /// The message attribute `issues` says so. If it was lost, the list of issues in the event
-    /// does. If the list is incomplete or unreadable, the answer is yes, so that somebody checks
-    /// the event.
+    /// The message attribute `issues` decides. If it was lost, the list of issues in the event
+    /// decides. If the list is incomplete or unreadable, returns true, so that somebody checks the
+    /// event.
     pub(crate) fn has_expected_issues(&self, attribute: Option<&str>) -> bool {
         match attribute {
             Some(ISSUES_EXPECTED) => true,

@@ -1,5 +1,5 @@
-//! The ledger: a DynamoDB table that records what is done. Only the requests live here; keys and
-//! attributes of the items are in `ledger/item.rs`.
+//! The ledger: a DynamoDB table that records which events are done. Only the requests belong here;
+//! keys and attributes of the items are in `ledger/item.rs`.
 //!
 //! The item of an event starts as a claim. A conditional update writes it, so only one of two
 //! invocations gets the event. The claim has a lease, which ends when Lambda would have ended the
@@ -30,7 +30,7 @@ use tracing::error;
 use self::item::{Item, Keys, millis, seconds, text, timestamp};
 use crate::{attempts::Attempts, event::Event};
 
-/// The key of the item that says when any event was last done.
+/// The key of the item with the time at which any event was last done.
 const LAST_SUCCESS: &str = "last_success";
 
 /// The minimum time between two writes of [`LAST_SUCCESS`] by one instance of the function. Each
@@ -74,11 +74,11 @@ pub(crate) enum Lease {
 /// Whether the content of an event was done before, under any id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum History {
-    /// It was not done, or that is unknown. The event needs work.
+    /// It was not done, or this is unknown. The event needs work.
     New,
-    /// It is what was done last for the entity.
+    /// It is the content that was done last for the entity.
     Repeated,
-    /// It was done before something newer.
+    /// It was done, and newer content was done after it.
     Stale,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct LedgerError;
 pub(crate) struct Ledger {
     client: Client,
     table: String,
-    /// When this instance of the function last did an event.
+    /// When this instance of the function last finished the work of an event.
     last_success: Cell<Option<SystemTime>>,
     /// When this instance last wrote that into the table.
     success_noted: Cell<Option<SystemTime>>,
@@ -148,8 +148,8 @@ impl Ledger {
         }
     }
 
-    /// Compares an event with what was done before for its entity. One transaction reads both
-    /// items.
+    /// Compares an event with the content that was done before for its entity. One transaction
+    /// reads both items.
     pub(crate) async fn compare(&self, event: &Event<'_>) -> Result<History, LedgerError> {
         let keys = Keys::of(event);
         let (Some(entity), Some(content)) = (keys.entity, keys.content) else {
@@ -218,8 +218,8 @@ impl Ledger {
             .map_err(|error| unavailable("finish", error.code()))
     }
 
-    /// Notes that an event was done: attempts of other events that fail at this time count. If
-    /// the write fails, the next success writes it.
+    /// Notes that an event was done, so that failed attempts of other events count from now on. If
+    /// the write fails, the next success repeats it.
     pub(crate) async fn note_success(&self) {
         let now = SystemTime::now();
         self.last_success.set(Some(now));
@@ -327,9 +327,9 @@ impl Ledger {
         }
     }
 
-    /// Deletes what was done last for the entity of an event, because it is unknown whether this
-    /// event was done. If that fails, a later event that restores this state is skipped as a
-    /// duplicate.
+    /// Deletes the record of the content that was done last for the entity of an event, because it
+    /// is unknown whether this event was done. If that fails, a later event that restores this
+    /// state is skipped as a duplicate.
     pub(crate) async fn forget_entity(&self, event: &Event<'_>) {
         let Some(entity) = Keys::of(event).entity else {
             return;

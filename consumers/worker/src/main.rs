@@ -1,8 +1,8 @@
-//! An example of a consumer: a Lambda function behind one of the queues. It hands each event to
+//! An example of a consumer: a Lambda function behind one of the queues. It sends each event to
 //! the ERP system, in the order of its message group, and skips duplicates.
 //!
-//! `work.rs` says what happens with an event. Replace it with your own code. The other modules
-//! are what every consumer of these queues needs. This file only starts the function.
+//! `work.rs` does the work for an event. Replace it with your own code. Every consumer of these
+//! queues needs the other modules. This file only starts the function.
 
 mod attempts;
 mod aws;

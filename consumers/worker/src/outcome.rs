@@ -1,5 +1,4 @@
-//! The outcome of a message, and its line in the log. How the worker arrives at an outcome is in
-//! `worker.rs`.
+//! The outcome of a message, and its line in the log. `worker.rs` decides the outcome.
 
 use std::time::Duration;
 
@@ -12,9 +11,10 @@ use crate::{batch::Message, dead_letters::DeadLetterReason};
 pub(crate) enum Outcome {
     /// The work is done.
     Done,
-    /// The event, or the same content of its entity, was done before, and nothing newer since.
+    /// The event, or the same content of its entity, was done before, and nothing newer was done
+    /// since.
     Repeated,
-    /// The content was done before, and a newer one of its entity since.
+    /// The content was done before, and newer content of its entity was done since.
     Stale,
     /// The message is in the dead-letter queue.
     SetAside(DeadLetterReason),
@@ -39,7 +39,7 @@ impl Outcome {
     }
 }
 
-/// What the log line of a message says about its event. No field may hold customers' data.
+/// The values of an event for the log line of its message. No field may contain customers' data.
 #[derive(Debug, Default)]
 pub(crate) struct LogLine {
     pub(crate) event_id: Option<String>,

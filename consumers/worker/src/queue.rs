@@ -1,4 +1,4 @@
-//! The queue that the messages come from: sets the pause before a retry, and reads the queue's
+//! The source queue: sets the pause before a retry, and reads the queue's
 //! retention period. Requests to other queues do not belong here.
 
 use std::{cell::Cell, time::Duration};

@@ -1,5 +1,5 @@
 //! The settings: environment variables, read once at cold start. If any is wrong, the function
-//! logs all problems and does not start. What a setting does is in the module that uses it.
+//! logs all problems and does not start. The module that uses a setting describes its effect.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -125,8 +125,8 @@ impl<V: Fn(&str) -> Option<String>> Environment<V> {
         let number = text.trim().parse().ok();
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            let (least, most) = (range.start(), range.end());
-            let reason = format!("must be a number of {unit} from {least} to {most}");
+            let (min, max) = (range.start(), range.end());
+            let reason = format!("must be a number of {unit} from {min} to {max}");
             self.problem(name, &reason);
         }
         number

@@ -96,7 +96,7 @@ pub(crate) struct Erp {
 }
 
 impl Erp {
-    /// Makes the client. Sends nothing yet.
+    /// Creates the client. Sends no request yet.
     pub(crate) fn new(settings: &ErpSettings) -> Result<Self, String> {
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
@@ -193,8 +193,8 @@ struct ErpResponse {
     retry_after: Option<Duration>,
 }
 
-/// Returns the result that a status means. A redirect is a failure: the client does not follow it,
-/// because that could send the token elsewhere.
+/// Classifies a response by its status. A redirect is a failure: the client does not follow it,
+/// because that could send the token to another host.
 fn classify(response: ErpResponse) -> Result<(), WorkError> {
     let transient = |reason, cause| {
         Err(WorkError::Transient {

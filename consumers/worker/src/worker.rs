@@ -1,5 +1,5 @@
-//! The path of a message: parse it, claim its event in the ledger, compare the event with what is
-//! done, do the work, note the result. Only decisions live here; requests are in other modules.
+//! The path of a message: parse it, claim its event in the ledger, compare the event with earlier
+//! ones, do the work, note the result. Only decisions belong here; requests are in other modules.
 
 use std::{
     cell::RefCell,
@@ -22,9 +22,10 @@ use crate::{
     work::{Erp, WorkError, work},
 };
 
-/// The longest time that the requests to AWS take for one message. In the worst case these are
-/// seven, one after the other: claim and compare, read the last success and note an attempt that
-/// never ended, read what a failure means, send the dead letter, note that, and pause.
+/// The maximum time of the requests to AWS for one message. In the worst case there are seven, one
+/// after another: claim and compare; read the last success; note an attempt that never ended; after
+/// a failure, read the last success and the retention period; send the dead letter; note the
+/// outcome; pause.
 const OVERHEAD_MAX: Duration = OPERATION_MAX.saturating_mul(7);
 
 /// Handles the messages of one queue.
@@ -42,7 +43,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Makes a worker with its clients. Sends nothing yet.
+    /// Creates a worker with its clients. Sends no request yet.
     pub(crate) fn new(settings: Settings) -> Result<Self, String> {
         let Clients { sqs, dynamodb } = Clients::new(settings.aws);
         Ok(Self {
@@ -181,8 +182,8 @@ impl Worker {
         outcome
     }
 
-    /// Does the work, unless the event has used up its attempts. What a failure means depends on
-    /// whether other events succeed.
+    /// Does the work, unless the event has used up its attempts. Whether a failure counts depends
+    /// on the results of other events.
     async fn attempt(
         &self,
         message: &Message,
@@ -247,8 +248,8 @@ impl Worker {
         Outcome::untried("in_progress", left.max(self.retry.pause_min))
     }
 
-    /// Returns the outcome if the ledger is unavailable. That says nothing about the event, and
-    /// its attempts are unknown.
+    /// Returns the outcome if the ledger is unavailable. The event is not the cause, and its
+    /// attempts are unknown.
     async fn ledger_unavailable(&self, message: &Message) -> Outcome {
         let left = self.retention_left(message).await;
         if left == Some(Duration::ZERO) {

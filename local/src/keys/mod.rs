@@ -133,7 +133,7 @@ fn text_of(file: &Path) -> Result<String> {
         .with_context(|| format!("{name} is not a text file in UTF-8"))
 }
 
-/// Returns whether it is a published sample key, with which anybody can sign.
+/// Returns whether a key is a published sample key, with which anybody can sign.
 fn is_published(key: &VerificationKey) -> Result<bool> {
     let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
     Ok(samples.iter().flatten().any(|(sample, _)| key == sample))
@@ -177,7 +177,7 @@ fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
 
 /// Lists the places of the usable keys.
 fn list_keys(secret: &str) -> Result<Usable> {
-    let (kept, _) = Secret::read(
+    let (usable_part, _) = Secret::read(
         secret,
         &SignaturePolicy::every_scheme(),
         SecretVersion::Current,
@@ -186,7 +186,7 @@ fn list_keys(secret: &str) -> Result<Usable> {
         let published = is_published(&key)?;
         Ok(Place { place, published })
     };
-    let keys = usable(kept.keys)
+    let keys = usable(usable_part.keys)
         .into_iter()
         .map(place)
         .collect::<Result<_>>()?;
@@ -198,12 +198,12 @@ fn add_keys(secret: &str, scheme: Scheme, given: Vec<Entry>) -> Result<Change> {
     let Ok(mut content) = serde_json::from_str::<Map<String, Value>>(secret) else {
         bail!("the secret is not a JSON object, as in {EXAMPLE}");
     };
-    let (kept, mut warnings) = Secret::read(
+    let (usable_part, mut warnings) = Secret::read(
         secret,
         &SignaturePolicy::every_scheme(),
         SecretVersion::Current,
     );
-    let keys = usable(kept.keys);
+    let keys = usable(usable_part.keys);
     for (place, key) in &keys {
         if is_published(key)? {
             warnings.push(format!(

@@ -33,20 +33,20 @@ fn adds_every_key_of_a_text_in_canonical_form() {
 
 #[test]
 fn adds_no_duplicate_in_another_layout() {
-    let there =
+    let secret =
         json!({ "public_keys": PEM.replace('\n', "\r\n"), "hmac_secrets": ["0123456789abcdef\n"] });
-    let change = add(&there, Scheme::Rsa, &PEM.replace('\n', "\\n")).unwrap();
+    let change = add(&secret, Scheme::Rsa, &PEM.replace('\n', "\\n")).unwrap();
     assert_eq!(
         (change.secret, change.known),
         (None, vec!["public_keys/0".to_owned()])
     );
-    let change = add(&there, Scheme::Hmac, "0123456789abcdef").unwrap();
+    let change = add(&secret, Scheme::Hmac, "0123456789abcdef").unwrap();
     assert_eq!(
         (change.secret, change.known),
         (None, vec!["hmac_secrets/0".to_owned()])
     );
 
-    let change = add(&there, Scheme::Rsa, &[PEM, OTHER, PEM, OTHER].concat()).unwrap();
+    let change = add(&secret, Scheme::Rsa, &[PEM, OTHER, PEM, OTHER].concat()).unwrap();
     assert_eq!(
         (&change.added[..], &change.known[..]),
         (
@@ -75,11 +75,11 @@ fn adds_a_secret_without_the_line_break_of_its_file() {
 }
 
 #[test]
-fn keeps_unusable_entries_and_warns_without_their_text() {
+fn keeps_unusable_entries_and_warns_without_quoting_them() {
     let entries = json!(["hush", 7, SAMPLE_PEM.replace('\n', " ")]);
-    let there = json!({ "hmac_secrets": ["hush"], "public_keys": entries, "hush": "hush" });
-    let change = add(&there, Scheme::Rsa, PEM).unwrap();
-    let mut expected = there.clone();
+    let secret = json!({ "hmac_secrets": ["hush"], "public_keys": entries, "hush": "hush" });
+    let change = add(&secret, Scheme::Rsa, PEM).unwrap();
+    let mut expected = secret.clone();
     expected["public_keys"]
         .as_array_mut()
         .unwrap()
@@ -126,7 +126,7 @@ fn adds_no_key_beyond_the_maximum() {
 }
 
 #[test]
-fn rejects_a_secret_that_is_no_object_without_its_text() {
+fn rejects_a_secret_that_is_not_an_object_without_quoting_it() {
     for secret in ["hush", "[]", "\"hush\"", "", "{\"hush\":"] {
         let reason = add_keys(secret, Scheme::Rsa, public_keys(PEM).unwrap()).unwrap_err();
         let reason = reason.to_string();
@@ -200,10 +200,10 @@ fn reads_utf_8_and_utf_16() {
 }
 
 #[test]
-fn rejects_other_files_in_one_line() {
+fn reports_an_unusable_file_in_one_line() {
     let small = include_str!("../../../shared/tests/signature/1024-public-key.pem");
     let private = include_str!("../../../events/sample-keys/private-key.pem");
-    for (name, text, is_pem, said) in [
+    for (name, text, is_pem, expected) in [
         (
             "text",
             "hush",
@@ -261,12 +261,12 @@ fn rejects_other_files_in_one_line() {
     ] {
         assert_eq!(
             from_file(name, text.as_bytes(), is_pem).err().as_deref(),
-            Some(said)
+            Some(expected)
         );
     }
-    let latin = from_file("latin-1", b"caf\xe9, and a good deal longer", false);
+    let latin_1 = from_file("latin-1", b"caf\xe9, and a good deal longer", false);
     assert_eq!(
-        latin.err().as_deref(),
+        latin_1.err().as_deref(),
         Some("FILE is not a text file in UTF-8")
     );
 }

@@ -98,7 +98,7 @@ enum Encoding {
     Base64,
 }
 
-/// The exceptions from the rule of [`form`].
+/// The samples that are exceptions to the rule in [`form`].
 const SPECIAL: &[(&str, Signature, Encoding)] = &[
     (
         "catalog_product_save_after/bad-status",

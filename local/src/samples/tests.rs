@@ -85,7 +85,7 @@ fn each_special_case_exists() {
 }
 
 #[test]
-fn bodies_of_a_shop_look_as_php_serializes_them() {
+fn bodies_of_a_shop_have_the_form_of_php() {
     for case in all().iter().filter(|case| case.name == "default") {
         let text = str::from_utf8(&case.body).unwrap();
         let channel = &case.channel;

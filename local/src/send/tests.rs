@@ -200,7 +200,7 @@ fn counts_and_times_many_requests() {
 }
 
 #[test]
-fn a_tally_shows_what_it_recorded() {
+fn a_tally_shows_the_recorded_counts_and_latencies() {
     let answer = |status, micros| {
         Ok(Answer {
             status,

@@ -1,7 +1,8 @@
 //! The HTTP client for AWS: HTTP/1.1 over TLS, on connections that are kept open.
 //!
-//! The SDK has an HTTP client of its own. This one has the same parts without HTTP/2, and with
-//! compiled-in trusted root certificates in place of a file: both cost size and a slow cold start.
+//! The SDK's own client also has HTTP/2, and reads the trusted root certificates from a file. Both
+//! make a function larger and its cold start slower. This client has the same parts without HTTP/2,
+//! and with compiled-in certificates.
 
 use std::{env, future::Future, io, pin::Pin, sync::Arc, task, time::Duration};
 
@@ -30,7 +31,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tower_service::Service;
 
 /// Names a file of trusted root certificates that replaces the compiled-in ones, as for AWS's CLI.
-/// Empty counts as not set.
+/// An empty value counts as not set.
 const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
 /// Opens connections to AWS. Clients share it.
@@ -41,7 +42,8 @@ impl Connections {
     /// Reads the trusted root certificates. No connection is opened yet.
     ///
     /// # Errors
-    /// The reason, if `AWS_CA_BUNDLE` names a file with anything but certificates in it.
+    /// The reason, if the file in `AWS_CA_BUNDLE` cannot be read, has no certificate, or has an
+    /// invalid one.
     pub fn new() -> Result<Self, String> {
         let tls =
             tls().map_err(|reason| format!("no trusted root certificates for AWS: {reason}"))?;
@@ -73,15 +75,16 @@ fn tls() -> Result<ClientConfig, BoxError> {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(file) => {
             for certificate in CertificateDer::pem_file_iter(file)? {
-                // A certificate that is skipped could be the one that AWS's own depends on.
+                // Fails on an invalid certificate: AWS's own certificate could depend on it.
                 roots.add(certificate?)?;
             }
             if roots.is_empty() {
-                return Err(format!("{AWS_CA_BUNDLE} names a file without one").into());
+                return Err(format!("the file in {AWS_CA_BUNDLE} has no certificate").into());
             }
         }
     }
-    // The default provider, aws-lc-rs, draws entropy for 40 ms of CPU at its first handshake.
+    // The default provider, aws-lc-rs, gathers entropy for 40 ms of CPU time at its first
+    // handshake.
     Ok(
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -90,7 +93,7 @@ fn tls() -> Result<ClientConfig, BoxError> {
     )
 }
 
-/// Opens each connection within a time limit, TLS handshake included.
+/// Opens each connection within a time limit, which includes the TLS handshake.
 #[derive(Clone, Debug)]
 struct Connect {
     inner: HttpsConnector<TcpConnector>,
@@ -135,8 +138,8 @@ impl HttpConnector for Http {
             let answer = answer
                 .await
                 .map_err(|reason| ConnectorError::io(reason.into()))?;
-            // A server that fails may go on failing. The next request opens a connection to another
-            // one.
+            // A server that failed may fail again. The next request opens a new connection, perhaps
+            // to another server.
             if answer.status().is_server_error()
                 && let Some(connection) = connection.connection_metadata().as_ref()
             {

@@ -1,4 +1,4 @@
-//! What all clients of AWS have in common: credentials, connections, and what an error means.
+//! The common parts of all AWS clients: credentials, connections, and the classes of errors.
 
 pub mod http;
 
@@ -18,7 +18,7 @@ use self::http::Connections;
 
 const TRACE_HEADER: &str = "x-amzn-trace-id";
 
-/// What a client of AWS needs.
+/// The settings that all AWS clients share.
 #[derive(Clone, Debug)]
 pub struct Aws {
     /// The function's region, from the environment.
@@ -29,23 +29,23 @@ pub struct Aws {
     pub connections: Connections,
 }
 
-/// Why a request to AWS failed, and with it whether AWS may have carried it out.
+/// Why a request to AWS failed, and so whether AWS may have carried it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AwsError {
-    /// AWS refused it.
+    /// AWS refused the request.
     Refused,
     /// No connection could be opened.
     Unreachable,
-    /// The connection broke before the response, or AWS responded that it failed. The request may
-    /// have been carried out.
+    /// The connection broke before the response, or AWS responded with a server error. AWS may have
+    /// carried out the request.
     Interrupted,
-    /// The timeout passed before the response. The request may have been carried out.
+    /// The timeout passed before the response. AWS may have carried out the request.
     TimedOut,
 }
 
 impl AwsError {
-    /// Returns the error that an SDK error stands for. Only a refusal, and a connection that was
-    /// never open, mean that nothing was carried out.
+    /// Classifies an error of the SDK. Only [`Self::Refused`] and [`Self::Unreachable`] mean that
+    /// AWS did not carry out the request.
     pub(crate) fn of<E: std::error::Error + 'static>(error: &SdkError<E>) -> Self {
         match error {
             SdkError::ConstructionFailure(_) => Self::Refused,
@@ -66,7 +66,8 @@ impl AwsError {
         }
     }
 
-    /// Returns whether AWS may have carried out the request: the queue may have the message.
+    /// Returns whether AWS may have carried out the request. If it was `SendMessage`, the queue may
+    /// have the message.
     pub fn may_be_done(self) -> bool {
         matches!(self, Self::Interrupted | Self::TimedOut)
     }
@@ -82,16 +83,17 @@ impl AwsError {
     }
 }
 
-/// Makes a client try once, and leave connections to [`Connections`].
+/// Returns the configuration of a client that sends each request once, and leaves it to
+/// [`Connections`] to close connections.
 pub(crate) fn no_retries() -> RetryConfig {
     RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
 }
 
 /// Removes X-Ray's trace header from every request.
 ///
-/// AWS's client copies it from the environment, where `lambda_runtime` puts it unchecked. SQS
-/// refuses a request with a malformed one. A message has its trace as an attribute, which is
-/// checked.
+/// The SDK copies the header from the environment, where `lambda_runtime` stores it without
+/// validation. SQS refuses a request with a malformed header. A message has its trace in an
+/// attribute instead, which is validated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithoutTraceHeader;
 
@@ -100,7 +102,7 @@ impl Intercept for WithoutTraceHeader {
         "WithoutTraceHeader"
     }
 
-    /// The client's own interceptors run before this.
+    /// The SDK's own interceptors, which add the header, run before this method.
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,

@@ -1,4 +1,4 @@
-//! The parameters of the secret: where it comes from, and which signatures are accepted.
+//! The parameters of the secret: its source, and the accepted signature schemes.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The operator's settings, read from the environment once at cold start.
 //!
-//! This file holds the settings and the parameters of the function itself. The parameters of the
+//! This file contains the settings and the parameters of the function itself. The parameters of the
 //! secret and of the queues have files of their own.
 
 mod keys;
@@ -19,15 +19,16 @@ use crate::{
 /// The maximum timeout of a hook, which is also the maximum of API Gateway.
 const HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
-/// The minimum timeout of a hook. With less, the event would get less time than the answer.
+/// The minimum timeout of a hook. With a shorter one, less time would be left for the event than
+/// is reserved for the response.
 const HOOK_TIMEOUT_MIN: Duration = ANSWER_MARGIN.saturating_mul(2);
 
 /// The variable with the path of the channel's rules.
 pub const RULES_FILE: &str = "RULES_FILE";
 
 /// The log levels of this build. Release builds leave out the lower two
-/// (`release_max_level_info` in Cargo.toml), because AWS's client alone would log thousands of
-/// lines. Development builds have them, so that tests can check these lines too.
+/// (`release_max_level_info` in Cargo.toml), because the AWS SDK alone would log thousands of
+/// lines. Development builds include them, so that tests can check these lines too.
 const LOG_LEVELS: &[(&str, LevelFilter)] = LEVELS
     .split_at(if cfg!(debug_assertions) { 5 } else { 3 })
     .0;
@@ -43,11 +44,11 @@ const LEVELS: &[(&str, LevelFilter)] = &[
 /// The operator's settings.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where the secret with the keys comes from.
+    /// The source of the secret with the keys.
     pub secret: SecretSource,
     /// The timeout of the hook in the shop.
     pub hook_timeout: Duration,
-    /// CloudEvents `source`; by default the merchant and environment of the envelope.
+    /// CloudEvents `source`; by default it names the merchant and environment of the envelope.
     pub source: Option<String>,
     /// Whether the message includes the original event.
     pub forward_original: bool,
@@ -124,7 +125,7 @@ fn source(environment: &mut Environment<'_>) -> Option<String> {
     Some(source)
 }
 
-/// CloudWatch drops metrics with an invalid namespace without an error.
+/// Validates the namespace, because CloudWatch drops metrics with an invalid one without an error.
 fn metrics_namespace(environment: &mut Environment<'_>) -> Option<String> {
     const NAME: &str = "METRICS_NAMESPACE";
     let namespace = environment.optional(NAME)?;

@@ -14,8 +14,9 @@ pub(super) fn queue(environment: &mut Environment<'_>, budget: Duration) -> Queu
         environment.add_error(NAME, NOT_A_URL);
     }
     QueueSettings {
-        // The URL is enough to reach the queue of an emulator. `sam local invoke` passes on only
-        // the variables that the template names, and AWS's own are not among them.
+        // By default the endpoint is the origin of the URL, so that the URL of an emulator is
+        // enough. `sam local invoke` passes on only the variables in the template, which does not
+        // name those of AWS.
         endpoint: environment
             .optional("AWS_ENDPOINT_URL_SQS")
             .or_else(|| environment.optional("AWS_ENDPOINT_URL"))
@@ -42,7 +43,7 @@ pub(super) fn quarantine_url(environment: &mut Environment<'_>) -> Option<String
     Some(url)
 }
 
-/// Returns scheme and host of a URL.
+/// Returns the scheme, host and port of a URL.
 fn origin(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let host = rest.split('/').next().filter(|host| !host.is_empty())?;

@@ -4,7 +4,7 @@ use crate::{environment::ConfigError, verify::KEYS_MAX};
 const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 
 fn read(changes: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
-    let usual = [
+    let defaults = [
         (
             "QUEUE_URL",
             "https://sqs.eu-west-1.amazonaws.com/1/erp.fifo",
@@ -21,7 +21,7 @@ fn read(changes: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
             .find(|(known, _)| *known == name)
             .map(|(_, value)| (*value).to_owned())
     };
-    let variable = |name: &str| find(changes, name).or_else(|| find(&usual, name));
+    let variable = |name: &str| find(changes, name).or_else(|| find(&defaults, name));
     let mut environment = Environment::new(&variable);
     let settings = Settings::read(&mut environment);
     let errors = environment.into_errors();
@@ -93,7 +93,7 @@ fn reads_every_optional_setting() {
 }
 
 #[test]
-fn takes_the_queue_endpoint_from_its_url_unless_a_variable_sets_it() {
+fn derives_the_queue_endpoint_from_its_url_unless_a_variable_sets_it() {
     let endpoint = |changes: &[(&str, &str)]| read(changes).unwrap().queue.endpoint;
     let local = ("QUEUE_URL", "http://localhost:4566/000000000000/erp.fifo");
     assert_eq!(endpoint(&[local]), "http://localhost:4566");
@@ -151,7 +151,7 @@ fn reads_one_key_or_a_list_of_the_selected_schemes() {
 }
 
 #[test]
-fn takes_the_secret_inline_or_from_the_store_but_not_both() {
+fn reads_the_secret_inline_or_from_the_store_but_not_both() {
     let store = [
         ("WEBHOOK_KEYS", ""),
         ("WEBHOOK_KEYS_SECRET", "arn:aws:secretsmanager:…"),
@@ -227,7 +227,7 @@ fn reads_a_number_in_every_form_of_cloudformation() {
 }
 
 #[test]
-fn accepts_unsigned_events_only_by_the_explicit_word() {
+fn accepts_unsigned_events_only_with_the_explicit_value() {
     assert_eq!(
         keys("{}", "accept-unsigned").unwrap(),
         "unsigned bodies accepted"
@@ -247,7 +247,7 @@ fn accepts_unsigned_events_only_by_the_explicit_word() {
 }
 
 #[test]
-fn quotes_no_secret_in_an_error() {
+fn does_not_quote_a_secret_in_an_error() {
     let cases = [
         ("{}", "has no key"),
         (

@@ -1,5 +1,5 @@
-//! Writes the body of a message as SQS accepts it: as JSON within limits, without two code points,
-//! and compressed if it is large.
+//! Writes the body of a message in a form that SQS accepts: JSON of limited size, without two code
+//! points that SQS refuses, and compressed if it is large.
 
 use std::io::{self, Write as _};
 
@@ -8,20 +8,20 @@ use serde::Serialize;
 
 use crate::{deadline::Deadline, outcome::Failure};
 
-/// SQS accepts at most this many bytes in the body and the attributes together.
+/// The maximum size of a message in bytes, body and attributes together (SQS, `SendMessage`).
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The JSON may have this many bytes before it is compressed. A body of 6 MB, as a shop sends it,
-/// becomes 8 MB: the entity as it came, and the fields of the contract. A consumer that
-/// decompresses a message needs a limit, too.
+/// The maximum size of the JSON before compression, in bytes. A request body of 6 MB becomes 8 MB:
+/// the original entity, and the fields of the contract. Consumers can use the same limit when they
+/// decompress a message.
 pub const UNPACKED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Reserved for the attributes, whose names and values have bounded lengths, and for those that a
-/// consumer adds when it moves a message to its dead-letter queue.
+/// The bytes that are reserved for attributes: those of the message, whose lengths are limited, and
+/// those that a consumer adds when it moves a message to its dead-letter queue.
 pub(crate) const ATTRIBUTE_BYTES_MAX: usize = 2 * 1024;
 
-/// About what a message has beside the original: the attributes of CloudEvents, and the fields of
-/// the contract.
+/// The approximate size of a message without the original, in bytes: the attributes of CloudEvents,
+/// and the fields of the contract.
 const HEAD_BYTES: usize = 2 * 1024;
 
 /// How a large body is encoded, in the order of the steps.
@@ -36,7 +36,7 @@ pub(super) struct MessageBody {
 }
 
 impl MessageBody {
-    /// Writes `content`, which holds `sent_bytes` bytes of what the shop sent.
+    /// Writes `content`. `sent_bytes` is the size of the part that the shop sent.
     pub(super) fn write(
         content: &impl Serialize,
         sent_bytes: usize,
@@ -49,8 +49,8 @@ impl MessageBody {
         Self::fit(without_noncharacters(json)?, deadline)
     }
 
-    /// Compresses the JSON if SQS does not accept it as it is: fast, and only if that is not
-    /// enough, thoroughly, which takes five times as long.
+    /// Compresses the JSON if it is too large for SQS. Tries fast compression first. If the result
+    /// is still too large, tries thorough compression, which takes five times as long.
     fn fit(json: String, deadline: Deadline) -> Result<Self, Failure> {
         const BODY_MAX: usize = MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES_MAX;
         if json.len() <= BODY_MAX {
@@ -73,8 +73,8 @@ impl MessageBody {
 
 /// Collects the JSON of a message, up to [`UNPACKED_BYTES_MAX`].
 ///
-/// It takes little more memory than the JSON: a `Vec` would double when it is full, even if only a
-/// few more bytes follow.
+/// It grows by an eighth, and so needs little more memory than the JSON. A `Vec` would double its
+/// capacity, even if only a few more bytes follow.
 struct JsonBuffer(Vec<u8>);
 
 impl JsonBuffer {
@@ -82,9 +82,9 @@ impl JsonBuffer {
         if self.0.len() + bytes.len() > UNPACKED_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let room = self.0.capacity() - self.0.len();
-        if room < bytes.len() {
-            // At least an eighth, or many small writes would each copy everything.
+        let free = self.0.capacity() - self.0.len();
+        if free < bytes.len() {
+            // At least an eighth, so that many small writes do not each copy the whole buffer.
             self.0.reserve_exact(bytes.len() + self.0.len() / 8);
         }
         self.0.extend_from_slice(bytes);
@@ -97,7 +97,7 @@ impl io::Write for JsonBuffer {
         self.push(bytes).map(|()| bytes.len())
     }
 
-    // Serde writes a few bytes at a time by this method. The default one is a loop.
+    // serde_json calls this method for every few bytes. The default implementation has a loop.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.push(bytes)
     }
@@ -157,7 +157,7 @@ fn compress(
     Ok(gzip.finish().ok().map(|gzip| gzip.bytes))
 }
 
-/// Bytes up to a limit. What is too large is noticed as soon as it is.
+/// A buffer with a maximum size. A write beyond it fails, so compression stops early.
 struct Limited {
     bytes: Vec<u8>,
     bytes_max: usize,

@@ -13,14 +13,14 @@ use crate::{
     outcome::Failure,
 };
 
-/// A message group id may have this many characters (SQS, `SendMessage`).
+/// The maximum length of a message group id, in characters (SQS, `SendMessage`).
 const GROUP_CHARS_MAX: usize = 128;
 
 /// The content type of a message with a CloudEvent.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// The major version of the contract. Every message names it. A consumer of one version does not
-/// have to understand another.
+/// The major version of the contract. Every message names it in `dataschema`. A consumer has to
+/// support only one version.
 pub const CONTRACT_VERSION: u32 = 1;
 
 /// A message for a queue.
@@ -28,7 +28,8 @@ pub const CONTRACT_VERSION: u32 = 1;
 pub struct Message {
     /// The media type of the body before it is compressed.
     pub content_type: &'static str,
-    /// JSON, or the [`CONTENT_ENCODING`](super::body::CONTENT_ENCODING) of it.
+    /// JSON, or JSON that is encoded as
+    /// [`CONTENT_ENCODING`](super::body::CONTENT_ENCODING).
     pub body: String,
     /// Whether the body is encoded.
     pub compressed: bool,
@@ -41,17 +42,17 @@ pub struct Message {
     pub issues: Option<&'static str>,
 }
 
-/// What a message says about its origin.
+/// The input for a message in addition to the event.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    /// When API Gateway accepted the event, in milliseconds since 1970; 0 if unknown.
+    /// The time at which API Gateway accepted the event, in milliseconds since 1970; 0 if unknown.
     pub accepted_ms: u64,
     /// Whether the message includes the entity as the shop sent it.
     pub with_original: bool,
 }
 
 impl Message {
-    /// Makes the message of an accepted event, before the deadline.
+    /// Creates the message of an accepted event. Compression stops at the deadline.
     ///
     /// # Errors
     /// [`Failure::TooLarge`], [`Failure::OutOfTime`] or [`Failure::NotARequest`].
@@ -120,7 +121,7 @@ struct CloudEvent<'a, E: Entity> {
     data: EventData<'a, E>,
 }
 
-/// The entity in the contract's form, and beside it what the shop sent.
+/// The entity in the form of the contract, its issues, and the original that the shop sent.
 struct EventData<'a, E> {
     entity: &'a E,
     issues: &'a Issues<'a>,
@@ -187,8 +188,8 @@ impl<'a> IssueFields<'a> {
     }
 }
 
-/// Returns when API Gateway accepted the event, or the current time if that is unknown, as RFC
-/// 3339.
+/// Returns the time at which API Gateway accepted the event, in RFC 3339. If it is unknown, returns
+/// the current time.
 pub(crate) fn time(accepted_ms: u64) -> Result<String, Failure> {
     let accepted = OffsetDateTime::from_unix_timestamp_nanos(i128::from(accepted_ms) * 1_000_000);
     let moment = if accepted_ms == 0 {
@@ -202,8 +203,8 @@ pub(crate) fn time(accepted_ms: u64) -> Result<String, Failure> {
         .ok_or(Failure::NotARequest)
 }
 
-/// Returns a message group id. It may have ASCII letters, digits and punctuation, so any other
-/// group is named by its hash.
+/// Returns a valid message group id: up to 128 ASCII letters, digits and punctuation marks. Any
+/// other group is replaced by its kind and its hash.
 fn group_id(group: String) -> String {
     if group.len() <= GROUP_CHARS_MAX && group.bytes().all(|byte| byte.is_ascii_graphic()) {
         return group;

@@ -1,4 +1,5 @@
-//! What is sent to SQS: the message of an accepted event or of a quarantined one, and the client.
+//! Delivery to SQS: the messages of accepted and of quarantined events, and the client that sends
+//! them.
 
 pub mod body;
 pub mod message;

@@ -1,4 +1,4 @@
-//! The message for the quarantine queue: a verified body that is an unusable event, as it came.
+//! The message for the quarantine queue: the unchanged body of a verified, but unusable event.
 
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub struct Unusable<'a> {
     pub channel: &'static str,
     /// The body as it was signed.
     pub body: &'a str,
-    /// The id of the request that brought it.
+    /// The id of the request.
     pub request_id: &'a str,
     /// When API Gateway accepted it, in milliseconds since 1970; 0 if unknown.
     pub accepted_ms: u64,
@@ -50,7 +50,7 @@ struct UnusableFields<'a> {
 }
 
 impl Unusable<'_> {
-    /// Makes the message, before the deadline.
+    /// Creates the message. Compression stops at the deadline.
     pub fn message(&self, deadline: Deadline) -> Result<Message, Failure> {
         let delivery = delivery_id(self.body, self.request_id);
         let id = body_id(self.channel, self.body, &delivery).to_string();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_holds_the_body_as_it_came_and_what_is_needed_to_send_it_again() {
+    fn a_message_contains_the_unchanged_body_and_everything_to_send_it_again() {
         let body = r#"{ "order":{"name":"Zo\u00eb\/"}}"#;
         let message = message(body);
         let written: Value = serde_json::from_str(&message.body).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delivery_is_the_envelopes_event_id_if_it_has_one() {
+    fn the_delivery_is_the_event_id_of_the_envelope_or_else_the_request_id() {
         let delivery = |body: &str| {
             let written: Value = serde_json::from_str(&message(body).body).unwrap();
             written["delivery"].clone()
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_body_travels_compressed() {
+    fn compresses_a_large_body() {
         let body = format!(r#"{{"a":"{}"}}"#, "0123456789".repeat(200_000));
         assert!(message(&body).compressed);
     }

@@ -1,6 +1,6 @@
-//! The body of a `SendMessage` request, and how it gets into the request of AWS's client.
+//! Writes the body of a `SendMessage` request, and puts it into the request of the AWS SDK.
 //!
-//! AWS's client escapes a message byte by byte: 250,000 instructions for 10 KB.
+//! The SDK itself escapes a message byte by byte, with 250,000 instructions for 10 KB.
 
 use std::{
     fmt,
@@ -17,15 +17,15 @@ use serde::Serialize;
 
 use super::{body::CONTENT_ENCODING, message::Message, quote::quote};
 
-/// About the size of a request beside the body of its message.
+/// The approximate size of a request without the body of its message, in bytes.
 const REST_BYTES: usize = 1024;
 
-/// What the attributes of a message say about the request that brought the event.
+/// The attributes of a message that depend on the request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestAttributes<'a> {
     /// W3C Trace Context of the shop's request.
     pub traceparent: Option<&'a str>,
-    /// What the vendors on the way add to that trace.
+    /// W3C Trace Context: the additions of tracing vendors to `traceparent`.
     pub tracestate: Option<&'a str>,
     /// X-Ray's trace header of this invocation, in a form that SQS accepts.
     pub xray: Option<&'a str>,
@@ -118,10 +118,10 @@ impl<'a> SendMessage<'a> {
 
 impl SendMessage<'_> {
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        // A buffer that grows needs twice its memory. Less than a seventh of a message's bytes are
-        // escaped.
-        let about = self.message_body.len() / 7 * 8 + REST_BYTES;
-        let mut json = Vec::with_capacity(about);
+        // Reserves all memory at once, because a growing buffer needs twice as much. In a message,
+        // fewer than one byte in seven must be escaped.
+        let capacity = self.message_body.len() / 7 * 8 + REST_BYTES;
+        let mut json = Vec::with_capacity(capacity);
         serde_json::to_writer(&mut json, self)?;
         json.pop();
         json.extend_from_slice(br#","MessageBody":"#);
@@ -131,15 +131,15 @@ impl SendMessage<'_> {
     }
 }
 
-/// Puts our body into the next request of AWS's client, before the request is signed.
+/// Replaces the body of the client's next request, before the request is signed.
 ///
-/// A function sends one message at a time, and no other request meanwhile. A configuration per
-/// request would make the client build its whole configuration again.
+/// One place for the body is enough, because a function sends one message at a time. An interceptor
+/// for each request would make the SDK build its whole configuration again.
 #[derive(Clone, Default)]
 pub(super) struct NextBody(Arc<Mutex<Option<Bytes>>>);
 
 impl fmt::Debug for NextBody {
-    /// AWS's client needs this. The body holds what the shop sent, so it is not shown.
+    /// The SDK requires `Debug`. The body contains the shop's data, so it is not shown.
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(self.name())
     }
@@ -253,13 +253,13 @@ mod tests {
         let request = SendMessage::new("https://sqs/1/erp.fifo", channel, &message, attributes);
         let request: Value = serde_json::from_slice(&request.to_json().unwrap()).unwrap();
         let attributes = request["MessageAttributes"].as_object().unwrap();
-        assert_eq!(attributes.len(), 7, "of ten that SQS takes");
-        // SQS counts name, type and value of each, and nothing of the trace header.
-        let counted = |(name, attribute): (&String, &Value)| {
+        assert_eq!(attributes.len(), 7, "SQS allows ten");
+        // SQS counts the name, type and value of each attribute, but not the trace header.
+        let size = |(name, attribute): (&String, &Value)| {
             let length = |member: &str| attribute[member].as_str().unwrap().len();
             name.len() + length("DataType") + length("StringValue")
         };
-        let bytes: usize = attributes.iter().map(counted).sum();
+        let bytes: usize = attributes.iter().map(size).sum();
         assert!(bytes <= ATTRIBUTE_BYTES_MAX / 2, "{bytes}");
     }
 }

@@ -1,4 +1,4 @@
-//! The SQS FIFO queue that carries accepted events.
+//! The client that sends messages to SQS FIFO queues.
 
 use std::time::Duration;
 
@@ -21,30 +21,30 @@ use crate::{
 
 pub use super::send_message::RequestAttributes;
 
-/// The shop's timeout leaves time for one retry.
+/// The maximum number of attempts. The shop's timeout leaves time for one retry.
 const ATTEMPTS_MAX: u32 = 2;
 
-/// Share of the time left that the first attempt may take.
+/// The share of the remaining time that the first attempt may take.
 const FIRST_SHARE: f32 = 0.45;
 
-/// Share of the whole time in which a connection must be open. It is shorter than an attempt,
-/// because without a connection, nothing can have been sent.
+/// The share of the budget within which a connection must be open. It is smaller than that of an
+/// attempt, so that a slow connection fails as [`AwsError::Unreachable`]: nothing was sent.
 const CONNECT_SHARE: f32 = 0.3;
 
-/// Pause before the retry.
+/// The pause before the retry.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The longest that a cold start waits for the first connection. The shop is already waiting.
+/// The maximum time that a cold start waits for the first connection. The shop is already waiting.
 const WARM_UP_MAX: Duration = Duration::from_millis(500);
 
-/// Where messages go.
+/// The settings of a queue.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
     /// URL of the queue.
     pub url: String,
     /// Scheme and host of the endpoint.
     pub endpoint: String,
-    /// The time that a whole event may take.
+    /// The maximum time for one event in total.
     pub budget: Duration,
 }
 
@@ -67,12 +67,12 @@ impl Queue {
             .region(Region::new(aws.region.clone()))
             .credentials_provider(aws.credentials.clone())
             .http_client(aws.connections.client(connect_max))
-            // The client's own retries report how the last attempt failed, but not that an earlier
-            // one may have arrived.
+            // After its own retries, the SDK reports only the error of the last attempt, although
+            // an earlier attempt may have reached the queue.
             .retry_config(no_retries())
             .interceptor(body.clone())
             .interceptor(WithoutTraceHeader)
-            // The credentials come from the environment and never change.
+            // The credentials are those of the environment, and never change.
             .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         Self {
@@ -82,8 +82,8 @@ impl Queue {
         }
     }
 
-    /// Opens the connection that the first message will use. A queue that is down now may be up by
-    /// then, so a failure is only logged.
+    /// Opens the connection for the first message. A failure is only logged, because the queue may
+    /// be available again when that message is sent.
     pub async fn warm_up(&self) {
         let request = self
             .client
@@ -109,7 +109,7 @@ impl Queue {
     /// Sends a message to this queue, or to another queue at the same endpoint.
     ///
     /// # Errors
-    /// Why the message is not known to be in the queue when the deadline passes.
+    /// The reason why the message is not in the queue, or may not be.
     pub async fn send(
         &self,
         to: &str,
@@ -121,7 +121,7 @@ impl Queue {
         let body = SendMessage::new(to, channel, &message, attributes).to_json();
         let body = Bytes::from(body.map_err(|_| AwsError::Refused)?);
         drop(message);
-        let mut may_have_it = false;
+        let mut may_be_queued = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -134,7 +134,7 @@ impl Queue {
             };
             self.body.set(body.clone());
             let request = self.client.send_message().send();
-            let (error, settled) = match tokio::time::timeout(limit, request).await {
+            let (error, is_final) = match tokio::time::timeout(limit, request).await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(reason)) => {
                     let error = AwsError::of(&reason);
@@ -152,20 +152,20 @@ impl Queue {
                 }
                 Err(_) => (AwsError::TimedOut, false),
             };
-            if last || settled || deadline.remaining() <= PAUSE {
-                return Err(if may_have_it && !error.may_be_done() {
+            if last || is_final || deadline.remaining() <= PAUSE {
+                return Err(if may_be_queued && !error.may_be_done() {
                     AwsError::Interrupted
                 } else {
                     error
                 });
             }
-            may_have_it |= error.may_be_done();
+            may_be_queued |= error.may_be_done();
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
-/// Returns whether a refused attempt may be accepted later.
+/// Returns whether SQS refused a request because of its rate, so that a retry may succeed.
 fn is_throttled(code: Option<&str>) -> bool {
     code.is_some_and(|code| code.contains("Throttl"))
 }

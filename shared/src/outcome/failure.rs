@@ -1,5 +1,5 @@
-//! Every way in which a request can fail, each in one row of one table: status, name, metric and
-//! texts. The shop gets them as a problem (RFC 9457), which never holds a value of the event.
+//! The failures of a request: the HTTP status, name, metric and texts of each. The shop receives a
+//! failure as a problem (RFC 9457), which never contains a value of the event.
 
 use serde::Serialize;
 
@@ -18,13 +18,13 @@ pub enum Failure {
     NotARequest,
     /// The body is not declared as `application/json`.
     NotApplicationJson,
-    /// The body, or the message made of it, is too large.
+    /// The body, or the message with the event, is too large.
     TooLarge,
     /// The lists of the event have more than [`crate::model::ELEMENTS_MAX`] elements.
     TooManyElements,
-    /// No key verifies the body.
+    /// No key verifies the body, or it has no signature.
     Untrusted(SignatureError),
-    /// The request has no signature, and says that it only checks a deployment.
+    /// The request has no signature, and a header marks it as a check of the deployment.
     Check,
     /// The secret could not be read, so there is no key to verify the body with.
     NoKeys,
@@ -33,18 +33,18 @@ pub enum Failure {
     /// The body names another event than the route.
     WrongEvent,
     /// The event is unusable: its identity is missing, its entity is not an object, or a name is
-    /// given twice.
+    /// repeated.
     Invalid {
-        /// What is wrong, at most [`crate::model::LISTED_MAX`].
+        /// The violations, at most [`crate::model::LISTED_MAX`].
         violations: Vec<Violation>,
         /// How many more violations there are.
         unlisted: usize,
     },
-    /// The queue did not take the message.
+    /// The queue did not confirm that it has the message.
     Queue(AwsError),
     /// The deadline passed before the message was sent.
     OutOfTime,
-    /// A defect of ours.
+    /// A defect of the function.
     Internal,
 }
 
@@ -54,20 +54,20 @@ impl From<AwsError> for Failure {
     }
 }
 
-/// What is told of a failure.
+/// The status, name and texts of a failure.
 struct Description {
-    /// HTTP status of the answer.
+    /// HTTP status of the response.
     status: u16,
     /// Name in the log, and in the type of the problem.
     name: &'static str,
     /// Title of the problem.
     title: &'static str,
-    /// What happened, for whoever reads the problem.
+    /// What happened, for readers of the problem.
     detail: &'static str,
 }
 
 impl Failure {
-    /// The event is unusable: the violations that are listed, and how many more there are.
+    /// Creates [`Self::Invalid`] from the listed violations, and the number of the other ones.
     pub(crate) fn from_violations((violations, unlisted): (Vec<Violation>, usize)) -> Self {
         Self::Invalid {
             violations,
@@ -120,7 +120,7 @@ impl Failure {
                 "Unverified event",
                 "The signature does not fit the body.",
             ),
-            // The sender is answered like anybody without a signature: see `problem`.
+            // The response is the same as to a missing signature: see `problem`.
             Self::Check => (401, "check", "", ""),
             Self::NoKeys => (
                 503,
@@ -176,7 +176,7 @@ impl Failure {
         }
     }
 
-    /// Returns the HTTP status of the answer.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> u16 {
         self.describe().status
     }
@@ -186,7 +186,8 @@ impl Failure {
         self.describe().name
     }
 
-    /// Returns the metric that counts it. A check is not counted, so that it rings no alarm.
+    /// Returns the metric that counts it. A check is not counted, so that it triggers no
+    /// alarm.
     pub fn metric(&self) -> Option<Metric> {
         Some(match self {
             Self::Check => return None,
@@ -202,7 +203,8 @@ impl Failure {
         })
     }
 
-    /// Returns the level at which it is logged: an error is ours, a warning the sender's.
+    /// Returns the log level: a warning if the sender caused the failure, an error if AWS or the
+    /// function did.
     pub fn log_level(&self) -> LogLevel {
         match self.metric() {
             None => LogLevel::Info,
@@ -211,7 +213,7 @@ impl Failure {
         }
     }
 
-    /// Returns whether the event is in the queue nevertheless.
+    /// Returns whether the event is in the queue despite the failure.
     pub fn forwarded(&self) -> Forwarded {
         match self {
             Self::Queue(error) if error.may_be_done() => Forwarded::Unknown,
@@ -230,8 +232,8 @@ impl Failure {
         }
     }
 
-    /// Returns the body of the answer, as `application/problem+json`. `request_id` is API
-    /// Gateway's, by which the log line is found.
+    /// Returns the body of the response, as `application/problem+json`. `request_id` is that of API
+    /// Gateway. It identifies the log line.
     pub fn problem(&self, request_id: &str) -> String {
         if *self == Self::Check {
             return Self::Untrusted(SignatureError::Missing).problem(request_id);

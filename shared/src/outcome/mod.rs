@@ -1,5 +1,5 @@
-//! How a request ends, and what is told of each end: to the shop the status and the body of the
-//! answer, to the log its name and level, to CloudWatch the metric.
+//! The outcome of a request: the status and body of the response, the name and level in the log,
+//! and the metric in CloudWatch.
 
 mod failure;
 
@@ -16,7 +16,7 @@ use crate::{
 pub enum Outcome {
     /// The event is in the queue. Commerce carries out these operations.
     Accepted(Vec<Operation>),
-    /// A rule or the channel stops the shopper.
+    /// A rule or the channel refused the event. It is not in the queue.
     Refused(Refusal),
     /// The event is unusable, for this reason, and its body is in the quarantine queue.
     Quarantined(Failure),
@@ -25,7 +25,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Returns the HTTP status of the answer.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> u16 {
         match self {
             Self::Accepted(_) | Self::Refused(_) | Self::Quarantined(_) => 200,
@@ -33,7 +33,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the media type of the answer's body.
+    /// Returns the media type of the response's body.
     pub fn content_type(&self) -> &'static str {
         match self {
             Self::Accepted(_) | Self::Refused(_) | Self::Quarantined(_) => "application/json",
@@ -41,8 +41,8 @@ impl Outcome {
         }
     }
 
-    /// Returns the body of the answer. `request_id` is API Gateway's, by which the log line is
-    /// found.
+    /// Returns the body of the response. `request_id` is that of API Gateway. It identifies the log
+    /// line.
     pub fn into_body(self, request_id: &str) -> String {
         match self {
             Self::Accepted(operations) => operation::body(&operations),
@@ -62,7 +62,7 @@ impl Outcome {
         }
     }
 
-    /// Returns the metric that counts it, if any does.
+    /// Returns the metric that counts it, if there is one.
     pub fn metric(&self) -> Option<Metric> {
         match self {
             Self::Accepted(_) => Some(Metric::Accepted),
@@ -72,7 +72,8 @@ impl Outcome {
         }
     }
 
-    /// Returns the lowest level at which it is logged: a warning is the sender's, an error ours.
+    /// Returns the minimum log level: a warning if the sender caused the outcome, an error if AWS
+    /// or the function did.
     pub fn log_level(&self) -> LogLevel {
         match self {
             Self::Accepted(_) | Self::Refused(_) => LogLevel::Info,
@@ -90,7 +91,7 @@ impl Outcome {
         }
     }
 
-    /// Returns what is wrong with the event, or with us.
+    /// Returns the failure that quarantined the event, or that prevented its acceptance.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Accepted(_) | Self::Refused(_) => None,
@@ -102,11 +103,11 @@ impl Outcome {
 /// Whether an event is in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwarded {
-    /// The queue has it.
+    /// The queue has the event.
     Yes,
-    /// The queue does not have it.
+    /// The queue does not have the event.
     No,
-    /// The queue did not answer, so it may have it.
+    /// The queue did not respond, so it may have the event.
     Unknown,
 }
 

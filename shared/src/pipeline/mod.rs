@@ -111,7 +111,7 @@ impl<C: Channel> Function<C> {
         Ok(response(outcome, request_id))
     }
 
-    /// The whole path of a request. What the log needs is noted as soon as it is known.
+    /// Processes a request. Notes each value for the log as soon as it is known.
     async fn process<'a>(
         &'a self,
         request: &Request,
@@ -148,7 +148,7 @@ impl<C: Channel> Function<C> {
                 notes.stages.enter(Stage::Write);
                 let message = unusable.message(deadline)?;
                 notes.stages.enter(Stage::Enqueue);
-                // Boxed, so that the future of an accepted event is not larger for it.
+                // Boxed, so that the future of an accepted event does not become larger.
                 Box::pin(self.send(url, message, attributes, deadline)).await?;
                 return Ok(Outcome::Quarantined(failure));
             }
@@ -192,12 +192,13 @@ impl<C: Channel> Function<C> {
         notes.stages.enter(Stage::Enqueue);
         self.send(self.queue.url(), message, attributes, deadline)
             .await?;
-        // Last, so that rules that are only observed never cost an event.
+        // Last, so that observed rules never delay or prevent the delivery of an event.
         self.observe_rules(&event, deadline, notes);
         Ok(Outcome::Accepted(operations))
     }
 
-    /// Verifies the body with one of the known keys, or with one that is new in the secret.
+    /// Verifies the body with the known keys. If none of them verifies it, reads the secret
+    /// again.
     async fn verify<'b>(
         &self,
         body: Unverified<'b>,
@@ -208,7 +209,7 @@ impl<C: Channel> Function<C> {
         if secret.keys.is_empty() {
             return Err(Failure::NoKeys);
         }
-        // Not earlier, because a check also finds out whether the secret can be read.
+        // After the keys, because a check must also show whether the secret can be read.
         if headers::is_check(headers) {
             return Err(Failure::Check);
         }
@@ -229,8 +230,8 @@ impl<C: Channel> Function<C> {
         Ok((body, secret))
     }
 
-    /// Returns what the quarantine queue gets, unless the failure is of another kind, or the sender
-    /// asks for the answer.
+    /// Returns the unusable event for the quarantine queue; `None` if the failure is of another
+    /// kind, or if the sender wants unusable events to be refused.
     fn unusable<'b>(
         failure: &'b Failure,
         request: &Request,
@@ -274,7 +275,7 @@ impl<C: Channel> Function<C> {
             .map_err(Failure::Queue)
     }
 
-    /// Notes what the rules would have decided, if they are only observed.
+    /// Notes what the rules would have decided, if their mode is [`Mode::Observe`].
     fn observe_rules<'a>(
         &'a self,
         event: &Event<'_, C::Entity>,
@@ -291,7 +292,7 @@ impl<C: Channel> Function<C> {
         }
     }
 
-    /// Returns what the rules decide. They get half of the time that is left.
+    /// Returns the decision of the rules. They may use half of the remaining time.
     fn apply_rules<'a>(
         &'a self,
         event: &Event<'_, C::Entity>,
@@ -310,7 +311,7 @@ fn xray_of(context: &Context) -> Option<XRay<'_>> {
     XRay::read(context.xray_trace_id.as_deref()?)
 }
 
-/// Makes the answer. `request_id` is API Gateway's.
+/// Creates the response. `request_id` is that of API Gateway.
 fn response(outcome: Outcome, request_id: &str) -> ApiGatewayV2httpResponse {
     let mut response = ApiGatewayV2httpResponse::default();
     response.status_code = outcome.status().into();

@@ -1,4 +1,4 @@
-//! What the log line and the metrics tell of a request.
+//! Collects the values of a request, and writes its log line and its metrics.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::{
     verify::KeyName,
 };
 
-/// A log line names at most this many places of an event.
+/// The maximum number of JSON pointers in a log line.
 const POINTERS_MAX: usize = 20;
 
-/// What is known of a request so far, however it ends.
+/// The values of a request that are known so far.
 #[derive(Default)]
 pub(super) struct Notes<'a> {
     pub(super) event_id: Option<Uuid>,
-    /// What the event is about.
+    /// The digest of the event's subject.
     pub(super) subject_digest: Option<String>,
-    /// Whether the reconcile tool sent it.
+    /// Whether the reconcile tool sent the event.
     pub(super) reconciled: bool,
     /// The key that verified the body.
     pub(super) key: Option<KeyName>,
@@ -32,9 +32,9 @@ pub(super) struct Notes<'a> {
     pub(super) rules: Vec<&'a str>,
     /// The names of the rules that could not be evaluated.
     pub(super) unevaluated: Vec<&'a str>,
-    /// What the rules would have done, if they were not only observed.
+    /// What the rules would have done, if they are only observed.
     pub(super) observed: Option<&'static str>,
-    /// What the channel found.
+    /// The finding of the channel.
     pub(super) finding: Option<&'static str>,
     pub(super) stages: Stages,
     /// The number of issues, and the pointers of the first ones.
@@ -50,7 +50,7 @@ impl Notes<'_> {
         self.pointers = joined(issues.list.iter().map(|issue| &*issue.pointer));
     }
 
-    /// Ends the last stage. The request took `spent`, and `left` was left until the deadline.
+    /// Ends the last stage. The request took `spent`, and `left` remains until the deadline.
     pub(super) fn end(&mut self, spent: Duration, left: Duration) {
         self.stages.end();
         self.spent = spent;

@@ -1,4 +1,4 @@
-//! The answers of a whole function.
+//! Tests of a whole function, from the payload to the response.
 
 use serde_json::{Value, json};
 
@@ -166,7 +166,7 @@ async fn answers_401_to_a_check_even_if_unsigned_events_are_accepted() {
 }
 
 #[tokio::test]
-async fn answers_400_to_a_payload_that_is_no_request() {
+async fn answers_400_to_a_payload_that_is_not_a_request() {
     for event in [json!({}), json!(null), json!([1]), json!({ "Records": [] })] {
         let (status, _, body) = invoke(Cart, event).await;
         assert_eq!(

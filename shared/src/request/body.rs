@@ -1,4 +1,4 @@
-//! The body of a request. Until a key verifies it, it is bytes that nobody reads.
+//! The body of a request. Its content can be read only after a key has verified it.
 
 use std::str;
 
@@ -8,11 +8,11 @@ use crate::{
     verify::{KeyName, Keys, SignatureError, Signatures},
 };
 
-/// The largest body in bytes. Lambda takes no larger request (6 MB, with the request around the
-/// body).
+/// The maximum size of a body in bytes. Lambda accepts requests of up to 6 MB, which include the
+/// body.
 pub const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// A body as it was received. It has no method but [`verify`](Self::verify):
+/// A body as it was received. Its content is accessible only through [`verify`](Self::verify):
 ///
 /// ```
 /// # use shared::{request::body::Unverified, verify::{Keys, Signatures}};
@@ -31,7 +31,7 @@ pub const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
 pub struct Unverified<'a>(&'a [u8]);
 
 impl<'a> Unverified<'a> {
-    /// Takes the body of a request, as the shop sent and signed it.
+    /// Wraps the body of a request, as the shop sent and signed it.
     ///
     /// # Errors
     /// [`Failure::NotApplicationJson`] or [`Failure::TooLarge`].
@@ -42,7 +42,7 @@ impl<'a> Unverified<'a> {
         Self::new(request.body())
     }
 
-    /// Takes the bytes of a body.
+    /// Wraps the bytes of a body.
     ///
     /// # Errors
     /// [`Failure::TooLarge`].
@@ -56,7 +56,7 @@ impl<'a> Unverified<'a> {
     /// Verifies that a key signed exactly these bytes.
     ///
     /// # Errors
-    /// The body, for another attempt with newer keys, and why it is not verified.
+    /// Returns the body, for another attempt with newer keys, and the reason.
     pub fn verify(
         self,
         keys: &Keys,
@@ -75,7 +75,8 @@ impl From<(Unverified<'_>, SignatureError)> for Failure {
     }
 }
 
-/// A body that a key verified. Only [`Unverified::verify`] makes one.
+/// A body that a key verified, or that the operator accepts unsigned. Only [`Unverified::verify`]
+/// creates one.
 #[derive(Debug)]
 pub struct Verified<'a> {
     bytes: &'a [u8],
@@ -96,7 +97,7 @@ impl<'a> Verified<'a> {
     /// Returns the bytes as text.
     ///
     /// # Errors
-    /// [`Failure::NotJson`] if they are not UTF-8, in which JSON is written.
+    /// [`Failure::NotJson`] if they are not UTF-8, the encoding of JSON.
     pub fn json(&self) -> Result<&'a str, Failure> {
         str::from_utf8(self.bytes).map_err(|_| Failure::NotJson)
     }

@@ -1,6 +1,6 @@
-//! The headers of a request, and what those that the functions know say.
+//! Reads the headers of a request, and interprets those that the functions use.
 //!
-//! A header that came twice has the value "", which is valid for none of them.
+//! A repeated header has the value "", which is not valid for any of them.
 
 use std::{borrow::Cow, fmt};
 
@@ -17,41 +17,42 @@ use serde_json::value::RawValue;
 use super::trace::{is_traceparent, is_tracestate};
 use crate::{telemetry::plain_id, verify::Signatures};
 
-/// Commerce's id of its own request. Every hook that fires in that request carries it.
+/// The id that Commerce gives to its own request. Every hook of that request sends it.
 const SHOP_REQUEST_ID: &str = "x-adobe-commerce-request-id";
 
-/// The tool that sends quarantined events again sets this to `refuse`. An event that is still
-/// unusable must not be quarantined a second time.
+/// The tool that resends quarantined events sets this to `refuse`, so that an event that is still
+/// unusable is not quarantined again.
 const INVALID_EVENTS: &str = "x-invalid-events";
 
 /// The tool that checks a deployment sets this, without a signature.
 const CHECK: &str = "x-webhook-check";
 
-/// The tool that posts events which no message names sets this to `1`. It only marks the message.
+/// The reconcile tool posts events that have no message yet, and sets this to `1`. The header only
+/// marks the message.
 const RECONCILED: &str = "x-webhook-reconciled";
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// Returns Commerce's id of its own request.
+/// Returns the id that Commerce gives to its own request, if the log may contain it.
 pub fn shop_request_id(headers: &HeaderMap) -> Option<&str> {
     text(headers, SHOP_REQUEST_ID).and_then(plain_id)
 }
 
-/// Returns whether the sender wants an unusable event refused, even if the operator chose to
-/// quarantine it.
+/// Returns whether the sender wants an unusable event to be refused, even if the operator
+/// configured the quarantine.
 pub fn refuses_invalid_events(headers: &HeaderMap) -> bool {
     text(headers, INVALID_EVENTS).is_some_and(|asked| asked.eq_ignore_ascii_case("refuse"))
 }
 
-/// Returns whether the request only checks a deployment. A request with a signature may be an
-/// event, so it never does.
+/// Returns whether the request only checks a deployment. A request with a signature is never a
+/// check, because it may be an event.
 pub fn is_check(headers: &HeaderMap) -> bool {
     headers.contains_key(CHECK) && Signatures::of(headers).is_empty()
 }
 
-/// Returns whether the sender says that no message names the event yet. Anybody can say so: it
-/// counts only with a valid signature.
+/// Returns whether the request has the header of the reconcile tool. Anybody can set the header, so
+/// it counts only with a valid signature.
 pub fn is_reconciled(headers: &HeaderMap) -> bool {
     text(headers, RECONCILED) == Some("1")
 }
@@ -62,8 +63,8 @@ pub fn traceparent(headers: &HeaderMap) -> Option<&str> {
     text(headers, TRACEPARENT).filter(|text| is_traceparent(text))
 }
 
-/// Returns what the vendors on the way add to that trace (W3C Trace Context, `tracestate`), if it
-/// is valid. Without a `traceparent` it has no meaning.
+/// Returns the additions of tracing vendors to that trace (W3C Trace Context, `tracestate`), if
+/// they are valid. Without a `traceparent` it has no meaning.
 pub fn tracestate(headers: &HeaderMap) -> Option<&str> {
     traceparent(headers)?;
     text(headers, TRACESTATE).filter(|text| is_tracestate(text))
@@ -94,7 +95,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     Some(value.to_str().unwrap_or_default())
 }
 
-/// The member `headers` of a request: an object of texts.
+/// The member `headers` of a request: an object of strings.
 #[derive(Debug, Default)]
 pub(super) struct PlainHeaders(pub(super) HeaderMap);
 
@@ -105,8 +106,8 @@ impl<'de> Deserialize<'de> for PlainHeaders {
     }
 }
 
-/// Reads the member `multiValueHeaders` of a request: an object of lists. If it is anything else,
-/// there is no header.
+/// Reads the member `multiValueHeaders` of a request: an object of lists of strings. If it is
+/// anything else, there are no headers.
 pub(super) fn from_lists(lists: &RawValue) -> HeaderMap {
     let mut from = serde_json::Deserializer::from_str(lists.get());
     let values = Values::Lists;
@@ -114,7 +115,7 @@ pub(super) fn from_lists(lists: &RawValue) -> HeaderMap {
         .unwrap_or_default()
 }
 
-/// How the values of the headers are written.
+/// The JSON type of the values.
 #[derive(Clone, Copy)]
 enum Values {
     Texts,
@@ -137,7 +138,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        // API Gateway adds some ten headers to those of a shop.
+        // API Gateway adds about ten headers to those of a shop.
         let mut headers = HeaderMap::with_capacity(24);
         while let Some(Name(name)) = map.next_key()? {
             let (Some(name), Some(value)) = (name, map.next_value_seed(self.values)?) else {
@@ -145,7 +146,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
             };
             match headers.try_entry(name) {
                 Ok(Entry::Vacant(place)) => _ = place.try_insert(value),
-                // The header came twice, in two spellings: neither value is the right one.
+                // The header is repeated, so neither value can be trusted.
                 Ok(Entry::Occupied(mut place)) => _ = place.insert(HeaderValue::from_static("")),
                 Err(_) => {}
             }
@@ -174,7 +175,7 @@ impl<'de> DeserializeSeed<'de> for Values {
     }
 }
 
-/// Reads the value of a header: `None` if it is absent, "" if it is not exactly one text.
+/// Reads the value of a header: `None` if it is absent, "" if it is not exactly one string.
 struct ValueVisitor(Values);
 
 impl<'de> Visitor<'de> for ValueVisitor {
@@ -232,7 +233,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 }
 
-/// The value that is valid for no header.
+/// Returns the value of an invalid header.
 #[expect(clippy::unnecessary_wraps, reason = "most callers need an Option")]
 fn invalid() -> Option<HeaderValue> {
     Some(HeaderValue::from_static(""))

@@ -1,6 +1,7 @@
-//! The request that API Gateway passes to a function, as a [`lambda_http::Request`].
+//! Reads the request that API Gateway passes to a function into a [`lambda_http::Request`].
 //!
-//! It is read in one pass, and never fails: what is no request is answered, too.
+//! The payload is read in one pass. Reading never fails, because a payload that is not a request
+//! also needs a response.
 
 pub mod body;
 pub mod headers;
@@ -23,17 +24,17 @@ use crate::telemetry::plain_id;
 /// The payload of an invocation: a request, or anything else.
 ///
 /// `lambda_http` has a reader of its own, which panics on a body that is not valid base64, and
-/// takes 15 µs more for an order of 10 KB.
+/// takes 15 µs longer for an order of 10 KB.
 #[derive(Debug)]
 pub struct Payload {
-    /// The request, if API Gateway sent one. Of its HTTP types, only what the functions use is
-    /// set: the headers, the body, and in the [`RequestContext`] the id and the time.
+    /// The request, if API Gateway sent one. It has only the parts that the functions use: the
+    /// method, the headers, the body, and in the [`RequestContext`] the id and the time.
     pub request: Option<Request>,
 }
 
 impl<'de> Deserialize<'de> for Payload {
-    /// Never fails, because `lambda_runtime` would then answer in place of the function. It does
-    /// not read what is left of the payload.
+    /// Never fails, because `lambda_runtime` would then respond instead of the function. After an
+    /// error, the rest of the payload is not read.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let fields = Fields::deserialize(from).ok();
         Ok(Self {
@@ -75,7 +76,7 @@ struct ContextFields {
 }
 
 impl Fields {
-    /// Makes the request, unless its body is not the base64 that it is declared as.
+    /// Creates the request; `None` if its body is declared as base64, but is not.
     fn into_request(self) -> Option<Request> {
         let body = match self.body {
             None => Body::Empty,
@@ -100,19 +101,19 @@ fn request(headers: HeaderMap, context: ContextFields, body: Body) -> Request {
     gateway.time_epoch = i64::try_from(context.time_epoch).unwrap_or_default();
     gateway.http.method = Method::POST;
     let mut request = Request::new(body);
-    // The only method that the routes take.
+    // The only method that the routes accept.
     *request.method_mut() = Method::POST;
     *request.headers_mut() = headers;
     request.with_request_context(RequestContext::ApiGatewayV2(gateway))
 }
 
-/// Returns the id that API Gateway gave the request, which tells one delivery from another.
+/// Returns the id that API Gateway gave the request. Each delivery of an event has its own.
 pub fn gateway_id(request: &Request) -> Option<&str> {
     let id = gateway(request)?.request_id.as_deref()?;
     Some(id).filter(|id| !id.is_empty())
 }
 
-/// Returns the id that API Gateway gave the request, if a log may hold it.
+/// Returns the id that API Gateway gave the request, if the log may contain it.
 pub fn plain_gateway_id(request: &Request) -> Option<&str> {
     gateway_id(request).and_then(plain_id)
 }

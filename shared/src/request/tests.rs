@@ -52,7 +52,7 @@ fn refuses_a_body_above_the_limit() {
 }
 
 #[test]
-fn refuses_a_payload_that_is_no_request() {
+fn refuses_a_payload_that_is_not_a_request() {
     for event in [
         json!({}),
         json!([]),
@@ -73,14 +73,14 @@ fn never_fails_to_read_a_payload() {
         "no JSON",
         "",
     ] {
-        // As Lambda's runtime reads it.
+        // `lambda_runtime` reads a payload in the same way.
         let read = Payload::deserialize(&mut serde_json::Deserializer::from_str(payload));
         assert!(read.unwrap().request.is_none(), "{payload}");
     }
 }
 
 #[test]
-fn gives_the_id_and_the_time_of_the_gateway() {
+fn returns_the_id_and_the_time_of_the_gateway() {
     let read = |context: serde_json::Value| {
         read(json!({ "requestContext": context }).to_string().as_bytes()).unwrap()
     };
@@ -90,10 +90,10 @@ fn gives_the_id_and_the_time_of_the_gateway() {
     assert_eq!(plain_gateway_id(&request), Some("JKJaXmPLvHcESHA="));
     assert_eq!(accepted_ms(&request), 1_781_814_431_123);
 
-    let odd = read(json!({ "requestId": "zoe @ shop", "timeEpoch": u64::MAX }));
-    assert_eq!(gateway_id(&odd), Some("zoe @ shop"));
-    assert_eq!(plain_gateway_id(&odd), None);
-    assert_eq!(accepted_ms(&odd), 0);
+    let unusual = read(json!({ "requestId": "zoe @ shop", "timeEpoch": u64::MAX }));
+    assert_eq!(gateway_id(&unusual), Some("zoe @ shop"));
+    assert_eq!(plain_gateway_id(&unusual), None);
+    assert_eq!(accepted_ms(&unusual), 0);
 
     let none = read(json!({}));
     assert_eq!((gateway_id(&none), accepted_ms(&none)), (None, 0));

@@ -4,14 +4,14 @@
 
 use std::{collections::HashSet, fmt};
 
-/// The longest `Lineage`. Lambda's are far shorter. The limit of SQS is not documented.
+/// The maximum length of `Lineage`. Lambda's are far shorter. The limit of SQS is not documented.
 const LINEAGE_CHARS_MAX: usize = 128;
 
-/// The longest `tracestate` that every vendor must forward. A longer one may be dropped (W3C Trace
-/// Context, 3.3.1.5).
+/// The maximum length of a `tracestate` that every vendor must forward. A longer one may be dropped
+/// (W3C Trace Context, 3.3.1.5).
 pub(crate) const TRACESTATE_CHARS_MAX: usize = 512;
 
-/// The largest number of members in a `tracestate` (W3C Trace Context, 3.3.1.1).
+/// The maximum number of members in a `tracestate` (W3C Trace Context, 3.3.1.1).
 const TRACESTATE_MEMBERS_MAX: usize = 32;
 
 /// The valid fields of X-Ray's trace header, `Root=1-…;Parent=…;Sampled=1;Lineage=…`. Only `Root`
@@ -22,20 +22,20 @@ pub struct XRay<'a> {
     pub root: &'a str,
     parent: Option<&'a str>,
     sampled: Option<&'a str>,
-    /// Lambda detects by it functions that invoke each other in a loop.
+    /// Lambda uses it to detect functions that invoke each other in a loop.
     lineage: Option<&'a str>,
 }
 
 impl<'a> XRay<'a> {
     /// Reads a header; `None` if it has no valid `Root`. An unknown or malformed field is left out.
     pub fn read(header: &'a str) -> Option<Self> {
-        let field = |name, fits: fn(&str) -> bool| {
+        let field = |name, is_valid: fn(&str) -> bool| {
             let fields = header.split(';').filter_map(|field| field.split_once('='));
             let mut values = fields.filter(|(key, _)| key.trim() == name);
             values
                 .next()
                 .map(|(_, value)| value.trim())
-                .filter(|value| fits(value))
+                .filter(|value| is_valid(value))
         };
         Some(Self {
             root: field("Root", is_root)?,
@@ -47,7 +47,7 @@ impl<'a> XRay<'a> {
 }
 
 impl fmt::Display for XRay<'_> {
-    /// The fields have the order of AWS's documentation.
+    /// Writes the fields in the order of AWS's documentation.
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "Root={}", self.root)?;
         let rest = [
@@ -68,7 +68,7 @@ fn is_root(value: &str) -> bool {
     let parts = value
         .strip_prefix("1-")
         .and_then(|rest| rest.split_once('-'));
-    parts.is_some_and(|(began, rest)| is_hex(began, 8) && is_hex(rest, 24))
+    parts.is_some_and(|(time, rest)| is_hex(time, 8) && is_hex(rest, 24))
 }
 
 /// As in `1:fe460cdd:0` or `a87bd80c:1|68fd508a:5`.
@@ -116,7 +116,7 @@ pub(crate) fn is_tracestate(text: &str) -> bool {
     }) && !keys.is_empty()
 }
 
-/// Returns whether a key is the name of a system, or of a tenant and a system with an `@` between.
+/// Returns whether a key is the name of a system, or a tenant and a system separated by `@`.
 fn is_tracestate_key(key: &str) -> bool {
     let is_name = |name: &str, first: fn(&u8) -> bool, length_max| {
         let in_name = |byte: u8| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Metric, Stages};
 
-/// What the log and the metrics say about a request.
+/// The values of a request for its log line and its metrics.
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) level: LogLevel,
@@ -18,7 +18,7 @@ pub(crate) struct Line<'a> {
     pub(crate) shop_request_id: Option<&'a str>,
     pub(crate) event_id: Option<&'a str>,
     pub(crate) subject_digest: Option<&'a str>,
-    /// Left out if it is false, like everything that does not apply.
+    /// `None` instead of `false`, because the log omits fields that do not apply.
     pub(crate) reconciled: Option<bool>,
     pub(crate) key: Option<&'a str>,
     pub(crate) rules: Option<&'a str>,
@@ -37,11 +37,11 @@ pub(crate) struct Line<'a> {
 /// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// Nobody has to do anything.
+    /// No action is needed.
     Info,
-    /// The sender, or the merchant, has to look.
+    /// The sender or the merchant must act.
     Warn,
-    /// Whoever operates the function has to look.
+    /// The operator of the function must act.
     Error,
 }
 
@@ -86,7 +86,8 @@ fn millis(duration: Duration) -> u64 {
     duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
-/// Returns an id from outside if it looks like one. Anything else could be a value of the event.
+/// Returns an external id if it has the form of an id. Any other text could be a value of the
+/// event, which the log must not contain.
 pub(crate) fn plain_id(id: &str) -> Option<&str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(plain)).then_some(id)

@@ -5,7 +5,7 @@
 pub enum Metric {
     /// The event is in the queue.
     Accepted,
-    /// A rule or the stock check stops the shopper.
+    /// A rule or the stock check refused the event.
     Refused,
     /// The event is unusable, and in the quarantine queue.
     Quarantined,
@@ -21,7 +21,7 @@ pub enum Metric {
     DecideTime,
     /// The duration of sending the message.
     EnqueueTime,
-    /// The time left until the deadline when the answer was ready.
+    /// The remaining time until the deadline when the response was ready.
     TimeLeft,
     /// The request is the first of its process.
     ColdStart,

@@ -1,5 +1,5 @@
-//! What a function reports of each request: one log line for CloudWatch Logs Insights, and metrics.
-//! Neither ever holds a value of an event.
+//! Reports each request: one log line for CloudWatch Logs Insights, and metrics. Neither contains a
+//! value of an event.
 
 mod line;
 mod metric;
@@ -22,10 +22,10 @@ pub(crate) use self::{
 
 /// Starts the logs at this level.
 ///
-/// Only lines of this crate are written, at any level: at `trace`, AWS's clients and
-/// `lambda_runtime` log whole requests.
+/// Only lines of this crate are written, because at `trace` the AWS SDK and `lambda_runtime` log
+/// whole requests.
 pub fn start(level: LevelFilter) {
-    let ours = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let this_crate = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
@@ -36,6 +36,6 @@ pub fn start(level: LevelFilter) {
     // In tests, the logs may have been started before.
     let _ = tracing_subscriber::registry()
         .with(lines)
-        .with(ours)
+        .with(this_crate)
         .try_init();
 }

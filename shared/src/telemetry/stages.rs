@@ -1,4 +1,4 @@
-//! How long each stage of a request takes.
+//! The stages of a request, and their durations.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// Returns the metric of its duration. The other stages are too short for one.
+    /// Returns the metric of its duration; `None` for a stage that is too short for a metric.
     pub(crate) fn metric(self) -> Option<Metric> {
         match self {
             Self::Verify => Some(Metric::VerifyTime),
@@ -36,7 +36,7 @@ pub(crate) struct Stages {
 
 impl Stages {
     #[cfg(test)]
-    pub(crate) fn that_took(ended: Vec<(Stage, Duration)>) -> Self {
+    pub(crate) fn with_durations(ended: Vec<(Stage, Duration)>) -> Self {
         Self {
             current: None,
             ended,
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_ends_where_the_next_one_begins_or_the_request_does() {
+    fn a_stage_ends_when_the_next_one_begins_or_the_request_ends() {
         let mut stages = Stages::default();
         stages.end();
         assert!(stages.ended.is_empty(), "none was reached");

@@ -21,8 +21,8 @@ pub(super) const SECRET_BYTES_MIN: usize = 16;
 pub struct HmacSecret(Hmac<Sha256>);
 
 impl HmacSecret {
-    /// Takes a secret of at least 16 bytes. A byte order mark and line breaks at the end are
-    /// removed: they come from a file or a console, and no shop signs with them.
+    /// Creates a secret from a text of at least 16 bytes. Removes a byte order mark, and line
+    /// breaks at the end. A file or a console adds them, and no shop signs with them.
     ///
     /// # Errors
     /// [`KeyError::SecretEmpty`], [`KeyError::SecretIsPem`] or [`KeyError::SecretTooShort`].
@@ -108,7 +108,7 @@ mod tests {
         ] {
             assert!(plain == HmacSecret::new(&text).unwrap(), "{text:?}");
         }
-        // Any other character may be meant.
+        // Any other character may be part of the secret.
         for text in [
             format!("{SECRET} "),
             format!(" {SECRET}"),

@@ -34,7 +34,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(15);
 /// not the key that signed an event.
 const URGENT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where the secret comes from.
+/// The source of the secret.
 #[derive(Debug)]
 pub enum SecretSource {
     /// From an environment variable. It never changes.
@@ -62,7 +62,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Returns a keyring that knows an inline secret, or nothing yet. Sends no request.
+    /// Creates a keyring with an inline secret, or without any key yet. Sends no request.
     pub fn new(source: SecretSource, aws: &Aws) -> Self {
         let (secret, store, schedule) = match source {
             SecretSource::Inline(secret) => (secret, None, RefreshSchedule::default()),
@@ -237,8 +237,8 @@ impl RefreshSchedule {
     }
 }
 
-/// Returns whether a moment has passed. A moment that is further away than any pause was set
-/// before the clock was set back, and does not count.
+/// Returns whether a moment has passed. A moment beyond the longest pause was recorded before the
+/// clock was set back, and counts as passed.
 fn has_passed(moment: Option<SystemTime>, now: SystemTime) -> bool {
     let left = moment.and_then(|moment| moment.duration_since(now).ok());
     left.is_none_or(|left| left.is_zero() || left > RETRY_PAUSE)

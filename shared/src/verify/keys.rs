@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::verify::{Scheme, SignatureError, Signatures, SignedBody, VerificationKey};
 
-/// The maximum number of keys that count per list of the secret. Each key adds time to a request
-/// with a wrong signature.
+/// The maximum number of keys that a function uses from one list of the secret. Each key adds time
+/// to a request with a wrong signature.
 pub const KEYS_MAX: usize = 16;
 
-/// The position of a key in the secret, as in `current/public_keys/0`. Logs and metrics name the
-/// key by it. It reveals nothing of the key itself.
+/// The position of a key in the secret, as in `current/public_keys/0`. Logs and metrics use it as
+/// the name of the key. It does not reveal the key itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyName {
     version: SecretVersion,

@@ -1,7 +1,8 @@
 //! Verifies the signatures of Commerce over the raw bytes of a body.
 //!
-//! This file holds what the signature schemes share. Each scheme has a file of its own. To add one,
-//! write its file and add a line wherever the compiler or `Scheme::ALL` asks for it in this file.
+//! This file contains the parts that the signature schemes share. Each scheme has its own file. To
+//! add one, write its file, add the variant to [`Scheme`] and `Scheme::ALL`, and add a line to each
+//! `match` in this file.
 
 mod hmac;
 pub mod keyring;
@@ -71,7 +72,7 @@ impl Scheme {
     }
 }
 
-/// What the file of a scheme defines, besides the check itself.
+/// The definition of a scheme, without the check of a signature.
 struct SchemeDefinition {
     header: &'static str,
     secret_field: &'static str,
@@ -83,9 +84,9 @@ struct SchemeDefinition {
 /// A key that can verify a body.
 #[derive(Clone, PartialEq)]
 pub enum VerificationKey {
-    /// Of [`Scheme::Hmac`].
+    /// A key of [`Scheme::Hmac`].
     Hmac(HmacSecret),
-    /// Of [`Scheme::Rsa`].
+    /// A key of [`Scheme::Rsa`].
     Rsa(RsaKey),
 }
 
@@ -98,7 +99,7 @@ impl VerificationKey {
         }
     }
 
-    /// Returns whether the decoded signature is one of the body, made with this key.
+    /// Returns whether this key verifies the decoded signature of the body.
     fn verifies(&self, body: &SignedBody<'_>, signature: &[u8]) -> bool {
         match self {
             Self::Hmac(secret) => secret.verifies(body.bytes, signature),
@@ -114,7 +115,7 @@ impl fmt::Debug for VerificationKey {
     }
 }
 
-/// A body, and the other forms in which a scheme signs it.
+/// A body, and its base64 text, which the RSA scheme signs.
 struct SignedBody<'a> {
     bytes: &'a [u8],
     base64: OnceCell<String>,
@@ -164,7 +165,7 @@ impl<'a> Signatures<'a> {
         Self::from_fn(|other| (other == scheme).then_some(value))
     }
 
-    /// Takes the value of each scheme's header from a function.
+    /// Creates the signatures from a function that returns the value of each scheme's header.
     pub fn from_fn(value: impl FnMut(Scheme) -> Option<&'a str>) -> Self {
         Self(Scheme::ALL.map(value))
     }
@@ -197,7 +198,7 @@ pub enum SignatureError {
     Mismatch,
 }
 
-/// Why a secret or a key cannot be used. It never holds the key.
+/// Why a secret or a key cannot be used. It never contains the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyError {
     /// The secret is empty or white space.
@@ -208,7 +209,7 @@ pub enum KeyError {
     SecretTooShort,
     /// The text has no `PUBLIC KEY` block, or an incomplete one.
     NotPem,
-    /// The text holds a private key.
+    /// The text contains a private key.
     PrivateKey,
     /// The block is not a valid public key of this algorithm.
     WrongAlgorithm(&'static str),

@@ -2,8 +2,8 @@
 //!
 //! Consoles, environment variables and configuration tools change the layout of a PEM text: line
 //! breaks become spaces, the two characters `\n`, or nothing; quotes, indentation or a byte order
-//! mark are added. None of these characters is part of base64, so the
-//! reader removes them. The rest must be strict standard base64: the reader guesses no character.
+//! mark are added. None of these characters is part of base64, so the reader removes them. The rest
+//! must be strict standard base64: the reader does not guess any character.
 
 use crate::verify::KeyError;
 
@@ -41,7 +41,7 @@ pub fn public_keys(text: &str) -> Result<Vec<Vec<u8>>, KeyError> {
     }
 }
 
-/// Returns whether a text has a private key.
+/// Returns whether a text contains a private key.
 pub fn has_private_key(text: &str) -> bool {
     without_layout(text).contains(PRIVATE)
 }
@@ -52,8 +52,8 @@ fn without_layout(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     while let Some(character) = rest.next() {
         if character == '\\' {
-            let behind = rest.as_str().trim_start_matches('\\');
-            rest = behind.chars();
+            let after = rest.as_str().trim_start_matches('\\');
+            rest = after.chars();
             match rest.clone().next() {
                 // An escape of JSON or of a shell, possibly escaped itself, of a line break, a
                 // slash, or a quote.
@@ -183,7 +183,7 @@ mod tests {
             format!("{begin}{body}-----END PUBLIC KEY----"),
             format!("-----BEGIN RSA PUBLIC KEY-----{body}-----END RSA PUBLIC KEY-----"),
             format!("{begin}{body}-----END RSA PUBLIC KEY-----"),
-            // A valid block does not excuse an invalid one.
+            // An invalid block is an error, even if another block is valid.
             format!("{begin}{PEM}"),
             format!("{PEM}{begin}{body}"),
             format!("{begin}{body}={end}"),
@@ -208,7 +208,7 @@ mod tests {
                 assert_eq!(public_keys(&text), Err(KeyError::PrivateKey), "{text}");
                 assert!(has_private_key(&text), "{text}");
             }
-            // A private key in the secret is a mistake, but the public key beside it is usable.
+            // A private key in the secret is a mistake, but the public key is still usable.
             let both = format!("{PEM}{private}");
             assert_eq!(public_keys(&both), public_keys(PEM));
             assert!(has_private_key(&both) && !has_private_key(PEM));

@@ -59,7 +59,7 @@ impl RsaKey {
             .as_bytes()
             .filter(|_| spki.algorithm.oid == RSA_ENCRYPTION);
         let (modulus, exponent) = key.and_then(rsa_public_key).ok_or(NOT_RSA)?;
-        // `ring` checks these only with the first signature. Here the operator learns of an
+        // `ring` checks these properties only with the first signature. These checks report an
         // unusable key before the first order.
         if !(2048 / 8..=8192 / 8).contains(&modulus.len()) {
             return Err(KeyError::WrongSize);
@@ -74,7 +74,7 @@ impl RsaKey {
     }
 
     pub(super) fn verifies(&self, body: &SignedBody<'_>, signature: &[u8]) -> bool {
-        // A signature is as long as its key. For any other, the body need not be encoded.
+        // A valid signature is as long as its key. For any other, the body need not be encoded.
         signature.len() == self.modulus.len()
             && RsaPublicKeyComponents {
                 n: &self.modulus,
@@ -159,15 +159,15 @@ mod tests {
             changed[last] = modulus_end;
             RsaKey::from_der(&changed).map(|key| key.exponent)
         };
-        let odd = der[der.len() - 6];
-        assert_eq!(with(odd, [1, 0, 1]).unwrap(), [1, 0, 1]);
-        assert_eq!(with(odd & 0xFE, [1, 0, 1]).unwrap_err(), NOT_RSA);
-        assert_eq!(with(odd, [1, 0, 0]).unwrap_err(), NOT_RSA);
+        let odd_end = der[der.len() - 6];
+        assert_eq!(with(odd_end, [1, 0, 1]).unwrap(), [1, 0, 1]);
+        assert_eq!(with(odd_end & 0xFE, [1, 0, 1]).unwrap_err(), NOT_RSA);
+        assert_eq!(with(odd_end, [1, 0, 0]).unwrap_err(), NOT_RSA);
         assert_eq!(number(&[2, 0, 0, 0, 1]), EXPONENT_END + 1);
         assert_eq!(number(&[1; 9]), u64::MAX);
         // Every key that `ring` accepts is accepted.
         for exponent in [[1_u8, 0, 1], [0x7F, 0xFF, 0xFF]] {
-            assert!(with(odd, exponent).is_ok());
+            assert!(with(odd_end, exponent).is_ok());
         }
     }
 

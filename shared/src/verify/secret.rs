@@ -9,7 +9,7 @@ use crate::verify::{KEYS_MAX, KeyName, Keys, NamedKey, Scheme, SecretVersion};
 /// An example of the secret, for error messages.
 pub const EXAMPLE: &str = r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
 
-/// The end of the name of each token.
+/// The suffix of the name of each token.
 const TOKEN_SUFFIX: &str = "_token";
 
 /// The usable content of a secret.
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_usable_keys_beside_an_unusable_one() {
+    fn keeps_the_usable_keys_if_another_one_is_unusable() {
         let pem = PEM.replace('\n', "\\n");
         let json = format!(
             r#"{{"hmac_secrets":["hush","0123456789abcdef"],

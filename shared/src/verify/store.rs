@@ -152,7 +152,7 @@ impl Store {
                 Ok(Err(reason)) => (AwsError::of(&reason), reason.code().map(str::to_owned)),
                 Err(_) => (AwsError::TimedOut, None),
             };
-            // AWS defines the codes, so they hold nothing of the secret.
+            // AWS defines the codes, so they contain no part of the secret.
             error!(store_error = failure.name(), code, stage, "secret not read");
             if !may_retry || matches!(failure, AwsError::Refused | AwsError::TimedOut) {
                 return Err(failure);
@@ -181,8 +181,8 @@ fn created(version: &GetSecretValueOutput) -> Option<SystemTime> {
     SystemTime::try_from(*version.created_date()?).ok()
 }
 
-/// Returns whether the later of two moments is at least `age` ago. A moment in the future, by a
-/// clock that is fast, is not.
+/// Returns whether the later of two moments is at least `age` ago. Returns false if that moment is
+/// in the future, because another clock is fast.
 fn is_older(moments: [Option<SystemTime>; 2], age: Duration, now: SystemTime) -> bool {
     let latest = moments.into_iter().flatten().max();
     latest

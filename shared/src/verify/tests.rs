@@ -11,7 +11,7 @@ const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 const PEM_CRLF: &str = include_str!("../../tests/signature/public-key.crlf.pem");
 const OTHER_PEM: &str = include_str!("../../tests/signature/other-public-key.pem");
 
-/// The keys of these secrets and of the PEM text.
+/// Returns the keys of these secrets and of the PEM text.
 fn keys(secrets: &[&str], pem: &str) -> Keys {
     let read = |scheme: Scheme, text: &str| scheme.read_keys(text).unwrap();
     let hmac = secrets.iter().flat_map(|text| read(Scheme::Hmac, text));
@@ -27,7 +27,7 @@ fn by_pem(pem: &str) -> Keys {
     keys(&[], pem)
 }
 
-/// The name of a key.
+/// Returns the name of an inline key.
 fn key(scheme: Scheme, index: usize) -> KeyName {
     KeyName::new(SecretVersion::Inline, scheme, index)
 }
@@ -40,7 +40,7 @@ fn rsa(value: &str) -> Signatures<'_> {
     Signatures::one(Scheme::Rsa, value)
 }
 
-/// Signs with another library than the one that verifies.
+/// Signs with a different library than the functions use.
 fn sign(secret: &str, body: &[u8]) -> Vec<u8> {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
     ring::hmac::sign(&key, body).as_ref().to_vec()
@@ -141,7 +141,7 @@ fn verifies_a_signature_only_in_the_header_of_its_scheme() {
 }
 
 #[test]
-fn needs_one_valid_signature_of_several() {
+fn accepts_one_valid_signature_of_several() {
     let good = hex_signature(SECRET, BODY);
     let check = |keys: Keys, hmac, rsa| {
         let values = [(Scheme::Hmac, hmac), (Scheme::Rsa, rsa)];
@@ -279,7 +279,7 @@ fn names_a_key_by_its_position() {
 }
 
 #[test]
-fn shows_no_key() {
+fn debug_output_hides_the_keys() {
     let shown = format!("{:?}", keys(&[SECRET], PEM));
     assert_eq!(shown, "1 hmac_secrets, 1 public_keys");
     let [key] = &Scheme::Hmac.read_keys(SECRET).unwrap()[..] else {
@@ -289,7 +289,7 @@ fn shows_no_key() {
 }
 
 #[test]
-fn accepts_an_unsigned_body_if_the_operator_chose_so() {
+fn accepts_an_unsigned_body_if_the_policy_allows_it() {
     assert_eq!(
         Keys::AcceptUnsigned.check(BODY, Signatures::default()),
         Ok(None)

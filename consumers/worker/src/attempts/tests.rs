@@ -22,8 +22,8 @@ fn others(last_success: Option<SystemTime>) -> OtherEvents {
     }
 }
 
-/// Lets an event fail at each attempt. Returns the number of attempts, and the time until it was
-/// given up.
+/// Simulates an event that fails at each attempt. Returns the number of attempts, and the time
+/// until it was given up.
 fn fail(
     cause: Cause,
     until: Duration,
@@ -55,15 +55,15 @@ fn never_gives_up_while_the_erp_system_is_busy() {
     assert_eq!(given_up, None);
 }
 
-/// Returns the time in which all events are done, in seconds. Five events are handled at once, and
-/// each takes 50 ms.
+/// Simulates a backlog. Returns the time until all events are done, in seconds. Five events are
+/// handled at once, and each takes 50 ms.
 fn drain(events: u32, rate_limit: f64) -> f64 {
     let mut waiting: BinaryHeap<_> = (0..events).map(|_| Reverse((0, None))).collect();
     let (mut free, mut room, mut last) = ([0_u64; 5], 1.0, 0);
     while let Some(Reverse((due, first))) = waiting.pop() {
-        let copy = free.iter_mut().min().unwrap();
-        let now = due.max(*copy);
-        *copy = now + 50;
+        let instance = free.iter_mut().min().unwrap();
+        let now = due.max(*instance);
+        *instance = now + 50;
         room = f64::min(1.0, room + (now - last) as f64 / 1000.0 * rate_limit);
         last = now;
         if room >= 1.0 {

@@ -1,5 +1,5 @@
 //! The benchmark's orders: their fields, and the canonical form of each field. Only types that
-//! serde reads and writes live here.
+//! serde reads and writes belong here.
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq as _};
 use serde_json::value::RawValue;

@@ -1,5 +1,5 @@
-//! HTTP/1.1 on one kept connection: writes requests, reads responses with a known length. It knows
-//! neither Lambda nor SQS.
+//! HTTP/1.1 on one kept connection: writes requests, reads responses with a known length. It is
+//! independent of Lambda and SQS.
 
 use std::io::{self, Read, Write};
 

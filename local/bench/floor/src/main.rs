@@ -1,8 +1,8 @@
-//! The floor of the benchmark: the minimum of work for its orders, written by hand. It blocks,
-//! keeps one connection to Lambda and one to SQS, and signs the requests itself. It has none of the
-//! retries, deadlines, limits, rules and metrics of the real functions.
+//! The floor of the benchmark: a handwritten program with the minimum of work for its orders. It
+//! uses blocking I/O, keeps one connection to Lambda and one to SQS, and signs the requests itself.
+//! It has none of the retries, deadlines, limits, rules and metrics of the real functions.
 //!
-//! This file reads a request, verifies its signature and makes the message.
+//! This file reads a request, verifies its signature and creates the message.
 
 mod contract;
 mod http;

@@ -1,5 +1,5 @@
-//! A function that responds without any work. It shows how much of a result of the benchmark is
-//! Lambda's protocol alone. Nothing else may be added here.
+//! A function that responds without any work. It shows the cost of Lambda's protocol alone, for
+//! comparison with the other results of the benchmark. Nothing else belongs here.
 
 use std::{
     env,

@@ -1,5 +1,5 @@
-//! A peer of the benchmark: the function in plain Rust, as one would write it today, with the
-//! defaults of every crate. The fields of an order are in `order.rs`.
+//! A program to compare with in the benchmark: the function in plain Rust, with the defaults of
+//! every crate. The fields of an order are in `order.rs`.
 
 mod order;
 
@@ -44,7 +44,7 @@ const ENVELOPE: [&str; 8] = [
     "data",
 ];
 
-/// The characters that a URI escapes: all but the unreserved ones.
+/// The characters that are escaped in a URI: all except the unreserved ones.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

@@ -130,7 +130,8 @@ fn object(value: &Value, name: &str, fields: &Fields) -> Result<Option<Value>, F
     Ok(Some(Value::Object(canonical)))
 }
 
-/// Returns the elements of a list, or of an object with ids as keys: PHP writes some lists so.
+/// Returns the elements of a list, or of an object with ids as keys, which PHP writes for some
+/// lists.
 fn elements<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a Value>, Failure> {
     let is_id = |key: &String| {
         key == "0" || !key.starts_with('0') && key.bytes().all(|byte| byte.is_ascii_digit())
@@ -156,7 +157,8 @@ fn wrong(name: &str, expects: &str) -> Failure {
     Failure::invalid(format!("{name} must be {expects}"))
 }
 
-/// Returns whether the value is absent: null, or false or an empty text, which PHP writes for it.
+/// Returns whether the value is absent: null, false or an empty text. PHP writes all three for a
+/// missing value.
 fn is_absent(value: &Value) -> bool {
     is_absent_text(value) || value == ""
 }
@@ -166,7 +168,7 @@ fn is_absent_text(value: &Value) -> bool {
     matches!(value, Value::Null | Value::Bool(false))
 }
 
-/// PHP writes a numeric SKU or postcode as a number.
+/// Returns a text or a number as text. PHP writes a numeric SKU or postcode as a number.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,5 +1,5 @@
-//! An HTTP/1.1 server on one kept connection: reads requests, writes responses. It knows neither
-//! Lambda nor SQS.
+//! An HTTP/1.1 server on one kept connection: reads requests, writes responses. It is independent
+//! of Lambda and SQS.
 
 use std::io::{Read, Write};
 

@@ -34,7 +34,7 @@ pub(crate) struct Schedule {
 /// The recorded times.
 #[derive(Default)]
 pub(crate) struct Invoked {
-    /// The CPU time at each request for an event. The last request gets none.
+    /// The CPU time at each request for an event. The last request receives no event.
     pub(crate) requested: Vec<Duration>,
     /// The time from sending each event to its response.
     pub(crate) latencies: Vec<Duration>,

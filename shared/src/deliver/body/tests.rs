@@ -3,13 +3,13 @@ use std::time::Duration;
 use super::*;
 use crate::deadline::ANSWER_MARGIN;
 
-/// Returns the deadline that is so many seconds away.
+/// Returns a deadline this many seconds from now.
 pub(crate) fn in_seconds(seconds: u64) -> Deadline {
     let hook_timeout = Duration::from_secs(seconds) + ANSWER_MARGIN;
     Deadline::new(hook_timeout, 0, 0)
 }
 
-/// Returns noise from a fixed seed.
+/// Returns a generator of pseudorandom bytes with a fixed seed.
 pub(crate) fn noise() -> impl FnMut() -> u8 {
     let mut state = 1_u64;
     move || {
@@ -33,12 +33,12 @@ fn stops_compressing_at_the_deadline() {
 
 #[test]
 fn compresses_thoroughly_only_if_fast_is_not_enough() {
-    // Words of a small vocabulary in no order, as in the names of products.
+    // Random words of a small vocabulary, like the names of products.
     let words = "shirt cotton blue large summer leather running steel classic organic";
     let words: Vec<_> = words.split(' ').collect();
-    let mut chance = noise();
+    let mut random = noise();
     let text: Vec<_> = (0..1_200_000)
-        .map(|_| words[usize::from(chance()) % words.len()])
+        .map(|_| words[usize::from(random()) % words.len()])
         .collect();
     let text = text.join(" ");
     let length = |level| {
@@ -47,7 +47,7 @@ fn compresses_thoroughly_only_if_fast_is_not_enough() {
     };
     let (fast, thorough) = (length(Compression::fast()), length(Compression::default()));
     assert!(thorough < fast);
-    // So much of the text that only thorough compression is enough.
+    // A part of the text that becomes small enough only with thorough compression.
     let packed_max = (MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES_MAX) / 4 * 3;
     let between = text.len() * packed_max / usize::midpoint(fast, thorough);
     let text = &text[..between];

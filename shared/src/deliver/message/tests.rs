@@ -67,7 +67,7 @@ fn writes_a_cloud_event() {
 }
 
 #[test]
-fn lists_the_issues_and_says_in_an_attribute_whether_one_was_expected() {
+fn lists_the_issues_and_marks_expected_ones_in_an_attribute() {
     let body = |state: &str| {
         format!(
             r#"{{"order":{{"entity_id":1,"customer_email":"n/a","payment":{{"method":[7]}},"billing_address":5{state}}}}}"#
@@ -133,7 +133,7 @@ fn counts_the_issues_that_are_not_listed() {
 }
 
 #[test]
-fn names_a_long_merchant_by_its_hash_in_the_source() {
+fn replaces_a_long_merchant_id_by_its_hash_in_the_source() {
     let source = |name: &str| {
         let body =
             json!({ "merchant_id": name, "environment_id": "e", "order": { "increment_id": "1" } });
@@ -153,7 +153,8 @@ fn names_a_long_merchant_by_its_hash_in_the_source() {
 
 #[test]
 fn limits_a_message_before_it_is_compressed() {
-    // The order number is in it three times, twice in fields of the contract.
+    // The message contains the order number three times: in the subject, the entity, and the
+    // original.
     let body = |number: &str, length: usize| {
         format!(
             r#"{{"order":{{"increment_id":"{}"}}}}"#,
@@ -171,7 +172,7 @@ fn limits_a_message_before_it_is_compressed() {
 }
 
 #[test]
-fn leaves_the_original_out_if_the_operator_chose_so() {
+fn omits_the_original_if_the_operator_disables_it() {
     let origin = Origin {
         with_original: false,
         ..ORIGIN
@@ -216,7 +217,7 @@ fn compresses_a_large_event_without_loss() {
 
 #[test]
 fn refuses_an_event_that_cannot_be_compressed_enough() {
-    // 24 bits of noise for four bytes of base64.
+    // Base64 of random bytes: compression only restores the 24 bits in four characters.
     let mut noise = noise();
     let bytes: Vec<u8> = (0..1_500_000).map(|_| noise()).collect();
     let text = base64_simd::STANDARD.encode_to_string(&bytes);

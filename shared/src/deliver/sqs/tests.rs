@@ -19,16 +19,16 @@ const GARBAGE: &str = "220 smtp.example ESMTP\r\n";
 
 /// How the fake SQS responds to an attempt.
 #[derive(Clone, Copy)]
-enum Does {
+enum Behavior {
     Answer(&'static str),
     Close,
     Nothing,
 }
-use Does::{Answer, Close, Nothing};
+use Behavior::{Answer, Close, Nothing};
 
-/// Sends a message to a queue that responds to the first attempts like this, and then accepts no
-/// connection. Returns the result, and how many attempts were received.
-async fn send(script: &'static [Does], budget: Duration) -> (Result<(), AwsError>, usize) {
+/// Sends a message to a fake SQS. It handles one attempt for each element of `script`, and then
+/// accepts no connection. Returns the result and the number of received attempts.
+async fn send(script: &'static [Behavior], budget: Duration) -> (Result<(), AwsError>, usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let listener = (!script.is_empty()).then_some(listener);
@@ -36,22 +36,22 @@ async fn send(script: &'static [Does], budget: Duration) -> (Result<(), AwsError
         let Some(listener) = listener else {
             return (0, Vec::new());
         };
-        let mut kept = Vec::new();
-        let mut taken = 0;
-        for does in script {
+        let mut open = Vec::new();
+        let mut received = 0;
+        for behavior in script {
             listener.set_nonblocking(true).unwrap();
-            let patience = Instant::now() + Duration::from_secs(10);
+            let give_up = Instant::now() + Duration::from_secs(10);
             let mut connection = loop {
                 match listener.accept() {
                     Ok((connection, _)) => break connection,
-                    Err(_) if Instant::now() > patience => return (taken, kept),
+                    Err(_) if Instant::now() > give_up => return (received, open),
                     Err(_) => thread::sleep(Duration::from_millis(1)),
                 }
             };
             connection.set_nonblocking(false).unwrap();
             let _ = connection.read(&mut vec![0; 64 * 1024]);
-            taken += 1;
-            match does {
+            received += 1;
+            match behavior {
                 Answer(answer) => {
                     connection.write_all(answer.as_bytes()).unwrap();
                     let _ = connection.shutdown(Shutdown::Write);
@@ -59,10 +59,10 @@ async fn send(script: &'static [Does], budget: Duration) -> (Result<(), AwsError
                 Close => drop(connection.shutdown(Shutdown::Both)),
                 Nothing => {}
             }
-            kept.push(connection);
+            open.push(connection);
         }
-        // The connections stay open until the result is there; the listener does not.
-        (taken, kept)
+        // The connections stay open until the result is known. The listener is closed.
+        (received, open)
     });
     let settings = QueueSettings {
         url: format!("http://{address}/1/erp.fifo"),
@@ -100,7 +100,7 @@ async fn send(script: &'static [Does], budget: Duration) -> (Result<(), AwsError
 #[tokio::test]
 async fn the_error_accounts_for_all_attempts() {
     use AwsError::{Interrupted, Refused, TimedOut, Unreachable};
-    let cases: [(&[Does], Result<(), AwsError>, usize); 12] = [
+    let cases: [(&[Behavior], Result<(), AwsError>, usize); 12] = [
         (&[Answer(OK)], Ok(()), 1),
         (&[], Err(Unreachable), 0),
         (&[Answer(DENIED)], Err(Refused), 1),
@@ -115,8 +115,12 @@ async fn the_error_accounts_for_all_attempts() {
         (&[Answer(BUSY), Answer(THROTTLED)], Err(Interrupted), 2),
         (&[Nothing, Nothing], Err(TimedOut), 2),
     ];
-    for (index, (script, result, taken)) in cases.into_iter().enumerate() {
+    for (index, (script, result, received)) in cases.into_iter().enumerate() {
         let budget = Duration::from_secs(2);
-        assert_eq!(send(script, budget).await, (result, taken), "case {index}");
+        assert_eq!(
+            send(script, budget).await,
+            (result, received),
+            "case {index}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use crate::request::read;
 const HMAC: &str = "x-adobe-signature";
 const RSA: &str = "x-adobe-commerce-webhook-signature";
 
-/// The headers of a request with these members.
+/// Returns the headers of a request with these members.
 fn headers_of(members: &Value) -> HeaderMap {
     let mut request = json!({ "requestContext": {}, "body": "{}" });
     for (name, value) in members.as_object().unwrap() {
@@ -18,9 +18,9 @@ fn headers_of(members: &Value) -> HeaderMap {
         .clone()
 }
 
-/// The headers of a request in which they are written so.
-fn headers(written: &str) -> HeaderMap {
-    let PlainHeaders(headers) = serde_json::from_str(written).unwrap();
+/// Returns the headers of a request with this member `headers`.
+fn headers(json: &str) -> HeaderMap {
+    let PlainHeaders(headers) = serde_json::from_str(json).unwrap();
     headers
 }
 
@@ -29,7 +29,7 @@ fn get<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 #[test]
-fn takes_a_name_in_any_case_and_once() {
+fn reads_a_name_in_any_case_and_empties_a_repeated_header() {
     let read = headers(&format!(r#"{{"X-ADOBE-SIGNATURE":"a","{RSA}":"b"}}"#));
     assert_eq!((get(&read, HMAC), get(&read, RSA)), (Some("a"), Some("b")));
     let twice = headers(r#"{"X-Adobe-Signature":"a","x-adobe-signature":"b"}"#);
@@ -42,7 +42,7 @@ fn takes_a_name_in_any_case_and_once() {
 }
 
 #[test]
-fn an_invalid_value_is_an_empty_one_and_an_invalid_name_no_header() {
+fn empties_an_invalid_value_and_drops_an_invalid_name() {
     for value in [
         "1",
         "true",
@@ -66,7 +66,7 @@ fn an_invalid_value_is_an_empty_one_and_an_invalid_name_no_header() {
 }
 
 #[test]
-fn more_headers_than_the_map_holds_do_no_harm() {
+fn does_not_panic_on_more_headers_than_the_map_can_hold() {
     let many: serde_json::Map<_, _> = (0..40_000)
         .map(|number| (format!("h{number}"), json!("")))
         .collect();
@@ -75,7 +75,7 @@ fn more_headers_than_the_map_holds_do_no_harm() {
 }
 
 #[test]
-fn reads_headers_that_are_lists_if_there_are_no_others() {
+fn reads_multi_value_headers_if_there_are_no_others() {
     let lists =
         json!({ "Content-Type": ["application/json"], "X-Adobe-Signature": ["a"], "accept": 7 });
     for members in [
@@ -91,14 +91,14 @@ fn reads_headers_that_are_lists_if_there_are_no_others() {
             "{members}"
         );
     }
-    // REST APIs send both: the plain ones count, whatever they are.
+    // REST APIs send both. Then only `headers` counts.
     let both = headers_of(&json!({ "headers": { "accept": "b" }, "multiValueHeaders": lists }));
     let read = ["content-type", HMAC, RSA].map(|name| get(&both, name));
     assert_eq!(read, [None, None, None]);
 }
 
 #[test]
-fn several_values_of_a_header_are_an_empty_one() {
+fn empties_a_header_with_several_values() {
     let hmac = |lists: &Value| {
         let headers = headers_of(&json!({ "multiValueHeaders": lists }));
         get(&headers, HMAC).map(str::to_owned)
@@ -129,7 +129,7 @@ fn several_values_of_a_header_are_an_empty_one() {
 }
 
 #[test]
-fn a_check_has_its_header_and_no_signature() {
+fn is_a_check_only_with_its_header_and_without_a_signature() {
     let is_check = |written: &Value| is_check(&headers(&written.to_string()));
     assert!(is_check(&json!({ "x-webhook-check": "1" })));
     assert!(is_check(&json!({ "X-Webhook-Check": "" })));
@@ -147,7 +147,7 @@ fn a_check_has_its_header_and_no_signature() {
 }
 
 #[test]
-fn a_reconciled_event_has_exactly_one_value() {
+fn is_reconciled_only_with_the_value_1_once() {
     let is_reconciled = |written: Value| is_reconciled(&headers(&written.to_string()));
     assert!(is_reconciled(json!({ "X-Webhook-Reconciled": "1" })));
     for other in ["", "0", "true", "1, 1", " 1"] {
@@ -162,7 +162,7 @@ fn a_reconciled_event_has_exactly_one_value() {
 }
 
 #[test]
-fn gives_the_shops_request_id_if_a_log_may_hold_it() {
+fn returns_the_shops_request_id_if_the_log_may_contain_it() {
     let id = |written: Value| {
         let headers = headers(&written.to_string());
         shop_request_id(&headers).map(str::to_owned)
@@ -174,7 +174,7 @@ fn gives_the_shops_request_id_if_a_log_may_hold_it() {
 }
 
 #[test]
-fn passes_a_tracestate_on_only_beside_a_traceparent() {
+fn forwards_a_tracestate_only_with_a_traceparent() {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let read = |written: Value| {
         let headers = headers(&written.to_string());

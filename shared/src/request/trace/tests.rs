@@ -4,7 +4,7 @@ use super::*;
 
 const ROOT: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
 
-fn passed_on(header: &str) -> Option<String> {
+fn forwarded(header: &str) -> Option<String> {
     XRay::read(header).map(|xray| xray.to_string())
 }
 
@@ -19,7 +19,7 @@ fn forwards_a_header_of_aws_unchanged() {
         ";Sampled=1;Lineage=a87bd80c:1|68fd508a:5|c512fbe3:2",
     ] {
         let header = format!("{ROOT}{rest}");
-        assert_eq!(passed_on(&header).as_ref(), Some(&header));
+        assert_eq!(forwarded(&header).as_ref(), Some(&header));
     }
     assert_eq!(
         XRay::read(ROOT).map(|xray| xray.root),
@@ -28,7 +28,7 @@ fn forwards_a_header_of_aws_unchanged() {
 }
 
 #[test]
-fn leaves_unknown_and_malformed_fields_out_and_orders_the_others() {
+fn drops_unknown_and_malformed_fields_and_orders_the_others() {
     let kept = format!("{ROOT};Parent=53995c3f42cd8ad8;Sampled=1");
     for header in [
         format!("Self=1-67891234-12456789abcdef012345678;{kept}"),
@@ -38,7 +38,7 @@ fn leaves_unknown_and_malformed_fields_out_and_orders_the_others() {
         format!("{kept};Lineage={}", "a".repeat(LINEAGE_CHARS_MAX + 1)),
         format!("{kept};Sampled=0;{ROOT}0"),
     ] {
-        assert_eq!(passed_on(&header).as_ref(), Some(&kept), "{header}");
+        assert_eq!(forwarded(&header).as_ref(), Some(&kept), "{header}");
     }
     for rest in [
         ";Parent=53995c3f42cd8ad;Sampled=?",
@@ -46,7 +46,7 @@ fn leaves_unknown_and_malformed_fields_out_and_orders_the_others() {
         ";Parent={real_parent_id};Sampled=",
     ] {
         let header = format!("{ROOT}{rest}");
-        assert_eq!(passed_on(&header).as_deref(), Some(ROOT), "{header}");
+        assert_eq!(forwarded(&header).as_deref(), Some(ROOT), "{header}");
     }
 }
 
@@ -67,12 +67,12 @@ fn drops_a_header_without_a_trace() {
         "Root=1-5759e98\u{e9}-bd862e3fe1be46a994272793",
         "Root%3D1-5759e988-bd862e3fe1be46a994272793",
     ] {
-        assert_eq!(passed_on(header), None, "{header}");
+        assert_eq!(forwarded(header), None, "{header}");
     }
 }
 
 #[test]
-fn accepts_a_traceparent_that_w3c_calls_valid() {
+fn accepts_only_a_valid_traceparent() {
     let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for good in [
         good,
@@ -155,11 +155,11 @@ proptest! {
     fn forwards_only_the_form_of_aws(
         header in "((Root|Parent|Sampled|Lineage|Self)?=?(1-)?[0-9a-f]{0,24}-?[0-9a-f:|?]{0,24};?){0,8}|\\PC{0,200}",
     ) {
-        if let Some(once) = passed_on(&header) {
+        if let Some(once) = forwarded(&header) {
             let form = "^Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01])?(;Lineage=[0-9a-f:|]{1,128})?$";
             prop_assert!(regex::Regex::new(form).unwrap().is_match(&once), "{}", once);
             prop_assert!(once.len() <= 256);
-            prop_assert_eq!(passed_on(&once), Some(once));
+            prop_assert_eq!(forwarded(&once), Some(once));
         }
     }
 
@@ -169,7 +169,7 @@ proptest! {
     ) {
         prop_assume!(!after.contains("Lineage"));
         let kept = format!("{ROOT};Parent={parent};Sampled={sampled}");
-        prop_assert_eq!(passed_on(&format!("{before}{kept}{after}")), Some(kept));
+        prop_assert_eq!(forwarded(&format!("{before}{kept}{after}")), Some(kept));
     }
 
     #[test]

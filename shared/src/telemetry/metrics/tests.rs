@@ -56,10 +56,10 @@ fn line(metric: Metric, stages: &Stages) -> Line<'_> {
 
 fn ended(stages: &[(Stage, u64)]) -> Stages {
     let took = |&(stage, micros)| (stage, Duration::from_micros(micros));
-    Stages::that_took(stages.iter().map(took).collect())
+    Stages::with_durations(stages.iter().map(took).collect())
 }
 
-fn all_the_way() -> Stages {
+fn all_stages() -> Stages {
     ended(&[
         (Stage::Verify, 84),
         (Stage::Read, 50),
@@ -74,7 +74,7 @@ fn writes_all_metrics_of_an_accepted_event() {
     let text = documents(&Line {
         key: Some("current/hmac_secrets/0"),
         cold_start: true,
-        ..line(Metric::Accepted, &all_the_way())
+        ..line(Metric::Accepted, &all_stages())
     });
     let expected = concat!(
         r#"{"_aws":{"Timestamp":1781814431123,"CloudWatchMetrics":[{"Namespace":"CommerceWebhooks/my-stack","#,
@@ -97,12 +97,12 @@ fn writes_all_metrics_of_an_accepted_event() {
 }
 
 #[test]
-fn writes_nothing_of_the_request_before() {
+fn writes_nothing_of_the_previous_request() {
     documents(&Line {
         key: Some("current/hmac_secrets/0"),
         request_id: "before",
         cold_start: true,
-        ..line(Metric::Accepted, &all_the_way())
+        ..line(Metric::Accepted, &all_stages())
     });
     let text = documents(&Line {
         left: Duration::ZERO,
@@ -112,7 +112,7 @@ fn writes_nothing_of_the_request_before() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let told = |dimensions, metrics| {
+    let metadata = |dimensions, metrics| {
         json!({
             "Timestamp": NOW,
             "CloudWatchMetrics": [{
@@ -128,12 +128,12 @@ fn writes_nothing_of_the_request_before() {
         documents,
         [
             json!({
-                "_aws": told(json!([]), json!([invalid])),
+                "_aws": metadata(json!([]), json!([invalid])),
                 "request_id": "JKJaXmPLvHcESHA=",
                 "Invalid": 1,
             }),
             json!({
-                "_aws": told(json!(["channel"]), json!([invalid, time_left])),
+                "_aws": metadata(json!(["channel"]), json!([invalid, time_left])),
                 "channel": CHANNEL,
                 "request_id": "JKJaXmPLvHcESHA=",
                 "Invalid": 1,
@@ -164,7 +164,7 @@ fn rounds_a_duration_to_three_decimals() {
 
 #[test]
 fn counts_every_failure_by_its_status() {
-    let troubles = [
+    let queue_errors = [
         AwsError::Refused,
         AwsError::Unreachable,
         AwsError::Interrupted,
@@ -192,7 +192,7 @@ fn counts_every_failure_by_its_status() {
     let all = failures
         .into_iter()
         .chain(untrusted.map(Failure::Untrusted))
-        .chain(troubles.map(Failure::Queue));
+        .chain(queue_errors.map(Failure::Queue));
     for failure in all {
         let expected = match failure.status() {
             401 => Metric::Unverified,
@@ -210,7 +210,7 @@ fn does_not_count_a_check() {
     let text = documents(&Line {
         metric: None,
         cold_start: true,
-        ..line(Metric::Invalid, &all_the_way())
+        ..line(Metric::Invalid, &all_stages())
     });
     assert_eq!(text, "");
 }
