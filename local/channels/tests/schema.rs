@@ -1,12 +1,12 @@
 //! The JSON Schemas and the fields of the hooks match the types of the channels.
 
 use channels::for_each_channel;
-use shared::schema::assert_in_step;
+use shared::schema::assert_up_to_date;
 
-/// With `UPDATE_SCHEMAS=1` in the environment, it writes the files (see `make samples`).
+/// Writes the files instead if `UPDATE_SCHEMAS` is set (see `make samples`).
 #[test]
 fn schemas_match_the_types() {
-    for assert_in_step in for_each_channel!(assert_in_step) {
-        assert_in_step();
+    for assert_up_to_date in for_each_channel!(assert_up_to_date) {
+        assert_up_to_date();
     }
 }

@@ -47,9 +47,9 @@ pub(crate) fn body_id(channel: &str, body: &str, delivery: &str) -> Uuid {
     uuid([channel, body, delivery])
 }
 
-/// Returns the digest that stands for a subject in log lines, which hold no text of an event: the
-/// first half of a SHA-256. It finds a known entity, but does not hide one from an attacker who
-/// tries all numbers.
+/// Returns the digest that replaces a subject in log lines, which contain no text of an event: the
+/// first half of a SHA-256. The log can be searched for a known entity. The digest is no secret:
+/// trying all numbers reveals the subject.
 pub(crate) fn subject_digest(subject: &str, store_id: Option<u64>) -> String {
     let store_id = store_id.map(|id| id.to_string()).unwrap_or_default();
     hex(digest([subject, &store_id]).iter().take(16))
