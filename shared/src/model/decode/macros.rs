@@ -6,8 +6,8 @@
 ///
 /// `reads { … }` declares read-only fields: a shop sends them, but the spec does not have them. The
 /// function after `normalize` moves their values to the fields of the spec after `as`. The text
-/// after `unknown_field` explains why rules cannot use fields outside the contract. `computes { …
-/// }` declares values for rules and the fields from which they are computed.
+/// after `unknown_field` explains why rules cannot use fields outside the contract. The part
+/// `computes` declares values for rules and the fields from which they are computed.
 macro_rules! entity {
     (
         $(#[doc = $about:literal])*
@@ -63,7 +63,8 @@ macro_rules! entity {
                     },
                 }),*)?];
 
-                const UNKNOWN_FIELD_REASON: Option<&'static str> = entity!(@optional $($unknown_field)?);
+                const UNKNOWN_FIELD_REASON: Option<&'static str> =
+                    entity!(@optional $($unknown_field)?);
 
                 #[cfg(feature = "schema")]
                 const DESCRIPTION: &'static str = concat!($($about),*);

@@ -1,4 +1,4 @@
-//! The code that reading a list and an entity share. PHP may write a scalar instead of both.
+//! The code that the readers of lists and entities share. PHP may write a scalar instead of either.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
