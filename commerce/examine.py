@@ -13,7 +13,7 @@ from text import short
 
 ROOT = Path(__file__).resolve().parent.parent
 ERROR, WARNING, INFO = "error", "warning", "info"
-# What the model makes of other fields of the shop (`reads`, `settle` and `computes` of the entities), and all that it needs for it.
+# What the model makes of other fields of the shop (`reads`, `normalize` and `computes` of the entities), and all that it needs for it.
 MADE_OF = [
     (re.compile(r"(?:billing|shipping)_address(.*)"), [r"addresses[]\1", "addresses[].address_type"]),
     (re.compile("entity_id"), ["id"]),

@@ -4,7 +4,7 @@ use std::{env, fmt::Write as _, fs, io, path::Path};
 
 const MANIFEST: &str = "Cargo.toml";
 
-/// Where the path of a channel's crate starts in a dependency.
+/// The start of a channel's path in a dependency.
 const FUNCTIONS: &str = "\"../../functions/";
 
 fn main() -> io::Result<()> {
@@ -44,7 +44,7 @@ macro_rules! for_each_channel {{
     fs::write(Path::new(&folder).join("channels.rs"), code)
 }
 
-/// The name of a channel's type: `sales_order_place_after` becomes `SalesOrderPlaceAfter`.
+/// Returns the name of a channel's type: `sales_order_place_after` becomes `SalesOrderPlaceAfter`.
 fn camel_case(name: &str) -> String {
     name.split('_')
         .flat_map(|word| {

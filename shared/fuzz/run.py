@@ -1,12 +1,12 @@
-"""Runs the fuzz targets, several at once, and says in one table what became of them.
+"""Runs the fuzz targets in parallel and prints a table of the results.
 
     run.py                         every target for ten minutes
     run.py --seconds 60 event pem  two targets for a minute each
-    run.py --runs 20000            so many inputs for each, from a fixed seed and the samples alone
-    run.py --input FILE event      one input again, as when a crash is looked into
+    run.py --runs 20000            this number of inputs for each, from a fixed seed and the samples only
+    run.py --input FILE event      one input, to reproduce a crash
 
-It begins with the samples of the repository, and keeps what it finds to be of use under target/fuzz/corpus/ for the next time.
-No sanitizer is used, because the workspace forbids unsafe code; so the stable compiler is enough.
+It starts with the samples of the repository, and stores inputs that reach new code in target/fuzz/corpus/ for the next run.
+It needs no sanitizer, because the workspace forbids unsafe code. So the stable compiler is enough.
 """
 
 import argparse
@@ -26,30 +26,30 @@ ROOT = FUZZ.parent.parent
 WORK = ROOT / "target" / "fuzz"
 CHANNELS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "rules.json").exists())
 OPERATORS = ["greaterThan", "lessThan", "equal", "notEqual", "regex", "in", "isEmpty", "notEmpty"]
-# What the first byte of an input means stands in fuzz_targets/.
+# Flags in the first byte of an input, as in fuzz_targets/.
 PARTS, DER = 0x08, 0x01
 
-# The longest input of each target, in bytes: long enough for the samples, short enough for many inputs in a second.
+# The maximum length of an input of each target, in bytes: enough for the samples, and short enough for many inputs per second.
 TARGETS = {"event": 8192, "pem": 4096, "request": 16384, "rules": 8192, "signature": 4096}
-# In seconds and megabytes; the real function has 512.
+# In seconds and megabytes; the Lambda function has 512 MB.
 TIMEOUT, MEMORY = 10, 512
 
-# Quick to build, and quick enough to run; cargo-fuzz adds the debug assertions and overflow checks.
+# Fast to build and fast enough to run. cargo-fuzz adds debug assertions and overflow checks.
 PROFILE = {"OPT_LEVEL": "2", "LTO": "off", "STRIP": "none"}
 COMMAND = [ROOT / "target" / "tools" / "bin" / "cargo-fuzz", "fuzz", "build", "--fuzz-dir", FUZZ, "--sanitizer", "none", "--codegen-units", "16"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all if none is named")
-    how_long = parser.add_mutually_exclusive_group()
-    how_long.add_argument("--seconds", type=int, default=600, help="how long each target runs (default: %(default)s)")
-    how_long.add_argument("--runs", type=int, help="how many inputs each target gets, instead of a time")
-    how_long.add_argument("--input", type=Path, help="the one input that the target gets")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)} (default: all)")
+    limit = parser.add_mutually_exclusive_group()
+    limit.add_argument("--seconds", type=int, default=600, help="how long each target runs (default: %(default)s)")
+    limit.add_argument("--runs", type=int, help="the number of inputs for each target, instead of a time")
+    limit.add_argument("--input", type=Path, help="run the target on this input only")
     arguments = parser.parse_args()
     targets = arguments.targets or list(TARGETS)
     if unknown := set(targets) - set(TARGETS):
-        parser.error(f"there is no target {', '.join(unknown)}, but: {', '.join(TARGETS)}")
+        parser.error(f"unknown target {', '.join(unknown)}; the targets are {', '.join(TARGETS)}")
 
     binaries = build(targets)
     if arguments.input:
@@ -60,14 +60,14 @@ def main():
     for result in results:
         print("{target:<11}{inputs:>10}{speed:>12}{edges:>8}{of:>8}{kept:>7}{memory:>6}  {result}".format(**result))
     if not arguments.runs:
-        keep(results, arguments.seconds)
+        write_figures(results, arguments.seconds)
     for result in results:
         print(result["report"], end="")
     sys.exit(any(result["report"] for result in results))
 
 
-def keep(results, seconds):
-    """For the page of figures."""
+def write_figures(results, seconds):
+    """Writes the results for the page of figures."""
     rows = [
         {"target": result["target"], "inputs": result["inputs"], "seconds": seconds, "edges": result["edges"], "result": result["result"]}
         for result in results
@@ -78,7 +78,7 @@ def keep(results, seconds):
 
 
 def build(targets):
-    """Builds the targets, and gives the folder in which they are."""
+    """Builds the targets and returns the folder of the binaries."""
     print("Building the fuzz targets …", flush=True)
     profile = {f"CARGO_PROFILE_RELEASE_{name}": value for name, value in PROFILE.items()}
     only = targets if len(targets) == 1 else []
@@ -91,15 +91,15 @@ def build(targets):
 
 
 def run(target, binary, seconds, runs):
-    """Runs one target, and gives its line of the table."""
-    seeds, artifacts = fresh(WORK / "seeds" / target), WORK / "artifacts" / target
+    """Runs one target and returns its row of the table."""
+    seeds, artifacts = empty_folder(WORK / "seeds" / target), WORK / "artifacts" / target
     artifacts.mkdir(parents=True, exist_ok=True)
     for index, seed in enumerate(dict.fromkeys(SEEDS[target]())):
         (seeds / f"{index:03}").write_bytes(seed)
     dictionary = WORK / f"{target}.dict"
     dictionary.write_text("".join(f'"{escaped(word)}"\n' for word in words(target)))
     if runs:
-        corpus, limit = fresh(WORK / "scratch" / target), [f"-runs={runs}", "-seed=1"]
+        corpus, limit = empty_folder(WORK / "scratch" / target), [f"-runs={runs}", "-seed=1"]
     else:
         corpus, limit = WORK / "corpus" / target, [f"-max_total_time={seconds}"]
         corpus.mkdir(parents=True, exist_ok=True)
@@ -114,50 +114,50 @@ def run(target, binary, seconds, runs):
     ]
     command = [binary, *options, corpus, seeds]
     started = time.monotonic()
-    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    took = time.monotonic() - started
-    said = ended.stderr.decode(errors="replace")
-    # What is only slow is written, too, and is no failure.
-    found = [Path(path) for path in re.findall("Test unit written to (.+)", said) if "/slow-unit-" not in path]
-    inputs = int(last(r"stat::number_of_executed_units:\s*(\d+)", said, "0"))
-    ok = ended.returncode == 0
+    process = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    seconds_elapsed = time.monotonic() - started
+    log = process.stderr.decode(errors="replace")
+    # The fuzzer also writes slow inputs, which are not failures.
+    found = [Path(path) for path in re.findall("Test unit written to (.+)", log) if "/slow-unit-" not in path]
+    inputs = int(last(r"stat::number_of_executed_units:\s*(\d+)", log, "0"))
+    ok = process.returncode == 0
     return {
         "target": target,
         "inputs": inputs,
-        "speed": round(inputs / took),
-        "edges": last(r" cov: (\d+) ", said),
-        "of": last(r"Loaded 1 PC tables \((\d+) PCs\)", said),
-        "kept": last(r" corp: (\d+)/", said),
-        "memory": last(r"stat::peak_rss_mb:\s*(\d+)", said),
-        "result": "ok" if ok else found[0].name.partition("-")[0] if found else f"exit {ended.returncode}",
-        "report": "" if ok else report(target, said, found),
+        "speed": round(inputs / seconds_elapsed),
+        "edges": last(r" cov: (\d+) ", log),
+        "of": last(r"Loaded 1 PC tables \((\d+) PCs\)", log),
+        "kept": last(r" corp: (\d+)/", log),
+        "memory": last(r"stat::peak_rss_mb:\s*(\d+)", log),
+        "result": "ok" if ok else found[0].name.partition("-")[0] if found else f"exit {process.returncode}",
+        "report": "" if ok else report(target, log, found),
     }
 
 
-def report(target, said, found):
-    """Why a target failed, and how to see it again."""
-    lines = [line for line in said.splitlines() if not line.startswith("stat::")]
+def report(target, log, found):
+    """Returns why a target failed and how to reproduce it."""
+    lines = [line for line in log.splitlines() if not line.startswith("stat::")]
     panic = next((index for index, line in enumerate(lines) if "panicked at" in line), -20)
     reason = "\n".join(f"  {line}" for line in lines[panic:][:40])
     lines = [f"\n{target} failed:", reason]
     for path in found:
         path = path.relative_to(ROOT)
-        lines += [f"The input is {path}. Again:", f"  make fuzz TARGET={target} INPUT={path}"]
+        lines += [f"The input is {path}. To reproduce:", f"  make fuzz TARGET={target} INPUT={path}"]
     return "\n".join(lines) + "\n"
 
 
-def last(pattern, text, otherwise="-"):
-    return (re.findall(pattern, text) or [otherwise])[-1]
+def last(pattern, text, default="-"):
+    return (re.findall(pattern, text) or [default])[-1]
 
 
-def fresh(folder):
+def empty_folder(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def samples(pattern):
-    """What the repository has for each channel: the channel's number and the bytes."""
+    """Yields the samples of each channel: the number of the channel and the bytes."""
     for index, channel in enumerate(CHANNELS):
         for path in sorted((ROOT / "events" / channel).glob(pattern)):
             yield index, path.read_bytes()
@@ -168,25 +168,25 @@ def event_seeds():
         yield bytes([index]) + body
     for index, body in samples("ideal.body.json"):
         event = json.loads(body)
-        for data in varied(event["data"]):
+        for data in variations(event["data"]):
             yield bytes([index]) + json.dumps({"data": data}).encode()
         yield bytes([index]) + json.dumps(event | {f"member{number}": number for number in range(70)}).encode()
 
 
-def varied(value):
-    """The entity in forms that no sample has, and that random changes would not find soon: every list as an object, or long and
-    wrong; every scalar as something else."""
-    yield changed(value, lambda scalar: scalar, lambda elements: dict(enumerate(elements, 998)))
-    yield changed(value, lambda scalar: scalar, lambda elements: [{}] * 150)
+def variations(value):
+    """Yields the entity in forms that no sample has and that random changes rarely find: every list as an object, or long and
+    invalid; every scalar replaced."""
+    yield replace(value, lambda scalar: scalar, lambda elements: dict(enumerate(elements, 998)))
+    yield replace(value, lambda scalar: scalar, lambda elements: [{}] * 150)
     for scalar in [None, True, -1, 1.5e-7, "1e3", "", "2026-06-18T22:27:11.5+02:00", "2026-06-18 20:27:11", [], [1], {}]:
-        yield changed(value, lambda _, scalar=scalar: scalar, lambda elements: elements)
+        yield replace(value, lambda _, scalar=scalar: scalar, lambda elements: elements)
 
 
-def changed(value, change_scalar, change_list):
+def replace(value, change_scalar, change_list):
     if isinstance(value, dict):
-        return {key: changed(below, change_scalar, change_list) for key, below in value.items()}
+        return {key: replace(below, change_scalar, change_list) for key, below in value.items()}
     if isinstance(value, list):
-        return change_list([changed(below, change_scalar, change_list) for below in value])
+        return change_list([replace(below, change_scalar, change_list) for below in value])
     return change_scalar(value)
 
 
@@ -195,7 +195,7 @@ def request_seeds():
         yield text
     for _, text in samples("ideal.request.json"):
         request = json.loads(text)
-        # As a load balancer writes them: once each, and twice.
+        # As a load balancer writes them: each header once, or twice.
         for times in (1, 2):
             lists = {name: [value] * times for name, value in request["headers"].items()}
             yield json.dumps({"multiValueHeaders": lists} | {name: value for name, value in request.items() if name != "headers"}).encode()
@@ -213,7 +213,7 @@ def signature_seeds():
             body = base64.b64decode(body)
         hmac, rsa = headers.get("x-adobe-signature", ""), headers.get("x-adobe-commerce-webhook-signature", "")
         yield f"\0{hmac}\n{rsa}\n".encode() + body
-    # Made here and now, in every way and for every choice of keys, untouched and with one bit changed.
+    # The target signs these itself: in each encoding and for each selection of keys, unchanged and with one changed bit.
     yield from (bytes([mode, 5, change]) + b"{}" for mode in range(64) for change in (0, 1))
 
 
@@ -242,7 +242,7 @@ def rules_seeds():
                 mode = index | PARTS | OPERATORS.index(condition["operator"]) << 4
                 lines = [condition["field"], value, then.get("message", ""), then.get("path", "")]
                 yield bytes([mode]) + "\n".join(lines).encode()
-    # What only the shop knows, which no sample rule looks at.
+    # Fields outside the contract, which no sample rule uses.
     for index, body in samples("ideal.body.json"):
         event = json.loads(body)
         key = next(iter(event["data"]))
@@ -273,7 +273,7 @@ PATTERNS = ["/^a|b$/i", "/(?:p|(e)+)nd/D", "/(?P<n>[a-z-]{2,3})*$/us", r"/\d\s\w
 
 
 def words(target):
-    """What no mutation would come upon soon: the names of the contract, and of rules files."""
+    """Returns words that mutations rarely find: the names in the contract and in rules files."""
     files = sorted((ROOT / "shared" / "schema").iterdir())
     if target == "rules":
         files.append(ROOT / "shared" / "rules.schema.json")
@@ -292,7 +292,7 @@ def words(target):
 
 
 def names_in(schema):
-    """Every name of a property in a JSON Schema."""
+    """Yields the name of every property in a JSON Schema."""
     if isinstance(schema, dict):
         yield from schema.get("properties", {})
         for below in schema.values():
@@ -303,7 +303,7 @@ def names_in(schema):
 
 
 def escaped(word):
-    """A word as a dictionary of libFuzzer has it."""
+    """Returns a word in the syntax of a libFuzzer dictionary."""
     return "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in word.encode())
 
 

@@ -1,8 +1,6 @@
-//! Generates files from the types:
-//!
-//! - `shared/schema/*.json`: the JSON Schemas of the messages, for consumers of the queues;
-//! - `shared/rules.schema.json`: the JSON Schema of a rules file, for the editors of merchants;
-//! - the fields of the hooks in `commerce/webhooks.xml`.
+//! Files that are generated from the types: the JSON Schemas of the messages in `shared/schema/`,
+//! for consumers of the queues; the JSON Schema of rules files, `shared/rules.schema.json`, for
+//! editors; and the fields of the hooks in `commerce/webhooks.xml`.
 
 use std::{collections::BTreeMap, env, fs, path::Path};
 
@@ -16,13 +14,13 @@ use crate::{
     rules::File,
 };
 
-/// Returns the schema of the channel's message before compression.
+/// Returns the schema of the channel's message, before compression.
 #[expect(clippy::indexing_slicing, reason = "for tests only")]
 pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
     let mut generator = SchemaGenerator::new(SchemaSettings::draft2020_12());
     let mut entity = generator.subschema_for::<C::Entity>().to_value();
     let mut definitions = generator.take_definitions(true);
-    // Channels can share an entity, but each one has its own `IDENTITY`.
+    // Channels can share an entity, but different fields identify it, so its schema is inlined.
     let name = C::Entity::schema_name();
     if let Some(definition) = definitions.remove(&*name) {
         entity = definition;
@@ -189,16 +187,16 @@ pub fn hook_fields<C: Channel>() -> Vec<String> {
     let sample = read(&format!("../events/{}/default.body.json", C::NAME));
     let sample: Value = serde_json::from_str(&sample).unwrap_or_default();
     let mut keys = C::Entity::KEYS.iter();
-    let (place, entity) = keys
+    let (entity_path, entity) = keys
         .find_map(|key| Some((format!("data.{key}"), sample.get("data")?.get(key)?)))
         .unwrap_or_default();
     let mut fields = vec!["eventName".to_owned()];
-    C::Entity::hook_fields(entity, &place, &mut fields);
+    C::Entity::hook_fields(entity, &entity_path, &mut fields);
     let rules = read(&format!("../functions/{}/rules.json", C::NAME));
     let rules: Option<File> = serde_json::from_str(&rules).ok();
     for field in rules
         .iter()
-        .flat_map(|file| crate::rules::hook_fields::<C::Entity>(file, &place))
+        .flat_map(|file| crate::rules::hook_fields::<C::Entity>(file, &entity_path))
     {
         if !fields.contains(&field) {
             fields.push(field);
@@ -207,21 +205,20 @@ pub fn hook_fields<C: Channel>() -> Vec<String> {
     fields
 }
 
-/// Panics if a generated file is out of date. With `UPDATE_SCHEMAS=1` in the environment, writes
-/// it.
+/// Panics if a generated file is out of date. If `UPDATE_SCHEMAS` is set, writes the file instead.
 pub fn assert_up_to_date<C: Channel<Entity: JsonSchema>>() {
     let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
     assert_file_is(&format!("schema/{}.json", C::NAME), &pretty(message::<C>()));
     assert_file_is("rules.schema.json", &pretty(rules()));
     let hooks = "../commerce/webhooks.xml";
-    assert_file_is(hooks, &with_fields::<C>(&read(hooks)));
+    assert_file_is(hooks, &update_hook::<C>(&read(hooks)));
 }
 
-/// Returns the text of webhooks.xml with the current fields of the channel's hook. Fields below a
-/// comment belong to the merchant and are kept. A hook without fields sends everything and is not
-/// changed.
+/// Returns the text of webhooks.xml with the current fields of the channel's hook. Keeps the fields
+/// below a comment, which are the merchant's own, and a hook without fields, which sends
+/// everything.
 #[expect(clippy::panic, reason = "for tests only")]
-fn with_fields<C: Channel>(hooks: &str) -> String {
+fn update_hook<C: Channel>(hooks: &str) -> String {
     let method = format!("<method name=\"observer.{}\"", C::NAME);
     let (before, rest) = hooks.split_once(&method).unwrap_or_default();
     let (hook, after) = rest.split_once("</method>").unwrap_or_else(|| {
@@ -291,23 +288,23 @@ mod tests {
             "<fields>\n                        <field name=\"data.old\" />\n{own}                    \
              </fields>"
         );
-        let new = with_fields::<InvoicePaid>(&hook(&old));
+        let new = update_hook::<InvoicePaid>(&hook(&old));
         assert!(!new.contains("data.old"));
         assert!(new.contains("<field name=\"data.invoice.grand_total\" />\n"));
         assert!(new.contains(&format!(
             "{own}                    </fields></method><method />"
         )));
-        assert_eq!(with_fields::<InvoicePaid>(&new), new);
+        assert_eq!(update_hook::<InvoicePaid>(&new), new);
     }
 
     #[test]
     fn keeps_a_hook_that_sends_everything() {
-        assert_eq!(with_fields::<InvoicePaid>(&hook("")), hook(""));
+        assert_eq!(update_hook::<InvoicePaid>(&hook("")), hook(""));
     }
 
     #[test]
     #[should_panic(expected = "there is no hook for sales_order_invoice_pay")]
-    fn panics_with_the_name_of_a_missing_hook() {
-        with_fields::<InvoicePaid>("<config />");
+    fn panics_if_a_hook_is_missing() {
+        update_hook::<InvoicePaid>("<config />");
     }
 }

@@ -1,4 +1,4 @@
-//! A product was added to a cart. The cart is not saved yet, so a refusal keeps the product out.
+//! A product was added to a cart. The cart is not saved yet, so a refusal prevents the addition.
 
 mod stock;
 

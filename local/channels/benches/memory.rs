@@ -1,8 +1,8 @@
 //! Peak memory of a request, by the size of the order. Run by `make bench-steps`.
 //!
-//! `max alloc` divided by the number of bytes at the start of the line is the memory per byte of
-//! the body. It includes the text of the request as the Lambda runtime passes it, which is larger
-//! than its body because of the escapes.
+//! The memory per byte of the body is `max alloc` divided by the number of bytes at the start of
+//! the line. It includes the text of the request that the Lambda runtime passes, which is larger
+//! than the body because of JSON escapes.
 
 #![expect(
     clippy::expect_used,
@@ -13,7 +13,7 @@
 mod common;
 
 use channels::SalesOrderPlaceAfter;
-use common::{RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order};
+use common::{RSA_SIGNATURE, SIZES, hmac, hmac_keys, order, rsa_keys};
 use divan::{AllocProfiler, Bencher};
 use shared::{
     deliver::message::Message,
@@ -26,12 +26,12 @@ use shared::{
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
-    let measured = divan::Divan::default().sample_count(10).sample_size(1);
-    measured.config_with_args().main();
+    let divan = divan::Divan::default().sample_count(10).sample_size(1);
+    divan.config_with_args().main();
 }
 
-/// Runs all steps from the request to the message. A body whose signature does not verify continues
-/// after the failure, so that the peak includes the verification.
+/// Runs all steps from the request to the message. Continues after a signature that does not
+/// verify, so that the peak includes the verification.
 fn whole_path(request: &str, keys: &Keys) -> Message {
     let text = request.to_owned();
     let request = request::read(text.as_bytes()).expect("the request is valid");
@@ -48,7 +48,7 @@ fn whole_path(request: &str, keys: &Keys) -> Message {
 
 #[divan::bench(args = SIZES)]
 fn whole_path_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
-    let keys = by_hmac();
+    let keys = hmac_keys();
     let body = order(bytes);
     let signature = hmac(&body);
     let signatures = Signatures::one(Scheme::Hmac, &signature);
@@ -58,7 +58,7 @@ fn whole_path_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
 
 #[divan::bench(args = SIZES)]
 fn whole_path_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
-    let keys = by_rsa();
+    let keys = rsa_keys();
     let signatures = Signatures::one(Scheme::Rsa, RSA_SIGNATURE);
     let request = common::request(&order(bytes), signatures);
     bencher.bench_local(|| whole_path(&request, &keys));

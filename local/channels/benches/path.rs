@@ -1,7 +1,7 @@
 //! Time of each step of a request without a network, by the size of the order. Run by
 //! `make bench-steps`.
 //!
-//! The throughput beside each time shows how the cost grows: above 10 KB it stays constant.
+//! If the throughput stays constant above 10 KB, the cost is proportional to the size.
 
 #![expect(
     clippy::expect_used,
@@ -12,7 +12,7 @@
 mod common;
 
 use channels::SalesOrderPlaceAfter;
-use common::{RSA_SIGNATURE, SIZES, by_hmac, by_rsa, hmac, order, verified};
+use common::{RSA_SIGNATURE, SIZES, hmac, hmac_keys, order, rsa_keys, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use shared::{
     deliver::body::MESSAGE_BYTES_MAX,
@@ -42,7 +42,7 @@ fn request(bencher: Bencher<'_, '_>, bytes: usize) {
 
 #[divan::bench(args = SIZES)]
 fn verify_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
-    let keys = by_hmac();
+    let keys = hmac_keys();
     let body = order(bytes);
     let signature = hmac(&body);
     let signatures = Signatures::one(Scheme::Hmac, &signature);
@@ -54,7 +54,7 @@ fn verify_hmac(bencher: Bencher<'_, '_>, bytes: usize) {
 
 #[divan::bench(args = SIZES)]
 fn verify_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
-    let keys = by_rsa();
+    let keys = rsa_keys();
     let body = order(bytes);
     let signatures = Signatures::one(Scheme::Rsa, RSA_SIGNATURE);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {

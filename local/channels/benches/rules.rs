@@ -1,5 +1,5 @@
-//! Time of rules beside the time to read the event, on an order of 10 KB as a shop sends it; rules
-//! that check each item, on each size. Run by `make bench-steps`.
+//! Time to apply rules, compared with the time to read the event, for an order of 10 KB; rules that
+//! check each item, for each size. Run by `make bench-steps`.
 
 #![expect(
     clippy::expect_used,
@@ -27,8 +27,8 @@ use shared::{
 const BYTES: usize = 10_000;
 
 fn main() {
-    let measured = divan::Divan::default().sample_count(1000);
-    measured.config_with_args().main();
+    let divan = divan::Divan::default().sample_count(1000);
+    divan.config_with_args().main();
 }
 
 /// Returns 50 rules that never match, so that each of them is evaluated.

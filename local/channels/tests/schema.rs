@@ -3,7 +3,7 @@
 use channels::for_each_channel;
 use shared::schema::assert_up_to_date;
 
-/// With `UPDATE_SCHEMAS=1` in the environment, it writes the files (see `make samples`).
+/// Writes the files instead if `UPDATE_SCHEMAS` is set (see `make samples`).
 #[test]
 fn schemas_match_the_types() {
     for assert_up_to_date in for_each_channel!(assert_up_to_date) {

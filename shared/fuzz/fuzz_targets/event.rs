@@ -6,7 +6,7 @@ use channels::for_each_channel;
 use libfuzzer_sys::fuzz_target;
 use shared_fuzz::event;
 
-/// An arbitrary moment.
+/// An arbitrary point in time.
 const ACCEPTED_MS: u64 = 1_781_814_431_000;
 
 fuzz_target!(|input: &[u8]| {

@@ -49,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
     let Ok(keys) = read else {
         return;
     };
-    // The layout may also change the markers, but not their dashes.
+    // Another layout may change the text of the markers, but not their dashes.
     assert!((1..=pem.matches('-').count() / 20).contains(&keys.len()));
     // The `#` is not layout, so no marker begins in one copy and ends in the other.
     let twice = RsaKey::from_pem(&format!("{pem}\n#\n{pem}"));

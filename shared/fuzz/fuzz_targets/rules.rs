@@ -1,7 +1,7 @@
 //! A rules file. The first byte selects the channel. A zero byte and an event may follow the file.
 //!
 //! With the bit [`PARTS`] in the first byte, the file is built from lines: field, value, message
-//! and path. So a mutation of an expression or a path is independent of the escapes of JSON.
+//! and path. Mutations of an expression or a path then do not break the JSON escapes.
 #![no_main]
 #![expect(clippy::indexing_slicing, reason = "a failed check panics")]
 

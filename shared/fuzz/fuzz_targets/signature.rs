@@ -1,7 +1,7 @@
-//! Two headers and a body: exactly the bodies that the known keys signed are verified.
+//! Two headers and a body: the body verifies if and only if a known key signed it.
 //!
 //! The first byte selects the headers: two lines of the input, or a valid signature of the rest
-//! with one changed byte, because no mutation would ever find a valid signature.
+//! with one changed byte, because mutations alone never find a valid signature.
 #![no_main]
 #![expect(
     clippy::expect_used,
@@ -23,16 +23,16 @@ const SCHEMES: [&[Scheme]; 4] = [&Scheme::ALL, &Scheme::ALL, &[Scheme::Hmac], &[
 fuzz_target!(|input: &[u8]| {
     if let [mode, input @ ..] = input {
         match mode & 3 {
-            0 | 1 => as_given(*mode, input),
-            2 => altered(*mode, input, |body, way| {
+            0 | 1 => check_given_headers(*mode, input),
+            2 => check_changed_signature(*mode, input, |body, way| {
                 keys::encodings(&keys::sign_hmac(body))[way % 4].clone()
             }),
-            _ => altered(*mode, input, |body, _| keys::sign_rsa(body)),
+            _ => check_changed_signature(*mode, input, |body, _| keys::sign_rsa(body)),
         }
     }
 });
 
-fn as_given(mode: u8, input: &[u8]) {
+fn check_given_headers(mode: u8, input: &[u8]) {
     let mut parts = input.splitn(3, |byte| *byte == b'\n');
     let mut header = || {
         let header = parts.next().unwrap_or_default();
@@ -46,7 +46,7 @@ fn as_given(mode: u8, input: &[u8]) {
     check(mode, parts.next().unwrap_or_default(), signatures);
 }
 
-fn altered(mode: u8, input: &[u8], sign: impl Fn(&[u8], usize) -> String) {
+fn check_changed_signature(mode: u8, input: &[u8], sign: impl Fn(&[u8], usize) -> String) {
     let [position, change, body @ ..] = input else {
         return;
     };

@@ -1,5 +1,5 @@
-//! From a body to the message: checks for each accepted body, and for each body that is not
-//! accepted.
+//! Checks the path from a body to its message, for bodies that are accepted and for those that are
+//! not.
 
 use std::{
     borrow::Cow,
@@ -26,7 +26,7 @@ use shared::{
 
 use crate::schema::Schema;
 
-/// The last moment that RFC 3339 can represent, in milliseconds since 1970.
+/// The last point in time that RFC 3339 can represent, in milliseconds since 1970.
 const LAST_MS: u64 = 253_402_300_799_999;
 
 /// Space for the attributes, which count towards the size limit of SQS.
@@ -178,7 +178,7 @@ fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
     };
     match Message::new::<C>(event, without_original, in_a_minute()) {
         Ok(message) => {
-            // Not with the original, which may contain JSON that `Value` cannot hold, such as
+            // A message with the original may contain JSON that `Value` cannot represent, such as
             // 1e999.
             let json: Value = serde_json::from_str(&check_envelope::<C>(event, &message))
                 .expect("the contract's form is plain JSON");
@@ -202,7 +202,7 @@ fn check_no_message(failure: &Failure, accepted_ms: u64) {
     }
 }
 
-/// Checks everything except the event's data, and returns the message as JSON.
+/// Checks all parts of a message except its data, and returns the message as JSON.
 fn check_envelope<C: Channel>(event: &Event<'_, C::Entity>, message: &Message) -> String {
     assert!(message.body.len() <= MESSAGE_BYTES_MAX - ATTRIBUTE_BYTES);
     assert!(message.body.chars().all(is_accepted_by_sqs));
@@ -284,8 +284,9 @@ fn check_failure<C: Channel>(failure: &Failure) {
             let schema = Schema::of_message(C::NAME);
             for Violation { pointer, detail } in violations {
                 // A violation of the whole body has an empty pointer.
-                let of_the_whole = ["members", "a name twice", "levels"];
-                let whole = pointer.is_empty() && of_the_whole.iter().any(|it| detail.contains(it));
+                let whole_body = ["members", "a name twice", "levels"];
+                let whole =
+                    pointer.is_empty() && whole_body.iter().any(|text| detail.contains(text));
                 assert!(whole || schema.is_pointer(pointer), "{pointer}");
             }
         }

@@ -1,4 +1,5 @@
-//! The sample keys with their secret halves, to tell which signatures are really theirs.
+//! The sample keys with the secret and the private key, to decide independently which signatures
+//! are valid.
 
 use std::sync::LazyLock;
 
@@ -26,7 +27,8 @@ pub fn known(schemes: &[Scheme]) -> Keys {
     Keys::inline(keys)
 }
 
-/// Returns the HMAC of a body with the sample secret, from another library than the verifier uses.
+/// Returns the HMAC of a body with the sample secret, computed by another library than the
+/// verifier's.
 pub fn sign_hmac(body: &[u8]) -> [u8; 32] {
     static KEY: LazyLock<hmac::Key> =
         LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, SECRET.trim().as_bytes()));
@@ -73,8 +75,8 @@ pub fn encodings(tag: &[u8]) -> [String; 4] {
     ]
 }
 
-/// Returns whether one of the signatures was made with the sample keys of these schemes. It signs
-/// the body itself and does not use the code that verifies.
+/// Returns whether one of the signatures was made with the sample keys of these schemes. Signs the
+/// body again instead of calling the verifier.
 pub fn signed(body: &[u8], signatures: Signatures<'_>, schemes: &[Scheme]) -> bool {
     schemes.iter().any(|scheme| {
         let Some(value) = signatures.get(*scheme) else {
@@ -88,7 +90,7 @@ pub fn signed(body: &[u8], signatures: Signatures<'_>, schemes: &[Scheme]) -> bo
                     || value.eq_ignore_ascii_case(&hex)
                     || value == base64
             }
-            // Signing is slow, so a value of another length than a signature is not compared.
+            // Signing is slow, so a value with another length than a signature is not compared.
             Scheme::Rsa => value.len() == 344 && value == sign_rsa(body),
         }
     })

@@ -15,7 +15,7 @@ use shared::{
 
 use crate::event::unsigned;
 
-/// Two bodies for each channel, which it accepts: the one of the spec and the one of a shop.
+/// Two valid bodies for each channel: the one of the spec and the one of a shop.
 static SAMPLES: LazyLock<BTreeMap<&str, [Vec<u8>; 2]>> = LazyLock::new(|| {
     let events = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events");
     let read = |channel: &&'static str| {
@@ -32,7 +32,7 @@ static SAMPLES: LazyLock<BTreeMap<&str, [Vec<u8>; 2]>> = LazyLock::new(|| {
 static NAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^[a-z0-9_-]{1,64}$").expect("the pattern is valid"));
 
-/// Longer than the timeout of the fuzzer, so that the fuzzer finds slow rules.
+/// Longer than the timeout of the fuzzer, so that the fuzzer reports slow rules.
 const BUDGET: Duration = Duration::from_mins(1);
 
 /// Reads a rules file of a channel. If it is valid, applies it to the channel's samples and to
@@ -40,8 +40,8 @@ const BUDGET: Duration = Duration::from_mins(1);
 pub fn check<C: Channel>(text: &str, body: &[u8]) {
     let rules = match Rules::read::<C::Entity>(text) {
         Ok(rules) => rules,
-        Err(problems) => {
-            assert!(!problems.is_empty(), "an error has a reason");
+        Err(errors) => {
+            assert!(!errors.is_empty(), "an error has a reason");
             return;
         }
     };

@@ -11,8 +11,8 @@ use channels::NAMES;
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::{Map, Value, json};
 
-/// Names in pointers of violations that are no fields of the contract: the parts of an event, and
-/// fields that are read and never written.
+/// Names in the pointers of violations that are not fields of the contract: the parts of an event,
+/// and read-only fields.
 const MORE_NAMES: [&str; 19] = [
     "address_type",
     "addresses",

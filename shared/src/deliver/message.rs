@@ -9,7 +9,7 @@ use crate::{
     channel::Channel,
     deadline::Deadline,
     event::{Event, Members, identity::hash_of},
-    model::{Entity, Issue, IssueKind, Issues, cut},
+    model::{Entity, Issue, IssueKind, Issues, truncated},
     outcome::Failure,
 };
 
@@ -183,7 +183,7 @@ impl<'a> IssueFields<'a> {
             kind: issue.kind,
             expected: issue.expected,
             detail: issue.detail,
-            value: value.map(cut),
+            value: value.map(truncated),
         }
     }
 }

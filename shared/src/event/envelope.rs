@@ -22,7 +22,7 @@ use crate::{
 /// The members of a JSON object in their order.
 pub type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
-/// The copy of the entity that some events carry in their `data`.
+/// The key of a copy of the entity that some events have in their `data`.
 pub(super) const COPY: &str = "data_object";
 
 /// The keys that a shop writes around the arguments of an event.
@@ -45,15 +45,15 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Reads the fields. One that cannot be read is absent and becomes an issue.
-    pub(super) fn read<'a>(top: &Members<'a>, at: &mut Diagnostics<'a>) -> Self {
+    /// Reads the fields. An unreadable field is absent and becomes an issue.
+    pub(super) fn read<'a>(top: &Members<'a>, diagnostics: &mut Diagnostics<'a>) -> Self {
         let mut string = |name, attribute| {
             let raw = find(top, name)?.get();
             match envelope_string(raw) {
                 Parsed::Value(string) => return Some(string),
                 Parsed::Absent => {}
                 Parsed::Unreadable => {
-                    at.add_unreadable_envelope(name, attribute, "must be a string", raw);
+                    diagnostics.add_unreadable_envelope(name, attribute, "must be a string", raw);
                 }
             }
             None
@@ -68,7 +68,7 @@ impl Envelope {
 
 /// Reads a string of the envelope. A shop may also write it as a number.
 fn envelope_string(raw: &str) -> Parsed<String> {
-    if is_nothing(raw) {
+    if is_unset(raw) {
         return Parsed::Absent;
     }
     match JsonScalar::parse(raw) {
@@ -90,12 +90,12 @@ pub(crate) fn delivery_id<'a>(json: &'a str, request_id: &'a str) -> Cow<'a, str
 }
 
 /// Whether every event name in the body is `event`, with or without `observer.`. A body without a
-/// name agrees.
-pub(super) fn names_agree(event: &str, top: &Members<'_>) -> bool {
+/// name matches.
+pub(super) fn names_match(event: &str, top: &Members<'_>) -> bool {
     let names = top
         .iter()
         .filter(|(key, _)| key == "event" || key == "eventName");
-    let mut names = names.filter(|(_, raw)| !is_nothing(raw.get()));
+    let mut names = names.filter(|(_, raw)| !is_unset(raw.get()));
     names.all(|(_, raw)| {
         let name: Option<String> = serde_json::from_str(raw.get()).ok();
         name.is_some_and(|name| name.strip_prefix("observer.").unwrap_or(&name) == event)
@@ -113,10 +113,10 @@ pub(super) fn take_entity<'a, C: Channel>(
     let candidates = in_data.chain(keys.iter().map(|key| (false, *key)));
     for (inside, key) in candidates {
         let members = if inside { &mut *data } else { &mut *top };
-        if let Some(raw) = find(members, key).filter(|raw| !is_nothing(raw.get())) {
+        if let Some(raw) = find(members, key).filter(|raw| !is_unset(raw.get())) {
             members.retain(|(name, other)| {
                 let copy = name == COPY && other.get() == raw.get();
-                let unused_key = keys.contains(&&**name) && is_nothing(other.get());
+                let unused_key = keys.contains(&&**name) && is_unset(other.get());
                 name != key && !copy && !unused_key
             });
             return Ok((raw, pointer_to(inside, key)));
@@ -136,9 +136,9 @@ fn pointer_to(inside_data: bool, key: &str) -> String {
     }
 }
 
-/// Whether a value stands for "not set": null, the `false` or `""` that PHP writes, or the empty
-/// list that PHP writes for an object without members.
-fn is_nothing(json: &str) -> bool {
+/// Whether a value means "not set": null, the `false` or `""` that PHP writes, or the empty list
+/// that PHP writes for an object without members.
+fn is_unset(json: &str) -> bool {
     matches!(json, "null" | "false" | r#""""#) || (json.starts_with('[') && is_empty_list(json))
 }
 
@@ -151,7 +151,7 @@ pub(super) fn check_unique(
     let mut rest = members.as_slice();
     while let [(name, _), others @ ..] = rest {
         if others.iter().any(|(other, _)| other == name) {
-            // An answer repeats only names that this code knows, never one from the body.
+            // An answer contains only known names, never text from the body.
             return Err(if is_known(name) {
                 one_violation(&format!("{place}/{name}"), "must not be given twice")
             } else {
@@ -191,7 +191,8 @@ fn members<'a>(json: &'a str, data: Option<&mut Members<'a>>) -> Option<Members<
     from.end().ok().map(|()| members)
 }
 
-/// Collects members. Beyond [`MEMBERS_MAX`] it reads on but collects no more.
+/// Collects members, up to one more than [`MEMBERS_MAX`] so that the excess is noticed, and skips
+/// the others.
 struct MembersVisitor<'v, 'a> {
     data: Option<&'v mut Members<'a>>,
 }

@@ -1,14 +1,24 @@
 //! The ids of an event: its `source`, `contentid` and `id`, and the digest of its subject.
 //! Consumers recognize duplicates by them, so a change here breaks the contract.
 
-use std::fmt::Write as _;
-
+use hex::encode as hex;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 /// The maximum length of a merchant's or environment's name in the `source`, in bytes before
 /// percent-encoding. A longer one is replaced by its hash. Adobe's names have fewer than 64.
 pub const NAME_BYTES_MAX: usize = 256;
+
+/// Half of a SHA-256 in hexadecimal.
+const SUBJECT_DIGEST_CHARS: usize = 32;
+
+/// The characters that a URI can have in a path segment only percent-encoded (RFC 3986, 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Returns the `source` for the merchant and the environment of an envelope: a URI reference, as
 /// CloudEvents requires.
@@ -20,20 +30,14 @@ pub(crate) fn source(merchant: Option<&str>, environment: Option<&str>) -> Strin
             source.push_str(&hash_of(part));
             continue;
         }
-        for byte in part.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                source.push(char::from(byte));
-            } else {
-                let _ = write!(source, "%{byte:02X}"); // writing to a String never fails
-            }
-        }
+        source.extend(utf8_percent_encode(part, RESERVED));
     }
     source
 }
 
 /// Returns the `contentid`: the same for the same entity bytes, in every delivery.
 pub(crate) fn content_id(channel: &str, source: &str, entity: &str) -> String {
-    hex(&digest([channel, source, entity]))
+    hex(digest([channel, source, entity]))
 }
 
 /// Returns the `id` of an event, derived from its content and its delivery: a UUID of version 8
@@ -47,12 +51,14 @@ pub(crate) fn body_id(channel: &str, body: &str, delivery: &str) -> Uuid {
     uuid([channel, body, delivery])
 }
 
-/// Returns the digest that stands for a subject in log lines, which hold no text of an event: the
-/// first half of a SHA-256. It finds a known entity, but does not hide one from an attacker who
-/// tries all numbers.
+/// Returns the digest that replaces a subject in log lines, which contain no text of an event: the
+/// first half of a SHA-256. The log can be searched for a known entity. The digest is no secret:
+/// trying all numbers reveals the subject.
 pub(crate) fn subject_digest(subject: &str, store_id: Option<u64>) -> String {
     let store_id = store_id.map(|id| id.to_string()).unwrap_or_default();
-    hex(digest([subject, &store_id]).iter().take(16))
+    let mut digest = hex(digest([subject, &store_id]));
+    digest.truncate(SUBJECT_DIGEST_CHARS);
+    digest
 }
 
 fn uuid<const N: usize>(parts: [&str; N]) -> Uuid {
@@ -80,15 +86,7 @@ fn digest<const N: usize>(parts: [&str; N]) -> [u8; 32] {
 
 /// Returns a hash that replaces a text that is too long or has characters that are not allowed.
 pub(crate) fn hash_of(text: &str) -> String {
-    format!("sha256:{}", hex(&digest([text])))
-}
-
-fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
-    bytes
-        .into_iter()
-        .flat_map(|byte| [byte >> 4, byte & 0xF])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+    format!("sha256:{}", hex(digest([text])))
 }
 
 #[cfg(test)]

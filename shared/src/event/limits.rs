@@ -1,5 +1,5 @@
-//! Limits on the size of an event's structure, and their checks.
-//! Limits on bytes live in `request::body`, limits on lists of the entity in `model`.
+//! Limits on the size of an event's structure, and their checks. The limits on bytes are in
+//! `request::body`, those on lists of the entity in `model`.
 
 use super::{Members, one_violation};
 use crate::outcome::Failure;
@@ -47,7 +47,7 @@ fn is_deeper(json: &str, levels_max: usize) -> bool {
     false
 }
 
-/// Advances past the closing quote of a string, whose brackets do not count.
+/// Advances past the closing quote of a string. Brackets in it do not count.
 fn skip_string(bytes: &mut impl Iterator<Item = u8>) {
     while let Some(byte) = bytes.next() {
         match byte {

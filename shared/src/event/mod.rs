@@ -1,5 +1,5 @@
-//! One event: what [`Event::read`] makes of a verified body, whichever shape the body has.
-//! `envelope` takes a body apart, `limits` bounds it, `identity` derives the ids.
+//! Reads an event from a verified body of any shape ([`Event::read`]). `envelope` splits a body
+//! into its parts, `limits` checks its size, `identity` derives the ids.
 
 mod envelope;
 pub mod identity;
@@ -16,7 +16,7 @@ pub use self::{
     limits::{LEVELS_MAX, MEMBERS_MAX},
 };
 use self::{
-    envelope::{Envelope, names_agree, split_envelope, take_entity},
+    envelope::{Envelope, names_match, split_envelope, take_entity},
     identity::{content_id, event_id, source, subject_digest},
     limits::{check_levels, check_members},
 };
@@ -27,7 +27,7 @@ use crate::{
     request::body::Verified,
 };
 
-/// The detail of a violation where valid JSON has no Rust value.
+/// The detail of the violation if valid JSON cannot be represented in Rust.
 const UNREADABLE: &str =
     "cannot be read: a number is out of range, or a text or a name holds half a surrogate pair";
 
@@ -56,7 +56,7 @@ pub struct Event<'a, E> {
     pub related: Members<'a>,
 }
 
-/// The inputs of [`Event::read`] beside the body.
+/// The inputs of [`Event::read`] besides the body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOptions<'a> {
     /// The CloudEvents `source` from the configuration. Without it, the source is derived from the
@@ -91,7 +91,7 @@ impl<'a, E: Entity> Event<'a, E> {
         let (mut top, data) = split_envelope(json).ok_or(Failure::NotJson)?;
         check_levels(json)?;
         check_members(&top, "")?;
-        if !names_agree(C::NAME, &top) {
+        if !names_match(C::NAME, &top) {
             return Err(Failure::WrongEvent);
         }
         envelope::check_unique(&top, "", |name| {
@@ -112,26 +112,26 @@ impl<'a, E: Entity> Event<'a, E> {
             ));
         }
 
-        let mut at = Diagnostics::new(&pointer, E::NAME, C::EXPECTED);
-        let entity = match E::decode(original, &mut at) {
+        let mut diagnostics = Diagnostics::new(&pointer, E::NAME, C::EXPECTED);
+        let entity = match E::decode(original, &mut diagnostics) {
             Ok(Some(entity)) => entity,
             Ok(None) => {
-                at.add_missing_entity();
-                return Err(invalid(at));
+                diagnostics.add_missing_entity();
+                return Err(invalid(diagnostics));
             }
-            Err(_) if at.has_too_many_elements() => return Err(Failure::TooManyElements),
+            Err(_) if diagnostics.has_too_many_elements() => return Err(Failure::TooManyElements),
             Err(_) => {
-                at.add_violation(UNREADABLE);
-                return Err(invalid(at));
+                diagnostics.add_violation(UNREADABLE);
+                return Err(invalid(diagnostics));
             }
         };
-        if at.has_issues() {
-            at.drop_issues_of_present_fields(|field| entity.has(field));
+        if diagnostics.has_issues() {
+            diagnostics.drop_issues_of_present_fields(|field| entity.has(field));
         }
-        at.identify(&entity, C::IDENTITY);
-        at.expect_of_entity(&entity);
-        let envelope = Envelope::read(&top, &mut at);
-        let issues = at
+        diagnostics.check_identity(&entity, C::IDENTITY);
+        diagnostics.check_expected_fields(&entity);
+        let envelope = Envelope::read(&top, &mut diagnostics);
+        let issues = diagnostics
             .finish(options.contract == Contract::Strict)
             .map_err(Failure::from_violations)?;
 
@@ -145,7 +145,7 @@ impl<'a, E: Entity> Event<'a, E> {
         let content_id = content_id(C::NAME, &source, original.get());
         // An event that happens once per entity is identified by its content. All others can repeat
         // with the same content: a state changes back, or two shoppers add the same product.
-        let delivery = if C::ONCE && identifies_itself(&entity) {
+        let delivery = if C::ONCE && has_unique_id(&entity) {
             ""
         } else {
             envelope.event_id.as_deref().unwrap_or(options.request_id)
@@ -167,23 +167,24 @@ impl<'a, E: Entity> Event<'a, E> {
 }
 
 impl<E: Entity> Event<'_, E> {
-    /// Returns the digest that stands for the subject in log lines.
+    /// Returns the digest that replaces the subject in log lines.
     pub fn subject_digest(&self) -> Option<String> {
         let subject = self.subject.as_deref()?;
         Some(subject_digest(subject, self.entity.store_id()))
     }
 }
 
-/// Whether the entity's own fields are unique in the shop. An increment id is unique only within
+/// Whether the entity has an id that is unique in the shop. An increment id is unique only within
 /// its store.
-fn identifies_itself(entity: &impl Decode) -> bool {
+fn has_unique_id(entity: &impl Decode) -> bool {
     let has = |field| !entity.lacks(field);
     has("entity_id") || (has("increment_id") && has("store_id"))
 }
 
 /// Returns the failure of an event that has at least one violation.
-fn invalid(at: Diagnostics<'_>) -> Failure {
-    at.finish(false)
+fn invalid(diagnostics: Diagnostics<'_>) -> Failure {
+    diagnostics
+        .finish(false)
         .map_or_else(Failure::from_violations, |_| Failure::Internal)
 }
 

@@ -462,7 +462,7 @@ fn reads_a_collection_as_its_list() {
             json!([]),
             vec!["/shipment/items/items"],
         ),
-        // Only both members together make a collection.
+        // One of these members alone is an element, unless it is a list.
         (json!({ "items": item }), json!([item]), vec![]),
         (json!({ "totalRecords": item }), json!([item]), vec![]),
     ] {
@@ -530,7 +530,7 @@ fn keeps_the_position_of_each_street_line() {
 }
 
 #[test]
-fn takes_the_first_address_of_a_type_that_has_a_field() {
+fn uses_the_first_address_of_each_type_that_is_not_empty() {
     let (bend, town) = (json!({ "city": "Bend" }), json!({ "city": "Town" }));
     let listed = |address: &Value| {
         let mut address = address.clone();

@@ -1,4 +1,4 @@
-//! An address of an order, and what differs between the shop's forms of it.
+//! An address of an order, in each form in which a shop sends it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -37,16 +37,16 @@ entity! {
     reads {
         address_type: Code,
     }
-    settle settle_region
-    // A shop sends a list of addresses. The names of the spec hold only fields of the contract.
-    elsewhere "is not in the contract; the shop sends it as in order.addresses[].company"
+    normalize normalize_region
+    // A shop sends the addresses as a list, so other fields exist only there.
+    unknown_field "is not in the contract; the shop sends it as in order.addresses[].company"
 }
 
-/// The types of an order's addresses that the contract has.
+/// The types of addresses in the contract.
 pub(super) const BILLING: &str = "billing";
 pub(super) const SHIPPING: &str = "shipping";
 
-/// An address in the list of an order. The contract has two types of them.
+/// An address in the list `addresses` of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedAddress(pub(super) Address);
 
@@ -84,7 +84,7 @@ impl Decode for ListedAddress {
                 );
                 return Ok(address.map(Self));
             }
-            // It may be either of the two.
+            // It may be the billing or the shipping address.
             Some(None) => {
                 diagnostics.replace_with_skipped(
                     mark,
@@ -104,8 +104,8 @@ impl Decode for ListedAddress {
     }
 }
 
-/// Moves the region's code to `region_code`, wherever the shop sent it.
-fn settle_region(address: &mut Address, _: &mut Diagnostics<'_>) {
+/// Moves the code of the region object to `region_code`, unless the shop also sent that field.
+fn normalize_region(address: &mut Address, _: &mut Diagnostics<'_>) {
     if let Some(region) = &mut address.region {
         let code = region.code.take();
         address.region_code = address.region_code.take().or(code);
@@ -125,7 +125,7 @@ pub struct Region {
 }
 
 entity! {
-    /// A region as a customer's address has it.
+    /// The region object of a customer's address.
     pub(super) struct RegionObject {
         /// The name.
         region: Text,

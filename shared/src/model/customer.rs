@@ -32,11 +32,11 @@ entity! {
     reads {
         id: Id as entity_id,
     }
-    settle settle_id
+    normalize normalize_id
 }
 
-/// The shop's customer data object calls its id `id`.
-fn settle_id(customer: &mut Customer, _: &mut Diagnostics<'_>) {
+/// Moves the id of the shop's customer data object, which is named `id`.
+fn normalize_id(customer: &mut Customer, _: &mut Diagnostics<'_>) {
     let id = customer.id.take();
     customer.entity_id = customer.entity_id.or(id);
 }

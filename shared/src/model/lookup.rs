@@ -1,4 +1,4 @@
-//! How a rule reads an entity: by the names of its fields, without copying it.
+//! Access to the fields of an entity by their names, for rules. The entity is not copied.
 
 use std::borrow::Cow;
 
@@ -31,17 +31,17 @@ pub enum FieldKind {
     Structure,
 }
 
-/// Why a path leads to no field of the contract.
+/// Why a path does not lead to a field of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
     /// The contract has no field with this name. The shop may still send one.
     UnknownField,
-    /// The path is wrong. The text says why, as the end of the sentence "this path …".
+    /// The path is invalid. The text is the end of the sentence "this path …".
     Invalid(&'static str),
 }
 
 impl PathError {
-    /// The path has `[]` behind something that is not a list.
+    /// The path has `[]` after something that is not a list.
     pub(crate) const NO_LIST: Self = Self::Invalid("has [] where there is no list");
 }
 
@@ -50,9 +50,9 @@ impl PathError {
 pub enum FieldValue<'a> {
     /// It is absent, or null.
     Absent,
-    /// A number, with all decimals with which it is written.
+    /// A number, with the same decimals as in the message.
     Number(Decimal),
-    /// Text, or any scalar that is not in the contract.
+    /// Text, or any scalar outside the contract except null.
     Text(Cow<'a, str>),
     /// An object or a list.
     Structure {
@@ -66,12 +66,14 @@ pub trait Lookup {
     /// Returns the kind of value that the contract has at the end of the path.
     fn kind(path: &FieldPath) -> Result<FieldKind, PathError>;
 
-    /// Returns the fields from which the value with this name is computed; none if it is sent.
+    /// Returns the fields from which the value with this name is computed; empty if it is not
+    /// computed.
     fn computed_from(_name: &str) -> &'static [&'static str] {
         &[]
     }
 
-    /// Returns the fields of the contract that hold what is sent under this name.
+    /// Returns the fields of the contract that store the value of the read-only field with this
+    /// name; empty for any other name.
     fn stored_as(_sent: &str) -> &'static [&'static str] {
         &[]
     }
@@ -130,7 +132,7 @@ pub(crate) fn visit_optional<T: Lookup>(
     }
 }
 
-/// Returns the kind of a value that has nothing below it.
+/// Returns the kind of value at the end of a path that begins at a scalar.
 pub(crate) fn leaf_kind(kind: FieldKind, path: &FieldPath) -> Result<FieldKind, PathError> {
     match path {
         [] => Ok(kind),

@@ -1,8 +1,8 @@
-//! The eight payloads of the spec, in exact types.
+//! The entities of the spec's payloads, in exact types.
 //!
-//! Every field of the spec's schemas is here and no other. The model ignores other fields that a
-//! shop sends; they are in `original` of the message. Every field can be absent: the channel
-//! defines which ones an event needs.
+//! The public fields are exactly the fields of the spec's schemas. The model ignores all other
+//! fields that a shop sends; the message contains them in `original`. Any field can be absent: each
+//! channel defines the fields that it needs.
 
 pub(crate) mod decode;
 pub(crate) mod diagnostics;
@@ -19,7 +19,7 @@ mod shipment;
 
 use serde::Serialize;
 
-pub(crate) use self::diagnostics::cut;
+pub(crate) use self::diagnostics::truncated;
 
 pub use self::{
     address::{Address, Region, Street},
@@ -41,17 +41,17 @@ pub trait Entity: Decode + Lookup + Serialize {
     /// The entity's name in the spec's payload and in the message.
     const NAME: &'static str;
 
-    /// The keys under which a shop sends it, the most frequent first.
+    /// The keys under which a shop sends the entity, most frequent first.
     const KEYS: &'static [&'static str];
 
     /// Returns the `subject` of the message, as in `order/000000123`. `None` if the entity has no
     /// id of its own yet.
     fn subject(&self) -> Option<String>;
 
-    /// Returns the id of the store view of the entity. Its numbers are unique there.
+    /// Returns the id of the entity's store view, within which increment ids are unique.
     fn store_id(&self) -> Option<u64>;
 
-    /// Returns the message group, within which events stay in order: one order, customer, product
-    /// or cart. `None` if the entity does not tell.
+    /// Returns the message group: the order, customer, product or cart whose events stay in order.
+    /// `None` if the entity does not contain its id.
     fn group(&self) -> Option<String>;
 }

@@ -63,10 +63,10 @@ entity! {
     reads {
         addresses: Vec<ListedAddress> as billing_address | shipping_address,
     }
-    settle settle_order
+    normalize normalize_order
     computes {
         unexplained_total: Money = unexplained_total,
-            of grand_total subtotal tax_amount shipping_amount discount_amount;
+            from grand_total subtotal tax_amount shipping_amount discount_amount;
     }
 }
 
@@ -124,9 +124,9 @@ fn unexplained_total(order: &Order) -> Option<Money> {
     rest.map(|rest| Money(rest.round_dp(4).normalize()))
 }
 
-/// Moves the addresses of the shop's list to the two fields of the spec. If the shop sends such a
-/// field too, that one is kept.
-fn settle_order(order: &mut Order, diagnostics: &mut Diagnostics<'_>) {
+/// Moves the addresses of the shop's list to the two fields of the spec. If the shop also sends
+/// such a field, and it is not empty, keeps that one.
+fn normalize_order(order: &mut Order, diagnostics: &mut Diagnostics<'_>) {
     for ListedAddress(mut address) in order.addresses.take().unwrap_or_default() {
         let place = match address.address_type.take() {
             Some(Code(kind)) if kind == BILLING => &mut order.billing_address,
@@ -136,7 +136,7 @@ fn settle_order(order: &mut Order, diagnostics: &mut Diagnostics<'_>) {
         match place {
             Some(known) if *known == address => {}
             Some(known) if !known.is_blank() => {
-                diagnostics.add_left_out("addresses", "is the second one of its type");
+                diagnostics.add_skipped_in("addresses", "is the second one of its type");
             }
             _ => *place = Some(address),
         }
@@ -163,8 +163,8 @@ impl Entity for Order {
         self.store_id.map(|id| id.0)
     }
 
-    /// Uses the database's id, which invoices and shipments have too. Before its first save, an
-    /// order has only a number.
+    /// Uses the id of the database, which invoices and shipments refer to. Before its first save,
+    /// an order has only a number.
     fn group(&self) -> Option<String> {
         self.entity_id
             .map(|id| format!("order/{id}"))

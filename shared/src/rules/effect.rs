@@ -1,4 +1,4 @@
-//! What a matched rule does, and the checks of the operations under `then`.
+//! The effect of a matched rule, and the checks of the operations under `then`.
 
 use super::{OPERATIONS_MAX, file::RuleOperation, template::Template};
 use crate::{model::Entity, operation::Operation};
@@ -6,7 +6,7 @@ use crate::{model::Entity, operation::Operation};
 /// The maximum length of the path or the class of an operation in bytes.
 const PATH_BYTES_MAX: usize = 512;
 
-/// What a rule does to an event that it matches.
+/// The effect of a rule on an event that it matches.
 #[derive(Debug)]
 pub(super) enum Effect {
     Refuse {

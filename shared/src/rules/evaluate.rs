@@ -1,5 +1,5 @@
-//! Evaluates rules on one event: which values a condition sees, and how their results combine.
-//! What an operator means lives in `operator`.
+//! Evaluates rules on one event: collects the values of each condition and combines the results.
+//! The meaning of each operator is in `operator`.
 
 use std::cell::OnceCell;
 
@@ -25,8 +25,8 @@ use crate::{
 pub(super) enum Evaluation {
     True,
     False,
-    /// It cannot be evaluated: the time is up, the text is too long for a regular expression, or
-    /// the value cannot be read.
+    /// It cannot be evaluated: the deadline passed, the text is too long for a regular expression,
+    /// or the value cannot be read.
     Unknown,
 }
 
@@ -41,8 +41,8 @@ pub(super) struct Evaluator<'a, 'e, E> {
     rules: &'a Rules,
     pub(super) event: &'a Event<'e, E>,
     pub(super) meter: WorkMeter,
-    /// The results of the conditions on fields outside the contract, by slot. One walk finds all
-    /// of them when the first one is needed.
+    /// The results of the conditions on fields outside the contract, by slot. One walk evaluates
+    /// all of them when the first result is needed.
     sent: OnceCell<Vec<Evaluation>>,
 }
 
@@ -69,7 +69,7 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
         all
     }
 
-    /// Evaluates one condition, which holds if any value of its field fulfils it.
+    /// Evaluates one condition. It holds if the comparison holds for any value of its field.
     pub(super) fn evaluate_condition(&self, condition: &CompiledCondition) -> Evaluation {
         if !self.meter.allows_step(0) {
             return Evaluation::Unknown;
@@ -94,8 +94,8 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
         }
     }
 
-    /// Evaluates a contract field of an event with issues. An unreadable value counts with the text
-    /// that the shop sent.
+    /// Evaluates a contract field of an event with issues. An unreadable value is compared as the
+    /// text that the shop sent.
     fn evaluate_with_issues(
         &self,
         path: &FieldPath,
@@ -176,7 +176,8 @@ impl Observer for SentConditions<'_> {
     }
 }
 
-/// Whether a comparison holds for any of several values. No value at all counts as an absent one.
+/// Whether a comparison holds for any of several values. Without any value, it compares an absent
+/// one.
 #[derive(Default)]
 struct AnyValue {
     has_values: bool,

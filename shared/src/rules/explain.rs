@@ -1,5 +1,5 @@
 //! The development command `rules`: checks a rules file and explains what it does to one event.
-//! Only the feature `explain` has it.
+//! Compiled only with the feature `explain`.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
@@ -40,7 +40,7 @@ const VALUES_MAX: usize = 4;
 /// The maximum length of a shown value in characters.
 const VALUE_CHARS_MAX: usize = 60;
 
-/// The time for all rules; more than any needs.
+/// The time for all rules, which is always more than they need.
 const BUDGET: Duration = Duration::from_secs(25);
 
 /// Runs the command with its arguments and returns the output.

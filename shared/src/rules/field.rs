@@ -1,5 +1,5 @@
-//! The fields that rules refer to: a path in the contract, or in what else the shop sent.
-//! Reading values outside the contract lives in `walk`.
+//! The fields that rules refer to: paths in the contract, or in other JSON that the shop sent. The
+//! code that reads values outside the contract is in `walk`.
 
 use serde_json::value::RawValue;
 
@@ -107,8 +107,8 @@ impl SentRoot {
     }
 }
 
-/// Returns the fields outside the contract that the rules of a file need, enabled or not, as a hook
-/// names them in a shop that sends the entity at `entity_path`.
+/// Returns the fields outside the contract that the rules of a file need, enabled or not, with
+/// their names in a hook. `entity_path` is the path at which the shop sends the entity.
 #[cfg(feature = "schema")]
 pub(crate) fn hook_fields<E: Entity>(
     file: &super::File,

@@ -1,12 +1,11 @@
-//! The values that a merchant writes in conditions, and how they equal the value of a field:
-//! as decimals or as text.
+//! The values in conditions. Each equals the value of a field as a decimal or as text.
 
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use crate::model::{
     lookup::{FieldKind, FieldValue},
-    scalar::{JsonScalar, Scalar as _, Timestamp, decimal_from},
+    scalar::{JsonScalar, Scalar as _, Timestamp, parse_decimal},
 };
 
 /// The maximum number of values in the list of `in`.
@@ -15,11 +14,11 @@ const LIST_MAX: usize = 1000;
 /// The maximum length of a text that is read as a number.
 const NUMBER_BYTES_MAX: usize = 64;
 
-/// The value or values of one condition. Each list is sorted. A field equals one of them if any of
-/// the lists contains its value.
+/// The value or values of one condition. Each list is sorted. A field equals one of them if any
+/// list contains its value.
 #[derive(Debug, Default)]
 pub(super) struct Literals {
-    /// Compared as decimals with every value that holds a number.
+    /// Compared as decimals with every value that contains a number.
     numbers: Vec<Decimal>,
     /// Compared as decimals only with values written as a plain number. For example, `007` is text.
     plain_numbers: Vec<Decimal>,
@@ -80,13 +79,13 @@ impl Literals {
         Ok(())
     }
 
-    /// Adds a string. The kind of a contract field says how it compares. For any other field, a
+    /// Adds a string. The kind of a contract field decides how it compares. For any other field, a
     /// string that is written like a number also compares as a number, as in the shop's own rules.
     fn add_text(&mut self, text: &str, kind: Option<FieldKind>) -> Result<(), String> {
         match kind {
             Some(FieldKind::Number) => {
                 let number =
-                    decimal_from(text).ok_or("the field is a number, but the value is not")?;
+                    parse_decimal(text).ok_or("the field is a number, but the value is not")?;
                 self.numbers.push(number);
             }
             Some(FieldKind::UppercaseCode) => self.texts.push(text.to_ascii_uppercase()),
@@ -111,7 +110,7 @@ impl Literals {
     }
 
     /// Whether one of the literals equals the value.
-    pub(super) fn contain(&self, value: &FieldValue<'_>) -> bool {
+    pub(super) fn contains(&self, value: &FieldValue<'_>) -> bool {
         let has = |numbers: &[Decimal], number: Option<Decimal>| {
             number.is_some_and(|number| numbers.binary_search(&number).is_ok())
         };
@@ -130,11 +129,11 @@ impl Literals {
     }
 }
 
-/// Returns the number that a value holds, as a number or as text.
+/// Returns the number that a value contains, as a number or as text.
 pub(super) fn number_of(value: &FieldValue<'_>) -> Option<Decimal> {
     match value {
         FieldValue::Number(number) => Some(*number),
-        FieldValue::Text(text) if text.len() <= NUMBER_BYTES_MAX => decimal_from(text),
+        FieldValue::Text(text) if text.len() <= NUMBER_BYTES_MAX => parse_decimal(text),
         FieldValue::Text(_) | FieldValue::Absent | FieldValue::Structure { .. } => None,
     }
 }
@@ -147,10 +146,10 @@ pub(super) fn number_from_json(json: &str) -> Result<Decimal, String> {
         Some(JsonScalar::String(text)) => text,
         _ => return Err(HINT.to_owned()),
     };
-    decimal_from(&text).ok_or_else(|| HINT.to_owned())
+    parse_decimal(&text).ok_or_else(|| HINT.to_owned())
 }
 
-/// Reads a number without leading zeros, plus sign or exponent, which could not be meant as text.
+/// Reads a number that cannot be meant as text: one without leading zeros, plus sign or exponent.
 fn plain_number(text: &str) -> Option<Decimal> {
     if text.len() > NUMBER_BYTES_MAX {
         return None;
@@ -162,5 +161,5 @@ fn plain_number(text: &str) -> Option<Decimal> {
         && digits
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'.');
-    (plain && !has_leading_zeros).then(|| decimal_from(text))?
+    (plain && !has_leading_zeros).then(|| parse_decimal(text))?
 }

@@ -75,15 +75,15 @@ struct CompiledCondition {
     comparison: Comparison,
 }
 
-/// What the rules decide about one event, and which of them led to it.
+/// The decision of the rules about one event, and the rules that led to it.
 #[derive(Debug, PartialEq)]
 pub struct Ruling<'a> {
     /// The answer to the shop.
     pub decision: Decision,
     /// The names of the rules that matched, in the order of the file.
     pub matched: Vec<&'a str>,
-    /// The names of the rules that could not be evaluated, in the order of the file: the time was
-    /// up, a text was too long for a regular expression, or a value could not be read.
+    /// The names of the rules that could not be evaluated, in the order of the file: the deadline
+    /// passed, a text was too long for a regular expression, or a value could not be read.
     pub unevaluated: Vec<&'a str>,
 }
 
@@ -118,7 +118,8 @@ impl Rules {
                 Effect::Refuse { message, class } => {
                     let message = message.as_ref();
                     let refusal = Refusal {
-                        // If no placeholder has a value, the hook's fallback message is better.
+                        // A message of empty placeholders is omitted, so that the shopper reads the
+                        // hook's fallback.
                         message: message
                             .map(|message| message.render(event, &evaluator.meter))
                             .filter(|message| !message.trim().is_empty()),

@@ -1,5 +1,5 @@
-//! The operators of a condition, complete: the name in the file, the checks of the value, and the
-//! comparison. To add one, add a variant to [`Operator`] and follow the compiler.
+//! Everything about the operators of a condition: the name in the file, the checks of the value,
+//! and the comparison. To add one, add a variant to [`Operator`] and follow the compiler.
 
 use std::fmt;
 
@@ -108,8 +108,8 @@ impl Comparison {
         let holds = match self {
             Self::GreaterThan(limit) => number_of(value).is_some_and(|number| number > *limit),
             Self::LessThan(limit) => number_of(value).is_some_and(|number| number < *limit),
-            Self::OneOf(literals) => literals.contain(value),
-            Self::NoneOf(literals) => !literals.contain(value),
+            Self::OneOf(literals) => literals.contains(value),
+            Self::NoneOf(literals) => !literals.contains(value),
             Self::Matches(pattern) => match value {
                 FieldValue::Text(text) => match pattern.is_match(text) {
                     Some(matches) => matches,
@@ -125,8 +125,8 @@ impl Comparison {
 
     /// Whether the comparison makes sense for a value that is not valid for a field of this kind.
     ///
-    /// Text that is not a number cannot be compared with one, nor invalid text with a date: the
-    /// shop may have meant any number or date by it.
+    /// Text that is not a number cannot be compared with a number, and invalid text cannot be
+    /// compared with a date: the shop may have meant any number or date.
     pub(super) fn accepts_unreadable(&self, value: &FieldValue<'_>, kind: FieldKind) -> bool {
         match self {
             Self::GreaterThan(_) | Self::LessThan(_) => number_of(value).is_some(),

@@ -1,7 +1,8 @@
 //! Regular expressions in the shop's syntax (PCRE, through PHP), in linear time.
 //!
 //! The shop's engine backtracks and can run forever; the `regex` crate uses an automaton instead.
-//! Limits and matching live here. `pcre` rejects what the two engines read differently.
+//! The limits and the matching are here. `pcre` rejects expressions that the two engines would read
+//! differently.
 
 mod pcre;
 
@@ -141,12 +142,12 @@ fn states(ast: &Ast, unicode: bool) -> usize {
             copies.saturating_mul(states(&repetition.ast, unicode).saturating_add(1))
         }
         Ast::Group(group) => states(&group.ast, unicode).saturating_add(2),
-        Ast::Alternation(alternation) => sum(&alternation.asts, unicode),
-        Ast::Concat(concat) => sum(&concat.asts, unicode),
+        Ast::Alternation(alternation) => sum_of_states(&alternation.asts, unicode),
+        Ast::Concat(concat) => sum_of_states(&concat.asts, unicode),
     }
 }
 
-fn sum(asts: &[Ast], unicode: bool) -> usize {
+fn sum_of_states(asts: &[Ast], unicode: bool) -> usize {
     asts.iter()
         .map(|ast| states(ast, unicode))
         .fold(asts.len(), usize::saturating_add)

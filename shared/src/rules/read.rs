@@ -119,8 +119,8 @@ impl Rules {
     }
 }
 
-/// Reads the text of a file. Of a file that is too large, it returns only the beginning, which
-/// [`parse`] rejects.
+/// Reads the text of a file. If the file is too large, returns only the beginning, which [`parse`]
+/// rejects.
 pub(super) fn content(path: &Path) -> Result<String, RulesError> {
     let mut text = String::new();
     fs::File::open(path)
@@ -146,8 +146,9 @@ pub(super) fn parse(text: &str) -> Result<File, RulesError> {
     })
 }
 
-/// Returns the name of the rule that contains a parse error, because a line and a column alone help
-/// little in a long line. It is the first rule that fails with the same error on its own.
+/// Returns the name of the rule that contains a parse error, because a line and a column do not
+/// help if the file has one long line. It is the first rule that fails with the same error on its
+/// own.
 fn rule_with_error(text: &str, error: &serde_json::Error) -> Option<String> {
     #[derive(Deserialize)]
     struct RawRules<'a> {

@@ -23,7 +23,7 @@ const PLACEHOLDERS_MAX: usize = 10;
 /// The maximum number of values that replace one placeholder.
 const VALUES_MAX: usize = 5;
 
-/// The maximum length of one of these values in characters.
+/// The maximum length of a value that replaces a placeholder, in characters.
 const VALUE_CHARS_MAX: usize = 100;
 
 /// A text with placeholders.
@@ -96,7 +96,7 @@ impl Template {
     }
 
     /// Returns the text for one event. A placeholder becomes empty if its field is absent or the
-    /// time is up.
+    /// deadline passed.
     pub(super) fn render<E: Entity>(&self, event: &Event<'_, E>, meter: &WorkMeter) -> String {
         let mut text = String::new();
         for part in &self.0 {
@@ -144,7 +144,7 @@ impl Observer for RenderedValues<'_> {
             FieldValue::Number(number) => self.values.push(number.to_string()),
             FieldValue::Text(text) => self.values.push(
                 text.chars()
-                    // Bounds the work on a text of which most characters are filtered out.
+                    // Bounds the work on a text if most of its characters are filtered out.
                     .take(10 * VALUE_CHARS_MAX)
                     .filter(|c| !c.is_control() && !matches!(c, '<' | '>'))
                     .take(VALUE_CHARS_MAX)

@@ -123,7 +123,7 @@ pub(super) fn assert_conditions(cases: &[(&str, &str, Value, bool)]) {
 }
 
 /// Generates a JSON value for a field outside the contract.
-pub(super) fn some_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let key = "[abc]";
     let leaf = prop_oneof![
         Just(Value::Null),

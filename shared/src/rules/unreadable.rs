@@ -1,5 +1,5 @@
-//! What a rule sees of a contract field that cannot be read: the text that the shop sent, and
-//! whether other values may be hidden.
+//! The unreadable values of a contract field, as rules compare them: the text that the shop sent,
+//! and whether other values may be hidden.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The values of a field that the contract does not show, because they cannot be read.
+/// The values of a field that are not in the contract's form, because they cannot be read.
 #[derive(Debug, Default)]
 pub(super) struct UnreadableValues<'e> {
     /// The values that the shop sent, as JSON.

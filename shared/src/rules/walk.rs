@@ -23,8 +23,8 @@ pub(super) trait Observer {
     /// Receives a value at the end of the path with this slot.
     fn observe(&mut self, slot: usize, value: &FieldValue<'_>);
 
-    /// Whether the walk continues after reading this many bytes. Asked at each element and member,
-    /// and at each value that is skipped or read twice.
+    /// Whether the walk continues after reading this many bytes. Called for each element and
+    /// member, and for each value that is skipped or read twice.
     fn should_continue(&mut self, bytes: usize) -> bool;
 }
 
@@ -64,7 +64,7 @@ impl SentFields {
 pub(super) struct PathTree {
     /// The slots of the paths that end here.
     ends: Vec<usize>,
-    /// Sorted by name, because each member of a large object is searched here.
+    /// Sorted by name for binary search, because each member of a large object is looked up.
     named: Vec<(String, PathTree)>,
     each: Option<Box<PathTree>>,
 }
@@ -161,7 +161,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     }
 }
 
-/// Returns what a rule sees of a value outside the contract.
+/// Returns the value that rules compare for JSON outside the contract.
 fn value_of(raw: &RawValue) -> FieldValue<'_> {
     match JsonScalar::parse(raw.get()) {
         Some(JsonScalar::Null) => FieldValue::Absent,

@@ -1,5 +1,5 @@
-//! The time limit of the rules: many rules on a large event could exceed the shop's timeout.
-//! What counts as how much work lives here; the deadline itself comes from the caller.
+//! The time limit of the rules: many rules on a large event could exceed the shop's timeout. This
+//! module defines how much work each step counts as; the caller sets the deadline.
 
 use std::cell::Cell;
 

@@ -5,16 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After this number of consecutive failures, the circuit breaker opens.
+/// The circuit breaker opens after this number of consecutive failures.
 const FAILURES_MAX: u32 = 3;
 
-/// How long the circuit breaker stays open. Then one request is the trial.
+/// How long the circuit breaker stays open. The next request is a trial.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
 /// Prevents requests to a stock system that keeps failing.
 ///
-/// A function handles one request at a time, so two cells are enough. A crate would bring locks and
-/// sliding windows, which nothing here needs.
+/// A function handles one request at a time, so two cells are enough. A crate would add locks and
+/// sliding windows, which are not needed here.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     failures: Cell<u32>,

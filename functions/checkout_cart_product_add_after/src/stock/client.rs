@@ -1,4 +1,4 @@
-//! The HTTP client of the stock system: the URL of a product, the request, and its answer.
+//! The HTTP client of the stock system: the URL of a product, the request, and the answer.
 
 use std::{cell::Cell, io, time::Duration};
 
@@ -22,13 +22,13 @@ use super::Unknown;
 /// The placeholder of the SKU in the URL.
 const SKU: &str = "{sku}";
 
-/// Every other character of a SKU is percent-encoded.
+/// The characters of a SKU that are percent-encoded: all but ASCII letters, digits, `-` and `_`.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// A SKU has at most this many bytes in a URL. Commerce limits SKUs to 64 characters.
+/// The maximum length of a SKU in a URL, in bytes. Commerce limits SKUs to 64 characters.
 pub(super) const SKU_BYTES_MAX: usize = 1024;
 
-/// An answer has at most this many bytes.
+/// The maximum size of an answer in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How long an idle connection is kept. Most servers close it after a minute.
@@ -40,7 +40,7 @@ pub(super) struct StockClient {
     http: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     url_template: String,
     pub(super) pointer: String,
-    /// Whether the last request was answered, so that its connection may still be open.
+    /// Whether the last answer was read completely, so that its connection may still be open.
     answered: Cell<bool>,
 }
 
@@ -65,10 +65,10 @@ impl StockClient {
 
     /// Returns the URL of a product, if a URL can contain its SKU.
     pub(super) fn url(&self, sku: &str) -> Option<Uri> {
-        fill(&self.url_template, sku)
+        product_url(&self.url_template, sku)
     }
 
-    /// Asks whether there is enough of a product.
+    /// Asks whether the stock of a product is at least the wanted quantity.
     pub(super) async fn ask(
         &self,
         url: &Uri,
@@ -76,15 +76,15 @@ impl StockClient {
         token: Option<&BearerToken>,
     ) -> Result<bool, Unknown> {
         let reuses_connection = self.answered.replace(false);
-        let mut answer = self.http.request(request(url, token)?).await;
-        // The server may have closed an idle connection, which is no failure.
+        let mut answer = self.http.request(build_request(url, token)?).await;
+        // The server may have closed an idle connection, which is not a failure.
         if reuses_connection && answer.as_ref().is_err_and(|error| !error.is_connect()) {
-            answer = self.http.request(request(url, token)?).await;
+            answer = self.http.request(build_request(url, token)?).await;
         }
         let answer = answer.map_err(|_| Unknown::Unreachable)?;
         let status = answer.status();
-        // The connection can be reused only after the whole body is read, whatever the status.
-        let body = read(answer.into_body()).await;
+        // The connection can be reused only after the whole body is read, for any status.
+        let body = read_body(answer.into_body()).await;
         self.answered.set(body.is_ok());
         match status {
             StatusCode::OK => is_enough(&body?, &self.pointer, wanted).ok_or(Unknown::Nonsense),
@@ -95,9 +95,9 @@ impl StockClient {
     }
 }
 
-/// Reads the body of an answer. It copies each frame, because even a frame of one byte would keep
-/// its whole read buffer.
-async fn read(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
+/// Reads the body of an answer. Copies each frame, because even a frame of one byte keeps its whole
+/// read buffer in memory.
+async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Unknown::Unreachable)?;
@@ -110,7 +110,7 @@ async fn read(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
     Ok(whole)
 }
 
-fn request(url: &Uri, token: Option<&BearerToken>) -> Result<Request<Empty<Bytes>>, Unknown> {
+fn build_request(url: &Uri, token: Option<&BearerToken>) -> Result<Request<Empty<Bytes>>, Unknown> {
     let mut request = Request::get(url).header(ACCEPT, "application/json").header(
         USER_AGENT,
         concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION")),
@@ -125,7 +125,7 @@ fn request(url: &Uri, token: Option<&BearerToken>) -> Result<Request<Empty<Bytes
 }
 
 /// Returns the URL of one product, if a URL can contain its SKU.
-pub(super) fn fill(template: &str, sku: &str) -> Option<Uri> {
+pub(super) fn product_url(template: &str, sku: &str) -> Option<Uri> {
     if sku.len() > SKU_BYTES_MAX {
         return None;
     }
@@ -134,8 +134,8 @@ pub(super) fn fill(template: &str, sku: &str) -> Option<Uri> {
     (!has_dot_segment(&url)).then_some(url)
 }
 
-/// Returns whether a segment of the path is `.` or `..`. Servers resolve it even if it is encoded
-/// (WHATWG URL, "double-dot URL path segment"), and would answer for another resource.
+/// Returns whether a segment of the path is `.` or `..`. Servers resolve such a segment even if it
+/// is encoded (WHATWG URL, "double-dot URL path segment"), and would answer for another resource.
 fn has_dot_segment(url: &Uri) -> bool {
     url.path().split('/').any(|segment| {
         let decoded = percent_decode_str(segment).collect::<Vec<u8>>();
@@ -148,9 +148,10 @@ pub(super) fn check_url(template: &str) -> Result<(), &'static str> {
     if !template.contains(SKU) {
         return Err("must contain {sku}, as in https://erp.example/stock/{sku}");
     }
-    let url = fill(template, "0").ok_or("must be a URL without . or .. as a path segment")?;
+    let url =
+        product_url(template, "0").ok_or("must be a URL without . or .. as a path segment")?;
     let host = url.authority().ok_or("must be a URL with https")?;
-    // With the SKU in the host, a product's name would choose the server that receives the token.
+    // If the host contained the SKU, a product could choose the server that receives the token.
     if host.as_str().contains('@') || !template.contains(&format!("://{host}")) {
         return Err("must have a host, and neither a user nor {sku} in it");
     }
@@ -162,12 +163,12 @@ pub(super) fn check_url(template: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Returns whether the JSON of an answer says that there is enough: `true`, or a number that is at
-/// least the wanted quantity. `None` if it is neither a boolean nor a number.
+/// Returns whether the stock in an answer is enough: `true`, or at least the wanted quantity.
+/// `None` if it is neither a boolean nor a number.
 pub(super) fn is_enough(json: &[u8], pointer: &str, wanted: Number) -> Option<bool> {
     let answer: Value = serde_json::from_slice(json).ok()?;
     let value = answer.pointer(pointer)?;
     value
         .as_bool()
-        .or_else(|| Number::in_json(value).map(|stock| stock >= wanted))
+        .or_else(|| Number::from_value(value).map(|stock| stock >= wanted))
 }

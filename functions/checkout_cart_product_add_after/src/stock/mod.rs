@@ -1,5 +1,5 @@
-//! The stock check: asks the merchant's inventory or order system whether there is enough of a
-//! product, within the time that the shop waits.
+//! The stock check: asks the merchant's inventory or order system for the stock of a product,
+//! within the timeout of the shop.
 
 mod breaker;
 mod client;
@@ -58,7 +58,7 @@ enum Unknown {
     Unreachable,
     /// The stock system answered that it failed or is overloaded (5xx, 429).
     Failed,
-    /// It answered with any other status than 200.
+    /// It answered with another status than 200.
     Refused,
     /// It answered 200 with neither a quantity nor a boolean.
     Nonsense,
@@ -85,8 +85,8 @@ impl Unknown {
         }
     }
 
-    /// Returns whether the stock system itself fails, which counts for the circuit breaker. A
-    /// status like 404 and an invalid answer may concern one product only.
+    /// Returns whether the stock system itself failed, which the circuit breaker counts. A status
+    /// like 404 and an invalid answer may concern one product only.
     fn is_failure_of_system(self) -> bool {
         match self {
             Self::TimedOut | Self::Unreachable | Self::Failed => true,
@@ -140,8 +140,8 @@ impl Stock {
         })
     }
 
-    /// Decides whether the shopper can add the item to the cart. It uses at most half of the time
-    /// until the deadline, because the queue needs the rest.
+    /// Decides whether the shopper can add the item to the cart. The request to the stock system
+    /// uses at most half of the time until the deadline, because the queue needs the rest.
     pub(crate) async fn decide(
         &self,
         item: &QuoteItem,

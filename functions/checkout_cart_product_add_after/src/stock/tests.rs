@@ -7,7 +7,7 @@ use shared::{environment::Environment, model::scalar::Number};
 use super::{
     MESSAGE, Stock, TIMEOUT, WhenUnknown,
     breaker::{Breaker, PAUSE},
-    client::{SKU_BYTES_MAX, check_url, fill, is_enough},
+    client::{SKU_BYTES_MAX, check_url, is_enough, product_url},
 };
 
 const URL: (&str, &str) = ("STOCK_URL", "https://erp.example/stock/{sku}");
@@ -20,20 +20,20 @@ fn configure(variables: &[(&str, &str)]) -> Result<Option<Stock>, Vec<String>> {
     };
     let mut environment = Environment::new(&find);
     let stock = Stock::configure(&mut environment);
-    let problems = environment.into_errors();
-    if problems.is_empty() {
+    let errors = environment.into_errors();
+    if errors.is_empty() {
         Ok(stock)
     } else {
-        Err(problems.iter().map(ToString::to_string).collect())
+        Err(errors.iter().map(ToString::to_string).collect())
     }
 }
 
 fn number(text: &str) -> Number {
-    Number::in_json(&text.into()).unwrap()
+    Number::from_value(&text.into()).unwrap()
 }
 
 #[test]
-fn without_a_url_there_is_no_stock_check() {
+fn does_not_check_the_stock_without_a_url() {
     assert!(configure(&[]).unwrap().is_none());
     assert!(
         configure(&[("STOCK_URL", " "), ("STOCK_TIMEOUT_MS", "x")])
@@ -69,7 +69,7 @@ fn reads_settings_and_their_defaults() {
 }
 
 #[test]
-fn reports_all_problems_at_once() {
+fn reports_all_errors_at_once() {
     let wrong = [
         ("STOCK_URL", "http://erp.example/{sku}"),
         ("STOCK_POINTER", "qty"),
@@ -86,7 +86,7 @@ fn reports_all_problems_at_once() {
 }
 
 #[test]
-fn a_url_contains_its_host_and_the_sku() {
+fn requires_a_url_with_a_fixed_host_and_the_sku() {
     for good in [
         "https://erp.example/stock/{sku}",
         "https://erp.example:8443/stock?sku={sku}&site=1",
@@ -117,9 +117,9 @@ fn a_url_contains_its_host_and_the_sku() {
 }
 
 #[test]
-fn a_sku_cannot_change_the_url() {
+fn percent_encodes_a_sku_in_the_url() {
     let url = |sku: &str| {
-        fill("https://erp.example/stock/{sku}?site=1", sku)
+        product_url("https://erp.example/stock/{sku}?site=1", sku)
             .unwrap()
             .to_string()
     };
@@ -132,7 +132,7 @@ fn a_sku_cannot_change_the_url() {
         url("a?b#c@d é{sku}"),
         "https://erp.example/stock/a%3Fb%23c%40d%20%C3%A9%7Bsku%7D?site=1"
     );
-    assert!(fill("https://erp.example/{sku}", &"x".repeat(SKU_BYTES_MAX + 1)).is_none());
+    assert!(product_url("https://erp.example/{sku}", &"x".repeat(SKU_BYTES_MAX + 1)).is_none());
 }
 
 #[test]
@@ -143,19 +143,22 @@ fn rejects_a_sku_that_is_a_dot_segment() {
             "https://erp.example/stock/{sku}/qty?site=1",
             "https://erp.example/stock/{sku}",
         ] {
-            assert!(fill(template, sku).is_none(), "{template} {sku}");
+            assert!(product_url(template, sku).is_none(), "{template} {sku}");
         }
-        assert!(fill("https://erp.example/stock?sku={sku}", sku).is_some());
-        assert!(fill("https://erp.example/stock/sku-{sku}", sku).is_some());
+        assert!(product_url("https://erp.example/stock?sku={sku}", sku).is_some());
+        assert!(product_url("https://erp.example/stock/sku-{sku}", sku).is_some());
     }
-    assert!(fill("https://erp.example/.{sku}", ".").is_none());
+    assert!(product_url("https://erp.example/.{sku}", ".").is_none());
     for sku in ["...", ".a", " ..", "../..", "%2e"] {
-        assert!(fill("https://erp.example/{sku}", sku).is_some(), "{sku}");
+        assert!(
+            product_url("https://erp.example/{sku}", sku).is_some(),
+            "{sku}"
+        );
     }
 }
 
 #[test]
-fn an_answer_is_a_quantity_or_a_boolean() {
+fn reads_a_quantity_or_a_boolean_from_an_answer() {
     let enough = |json: &str, pointer: &str| is_enough(json.as_bytes(), pointer, number("2"));
     assert_eq!(enough("2", ""), Some(true));
     assert_eq!(enough("1.9999", ""), Some(false));
@@ -185,7 +188,7 @@ fn an_answer_is_a_quantity_or_a_boolean() {
 }
 
 #[test]
-fn the_circuit_breaker_opens_after_consecutive_failures() {
+fn opens_the_circuit_breaker_after_consecutive_failures() {
     let breaker = Breaker::default();
     let later = || breaker.opened.set(Instant::now().checked_sub(PAUSE));
     breaker.record(true);
@@ -200,7 +203,7 @@ fn the_circuit_breaker_opens_after_consecutive_failures() {
     later();
     assert!(
         !breaker.is_open(),
-        "after the pause, one request is the trial"
+        "after the pause, one request is a trial"
     );
     breaker.record(true);
     assert!(breaker.is_open(), "a failed trial opens it again");

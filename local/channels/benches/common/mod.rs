@@ -19,15 +19,15 @@ use shared::{
     verify::{Keys, Scheme, Signatures},
 };
 
-/// The sizes of an order in bytes: about the smallest that a shop sends, a usual one, and two that
-/// show whether the cost grows faster than the size.
+/// The sizes of an order in bytes: about the smallest that a shop sends, a typical one, and two
+/// that show whether the cost grows faster than the size.
 pub(crate) const SIZES: [usize; 4] = [5_000, 10_000, 200_000, 2_000_000];
 
 /// A shared secret.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A shop's public key, and a signature of another body. To reject a signature takes the same work
-/// as to accept it, and needs no private key.
+/// A shop's public key, and a signature of another body. Rejecting a signature costs the same as
+/// accepting one, and needs no private key.
 const PUBLIC_KEY: &str = include_str!("../../../../shared/tests/signature/public-key.pem");
 pub(crate) const RSA_SIGNATURE: &str =
     include_str!("../../../../shared/tests/signature/x-adobe-commerce-webhook-signature.txt");
@@ -81,13 +81,13 @@ pub(crate) fn verified(body: &str) -> Verified<'_> {
     verified.expect("no signature is checked")
 }
 
-/// Returns keys that contain a shared secret only.
-pub(crate) fn by_hmac() -> Keys {
+/// Returns keys with a shared secret only.
+pub(crate) fn hmac_keys() -> Keys {
     Keys::inline(Scheme::Hmac.read_keys(SECRET).expect("long enough"))
 }
 
-/// Returns keys that contain a public key only.
-pub(crate) fn by_rsa() -> Keys {
+/// Returns keys with a public key only.
+pub(crate) fn rsa_keys() -> Keys {
     Keys::inline(Scheme::Rsa.read_keys(PUBLIC_KEY).expect("a valid key"))
 }
 

@@ -150,7 +150,7 @@ fn accepts_only_an_object_or_nothing_as_data() {
     for data in ["null", "{}", "[]", "[ \n]", r#"{"a":[1e999,"\ud800"]}"#] {
         assert_eq!(read(data), Ok(json!({ "increment_id": "1" })), "{data}");
     }
-    // Valid JSON that has no Rust value is not an object, either.
+    // Valid JSON that cannot be represented in Rust is not an object, either.
     for data in [
         "7",
         "-7",

@@ -94,7 +94,7 @@ fn derives_another_id_for_another_delivery() {
 }
 
 #[test]
-fn derives_one_id_for_an_event_that_happens_once_and_identifies_itself() {
+fn derives_one_id_for_an_event_that_happens_once_and_has_a_unique_id() {
     let id = |body: &str, request: &str| read::<Placed>(body, request).unwrap().0;
     for order in [
         r#"{"order":{"entity_id":1}}"#,

@@ -1,7 +1,7 @@
-//! What all entities have in common: how their fields are read, found, written and described.
+//! The code that all entities share: it reads, looks up, writes and describes their fields.
 //!
-//! `entity!` (see `macros.rs`) declares an entity and implements [`Fields`] for it: the access to
-//! one field at a time. The functions here do everything else.
+//! `entity!` (see `macros.rs`) declares an entity and implements [`Fields`] for it, which accesses
+//! one field at a time. The functions here process whole entities through that trait.
 
 use std::{fmt, marker::PhantomData};
 
@@ -17,29 +17,29 @@ use crate::model::{
     lookup::{FieldKind, FieldPath, FieldValue, PathError, PathStep},
 };
 
-/// The fields of an entity, and access to each of them.
+/// The fields of an entity, and the access to each of them.
 pub(in crate::model) trait Fields: Default + 'static {
-    /// A field of the contract, or one that is read only.
+    /// Identifies a field of the contract or a read-only field.
     type Key: Copy + 'static;
 
-    /// The fields of the contract, in their order.
+    /// The fields of the contract, in the order of their declaration.
     const KEYS: &'static [Self::Key];
 
-    /// The fields that a shop sends and the contract does not have. They are read, never written.
+    /// The read-only fields: a shop sends them, but they are not in the contract and never written.
     #[cfg(feature = "schema")]
     const READ_ONLY_KEYS: &'static [Self::Key];
 
     /// Values for rules that are computed from fields.
     const COMPUTED: &'static [Computed<Self>];
 
-    /// Why a rule cannot use other fields than those of the contract, if it cannot.
-    const WHY_NO_OTHER: Option<&'static str>;
+    /// Why rules cannot use fields outside the contract; `None` if they can.
+    const UNKNOWN_FIELD_REASON: Option<&'static str>;
 
-    /// What the entity is.
+    /// The description of the entity in the JSON Schema.
     #[cfg(feature = "schema")]
     const DESCRIPTION: &'static str;
 
-    /// The field that a shop sends under this name.
+    /// Returns the field that a shop sends under this name.
     fn key(name: &str) -> Option<Self::Key>;
 
     /// The facts about a field.
@@ -53,22 +53,22 @@ pub(in crate::model) trait Fields: Default + 'static {
         diagnostics: &mut Diagnostics<'de>,
     ) -> Result<(), A::Error>;
 
-    /// Moves what was sent in read-only fields to where the contract has it.
-    fn settle(&mut self, _diagnostics: &mut Diagnostics<'_>) {}
+    /// Moves values of read-only fields to fields of the contract, after the whole entity was read.
+    fn normalize(&mut self, _diagnostics: &mut Diagnostics<'_>) {}
 
-    /// Whether the field is absent. For the contract, a read-only field always is.
+    /// Whether the field is absent or an empty list. Always true for a read-only field.
     fn lacks_value(&self, key: Self::Key) -> bool;
 
-    /// What stands at the end of a path that begins at the field.
+    /// Returns the kind of value at the end of a path that begins at the field.
     fn value_kind(key: Self::Key, path: &FieldPath) -> Result<FieldKind, PathError>;
 
-    /// Calls `visit` with everything at the end of a path that begins at the field.
+    /// Calls `visit` with every value at the end of a path that begins at the field.
     fn visit_value(&self, key: Self::Key, path: &FieldPath, visit: &mut dyn FnMut(FieldValue<'_>));
 
     /// Writes the field as a member of an object, unless it is absent or read-only.
     fn write_value<M: SerializeMap>(&self, key: Self::Key, object: &mut M) -> Result<(), M::Error>;
 
-    /// The JSON Schema of the field's type. Only for fields of the contract.
+    /// Returns the JSON Schema of the field's type; `None` for a read-only field.
     #[cfg(feature = "schema")]
     fn value_schema(
         key: Self::Key,
@@ -90,24 +90,24 @@ pub(in crate::model) struct Field {
     /// The name under which a shop sends it.
     #[cfg(feature = "schema")]
     name: &'static str,
-    /// What it is, for the JSON Schema.
+    /// The description of the field in the JSON Schema.
     #[cfg_attr(
         not(feature = "schema"),
         expect(dead_code, reason = "for the JSON Schema")
     )]
     description: &'static str,
-    /// For a read-only field, the fields of the contract that hold its value.
+    /// For a read-only field, the fields of the contract that store its value.
     stored_as: &'static [&'static str],
-    /// The segment of a JSON pointer that leads to it.
+    /// The segment of a location that leads to the field.
     segment: Segment,
     /// Its bit in a set of fields.
     bit: u64,
 }
 
 impl Field {
-    /// A field of the contract; the `number`th of the entity.
+    /// Makes a field of the contract. `index` is unique within the entity.
     pub(in crate::model) const fn new(
-        number: u32,
+        index: u32,
         name: &'static str,
         description: &'static str,
     ) -> Self {
@@ -117,20 +117,20 @@ impl Field {
             description,
             stored_as: &[],
             segment: Segment::Name(name),
-            bit: 1 << number,
+            bit: 1 << index,
         }
     }
 
-    /// A read-only field; the `number`th of the entity.
+    /// Makes a read-only field. `index` is unique within the entity.
     pub(in crate::model) const fn read_only(
-        number: u32,
+        index: u32,
         name: &'static str,
         stored_as: &'static [&'static str],
     ) -> Self {
         Self {
             stored_as,
             segment: segment_of(name, stored_as),
-            ..Self::new(number, name, "")
+            ..Self::new(index, name, "")
         }
     }
 }
@@ -138,13 +138,13 @@ impl Field {
 /// A value for rules that is computed from fields. A shop does not send it, and it is never
 /// written.
 pub(in crate::model) struct Computed<E> {
-    /// Its name, beside those of the fields.
+    /// The name that rules use.
     pub(in crate::model) name: &'static str,
     /// The fields from which it is computed.
     pub(in crate::model) from: &'static [&'static str],
-    /// What stands at the end of a path that begins at it.
+    /// Returns the kind of value at the end of a path that begins at the computed value.
     pub(in crate::model) kind: fn(&FieldPath) -> Result<FieldKind, PathError>,
-    /// Computes it and calls the visitor with everything at the end of the path.
+    /// Computes the value and calls the visitor with every value at the end of the path.
     pub(in crate::model) visit: VisitComputed<E>,
 }
 
@@ -168,7 +168,7 @@ impl<'de, E: Fields> Structure<'de> for Object<E> {
     const NAME: &'static str = "an object";
     const EXPECTS: &'static str = "must be an object";
 
-    /// PHP writes an empty object as an empty list.
+    /// Accepts only an empty list, which PHP writes for an empty object.
     fn read_array<A: SeqAccess<'de>>(
         mut array: A,
         diagnostics: &mut Diagnostics<'de>,
@@ -188,7 +188,7 @@ impl<'de, E: Fields> Structure<'de> for Object<E> {
         diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<E>, A::Error> {
         let mut entity = E::default();
-        let mut given = 0_u64;
+        let mut seen = 0_u64;
         while let Some(key) = object.next_key_seed(KeySeed::<E>(PhantomData))? {
             let Some(key) = key else {
                 object.next_value::<IgnoredAny>()?;
@@ -196,14 +196,14 @@ impl<'de, E: Fields> Structure<'de> for Object<E> {
             };
             let field = E::field(key);
             diagnostics.inside(field.segment, |diagnostics| {
-                if given & field.bit != 0 {
-                    diagnostics.add_given_twice();
+                if seen & field.bit != 0 {
+                    diagnostics.add_repeated_field();
                 }
-                given |= field.bit;
+                seen |= field.bit;
                 entity.read_value(key, &mut object, diagnostics)
             })?;
         }
-        entity.settle(diagnostics);
+        entity.normalize(diagnostics);
         Ok(Some(entity))
     }
 }
@@ -231,12 +231,12 @@ impl<E: Fields> Visitor<'_> for KeySeed<E> {
     }
 }
 
-/// Whether the field with this name is absent.
+/// Whether the field with this name is absent or an empty list.
 pub(in crate::model) fn lacks<E: Fields>(entity: &E, name: &str) -> bool {
     E::key(name).is_none_or(|key| entity.lacks_value(key))
 }
 
-/// What stands at the end of a path into the entity.
+/// Returns the kind of value at the end of a path into the entity.
 pub(in crate::model) fn kind<E: Fields>(path: &FieldPath) -> Result<FieldKind, PathError> {
     let (name, rest) = match path {
         [] => return Ok(FieldKind::Structure),
@@ -246,15 +246,15 @@ pub(in crate::model) fn kind<E: Fields>(path: &FieldPath) -> Result<FieldKind, P
     if let Some(computed) = computed::<E>(name) {
         return (computed.kind)(rest);
     }
-    E::key(name).map_or_else(|| Err(no_field::<E>()), |key| E::value_kind(key, rest))
+    E::key(name).map_or_else(|| Err(unknown_field::<E>()), |key| E::value_kind(key, rest))
 }
 
-/// Why a path to a field that is not in the contract leads nowhere.
-pub(in crate::model) fn no_field<E: Fields>() -> PathError {
-    E::WHY_NO_OTHER.map_or(PathError::UnknownField, PathError::Invalid)
+/// Returns the error of a path to a field outside the contract.
+pub(in crate::model) fn unknown_field<E: Fields>() -> PathError {
+    E::UNKNOWN_FIELD_REASON.map_or(PathError::UnknownField, PathError::Invalid)
 }
 
-/// Calls `visit` with everything at the end of a path into the entity.
+/// Calls `visit` with every value at the end of a path into the entity.
 pub(in crate::model) fn visit<E: Fields>(
     entity: &E,
     path: &FieldPath,
@@ -276,12 +276,13 @@ fn computed<E: Fields>(name: &str) -> Option<&'static Computed<E>> {
     E::COMPUTED.iter().find(|computed| computed.name == name)
 }
 
-/// The fields from which the value with this name is computed; none if it is not computed.
+/// Returns the fields from which the value with this name is computed; empty if it is not computed.
 pub(in crate::model) fn computed_from<E: Fields>(name: &str) -> &'static [&'static str] {
     computed::<E>(name).map_or(&[], |computed| computed.from)
 }
 
-/// The fields of the contract that hold what is sent under this name; none if it is a field itself.
+/// Returns the fields of the contract that store the value of the read-only field with this name;
+/// empty for any other name.
 pub(in crate::model) fn stored_as<E: Fields>(sent: &str) -> &'static [&'static str] {
     E::key(sent).map_or(&[], |key| E::field(key).stored_as)
 }
@@ -298,7 +299,7 @@ pub(in crate::model) fn serialize<E: Fields, S: Serializer>(
     object.end()
 }
 
-/// The JSON Schema of the entity.
+/// Returns the JSON Schema of the entity.
 #[cfg(feature = "schema")]
 pub(in crate::model) fn json_schema<E: Fields>(
     generator: &mut schemars::SchemaGenerator,
@@ -329,7 +330,7 @@ pub(in crate::model) fn hook_fields<E: Fields>(
         let path = format!("{path}.{}", E::field(key).name);
         E::value_hook_fields(key, sent, &path, fields);
     };
-    // A shop that sends a read-only field does not send the fields that it stands for.
+    // A shop that sends a read-only field does not also send the fields that store its value.
     let mut stored: Vec<&str> = Vec::new();
     for key in E::READ_ONLY_KEYS {
         let field = E::field(*key);

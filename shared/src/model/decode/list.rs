@@ -1,4 +1,4 @@
-//! Reads a list, and whatever PHP writes in its place.
+//! Reads a list in each form in which PHP writes it.
 
 use std::{fmt, marker::PhantomData};
 
@@ -18,8 +18,8 @@ use crate::model::{
 };
 
 impl<T: Decode> Decode for Vec<T> {
-    /// Reads a JSON array, or what PHP may make of one: an object whose values are the elements,
-    /// or one of Magento's collections, which holds the list as `items`.
+    /// Reads a JSON array, or an object that PHP may write instead: one whose values are the
+    /// elements, or a Magento collection, which contains the list as `items`.
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
         diagnostics: &mut Diagnostics<'de>,
@@ -85,8 +85,8 @@ impl<'de, T: Decode> Structure<'de> for Vec<T> {
                     continue;
                 }
                 ListKey::Items => {
-                    // Whether this is an element or the list of a collection, only the members
-                    // that follow can tell.
+                    // The members that follow decide whether this is an element or the list of a
+                    // collection.
                     if let Some(other) = items.replace(object.next_value()?) {
                         elements.extend(keyed_element(other, diagnostics)?);
                     }
@@ -99,7 +99,8 @@ impl<'de, T: Decode> Structure<'de> for Vec<T> {
             elements.extend(element);
         }
         if let Some(items) = items {
-            // A collection in a collection would be read again at each level.
+            // A collection in a collection is not read as one: its JSON would be parsed again at
+            // each level.
             let is_list = is_collection || items.get().starts_with('[');
             if is_list && !diagnostics.is_in_collection() {
                 let list = diagnostics.inside(Segment::Items, |diagnostics| {
@@ -114,7 +115,7 @@ impl<'de, T: Decode> Structure<'de> for Vec<T> {
     }
 }
 
-/// Reads the element under a key that is no id.
+/// Reads the element under a key that is not an id.
 fn keyed_element<'de, T: Decode, E: Error>(
     raw: &'de RawValue,
     diagnostics: &mut Diagnostics<'de>,
@@ -143,20 +144,20 @@ impl<'de, T: Decode> DeserializeSeed<'de> for Element<'_, 'de, T> {
         let mark = self.0.begin_element();
         let element = T::decode(from, self.0)?;
         match &element {
-            Some(element) => self.0.expect_of_element(element, mark),
+            Some(element) => self.0.check_expected_fields_of_element(element, mark),
             None => self.0.add_skipped(mark),
         }
         Ok(element)
     }
 }
 
-/// A key of an object that is sent in place of a list.
+/// A key of an object that PHP wrote instead of a list.
 enum ListKey {
     /// The id of an element.
     Id(u64),
-    /// `totalRecords`: how many elements one of Magento's collections has.
+    /// `totalRecords`: the number of elements of a Magento collection.
     TotalRecords,
-    /// `items`: the elements of one of Magento's collections.
+    /// `items`: the elements of a Magento collection.
     Items,
     /// Any other key.
     Other,

@@ -1,13 +1,13 @@
-//! The declaration of an entity: the struct, the table of its fields, and one small match for each
-//! way to access them. What can be generic code is in `entity.rs`.
+//! The macro that declares an entity: the struct, the table of its fields, and one `match` for each
+//! way to access them. All generic code is in `entity.rs`.
 
-/// Declares an entity of the spec: the struct, and access to its fields. Every field can be
-/// absent: which ones an event needs is up to the channel.
+/// Declares an entity of the spec: the struct and the access to its fields. Any field can be
+/// absent; each channel defines the fields that it needs.
 ///
-/// `reads { … }` declares fields that a shop sends and the spec does not have; they are read and
-/// never written. `settle` moves their values to the fields of the spec that follow `as`.
-/// `elsewhere` says why a rule cannot use fields that are not declared. `computes { … }` declares
-/// values for rules and the fields from which they are computed.
+/// `reads { … }` declares read-only fields: a shop sends them, but the spec does not have them. The
+/// function after `normalize` moves their values to the fields of the spec after `as`. The text
+/// after `unknown_field` explains why rules cannot use fields outside the contract. The part
+/// `computes` declares values for rules and the fields from which they are computed.
 macro_rules! entity {
     (
         $(#[doc = $about:literal])*
@@ -15,10 +15,10 @@ macro_rules! entity {
             $($(#[doc = $doc:literal])* $field:ident: $Type:ty,)*
         }
         $(reads { $($extra:ident: $Extra:ty $(as $($spec:ident)|+)?,)* })?
-        $(settle $settle:ident)?
-        $(elsewhere $elsewhere:literal)?
+        $(normalize $normalize:ident)?
+        $(unknown_field $unknown_field:literal)?
         $(computes {
-            $($computed:ident: $Computed:ty = $compute:path, of $($part:ident)+;)*
+            $($computed:ident: $Computed:ty = $compute:path, from $($part:ident)+;)*
         })?
     ) => {
         $(#[doc = $about])*
@@ -63,7 +63,8 @@ macro_rules! entity {
                     },
                 }),*)?];
 
-                const WHY_NO_OTHER: Option<&'static str> = entity!(@optional $($elsewhere)?);
+                const UNKNOWN_FIELD_REASON: Option<&'static str> =
+                    entity!(@optional $($unknown_field)?);
 
                 #[cfg(feature = "schema")]
                 const DESCRIPTION: &'static str = concat!($($about),*);
@@ -79,13 +80,13 @@ macro_rules! entity {
                 fn field(key: FieldKey) -> &'static Field {
                     match key {
                         $(FieldKey::$field => const {
-                            let number = FieldKey::$field as u32;
-                            &Field::new(number, stringify!($field), concat!($($doc),*))
+                            let index = FieldKey::$field as u32;
+                            &Field::new(index, stringify!($field), concat!($($doc),*))
                         },)*
                         $($(FieldKey::$extra => const {
-                            let number = FieldKey::$extra as u32;
+                            let index = FieldKey::$extra as u32;
                             let stored_as = &[$($(stringify!($spec)),+)?];
-                            &Field::read_only(number, stringify!($extra), stored_as)
+                            &Field::read_only(index, stringify!($extra), stored_as)
                         },)*)?
                     }
                 }
@@ -107,8 +108,8 @@ macro_rules! entity {
                     Ok(())
                 }
 
-                $(fn settle(&mut self, diagnostics: &mut Diagnostics<'_>) {
-                    $settle(self, diagnostics);
+                $(fn normalize(&mut self, diagnostics: &mut Diagnostics<'_>) {
+                    $normalize(self, diagnostics);
                 })?
 
                 fn lacks_value(&self, key: FieldKey) -> bool {
@@ -123,7 +124,7 @@ macro_rules! entity {
                 fn value_kind(key: FieldKey, path: &FieldPath) -> Result<FieldKind, PathError> {
                     match key {
                         $(FieldKey::$field => <$Type>::kind(path),)*
-                        $($(FieldKey::$extra)|+ => Err(entity::no_field::<Self>()),)?
+                        $($(FieldKey::$extra)|+ => Err(entity::unknown_field::<Self>()),)?
                     }
                 }
 

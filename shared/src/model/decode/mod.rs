@@ -1,8 +1,8 @@
-//! Reads an entity in one pass and collects what is wrong with it.
+//! Reads an entity in one pass and collects the problems of its fields.
 //!
-//! A shop writes the same field in many ways (see [`super::scalar`]). Serde's derived readers stop
-//! at the first surprise, so they do not fit: here, reading goes on after a field that cannot be
-//! read. Only broken JSON, or a list that is too long, ends it.
+//! A shop writes the same field in many ways (see [`super::scalar`]). Serde's derived
+//! implementations stop at the first unexpected value. Here, reading continues after a field that
+//! cannot be read. Only invalid JSON or too many list elements stop it.
 
 pub(in crate::model) mod entity;
 mod list;
@@ -23,34 +23,34 @@ pub(super) use self::{
 /// A value that can be read from an event.
 pub trait Decode: Sized {
     /// Reads one value. Returns `None` if the value is absent (null, or empty where empty means
-    /// absent) or unreadable; `diagnostics` then has an issue. An error is one of the reader: the
-    /// JSON is broken.
+    /// absent) or unreadable. An unreadable value adds an issue to `diagnostics`. Fails if the JSON
+    /// cannot be parsed or has too many list elements.
     fn decode<'de, D: Deserializer<'de>>(
         from: D,
         diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, D::Error>;
 
-    /// Whether the field with this name is absent. A field that the entity does not have is always
-    /// absent.
+    /// Whether the field with this name is absent or an empty list. Always true for a field that
+    /// the entity does not have.
     fn lacks(&self, _field: &str) -> bool {
         true
     }
 
-    /// Whether it is a list without elements, which counts as absent.
+    /// Whether the value is a list without elements, which counts as absent.
     fn is_empty(&self) -> bool {
         false
     }
 
-    /// Adds the fields of a shop's event that are read here, named as in a hook of the shop.
-    /// `path` leads here. `sample` is what a shop sends here by default; it decides where the spec
-    /// and the shop have two names for one field.
+    /// Adds the fields of a shop's event that this type reads, with their names in a hook. `path`
+    /// is the path of the value, and `sample` is the value that a shop sends by default. If the
+    /// spec and the shop name a field differently, the sample decides which name is added.
     #[cfg(feature = "schema")]
     fn hook_fields(_sample: &serde_json::Value, path: &str, fields: &mut Vec<String>) {
         fields.push(path.trim_end_matches("[]").to_owned());
     }
 }
 
-/// Reads a [`Decode`] where serde expects a seed.
+/// The serde seed that reads a [`Decode`] type.
 pub(super) struct Seed<'a, 'de, T>(&'a mut Diagnostics<'de>, PhantomData<T>);
 
 impl<'a, 'de, T> Seed<'a, 'de, T> {

@@ -1,4 +1,4 @@
-//! What lists and entities have in common when they are read: both may be a scalar.
+//! The code that the readers of lists and entities share. PHP may write a scalar instead of either.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -7,17 +7,17 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor},
 };
 
-use crate::model::diagnostics::{Diagnostics, cut};
+use crate::model::diagnostics::{Diagnostics, truncated};
 
-/// A list or an object, and how it is read. PHP may write one for the other.
+/// A list or an object. PHP may write one instead of the other.
 pub(super) trait Structure<'de> {
     /// The result of reading.
     type Value;
 
-    /// What serde's own errors say that is expected.
+    /// The expected type, for serde's own errors.
     const NAME: &'static str;
 
-    /// The detail of the issue for a scalar.
+    /// The detail of the issue if the value cannot be read.
     const EXPECTS: &'static str;
 
     /// Reads a JSON array.
@@ -33,7 +33,7 @@ pub(super) trait Structure<'de> {
     ) -> Result<Option<Self::Value>, A::Error>;
 }
 
-/// Reads a structure, or notes what else is there. What PHP writes for an unset value is absent.
+/// Reads a structure. Null, `false` and an empty string are absent; another scalar is an issue.
 pub(super) fn decode<'de, S: Structure<'de>, D: Deserializer<'de>>(
     from: D,
     diagnostics: &mut Diagnostics<'de>,
@@ -50,7 +50,7 @@ struct StructureVisitor<'a, 'de, S> {
 }
 
 impl<'de, S: Structure<'de>> StructureVisitor<'_, 'de, S> {
-    /// Notes that a scalar is here, which has no form in the contract.
+    /// Adds the issue that the value is a scalar.
     fn unreadable(self, json: Option<String>) -> Option<S::Value> {
         self.diagnostics
             .add_unreadable(S::EXPECTS, json.map(Cow::Owned));
@@ -100,7 +100,7 @@ impl<'de, S: Structure<'de>> Visitor<'de> for StructureVisitor<'_, 'de, S> {
         if text.is_empty() {
             return Ok(None);
         }
-        // As much of the string as a message may hold.
-        Ok(self.unreadable(serde_json::to_string(cut(text)).ok()))
+        // A message contains at most this part of the string.
+        Ok(self.unreadable(serde_json::to_string(truncated(text)).ok()))
     }
 }

@@ -11,8 +11,8 @@ pub const LISTED_MAX: usize = 100;
 /// The value of an unreadable field has at most this many bytes, in a message without `original`.
 pub const VALUE_BYTES_MAX: usize = 256;
 
-/// A reason to reject an event: where, and what is expected there. It never contains a value of
-/// the event.
+/// A reason to reject an event: the location, and what the contract expects there. It never
+/// contains a value of the event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// JSON pointer (RFC 6901) into the body as it was sent.
@@ -25,7 +25,7 @@ pub struct Violation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IssueKind {
-    /// A value was sent that has no form in the contract.
+    /// The value that was sent cannot be converted to the contract's type.
     Unreadable,
     /// The channel expects the field, and it was not sent.
     Missing,
@@ -33,11 +33,11 @@ pub enum IssueKind {
     Skipped,
 }
 
-/// A problem with an event that its reader should know. The event is accepted.
+/// A problem with an event that consumers should know. The event is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue<'de> {
-    /// JSON pointer (RFC 6901) into the body as it was sent. Below an element whose key is no id,
-    /// it ends at the list.
+    /// JSON pointer (RFC 6901) into the body as it was sent. Below an element whose key is not an
+    /// id, it ends at the list.
     pub pointer: String,
     /// The field of the contract, as rules name it: `order.items[].sku`. For the envelope, the
     /// attribute of the CloudEvent.
@@ -48,8 +48,8 @@ pub struct Issue<'de> {
     pub expected: bool,
     /// What the contract expects there.
     pub detail: &'static str,
-    /// Whether a value of the contract may have been sent. If so, a rule must not treat the field
-    /// as absent.
+    /// Whether the shop may have sent a value for the field. If so, a rule must not treat it as
+    /// absent.
     pub(crate) hides: bool,
     /// The value as it was sent. `None` for a list or an object in place of another structure.
     pub value: Option<Cow<'de, str>>,
@@ -75,8 +75,8 @@ impl Issues<'_> {
     }
 }
 
-/// Returns as much of a value as a message may hold.
-pub(crate) fn cut(value: &str) -> &str {
+/// Returns the beginning of a value, of at most [`VALUE_BYTES_MAX`] bytes.
+pub(crate) fn truncated(value: &str) -> &str {
     let mut end = value.len().min(VALUE_BYTES_MAX);
     while !value.is_char_boundary(end) {
         end -= 1;

@@ -1,8 +1,8 @@
-//! The location of the value that is being read, and its two names.
+//! The location of the value that is being read, as a JSON pointer and as the name of a field.
 
 use std::{fmt, fmt::Write as _};
 
-/// Stands for every element of a list in the name of a field.
+/// Any element of a list, in the name of a field.
 pub(super) const EACH: &str = "[]";
 
 /// A segment of a location. Neither a name of the contract nor a number needs escaping in a JSON
@@ -18,14 +18,14 @@ pub(crate) enum Segment {
     },
     /// The element of a list with this index or id.
     Element(u64),
-    /// An element whose key is no id. The key could be anything, even a person's name, so it is
-    /// in no pointer.
+    /// An element whose key is not an id. The key could be personal data, so pointers omit it.
     Keyed,
-    /// The list in a collection.
+    /// The list `items` of a Magento collection.
     Items,
 }
 
-/// Returns the segment for what a shop sends under this name, if it is stored in these fields.
+/// Returns the segment of a read-only field that a shop sends under this name. `fields` are the
+/// fields of the contract that store its value.
 pub(crate) const fn segment_of(sent: &'static str, fields: &[&'static str]) -> Segment {
     match fields {
         [field] => Segment::Alias { sent, field },
@@ -33,7 +33,7 @@ pub(crate) const fn segment_of(sent: &'static str, fields: &[&'static str]) -> S
     }
 }
 
-/// Where the value that is being read is in the event.
+/// The location in the event of the value that is being read.
 #[derive(Debug)]
 pub(super) struct Location {
     /// JSON pointer to the entity.

@@ -1,5 +1,5 @@
-//! Collects what is wrong with an event: violations, for which it is rejected, and issues, with
-//! which it is accepted.
+//! Collects the problems of an event. An event with a violation is rejected; an event with issues
+//! is accepted.
 
 mod issue;
 mod location;
@@ -12,23 +12,23 @@ use serde::de;
 pub use self::issue::{Issue, IssueKind, Issues, LISTED_MAX, VALUE_BYTES_MAX, Violation};
 use self::location::{EACH, Location};
 pub(crate) use self::{
-    issue::cut,
+    issue::truncated,
     location::{Segment, segment_of},
 };
 
-/// The lists of an entity may have this many elements in total. An element of a few bytes takes
-/// hundreds of bytes once it is read, so without a limit a body of 3 MB would need more memory than
-/// a function has. The largest body that a shop can send, 6 MB, has about 6,000 lines of an order
-/// as Commerce writes them by default.
+/// The maximum number of elements in all lists of an entity together. In memory, even the smallest
+/// element takes hundreds of bytes: without a limit, a body of 3 MB would need more memory than a
+/// function has. The largest body that a shop can send, 6 MB, has about 6,000 lines of an order as
+/// Commerce writes them by default.
 pub const ELEMENTS_MAX: usize = 20_000;
 
-/// Between the name of a list and that of a field of its elements.
+/// The separator between the name of a list and a field of its elements.
 pub(crate) const IN_EACH: &str = "[].";
 
 const EMPTY: &str = "is empty";
 
-/// What is wrong with an event so far, and the current location. Names are only formatted if
-/// something is wrong.
+/// The problems of an event so far, and the current location. Names are formatted only for a
+/// problem.
 #[derive(Debug)]
 pub struct Diagnostics<'de> {
     location: Location,
@@ -36,13 +36,13 @@ pub struct Diagnostics<'de> {
     violations: Vec<Violation>,
     more_violations: usize,
     issues: Issues<'de>,
-    /// Fields of the entity, and of the current element, with issues that are not listed.
+    /// The fields of the entity and of the current element that have issues beyond the listed ones.
     unlisted: Vec<String>,
     /// The number of list elements so far.
     elements: usize,
 }
 
-/// The issues before some point.
+/// A snapshot of the issues, to find those that are added later.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     listed: usize,
@@ -51,8 +51,8 @@ pub(super) struct Mark {
 }
 
 impl<'de> Diagnostics<'de> {
-    /// Starts with the entity of this name at `root`, a JSON pointer into the body. `expected` are
-    /// the fields that the channel expects of it.
+    /// Starts at the entity with this name. `root` is its JSON pointer in the body, and `expected`
+    /// are the fields that the channel expects.
     pub fn new(root: &str, entity: &'static str, expected: &'static [&'static str]) -> Self {
         Self {
             location: Location {
@@ -69,17 +69,17 @@ impl<'de> Diagnostics<'de> {
         }
     }
 
-    /// Adds an issue: the current value has no form in the contract.
+    /// Adds an issue: the current value cannot be converted to the contract's type.
     pub(crate) fn add_unreadable(&mut self, detail: &'static str, value: Option<Cow<'de, str>>) {
-        self.note(IssueKind::Unreadable, detail, value);
+        self.add_issue(IssueKind::Unreadable, detail, value);
     }
 
-    /// Adds an issue: the current element of a list is not in the message. If the element itself
-    /// has an issue since the mark, that one becomes the reason.
+    /// Adds an issue: the current element of a list is not in the message. If the element has
+    /// issues since the mark, changes the last listed one instead.
     pub(super) fn add_skipped(&mut self, since: Mark) {
         self.issues.any_expected = true;
         if self.issues.list.len() == since.listed && self.issues.more == since.more {
-            self.note(IssueKind::Skipped, EMPTY, None);
+            self.add_issue(IssueKind::Skipped, EMPTY, None);
         } else if let Some(issue) = self
             .issues
             .list
@@ -91,13 +91,13 @@ impl<'de> Diagnostics<'de> {
         }
     }
 
-    /// Replaces all issues since the mark, which are those of the current element, by one: the
-    /// contract has no place for the element.
+    /// Replaces all issues since the mark, which are those of the current element, with one: the
+    /// element is not in the message.
     pub(super) fn replace_with_skipped(&mut self, since: Mark, detail: &'static str, hides: bool) {
         self.issues.list.truncate(since.listed);
         self.issues.more = since.more;
         self.issues.any_expected = since.any_expected;
-        self.push(Issue {
+        self.push_issue(Issue {
             pointer: self.location.pointer(),
             field: self.location.field(),
             kind: IssueKind::Skipped,
@@ -108,10 +108,10 @@ impl<'de> Diagnostics<'de> {
         });
     }
 
-    /// Adds an issue: the contract has no place for an element of the list with this name.
-    pub(super) fn add_left_out(&mut self, list: &'static str, detail: &'static str) {
+    /// Adds an issue: an element of the list with this name is not in the message.
+    pub(super) fn add_skipped_in(&mut self, list: &'static str, detail: &'static str) {
         self.location.segments.push(Segment::Name(list));
-        self.push(Issue {
+        self.push_issue(Issue {
             pointer: self.location.pointer(),
             field: self.location.field() + EACH,
             kind: IssueKind::Skipped,
@@ -132,7 +132,7 @@ impl<'de> Diagnostics<'de> {
         detail: &'static str,
         value: &'de str,
     ) {
-        self.push(Issue {
+        self.push_issue(Issue {
             pointer: format!("/{name}"),
             field: attribute.to_owned(),
             kind: IssueKind::Unreadable,
@@ -143,8 +143,8 @@ impl<'de> Diagnostics<'de> {
         });
     }
 
-    /// Removes the issues of unreadable fields that are present in the entity: they were sent under
-    /// two names, or in two addresses.
+    /// Removes the issues of unreadable fields that are present in the entity, because the shop
+    /// sent them under two names or in two addresses.
     pub(crate) fn drop_issues_of_present_fields(&mut self, is_present: impl Fn(&str) -> bool) {
         let own = format!("{}.", self.location.entity);
         self.issues.list.retain(|issue| {
@@ -161,10 +161,10 @@ impl<'de> Diagnostics<'de> {
         self.issues.count() > 0
     }
 
-    fn note(&mut self, kind: IssueKind, detail: &'static str, value: Option<Cow<'de, str>>) {
+    fn add_issue(&mut self, kind: IssueKind, detail: &'static str, value: Option<Cow<'de, str>>) {
         let field = self.location.field();
         let expected = kind == IssueKind::Skipped || self.is_expected(&field);
-        self.push(Issue {
+        self.push_issue(Issue {
             pointer: self.location.pointer(),
             field,
             kind,
@@ -175,7 +175,7 @@ impl<'de> Diagnostics<'de> {
         });
     }
 
-    fn push(&mut self, issue: Issue<'de>) {
+    fn push_issue(&mut self, issue: Issue<'de>) {
         self.issues.any_expected |= issue.expected;
         if self.issues.list.len() < LISTED_MAX {
             return self.issues.list.push(issue);
@@ -187,9 +187,9 @@ impl<'de> Diagnostics<'de> {
         self.unlisted.push(issue.field);
     }
 
-    /// Adds a violation: the current field was sent before. Of two values, some readers take the
-    /// first and others the last.
-    pub(crate) fn add_given_twice(&mut self) {
+    /// Adds a violation: the current field is repeated. Some JSON parsers use the first of two
+    /// values, others the last.
+    pub(crate) fn add_repeated_field(&mut self) {
         let pointer = self.location.pointer();
         self.add_violation_at(pointer, "must not be given twice");
     }
@@ -235,8 +235,8 @@ impl<'de> Diagnostics<'de> {
         self.elements > ELEMENTS_MAX
     }
 
-    /// Returns the issues. If there are violations, returns those that are listed and the number
-    /// of the others. If `strict`, issues count as violations.
+    /// Returns the issues. Fails with the listed violations and the number of the others, if there
+    /// are any. If `strict`, issues count as violations.
     pub(crate) fn finish(mut self, strict: bool) -> Result<Issues<'de>, (Vec<Violation>, usize)> {
         if strict && self.violations.is_empty() {
             self.more_violations += self.issues.more;
@@ -251,7 +251,8 @@ impl<'de> Diagnostics<'de> {
         }
     }
 
-    /// Adds a violation: there is no entity. If it was unreadable, its issue says why.
+    /// Adds a violation: there is no entity. If it is unreadable, the detail is that of its first
+    /// issue.
     pub(crate) fn add_missing_entity(&mut self) {
         let reason = self.issues.list.first().map(|issue| issue.detail);
         self.add_violation(reason.unwrap_or("is required"));
@@ -271,7 +272,7 @@ impl<'de> Diagnostics<'de> {
         self.location.sibling_field(name)
     }
 
-    /// Renames the fields below the current location in all issues since the mark.
+    /// Renames the fields below the current location in all listed issues since the mark.
     pub(super) fn rename_fields(&mut self, since: Mark, rename: impl Fn(&str) -> Option<String>) {
         let location = self.location.field();
         for issue in self.issues.list.iter_mut().skip(since.listed) {

@@ -1,4 +1,4 @@
-//! Checks that the fields are present that a channel expects, or by which it identifies an entity.
+//! Checks that an entity has the fields that a channel expects and those that identify it.
 
 use super::{Diagnostics, IN_EACH, Issue, IssueKind, Segment};
 use crate::model::decode::Decode;
@@ -6,9 +6,8 @@ use crate::model::decode::Decode;
 const MISSING: &str = "is missing";
 
 impl Diagnostics<'_> {
-    /// Adds an issue for each field of the entity itself that the channel expects and that is
-    /// missing.
-    pub(crate) fn expect_of_entity(&mut self, entity: &impl Decode) {
+    /// Adds an issue for each expected field that is missing in the entity itself.
+    pub(crate) fn check_expected_fields(&mut self, entity: &impl Decode) {
         for field in self.expected {
             if !field.contains(IN_EACH) && entity.lacks(field) {
                 self.add_missing(field, 0);
@@ -16,9 +15,9 @@ impl Diagnostics<'_> {
         }
     }
 
-    /// Adds an issue for each field that the channel expects and that is missing in the element of
-    /// a list that is being read. The element's issues are those since the mark.
-    pub(in crate::model) fn expect_of_element(
+    /// Adds an issue for each expected field that is missing in the current element of a list. The
+    /// element's issues are those since the mark.
+    pub(in crate::model) fn check_expected_fields_of_element(
         &mut self,
         element: &impl Decode,
         since: super::Mark,
@@ -44,12 +43,11 @@ impl Diagnostics<'_> {
                 .strip_prefix(&*field)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
-        // A field that cannot be read is not missing, nor is a list whose elements were all
-        // skipped.
+        // An unreadable field is not missing. Neither is a list whose elements were all skipped.
         let listed = self.issues.list.iter().skip(since);
         let known = listed.map(|issue| &issue.field).chain(&self.unlisted);
         if !known.into_iter().any(|known| is_below(known)) {
-            self.push(Issue {
+            self.push_issue(Issue {
                 pointer: self.location.pointer(),
                 field,
                 kind: IssueKind::Missing,
@@ -78,7 +76,11 @@ impl Diagnostics<'_> {
 
     /// Adds a violation unless all fields of one alternative are present (see
     /// [`crate::Channel::IDENTITY`]).
-    pub(crate) fn identify(&mut self, entity: &impl Decode, alternatives: &[&[&'static str]]) {
+    pub(crate) fn check_identity(
+        &mut self,
+        entity: &impl Decode,
+        alternatives: &[&[&'static str]],
+    ) {
         let lacks = |field: &&str| entity.lacks(field);
         let is_incomplete = |fields: &&[&'static str]| fields.iter().any(lacks);
         if !alternatives.iter().all(is_incomplete) {

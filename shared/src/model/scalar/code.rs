@@ -45,7 +45,7 @@ impl Scalar for Currency {
 
 string_schema!(Currency, "pattern": "^[A-Z]{3}$");
 
-/// Returns a string of `count` ASCII letters in uppercase.
+/// Returns a string of `count` ASCII letters in uppercase; `None` for any other JSON.
 fn letters(json: &JsonScalar<'_>, count: usize) -> Option<String> {
     let JsonScalar::String(text) = json else {
         return None;

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{JsonScalar, Scalar, id::whole_digits};
+use super::{JsonScalar, Scalar, id::integer_part};
 use crate::model::lookup::{FieldKind, FieldValue};
 
 /// Yes or no, written as 1 or 0.
@@ -22,7 +22,7 @@ impl Scalar for Flag {
     }
 
     fn from_json(json: &JsonScalar<'_>) -> Option<Self> {
-        match (json, whole_digits(json)) {
+        match (json, integer_part(json)) {
             (JsonScalar::Bool(flag), _) => Some(Self(*flag)),
             (_, Some("0")) => Some(Self(false)),
             (_, Some("1")) => Some(Self(true)),
@@ -65,7 +65,7 @@ impl Scalar for ProductStatus {
     }
 
     fn from_json(json: &JsonScalar<'_>) -> Option<Self> {
-        match whole_digits(json) {
+        match integer_part(json) {
             Some("1") => Some(Self(1)),
             Some("2") => Some(Self(2)),
             _ => None,

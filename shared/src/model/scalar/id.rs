@@ -22,10 +22,10 @@ impl Scalar for Id {
     }
 
     fn is_absent(json: &JsonScalar<'_>) -> bool {
-        // Almost no id is zero, and its first digit is enough to tell.
-        let starts_like_zero = |text: &str| !text.starts_with(|c| ('1'..='9').contains(&c));
+        // Fast path: a text that starts with 1 to 9 is not zero.
+        let may_be_zero = |text: &str| !text.starts_with(|c| ('1'..='9').contains(&c));
         WholeNumber::is_absent(json)
-            || (json.text().is_some_and(starts_like_zero)
+            || (json.text().is_some_and(may_be_zero)
                 && WholeNumber::from_json(json) == Some(WholeNumber(0)))
     }
 
@@ -48,8 +48,8 @@ impl Scalar for WholeNumber {
     }
 
     fn from_json(json: &JsonScalar<'_>) -> Option<Self> {
-        let text = whole_digits(json)?;
-        // The largest signed integer: databases and consumers hold no more.
+        let text = integer_part(json)?;
+        // Databases and many consumers have signed integers of 64 bits.
         let number: u64 = text
             .bytes()
             .all(|byte| byte.is_ascii_digit())
@@ -58,9 +58,10 @@ impl Scalar for WholeNumber {
     }
 }
 
-/// Returns the digits of a whole number. A decimal column writes 216 as `216.0000`, and a float of
-/// PHP as `216.0`.
-pub(super) fn whole_digits<'t>(json: &'t JsonScalar<'_>) -> Option<&'t str> {
+/// Returns the text of a number without a fraction of zeros; `None` if it has another fraction. A
+/// decimal column writes 216 as `216.0000`, and a PHP float as `216.0`. The caller checks the
+/// digits.
+pub(super) fn integer_part<'t>(json: &'t JsonScalar<'_>) -> Option<&'t str> {
     let text = json.text()?.trim();
     match text.split_once('.') {
         None => Some(text),

@@ -39,7 +39,7 @@ impl<'a> JsonScalar<'a> {
         matches!(self, Self::String(text) if text.trim().is_empty())
     }
 
-    /// The text of a string or a number.
+    /// Returns the text of a string or a number.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Number(text) => Some(text),

@@ -1,8 +1,8 @@
 //! The scalar types of the contract, each read from every JSON type in which a shop writes it.
 //!
-//! PHP changes the type of a field with the state of its object: an amount is a number in memory
-//! and a string once it was loaded from the database; an id is one or the other; a flag is `1`,
-//! `"1"` or `true`. The message has one canonical form of each.
+//! In PHP, the type of a field depends on the state of its object. An amount is a number in memory
+//! and a string after it was loaded from the database; an id is a number or a string; a flag is
+//! `1`, `"1"` or `true`. The message has one canonical form of each.
 
 mod code;
 mod email;
@@ -34,22 +34,22 @@ pub use self::{
     text::{Code, Text},
     timestamp::Timestamp,
 };
-pub(crate) use self::{json::is_empty_list, number::decimal_from};
+pub(crate) use self::{json::is_empty_list, number::parse_decimal};
 
 /// A value of the contract that is written as one JSON scalar.
 pub trait Scalar: Sized {
     /// What the contract expects, as the end of the sentence "this field …".
     const EXPECTS: &'static str;
 
-    /// What a rule can compare it with.
+    /// The kind of the value in rules.
     const KIND: FieldKind;
 
     /// Returns the value that a rule compares.
     fn field_value(&self) -> FieldValue<'_>;
 
-    /// Whether the JSON stands for no value: null, the empty string that PHP writes for an unset
-    /// value, or the `false` that means "use the default value" when a product is saved for one
-    /// store view.
+    /// Whether the JSON means that there is no value: null, the empty string that PHP writes for an
+    /// unset value, or the `false` that means "use the default value" when a product is saved for
+    /// one store view.
     fn is_absent(json: &JsonScalar<'_>) -> bool {
         matches!(json, JsonScalar::Null | JsonScalar::Bool(false)) || json.is_blank()
     }
@@ -68,9 +68,9 @@ pub trait Scalar: Sized {
 pub enum Parsed<T> {
     /// The value.
     Value(T),
-    /// What was sent stands for no value.
+    /// The JSON means that there is no value.
     Absent,
-    /// What was sent is not a value of this type.
+    /// The JSON is not a value of this type.
     Unreadable,
 }
 

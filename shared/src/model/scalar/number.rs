@@ -1,4 +1,4 @@
-//! Decimal numbers: amounts, quantities and others. None is ever a float.
+//! Decimal numbers: amounts, quantities and others. They are never floats.
 
 use rust_decimal::{Decimal, Error};
 use serde::{Serialize, Serializer};
@@ -7,13 +7,13 @@ use serde_json::value::RawValue;
 use super::{JsonScalar, Scalar, string_schema};
 use crate::model::lookup::{FieldKind, FieldValue};
 
-/// Reads a number, or a string that holds one.
+/// Reads a number, or a string that contains one.
 fn decimal(json: &JsonScalar<'_>) -> Option<Decimal> {
-    decimal_from(json.text()?.trim())
+    parse_decimal(json.text()?.trim())
 }
 
 /// Parses a decimal number, with or without an exponent.
-pub(crate) fn decimal_from(text: &str) -> Option<Decimal> {
+pub(crate) fn parse_decimal(text: &str) -> Option<Decimal> {
     let numeric = text
         .trim_start_matches('-')
         .starts_with(|c: char| c.is_ascii_digit() || c == '.')
@@ -42,7 +42,7 @@ pub(crate) fn decimal_from(text: &str) -> Option<Decimal> {
 pub struct Money(pub Decimal);
 
 impl Money {
-    /// Returns the amount with at least two decimals, if it has room for them.
+    /// Returns the amount with at least two decimals, unless a [`Decimal`] has no room for them.
     fn with_two_decimals(self) -> Decimal {
         let mut amount = self.0;
         if amount.scale() < 2 {
@@ -106,11 +106,11 @@ string_schema!(Quantity, "pattern": r"^-?\d+(\.\d+)?$");
 pub struct Number(pub Decimal);
 
 impl Number {
-    /// Reads a JSON number, or a string that holds one.
-    pub fn in_json(value: &serde_json::Value) -> Option<Self> {
+    /// Reads a JSON number, or a string that contains one.
+    pub fn from_value(value: &serde_json::Value) -> Option<Self> {
         match value {
-            serde_json::Value::Number(number) => decimal_from(&number.to_string()),
-            serde_json::Value::String(text) => decimal_from(text),
+            serde_json::Value::Number(number) => parse_decimal(&number.to_string()),
+            serde_json::Value::String(text) => parse_decimal(text),
             _ => None,
         }
         .map(Self)

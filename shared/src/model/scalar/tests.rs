@@ -9,9 +9,13 @@ use super::*;
 /// Reads a JSON value as `T`. Returns its canonical form, null if it is absent, or the detail of
 /// the issue.
 fn canonical<T: Scalar + Serialize>(json: &str) -> Result<Value, &'static str> {
-    let mut at = Diagnostics::new("", "x", &[]);
-    let value = T::decode(&mut serde_json::Deserializer::from_str(json), &mut at).unwrap();
-    match at.finish(false).unwrap().list.first() {
+    let mut diagnostics = Diagnostics::new("", "x", &[]);
+    let value = T::decode(
+        &mut serde_json::Deserializer::from_str(json),
+        &mut diagnostics,
+    )
+    .unwrap();
+    match diagnostics.finish(false).unwrap().list.first() {
         Some(issue) => {
             assert_eq!(value.map(|_| ()), None, "an unreadable value is absent");
             assert_eq!(issue.value.as_deref(), Some(json));
@@ -39,7 +43,7 @@ fn cannot_read<T: Scalar + Serialize>(cases: &[&str]) {
 const STRUCTURES: [&str; 4] = ["{}", "[[]]", r#"["1"]"#, r#"{"a":1}"#];
 
 #[test]
-fn an_empty_list_is_absent() {
+fn reads_an_empty_list_as_absent() {
     for json in ["[]", "[ ]", "[\n\t]"] {
         assert_eq!(canonical::<Id>(json), Ok(Value::Null));
         assert_eq!(canonical::<Text>(json), Ok(Value::Null));
@@ -187,7 +191,7 @@ fn reads_money() {
             "0.1000000000000000055511151231257827",
             r#""0.1000000000000000055511151231""#,
         ),
-        // More digits than a float holds.
+        // More digits than a float can represent.
         ("90071992547409.9301", r#""90071992547409.9301""#),
         (r#"" 5 ""#, r#""5.00""#),
         (r#""12.50\u00a0""#, r#""12.50""#),
@@ -406,7 +410,7 @@ proptest! {
     }
 
     #[test]
-    fn does_not_panic_on_what_resembles_a_date(
+    fn does_not_panic_on_text_that_resembles_a_date(
         date in "[0-9]{4}-[0-9]{2}-[0-9]{2}",
         time in "[T ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{0,12})?([Z+-][0-9:]{0,6})?",
     ) {

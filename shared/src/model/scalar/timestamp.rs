@@ -19,7 +19,7 @@ pub struct Timestamp(pub OffsetDateTime);
 /// How MySQL writes a date that was never set.
 const ZERO_DATE: &str = "0000-00-00";
 
-/// How PHP writes such a date: it is a day of the year -1.
+/// How PHP writes such a date: as a day of the year -1.
 const ZERO_DATE_OF_PHP: &str = "-0001-";
 
 /// Whether the text is a date that was never set.

@@ -77,7 +77,7 @@ fn does_not_evaluate_a_regex_on_a_text_that_is_too_long() {
 }
 
 #[test]
-fn matches_an_unevaluated_rule_only_if_the_rule_says_so() {
+fn matches_an_unevaluated_rule_only_with_when_unreadable_refuse() {
     let rule = |when_unreadable: &str, then: Value| {
         json!([{
             "name": "note",

@@ -3,7 +3,7 @@
 
 use regex_syntax::ast::{self, AssertionKind, Ast};
 
-/// PCRE's maximum of a repetition count.
+/// PCRE's maximum count of repetitions.
 const REPEAT_MAX: u32 = 65_535;
 
 /// PCRE's maximum length of a group name in bytes.
@@ -111,8 +111,8 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// A class like `\w` has other characters in the shop if it is Unicode-aware, and which ones
-    /// depends on the version of PCRE.
+    /// With the flag `u`, a class like `\w` has other characters in the shop, and they depend on
+    /// the version of PCRE.
     fn check_named_class(&self, name: &str) -> Result<(), String> {
         if self.unicode {
             return Err(format!(
@@ -173,7 +173,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A class like `[:alpha:]` without outer brackets is a class of letters here and an error in
+    /// Without outer brackets, `[:alpha:]` is a class of its own characters here and an error in
     /// the shop.
     fn check_class(&self, class: &ast::ClassBracketed) -> Result<(), String> {
         let inside = self
@@ -273,8 +273,8 @@ impl ast::Visitor for Checker<'_> {
             ast::ClassSetItem::Perl(_) => self.check_named_class(r"\d, \s or \w"),
             ast::ClassSetItem::Unicode(_) => Err(UNICODE_CLASS.to_owned()),
             ast::ClassSetItem::Union(union) => {
-                // The shop may read a range at a hyphen that is neither last nor part of a range
-                // here.
+                // The shop may read a range at a hyphen that is a literal here, unless the hyphen
+                // is last.
                 let (_, before) = union.items.split_last().unzip();
                 let is_hyphen = |item: &ast::ClassSetItem| {
                     matches!(

@@ -8,7 +8,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 #[test]
-fn reads_delimiters_and_flags_as_php() {
+fn reads_delimiters_and_flags_as_php_does() {
     for pattern in [
         "/b/", "#b#", "~b~", "!b!", "@B@i", "|b|", "/^a.c$/s", "/B/isu",
     ] {
@@ -37,7 +37,7 @@ fn matches_a_dollar_before_a_final_line_break_without_the_flag_d() {
 }
 
 #[test]
-fn rejects_what_the_shop_reads_differently_with_a_hint() {
+fn rejects_an_expression_that_the_shop_reads_differently_with_a_hint() {
     let cases = [
         ("/é/", "the flag u"),
         (r"/\x{e9}/", "the flag u"),
@@ -127,7 +127,7 @@ fn limits_the_text_more_for_an_expression_with_many_states() {
 }
 
 #[test]
-fn counts_many_states_for_repetitions_of_nothing_without_a_panic() {
+fn counts_the_states_of_repeated_empty_expressions_without_overflow() {
     let mut expression = "(?:a{0})".to_owned();
     for _ in 0..6 {
         expression = format!("(?:{expression}{{65535}})");

@@ -39,7 +39,7 @@ fn compares_an_unreadable_value_as_the_text_that_was_sent() {
         assert_eq!(of(&total, field, operator, json!(5)), None, "{operator}");
     }
     assert_eq!(of(&total, field, "isEmpty", Value::Null), Some(false));
-    // It holds a number, although an id of the contract must be a whole one.
+    // The text is a number, although an id of the contract must be a whole number.
     let id = order("entity_id", json!(1.5));
     assert_eq!(
         of(&id, "order.entity_id", "greaterThan", json!(1)),
