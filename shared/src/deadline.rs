@@ -23,11 +23,11 @@ impl Deadline {
     /// Returns the deadline of a request: the hook's timeout less [`ANSWER_MARGIN`] after API
     /// Gateway received the request (`requestContext.timeEpoch`, so a cold start counts), but never
     /// after Lambda's deadline. Both times are in milliseconds since 1970; 0 means unknown.
-    pub fn new(hook_timeout: Duration, accepted_ms: u64, lambda_deadline_ms: u64) -> Self {
+    pub fn new(hook_timeout: Duration, received_ms: u64, lambda_deadline_ms: u64) -> Self {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        Self(Instant::now() + budget(hook_timeout, now, accepted_ms, lambda_deadline_ms))
+        Self(Instant::now() + budget(hook_timeout, now, received_ms, lambda_deadline_ms))
     }
 
     /// Returns the time itself.
@@ -50,13 +50,13 @@ impl Deadline {
 fn budget(
     hook_timeout: Duration,
     now: Duration,
-    accepted_ms: u64,
+    received_ms: u64,
     lambda_deadline_ms: u64,
 ) -> Duration {
     // If the timestamp is in the future, or older than API Gateway waits, the clocks differ. Then
     // the budget starts now.
     let spent = now
-        .checked_sub(Duration::from_millis(accepted_ms))
+        .checked_sub(Duration::from_millis(received_ms))
         .filter(|spent| *spent <= GATEWAY_WAIT_MAX)
         .unwrap_or_default();
     let by_hook = hook_timeout

@@ -10,10 +10,11 @@ use serde::Deserialize;
 use shared::{
     outcome::Failure,
     request::{
-        self, accepted_ms,
+        self,
         body::{BODY_BYTES_MAX, Unverified},
         gateway_id,
         headers::{traceparent, tracestate},
+        received_ms,
     },
     verify::{Keys, Scheme, Signatures},
 };
@@ -68,6 +69,6 @@ fuzz_target!(|input: &[u8]| {
     check[routed.unwrap_or_default()](
         &body,
         gateway_id(&request).unwrap_or_default(),
-        accepted_ms(&request),
+        received_ms(&request),
     );
 });

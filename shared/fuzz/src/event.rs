@@ -58,8 +58,8 @@ pub fn unsigned(bytes: &[u8]) -> Option<Verified<'_>> {
         .ok()
 }
 
-/// Checks the result of a channel for a body that API Gateway accepted at `accepted_ms`.
-pub fn check<C: Channel>(body: &Verified<'_>, request_id: &str, accepted_ms: u64) {
+/// Checks the result of a channel for a body that API Gateway accepted at `received_ms`.
+pub fn check<C: Channel>(body: &Verified<'_>, request_id: &str, received_ms: u64) {
     let options = ReadOptions {
         request_id,
         ..ReadOptions::default()
@@ -108,7 +108,7 @@ pub fn check<C: Channel>(body: &Verified<'_>, request_id: &str, accepted_ms: u64
     let names: BTreeSet<_> = event.related.iter().map(|(name, _)| name).collect();
     assert_eq!(names.len(), event.related.len(), "no name is repeated");
     check_idempotence::<C>(&event);
-    check_message::<C>(&event, accepted_ms);
+    check_message::<C>(&event, received_ms);
 }
 
 fn is_part_of(whole: &[u8], part: &str) -> bool {
@@ -160,9 +160,9 @@ fn check_idempotence<C: Channel>(event: &Event<'_, C::Entity>) {
     assert_eq!(event.entity.group(), again.entity.group());
 }
 
-fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
+fn check_message<C: Channel>(event: &Event<'_, C::Entity>, received_ms: u64) {
     let with_original = Origin {
-        accepted_ms,
+        received_ms,
         with_original: true,
     };
     match Message::new::<C>(event, with_original, in_a_minute()) {
@@ -170,7 +170,7 @@ fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
             let json = check_envelope::<C>(event, &message);
             check_original::<C>(event, &json);
         }
-        Err(failure) => check_no_message(&failure, accepted_ms),
+        Err(failure) => check_no_message(&failure, received_ms),
     }
     let without_original = Origin {
         with_original: false,
@@ -186,7 +186,7 @@ fn check_message<C: Channel>(event: &Event<'_, C::Entity>, accepted_ms: u64) {
             schema.check(&json);
             Schema::check_members(C::Entity::NAME, &json["data"]);
         }
-        Err(failure) => check_no_message(&failure, accepted_ms),
+        Err(failure) => check_no_message(&failure, received_ms),
     }
 }
 
@@ -194,10 +194,10 @@ fn in_a_minute() -> Deadline {
     Deadline::new(Duration::from_mins(1), 0, 0)
 }
 
-fn check_no_message(failure: &Failure, accepted_ms: u64) {
+fn check_no_message(failure: &Failure, received_ms: u64) {
     match failure {
         Failure::TooLarge => {}
-        Failure::NotARequest => assert!(accepted_ms > LAST_MS),
+        Failure::NotARequest => assert!(received_ms > LAST_MS),
         other => panic!("a message cannot fail with {other:?}"),
     }
 }

@@ -46,7 +46,7 @@ pub struct Message {
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
     /// The time at which API Gateway accepted the event, in milliseconds since 1970; 0 if unknown.
-    pub accepted_ms: u64,
+    pub received_ms: u64,
     /// Whether the message includes the entity as the shop sent it.
     pub with_original: bool,
 }
@@ -68,7 +68,7 @@ impl Message {
             source: &event.source,
             kind: format!("com.adobe.commerce.observer.{}", C::NAME),
             subject: event.subject.as_deref(),
-            time: time(origin.accepted_ms)?,
+            time: time(origin.received_ms)?,
             datacontenttype: "application/json",
             dataschema: schema_id(C::NAME),
             contentid: &event.content_id,
@@ -190,9 +190,9 @@ impl<'a> IssueFields<'a> {
 
 /// Returns the time at which API Gateway accepted the event, in RFC 3339. If it is unknown, returns
 /// the current time.
-pub(crate) fn time(accepted_ms: u64) -> Result<String, Failure> {
-    let accepted = OffsetDateTime::from_unix_timestamp_nanos(i128::from(accepted_ms) * 1_000_000);
-    let moment = if accepted_ms == 0 {
+pub(crate) fn time(received_ms: u64) -> Result<String, Failure> {
+    let accepted = OffsetDateTime::from_unix_timestamp_nanos(i128::from(received_ms) * 1_000_000);
+    let moment = if received_ms == 0 {
         Ok(OffsetDateTime::now_utc())
     } else {
         accepted

@@ -27,7 +27,7 @@ pub struct Unusable<'a> {
     /// The id of the request.
     pub request_id: &'a str,
     /// When API Gateway accepted it, in milliseconds since 1970; 0 if unknown.
-    pub accepted_ms: u64,
+    pub received_ms: u64,
     /// The key that verified it.
     pub key: Option<KeyName>,
     /// Why it is unusable.
@@ -56,7 +56,7 @@ impl Unusable<'_> {
         let id = body_id(self.channel, self.body, &delivery).to_string();
         let fields = UnusableFields {
             channel: self.channel,
-            time: time(self.accepted_ms)?,
+            time: time(self.received_ms)?,
             delivery: &delivery,
             key: self.key.map(|key| key.to_string()),
             request_id: self.request_id,
@@ -94,7 +94,7 @@ mod tests {
             channel: "sales_order_place_after",
             body,
             request_id: "gateway-1",
-            accepted_ms: 1_781_814_431_000,
+            received_ms: 1_781_814_431_000,
             key: None,
             reasons: &reasons,
             more_reasons: 2,

@@ -1,5 +1,5 @@
-//! The failures of a request: the HTTP status, name, metric and texts of each. The shop receives a
-//! failure as a problem (RFC 9457), which never contains a value of the event.
+//! The failures of a request: one table with the HTTP status, name and texts of each, and its
+//! metric. The shop receives a problem (RFC 9457), which never contains a value of the event.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{
     verify::SignatureError,
 };
 
-/// Why an event was neither accepted nor refused.
+/// Why an event was not accepted. A refusal is not a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The payload of the invocation is not an HTTP request of API Gateway (payload format 2.0).
@@ -46,12 +46,6 @@ pub enum Failure {
     OutOfTime,
     /// A defect of the function.
     Internal,
-}
-
-impl From<AwsError> for Failure {
-    fn from(error: AwsError) -> Self {
-        Self::Queue(error)
-    }
 }
 
 /// The status, name and texts of a failure.
@@ -120,7 +114,7 @@ impl Failure {
                 "Unverified event",
                 "The signature does not fit the body.",
             ),
-            // The response is the same as to a missing signature: see `problem`.
+            // Its texts are never used: `problem` answers as if the signature were missing.
             Self::Check => (401, "check", "", ""),
             Self::NoKeys => (
                 503,

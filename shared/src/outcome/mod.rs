@@ -20,7 +20,7 @@ pub enum Outcome {
     Refused(Refusal),
     /// The event is unusable, for this reason, and its body is in the quarantine queue.
     Quarantined(Failure),
-    /// The event is not accepted.
+    /// The event is not accepted. The queue may have it nevertheless: see [`Self::forwarded`].
     Failed(Failure),
 }
 

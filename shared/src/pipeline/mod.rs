@@ -32,15 +32,18 @@ use crate::{
     event::{Contract, Event, ReadOptions},
     outcome::{Failure, Outcome},
     request::{
-        Payload, Request, accepted_ms,
+        Payload, Request,
         body::{Unverified, Verified},
-        gateway_id, headers, plain_gateway_id,
+        gateway_id, headers, plain_gateway_id, received_ms,
         trace::XRay,
     },
     rules::{Mode, Rules},
     telemetry::{Metrics, Stage},
     verify::{SignatureError, Signatures, keyring::Keyring, secret::Secret},
 };
+
+/// The share of the hook's timeout that reading the keys may take at a cold start: a quarter.
+const WARM_UP_SHARE: u32 = 4;
 
 /// A function of one channel, ready for requests.
 pub struct Function<C> {
@@ -83,7 +86,7 @@ impl<C: Channel> Function<C> {
     /// Reads the keys and opens the connection to the queue, so that the first request does not
     /// wait for them.
     pub async fn warm_up(&self) {
-        let keys = self.keyring.warm_up(self.hook_timeout / 4);
+        let keys = self.keyring.warm_up(self.hook_timeout / WARM_UP_SHARE);
         tokio::join!(keys, self.queue.warm_up());
     }
 
@@ -94,8 +97,8 @@ impl<C: Channel> Function<C> {
     ) -> Result<ApiGatewayV2httpResponse, Infallible> {
         let started = Instant::now();
         let request = payload.request.as_ref();
-        let accepted_ms = request.map_or(0, accepted_ms);
-        let deadline = Deadline::new(self.hook_timeout, accepted_ms, context.deadline);
+        let received = request.map_or(0, received_ms);
+        let deadline = Deadline::new(self.hook_timeout, received, context.deadline);
 
         let mut notes = Notes::default();
         let outcome = match request {
@@ -160,17 +163,17 @@ impl<C: Channel> Function<C> {
         notes.stages.enter(Stage::Decide);
         let mut operations = Vec::new();
         if self.rules.mode() == Mode::Enforce {
-            match self.apply_rules(&event, deadline, notes) {
+            match self.evaluate_rules(&event, deadline, notes) {
                 Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
                 Decision::Accept(changes) => operations = changes,
             }
         }
-        let context = DecisionContext {
+        let decision_context = DecisionContext {
             headers: request.headers(),
             tokens: &secret.tokens,
             deadline,
         };
-        let verdict = self.channel.decide(&event.entity, context);
+        let verdict = self.channel.decide(&event.entity, decision_context);
         let Verdict { decision, finding } = tokio::time::timeout_at(deadline.instant(), verdict)
             .await
             .map_err(|_| Failure::OutOfTime)?;
@@ -185,7 +188,7 @@ impl<C: Channel> Function<C> {
 
         notes.stages.enter(Stage::Write);
         let origin = Origin {
-            accepted_ms: accepted_ms(request),
+            received_ms: received_ms(request),
             with_original: self.forward_original,
         };
         let message = Message::new::<C>(&event, origin, deadline)?;
@@ -226,7 +229,7 @@ impl<C: Channel> Function<C> {
         };
         let secret = newer.ok_or(Failure::Untrusted(reason))?;
         let body = body.verify(&secret.keys, signatures)?;
-        self.keyring.end_pause();
+        self.keyring.unknown_signature_was_valid();
         Ok((body, secret))
     }
 
@@ -252,7 +255,7 @@ impl<C: Channel> Function<C> {
             channel: C::NAME,
             body: body.json().ok()?,
             request_id,
-            accepted_ms: accepted_ms(request),
+            received_ms: received_ms(request),
             key: body.verified_by(),
             reasons: violations,
             more_reasons: *unlisted,
@@ -284,7 +287,7 @@ impl<C: Channel> Function<C> {
     ) {
         if self.rules.mode() == Mode::Observe {
             notes.stages.enter(Stage::Decide);
-            notes.observed = match self.apply_rules(event, deadline, notes) {
+            notes.observed = match self.evaluate_rules(event, deadline, notes) {
                 Decision::Refuse(_) => Some("refused"),
                 Decision::Accept(changes) if !changes.is_empty() => Some("changed"),
                 Decision::Accept(_) => None,
@@ -293,7 +296,7 @@ impl<C: Channel> Function<C> {
     }
 
     /// Returns the decision of the rules. They may use half of the remaining time.
-    fn apply_rules<'a>(
+    fn evaluate_rules<'a>(
         &'a self,
         event: &Event<'_, C::Entity>,
         deadline: Deadline,

@@ -1,6 +1,6 @@
 //! The body of a request. Its content can be read only after a key has verified it.
 
-use std::str;
+use std::{fmt, str};
 
 use super::{Request, headers::declares_json};
 use crate::{
@@ -27,8 +27,13 @@ pub const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// let text = body.json();
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Unverified<'a>(&'a [u8]);
+
+impl fmt::Debug for Unverified<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "Unverified({} bytes)", self.0.len())
+    }
+}
 
 impl<'a> Unverified<'a> {
     /// Wraps the body of a request, as the shop sent and signed it.
@@ -77,10 +82,15 @@ impl From<(Unverified<'_>, SignatureError)> for Failure {
 
 /// A body that a key verified, or that the operator accepts unsigned. Only [`Unverified::verify`]
 /// creates one.
-#[derive(Debug)]
 pub struct Verified<'a> {
     bytes: &'a [u8],
     key: Option<KeyName>,
+}
+
+impl fmt::Debug for Verified<'_> {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "Verified({} bytes)", self.bytes.len())
+    }
 }
 
 impl<'a> Verified<'a> {

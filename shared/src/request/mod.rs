@@ -99,9 +99,8 @@ fn request(headers: HeaderMap, context: ContextFields, body: Body) -> Request {
     let mut gateway = ApiGatewayV2httpRequestContext::default();
     gateway.request_id = Some(context.request_id);
     gateway.time_epoch = i64::try_from(context.time_epoch).unwrap_or_default();
-    gateway.http.method = Method::POST;
     let mut request = Request::new(body);
-    // The only method that the routes accept.
+    // The routes accept no other method, and a request has one.
     *request.method_mut() = Method::POST;
     *request.headers_mut() = headers;
     request.with_request_context(RequestContext::ApiGatewayV2(gateway))
@@ -119,7 +118,7 @@ pub fn plain_gateway_id(request: &Request) -> Option<&str> {
 }
 
 /// Returns when API Gateway accepted the request, in milliseconds since 1970; 0 if unknown.
-pub fn accepted_ms(request: &Request) -> u64 {
+pub fn received_ms(request: &Request) -> u64 {
     let time = gateway(request).map_or(0, |gateway| gateway.time_epoch);
     time.try_into().unwrap_or_default()
 }

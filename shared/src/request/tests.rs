@@ -88,15 +88,15 @@ fn returns_the_id_and_the_time_of_the_gateway() {
         read(json!({ "requestId": "JKJaXmPLvHcESHA=", "timeEpoch": 1_781_814_431_123_u64 }));
     assert_eq!(gateway_id(&request), Some("JKJaXmPLvHcESHA="));
     assert_eq!(plain_gateway_id(&request), Some("JKJaXmPLvHcESHA="));
-    assert_eq!(accepted_ms(&request), 1_781_814_431_123);
+    assert_eq!(received_ms(&request), 1_781_814_431_123);
 
     let unusual = read(json!({ "requestId": "zoe @ shop", "timeEpoch": u64::MAX }));
     assert_eq!(gateway_id(&unusual), Some("zoe @ shop"));
     assert_eq!(plain_gateway_id(&unusual), None);
-    assert_eq!(accepted_ms(&unusual), 0);
+    assert_eq!(received_ms(&unusual), 0);
 
     let none = read(json!({}));
-    assert_eq!((gateway_id(&none), accepted_ms(&none)), (None, 0));
+    assert_eq!((gateway_id(&none), received_ms(&none)), (None, 0));
 }
 
 #[test]

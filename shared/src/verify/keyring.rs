@@ -105,7 +105,7 @@ impl Keyring {
     }
 
     /// Ends [`UNKNOWN_SIGNATURE_PAUSE`]: a new key verified an event, so the event was not forged.
-    pub fn end_pause(&self) {
+    pub fn unknown_signature_was_valid(&self) {
         self.schedule.unknown_from.set(None);
     }
 

@@ -100,7 +100,7 @@ pub(crate) fn hmac(body: &str) -> String {
 /// Returns the message of an event, with the original.
 pub(crate) fn message(event: &Event<'_, Order>) -> Message {
     let origin = Origin {
-        accepted_ms: 1_781_814_431_000,
+        received_ms: 1_781_814_431_000,
         with_original: true,
     };
     let deadline = Deadline::new(Duration::from_mins(1), 0, 0);

@@ -25,7 +25,7 @@ impl Channel for Saved {
 }
 
 const ORIGIN: Origin = Origin {
-    accepted_ms: 1_781_814_431_000,
+    received_ms: 1_781_814_431_000,
     with_original: true,
 };
 
