@@ -20,7 +20,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import CREDENTIALS, REGION, ROOT, STACK_NAME, is_metrics, rules, sample_keys
+from stack import CREDENTIALS, REGION, ROOT, STACK_NAME, is_metrics, rules, sample_keys, without_empty
 
 BINARIES = ROOT / "target" / "debug"
 # As they are deployed.
@@ -234,7 +234,7 @@ class RuntimeCall(http.server.BaseHTTPRequestHandler):
         identity = self.path.removeprefix(f"{PREFIX}/invocation/").split("/")[0]
         invocation = self.server.pending.pop(identity, None)
         if invocation and self.path.endswith("/response"):
-            invocation.answer = json.loads(body)
+            invocation.answer = without_empty(json.loads(body))
         self.reply(202, b"{}")
         if invocation:
             invocation.done.set()

@@ -106,7 +106,7 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Parses a number. CloudFormation passes on a parameter of type `Number` as the operator wrote it:
+/// Parses a number. A template parameter of type `Number` arrives as the operator wrote it:
 /// `1000.5`, `1e3`, `+5`, or with spaces around it.
 fn parse_number(text: &str) -> Option<f64> {
     text.trim().parse().ok()

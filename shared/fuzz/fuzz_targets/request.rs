@@ -50,7 +50,7 @@ fuzz_target!(|input: &[u8]| {
         Err(failure) => {
             assert!(matches!(
                 failure,
-                Failure::NotApplicationJson | Failure::TooLarge
+                Failure::NotARequest | Failure::NotApplicationJson | Failure::TooLarge
             ));
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str};
 
-use super::{Request, headers::declares_json};
+use super::{InvalidBase64, Request, headers::declares_json};
 use crate::{
     outcome::Failure,
     verify::{KeyName, Keys, SignatureError, Signatures},
@@ -39,10 +39,14 @@ impl<'a> Unverified<'a> {
     /// Wraps the body of a request, as the shop sent and signed it.
     ///
     /// # Errors
-    /// [`Failure::NotApplicationJson`] or [`Failure::TooLarge`].
+    /// [`Failure::NotApplicationJson`], [`Failure::NotARequest`] if the body is declared as base64,
+    /// but is not, or [`Failure::TooLarge`].
     pub fn of(request: &'a Request) -> Result<Self, Failure> {
         if !declares_json(request.headers()) {
             return Err(Failure::NotApplicationJson);
+        }
+        if request.extensions().get::<InvalidBase64>().is_some() {
+            return Err(Failure::NotARequest);
         }
         Self::new(request.body())
     }

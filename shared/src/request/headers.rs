@@ -2,7 +2,7 @@
 //!
 //! A repeated header has the value "", which is not valid for any of them.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, str};
 
 use lambda_http::http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -10,7 +10,7 @@ use lambda_http::http::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -89,41 +89,35 @@ pub(super) fn declares_json(headers: &HeaderMap) -> bool {
     json && utf8 && plain
 }
 
-/// Returns a header's value; "" if it is not text.
+/// Returns the value of a header; "" if it is not UTF-8.
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let value = headers.get(name)?;
-    Some(value.to_str().unwrap_or_default())
+    Some(str::from_utf8(value.as_bytes()).unwrap_or_default())
 }
 
-/// The member `headers` of a request: an object of strings.
+/// The member `headers` of a request: an object of texts.
 #[derive(Debug, Default)]
 pub(super) struct PlainHeaders(pub(super) HeaderMap);
 
 impl<'de> Deserialize<'de> for PlainHeaders {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let values = Values::Texts;
-        from.deserialize_any(HeadersVisitor { values }).map(Self)
+        let value_of = text_value;
+        from.deserialize_any(HeadersVisitor { value_of }).map(Self)
     }
 }
 
-/// Reads the member `multiValueHeaders` of a request: an object of lists of strings. If it is
-/// anything else, there are no headers.
+/// Reads the member `multiValueHeaders` of a request: an object of lists. If it is anything else,
+/// returns no header.
 pub(super) fn from_lists(lists: &RawValue) -> HeaderMap {
     let mut from = serde_json::Deserializer::from_str(lists.get());
-    let values = Values::Lists;
-    from.deserialize_map(HeadersVisitor { values })
+    let value_of = list_value;
+    from.deserialize_map(HeadersVisitor { value_of })
         .unwrap_or_default()
 }
 
-/// The JSON type of the values.
-#[derive(Clone, Copy)]
-enum Values {
-    Texts,
-    Lists,
-}
-
 struct HeadersVisitor {
-    values: Values,
+    /// Reads the JSON of a value; `None` if it is absent.
+    value_of: fn(&str) -> Option<HeaderValue>,
 }
 
 impl<'de> Visitor<'de> for HeadersVisitor {
@@ -140,14 +134,19 @@ impl<'de> Visitor<'de> for HeadersVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         // API Gateway adds about ten headers to those of a shop.
         let mut headers = HeaderMap::with_capacity(24);
-        while let Some(Name(name)) = map.next_key()? {
-            let (Some(name), Some(value)) = (name, map.next_value_seed(self.values)?) else {
+        while let Some(HeaderText(name)) = map.next_key()? {
+            // As JSON, because a value that cannot be read must not make the request unreadable.
+            let json: &RawValue = map.next_value()?;
+            let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+                continue;
+            };
+            let Some(value) = (self.value_of)(json.get()) else {
                 continue;
             };
             match headers.try_entry(name) {
                 Ok(Entry::Vacant(place)) => _ = place.try_insert(value),
                 // The header is repeated, so neither value can be trusted.
-                Ok(Entry::Occupied(mut place)) => _ = place.insert(HeaderValue::from_static("")),
+                Ok(Entry::Occupied(mut place)) => _ = place.insert(invalid()),
                 Err(_) => {}
             }
         }
@@ -155,89 +154,33 @@ impl<'de> Visitor<'de> for HeadersVisitor {
     }
 }
 
-/// The name of a header, if HTTP allows it.
-struct Name(Option<HeaderName>);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct NameText<'a>(#[serde(borrow)] Cow<'a, str>);
-        let NameText(name) = NameText::deserialize(from)?;
-        Ok(Self(HeaderName::from_bytes(name.as_bytes()).ok()))
+/// Reads the value of a header that is written as a text.
+fn text_value(json: &str) -> Option<HeaderValue> {
+    if json == "null" {
+        return None;
     }
+    let text = serde_json::from_str(json).ok();
+    let value = text.and_then(|HeaderText(text)| HeaderValue::from_bytes(text.as_bytes()).ok());
+    Some(value.unwrap_or_else(invalid))
 }
 
-impl<'de> DeserializeSeed<'de> for Values {
-    type Value = Option<HeaderValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_any(ValueVisitor(self))
+/// Reads the value of a header that is written as a list of texts, which must have one element.
+fn list_value(json: &str) -> Option<HeaderValue> {
+    if let Ok([only]) = serde_json::from_str::<[&RawValue; 1]>(json) {
+        return text_value(only.get()).or_else(|| Some(invalid()));
     }
+    let absent = serde_json::from_str::<Option<[(); 0]>>(json).is_ok();
+    (!absent).then(invalid)
 }
 
-/// Reads the value of a header: `None` if it is absent, "" if it is not exactly one string.
-struct ValueVisitor(Values);
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Option<HeaderValue>;
-
-    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str("the value of a header")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(match self.0 {
-            Values::Texts => HeaderValue::from_str(text).ok().or_else(invalid),
-            Values::Lists => invalid(),
-        })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut only = None;
-        while let Some(value) = list.next_element_seed(Values::Texts)? {
-            only = if only.is_none() {
-                value.or_else(invalid)
-            } else {
-                invalid()
-            };
-        }
-        Ok(match self.0 {
-            Values::Lists => only,
-            Values::Texts => invalid(),
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(invalid())
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(invalid())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(invalid())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(invalid())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(invalid())
-    }
+/// The value that is valid for no header.
+fn invalid() -> HeaderValue {
+    HeaderValue::from_static("")
 }
 
-/// Returns the value of an invalid header.
-#[expect(clippy::unnecessary_wraps, reason = "most callers need an Option")]
-fn invalid() -> Option<HeaderValue> {
-    Some(HeaderValue::from_static(""))
-}
+/// A text, which is copied only if it has an escape.
+#[derive(Deserialize)]
+struct HeaderText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,7 @@ pub mod headers;
 pub mod trace;
 
 use lambda_http::{
-    Body, RequestExt as _,
-    aws_lambda_events::apigw::ApiGatewayV2httpRequestContext,
-    http::{HeaderMap, Method},
+    Body, RequestExt as _, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, http::Method,
     request::RequestContext,
 };
 use serde::{Deserialize, Deserializer};
@@ -38,7 +36,7 @@ impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let fields = Fields::deserialize(from).ok();
         Ok(Self {
-            request: fields.and_then(Fields::into_request),
+            request: fields.map(Request::from),
         })
     }
 }
@@ -75,35 +73,41 @@ struct ContextFields {
     time_epoch: u64,
 }
 
-impl Fields {
-    /// Creates the request; `None` if its body is declared as base64, but is not.
-    fn into_request(self) -> Option<Request> {
-        let body = match self.body {
-            None => Body::Empty,
-            Some(text) if self.is_base64_encoded => {
-                Body::Binary(base64_simd::STANDARD.decode_to_vec(text).ok()?)
-            }
-            Some(text) => Body::Text(text),
+/// Marks a request whose body is declared as base64, but is not. The request has no body then.
+#[derive(Clone, Copy, Debug)]
+struct InvalidBase64;
+
+impl From<Fields> for Request {
+    fn from(fields: Fields) -> Self {
+        let decoded = match fields.body {
+            None => Ok(Body::Empty),
+            Some(text) if fields.is_base64_encoded => base64_simd::STANDARD
+                .decode_to_vec(text)
+                .map(Body::Binary)
+                .map_err(|_| InvalidBase64),
+            Some(text) => Ok(Body::Text(text)),
         };
-        let PlainHeaders(mut headers) = self.headers;
-        if let Some(lists) = self.multi_value_headers
+        let PlainHeaders(mut headers) = fields.headers;
+        if let Some(lists) = fields.multi_value_headers
             && headers.is_empty()
         {
             headers = headers::from_lists(&lists);
         }
-        Some(request(headers, self.request_context, body))
-    }
-}
+        let mut gateway = ApiGatewayV2httpRequestContext::default();
+        gateway.request_id = Some(fields.request_context.request_id);
+        let time = fields.request_context.time_epoch;
+        gateway.time_epoch = i64::try_from(time).unwrap_or(i64::MAX);
 
-fn request(headers: HeaderMap, context: ContextFields, body: Body) -> Request {
-    let mut gateway = ApiGatewayV2httpRequestContext::default();
-    gateway.request_id = Some(context.request_id);
-    gateway.time_epoch = i64::try_from(context.time_epoch).unwrap_or_default();
-    let mut request = Request::new(body);
-    // The routes accept no other method, and a request has one.
-    *request.method_mut() = Method::POST;
-    *request.headers_mut() = headers;
-    request.with_request_context(RequestContext::ApiGatewayV2(gateway))
+        let mut request = Self::default();
+        // The routes accept no other method, and a request has one.
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        match decoded {
+            Ok(body) => *request.body_mut() = body,
+            Err(invalid) => _ = request.extensions_mut().insert(invalid),
+        }
+        request.with_request_context(RequestContext::ApiGatewayV2(gateway))
+    }
 }
 
 /// Returns the id that API Gateway gave the request. Each delivery of an event has its own.
