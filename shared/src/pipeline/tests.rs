@@ -60,7 +60,7 @@ fn settings() -> Settings {
 }
 
 async fn invoke<C: Channel>(channel: C, event: Value) -> (i64, String, Value) {
-    let payload = serde_json::from_value(event).unwrap();
+    let payload = serde_json::from_str(&event.to_string()).unwrap();
     let mut context = Context::default();
     context.deadline = u64::MAX;
     let response = Function::new(
