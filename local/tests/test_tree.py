@@ -105,3 +105,10 @@ def test_the_sizes_of_texts_and_messages_are_said_as_they_are():
     assert f"`/a.{{300}}b/` at {constant('WORK_MAX') // 605 // 1024} KB" in readme
     assert f"at most {constant('EXPRESSION_BYTES_MAX') // 1024} KB long" in security
     assert f"a message of at most {constant('UNPACKED_BYTES_MAX') // 1024**2} MB before compression" in security
+
+
+def test_the_files_that_the_architecture_names_exist():
+    """By their path in the checkout or in one of the folders that the page is about."""
+    named = set(re.findall(r"`([\w./-]+(?:\.(?:rs|py|json|toml|yaml|xml)|/))`", (ROOT / "ARCHITECTURE.md").read_text()))
+    bases = ["", "shared", "shared/src", "shared/src/rules", "commerce", "local", "local/bench", "local/channels", "local/tests"]
+    assert [path for path in sorted(named) if not any((ROOT / base / path).exists() for base in bases)] == []
