@@ -184,7 +184,11 @@ fn oracle(found: Option<&Value>, operator: &str, value: &Value) -> bool {
 
 proptest! {
     #[test]
-    fn compares_numbers_like_scaled_integers(one in written_number(), other in written_number(), quoted: [bool; 2]) {
+    fn compares_numbers_like_scaled_integers(
+        one in written_number(),
+        other in written_number(),
+        quoted: [bool; 2],
+    ) {
         let json = |text: &str, quoted: bool| -> Value {
             if quoted { json!(text) } else { serde_json::from_str(text).unwrap() }
         };
