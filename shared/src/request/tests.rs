@@ -100,6 +100,21 @@ fn returns_the_id_and_the_time_of_the_gateway() {
 }
 
 #[test]
+fn keeps_the_id_and_the_headers_of_a_request_whose_body_is_not_base64() {
+    let request = json!({
+        "requestContext": { "requestId": "JKJaXmPLvHcESHA=" },
+        "headers": { "content-type": "application/json" },
+        "body": "no base64",
+        "isBase64Encoded": true,
+    });
+    let request = read(request.to_string().as_bytes()).unwrap();
+    assert_eq!(gateway_id(&request), Some("JKJaXmPLvHcESHA="));
+    assert_eq!(request.headers()["content-type"], "application/json");
+    let failure = Unverified::of(&request).err();
+    assert_eq!(failure, Some(Failure::NotARequest));
+}
+
+#[test]
 fn accepts_only_plain_json_in_utf_8() {
     for good in [
         "application/json",
