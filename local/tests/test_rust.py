@@ -36,8 +36,8 @@ def sources(*folders):
 
 def split(path):
     """The code of a file, and the tests in it."""
-    code, _, tests = path.read_text().partition("#[cfg(test)]\n")
-    return code, tests
+    code, *tests = re.split(r"^#\[cfg\(test\)\]\n(?=[\w() ]*mod tests)", path.read_text(), maxsplit=1, flags=re.MULTILINE)
+    return code, "".join(tests)
 
 
 ALL = sources("shared", "functions", "consumers", "local")

@@ -43,7 +43,9 @@ pub trait Channel {
 }
 
 /// The input of a channel's decision, in addition to the entity.
-#[derive(Clone, Copy, Debug)]
+///
+/// It has no `Debug`, because the headers contain the signature.
+#[derive(Clone, Copy)]
 pub struct DecisionContext<'a> {
     /// The headers of the request.
     pub headers: &'a HeaderMap,

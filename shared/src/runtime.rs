@@ -22,11 +22,11 @@ pub fn run<C: Channel + 'static>(mut channel: C) -> ExitCode {
     let problems = environment.into_errors();
     telemetry::start(settings.log_level);
     let mut problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let rules = if problems.is_empty() {
-        load_rules::<C>(&settings.rules_file, &mut problems)
-    } else {
-        None
-    };
+    // Without a path, the problem is reported already.
+    let has_path = !settings.rules_file.as_os_str().is_empty();
+    let rules = has_path
+        .then(|| load_rules::<C>(&settings.rules_file, &mut problems))
+        .flatten();
     let connections = Connections::new()
         .map_err(|problem| problems.push(problem))
         .ok();

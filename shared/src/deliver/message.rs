@@ -45,7 +45,7 @@ pub struct Message {
 /// The input for a message in addition to the event.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    /// The time at which API Gateway accepted the event, in milliseconds since 1970; 0 if unknown.
+    /// The time at which API Gateway received the event, in milliseconds since 1970; 0 if unknown.
     pub received_ms: u64,
     /// Whether the message includes the entity as the shop sent it.
     pub with_original: bool,
@@ -188,7 +188,7 @@ impl<'a> IssueFields<'a> {
     }
 }
 
-/// Returns the time at which API Gateway accepted the event, in RFC 3339. If it is unknown, returns
+/// Returns the time at which API Gateway received the event, in RFC 3339. If it is unknown, returns
 /// the current time.
 pub(crate) fn time(received_ms: u64) -> Result<String, Failure> {
     let accepted = OffsetDateTime::from_unix_timestamp_nanos(i128::from(received_ms) * 1_000_000);

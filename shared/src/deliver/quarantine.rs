@@ -26,7 +26,7 @@ pub struct Unusable<'a> {
     pub body: &'a str,
     /// The id of the request.
     pub request_id: &'a str,
-    /// When API Gateway accepted it, in milliseconds since 1970; 0 if unknown.
+    /// When API Gateway received it, in milliseconds since 1970; 0 if unknown.
     pub received_ms: u64,
     /// The key that verified it.
     pub key: Option<KeyName>,

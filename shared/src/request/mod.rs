@@ -23,7 +23,8 @@ use crate::telemetry::plain_id;
 ///
 /// `lambda_http` has a reader of its own, which panics on a body that is not valid base64, and
 /// takes 15 µs longer for an order of 10 KB.
-#[derive(Debug)]
+///
+/// It has no `Debug`, because the request contains personal data and the signature.
 pub struct Payload {
     /// The request, if API Gateway sent one. It has only the parts that the functions use: the
     /// method, the headers, the body, and in the [`RequestContext`] the id and the time.
@@ -121,7 +122,7 @@ pub fn plain_gateway_id(request: &Request) -> Option<&str> {
     gateway_id(request).and_then(plain_id)
 }
 
-/// Returns when API Gateway accepted the request, in milliseconds since 1970; 0 if unknown.
+/// Returns when API Gateway received the request, in milliseconds since 1970; 0 if unknown.
 pub fn received_ms(request: &Request) -> u64 {
     let time = gateway(request).map_or(0, |gateway| gateway.time_epoch);
     time.try_into().unwrap_or_default()

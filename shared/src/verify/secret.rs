@@ -23,8 +23,15 @@ pub struct Secret {
 
 /// The bearer tokens by their names in the secret, which end in `_token`. Each channel knows the
 /// name of the token that it needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct BearerTokens(BTreeMap<String, BearerToken>);
+
+/// Shows the number of tokens only.
+impl fmt::Debug for BearerTokens {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} tokens", self.0.len())
+    }
+}
 
 impl BearerTokens {
     /// Returns the token with this name.
@@ -159,6 +166,17 @@ fn read_keys(
     keys
 }
 
+/// Returns the name of a token for an error message. A name that no channel would choose may be a
+/// secret in the wrong place, so it is not shown.
+fn plain_name(name: &str) -> &str {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    if name.len() <= 64 && name.bytes().all(is_plain) {
+        name
+    } else {
+        "a token"
+    }
+}
+
 /// Removes the tokens from the fields, and reads them.
 fn take_tokens(fields: &mut Map<String, Value>, errors: &mut Vec<String>) -> BearerTokens {
     let mut tokens = BTreeMap::new();
@@ -168,7 +186,7 @@ fn take_tokens(fields: &mut Map<String, Value>, errors: &mut Vec<String>) -> Bea
             let token = token.as_str().ok_or("must be a string");
             match token.and_then(BearerToken::new) {
                 Ok(token) => _ = tokens.insert(name.clone(), token),
-                Err(error) => errors.push(format!("{name}: {error}")),
+                Err(error) => errors.push(format!("{}: {error}", plain_name(name))),
             }
         }
         !is_token
@@ -271,5 +289,28 @@ mod tests {
             let (_, errors) = read(json, &SignaturePolicy::every_scheme());
             assert!(errors[0].starts_with("must be JSON"), "{json}");
         }
+    }
+
+    #[test]
+    fn does_not_show_a_name_that_may_be_a_secret() {
+        for name in [
+            "5f4dcc3b5aa765d6_token",
+            "Hush_token",
+            "hush hush_token",
+            "\u{e9}_token",
+        ] {
+            let json = serde_json::json!({ name: 7 }).to_string();
+            let (_, errors) = read(&json, &SignaturePolicy::every_scheme());
+            assert_eq!(errors, ["a token: must be a string"], "{name}");
+        }
+        let long = format!("{}_token", "a".repeat(64));
+        let json = serde_json::json!({ long: 7 }).to_string();
+        let (secret, errors) = Secret::read(
+            &json,
+            &SignaturePolicy::every_scheme(),
+            SecretVersion::Current,
+        );
+        assert_eq!(errors, ["a token: must be a string"]);
+        assert_eq!(format!("{:?}", secret.tokens), "0 tokens");
     }
 }
