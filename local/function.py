@@ -101,6 +101,14 @@ class Function:
         self.log_reader.close()
         self.log_path.unlink()
 
+    def sockets(self):
+        """What the process has open of connections."""
+        found = []
+        for descriptor in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                found.append(os.readlink(descriptor))
+        return [name for name in found if name.startswith("socket:")]
+
     def start(self):
         """A cold start."""
         self.kill()
