@@ -23,7 +23,7 @@ def test_a_channel_is_complete(channel):
     folder = ROOT / "functions" / channel
     assert f'name = "{channel}"' in (folder / "Cargo.toml").read_text(), "the binary is named like the channel"
     library = (folder / "src" / "lib.rs").read_text()
-    assert f'const NAME: &str = "{channel}";' in library, "the channel knows its own name"
+    assert 'const NAME: &str = env!("CARGO_PKG_NAME");' in library, "the channel has the name of its package"
 
     events = template()["Resources"][channels()[channel]]["Properties"]["Events"]
     routes = [(event["Properties"]["Method"], event["Properties"]["Path"]) for event in events.values()]

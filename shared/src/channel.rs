@@ -9,9 +9,17 @@ use crate::{
 
 /// An event channel of Commerce. Each function implements it once.
 pub trait Channel {
-    /// The name of the event without `observer.`. The function's folder, binary and route use the
-    /// same name.
+    /// The name of the channel, which is also that of its folder, package and binary: `METHOD` and
+    /// `HOOK_TYPE` in the characters that AWS and Cargo allow.
     const NAME: &'static str;
+
+    /// The name of the event in Commerce, which is also that of the route:
+    /// `observer.sales_order_place_after` or `plugin.magento.sales.api.order_management.place`.
+    const METHOD: &'static str;
+
+    /// When the shop fires the event. Unless the operator chose otherwise, events of
+    /// [`HookType::Before`] are not queued, because nothing has happened yet.
+    const HOOK_TYPE: HookType = HookType::After;
 
     /// The sets of fields that identify the entity. An event is unusable unless it has all fields
     /// of at least one set.
@@ -40,6 +48,21 @@ pub trait Channel {
     ) -> impl Future<Output = Verdict> {
         async { Verdict::default() }
     }
+}
+
+/// When the shop fires an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookType {
+    /// Before the original action.
+    Before,
+    /// After the original action.
+    After,
+}
+
+/// Whether a webhook method is a method of a PHP class. The body of such an event has no envelope:
+/// its members are the arguments of the method and, after it, its `result`.
+pub(crate) fn is_plugin(method: &str) -> bool {
+    method.starts_with("plugin.")
 }
 
 /// The input of a channel's decision, in addition to the entity.

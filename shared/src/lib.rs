@@ -23,8 +23,9 @@ pub mod telemetry;
 pub mod verify;
 
 pub use crate::{
-    channel::{Channel, Decision, DecisionContext, Refusal, Verdict},
+    channel::{Channel, Decision, DecisionContext, HookType, Refusal, Verdict},
     deadline::Deadline,
+    event::generic::{Generic, GenericChannel},
     operation::Operation,
     runtime::run,
 };

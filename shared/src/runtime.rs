@@ -77,7 +77,7 @@ async fn serve<C: Channel>(function: Function<C>) -> ExitCode {
 
 /// Reads the channel's rules, or adds the errors in their file to `problems`.
 fn load_rules<C: Channel>(file: &Path, problems: &mut Vec<String>) -> Option<Rules> {
-    Rules::load::<C::Entity>(file)
+    Rules::load::<C>(file)
         .map_err(|found| {
             let file = file.display();
             problems.extend(found.iter().map(|problem| format!("{file}: {problem}")));

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    channel::Channel,
-    deliver::message::schema_id,
+    channel::{Channel, is_plugin},
+    deliver::message::{event_type, schema_id},
     model::{Decode as _, Entity, LISTED_MAX, diagnostics::IN_EACH},
     rules::File,
 };
@@ -29,17 +29,19 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
         .iter()
         .map(|fields| json!({ "required": fields }));
     entity["anyOf"] = alternatives.collect();
-    let mut data = Map::new();
-    data.insert(C::Entity::NAME.into(), entity);
-    data.insert("issues".into(), issues());
-    data.insert(
+    let mut data_properties = Map::new();
+    if C::Entity::HAS_MODEL {
+        data_properties.insert(C::Entity::NAME.into(), entity);
+    }
+    data_properties.insert("issues".into(), issues());
+    data_properties.insert(
         "more_issues".into(),
         json!({
             "type": "integer", "minimum": 1,
             "description": "How many issues there are beside those that are listed.",
         }),
     );
-    data.insert(
+    data_properties.insert(
         "original".into(),
         json!({
             "type": "object",
@@ -47,7 +49,7 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
                 "The entity exactly as the shop sent it; absent when the operator chose so.",
         }),
     );
-    data.insert(
+    data_properties.insert(
         "related".into(),
         json!({
             "type": "object",
@@ -55,10 +57,11 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
         }),
     );
     let id = schema_id(C::NAME);
+    let data_schema = data::<C>(&data_properties);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": id,
-        "title": format!("com.adobe.commerce.observer.{}", C::NAME),
+        "title": event_type(C::METHOD),
         "description": "CloudEvents 1.0 in JSON, as the body of an SQS message.",
         "type": "object",
         "required": [
@@ -74,7 +77,7 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
                     idempotency key.",
             },
             "source": { "type": "string", "format": "uri-reference", "description": "The shop." },
-            "type": { "const": format!("com.adobe.commerce.observer.{}", C::NAME) },
+            "type": { "const": event_type(C::METHOD) },
             "subject": {
                 "type": "string",
                 "description": "What the event is about; absent while it has no id.",
@@ -95,15 +98,23 @@ pub fn message<C: Channel<Entity: JsonSchema>>() -> Value {
                     "The same for all events that say the same of the same entity in the same \
                     bytes.",
             },
-            "data": {
-                "type": "object",
-                "required": [C::Entity::NAME],
-                "properties": data,
-                "if": { "not": { "required": ["issues"] } },
-                "then": { "properties": { C::Entity::NAME: expected::<C>() } },
-            },
+            "data": data_schema,
         },
         "$defs": definitions,
+    })
+}
+
+/// Returns the schema of `data`, which has these properties.
+fn data<C: Channel>(properties: &Map<String, Value>) -> Value {
+    if !C::Entity::HAS_MODEL {
+        return json!({ "type": "object", "required": ["original"], "properties": properties });
+    }
+    json!({
+        "type": "object",
+        "required": [C::Entity::NAME],
+        "properties": properties,
+        "if": { "not": { "required": ["issues"] } },
+        "then": { "properties": { C::Entity::NAME: expected::<C>() } },
     })
 }
 
@@ -186,17 +197,26 @@ pub fn rules() -> Value {
 pub fn hook_fields<C: Channel>() -> Vec<String> {
     let sample = read(&format!("../events/{}/default.body.json", C::NAME));
     let sample: Value = serde_json::from_str(&sample).unwrap_or_default();
+    let is_plugin = is_plugin(C::METHOD);
+    let (root, arguments) = if is_plugin {
+        ("", Some(&sample))
+    } else {
+        ("data.", sample.get("data"))
+    };
     let mut keys = C::Entity::KEYS.iter();
     let (entity_path, entity) = keys
-        .find_map(|key| Some((format!("data.{key}"), sample.get("data")?.get(key)?)))
-        .unwrap_or_default();
-    let mut fields = vec!["eventName".to_owned()];
+        .find_map(|key| Some((format!("{root}{key}"), arguments?.get(key)?)))
+        .unwrap_or_else(|| (root.trim_end_matches('.').to_owned(), &Value::Null));
+    let mut fields = Vec::new();
+    if !is_plugin {
+        fields.push("eventName".to_owned());
+    }
     C::Entity::hook_fields(entity, &entity_path, &mut fields);
     let rules = read(&format!("../functions/{}/rules.json", C::NAME));
     let rules: Option<File> = serde_json::from_str(&rules).ok();
     for field in rules
         .iter()
-        .flat_map(|file| crate::rules::hook_fields::<C::Entity>(file, &entity_path))
+        .flat_map(|file| crate::rules::hook_fields::<C>(file, &entity_path))
     {
         if !fields.contains(&field) {
             fields.push(field);
@@ -219,7 +239,7 @@ pub fn assert_up_to_date<C: Channel<Entity: JsonSchema>>() {
 /// everything.
 #[expect(clippy::panic, reason = "for tests only")]
 fn update_hook<C: Channel>(hooks: &str) -> String {
-    let method = format!("<method name=\"observer.{}\"", C::NAME);
+    let method = format!("<method name=\"{}\"", C::METHOD);
     let (before, rest) = hooks.split_once(&method).unwrap_or_default();
     let (hook, after) = rest.split_once("</method>").unwrap_or_else(|| {
         panic!("commerce/webhooks.xml: there is no hook for {}", C::NAME);
@@ -271,6 +291,7 @@ mod tests {
 
     impl Channel for InvoicePaid {
         const NAME: &str = "sales_order_invoice_pay";
+        const METHOD: &str = "observer.sales_order_invoice_pay";
         const IDENTITY: &[&[&str]] = &[&["entity_id"]];
         const EXPECTED: &[&str] = &[];
         type Entity = Invoice;

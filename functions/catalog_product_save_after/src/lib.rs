@@ -6,7 +6,8 @@ use shared::{Channel, model::Product};
 pub struct CatalogProductSaveAfter;
 
 impl Channel for CatalogProductSaveAfter {
-    const NAME: &str = "catalog_product_save_after";
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const METHOD: &str = "observer.catalog_product_save_after";
     const IDENTITY: &[&[&str]] = &[&["entity_id"], &["sku"]];
     const EXPECTED: &[&str] = &["entity_id", "sku"];
     type Entity = Product;

@@ -14,7 +14,8 @@ pub struct CheckoutCartProductAddAfter {
 }
 
 impl Channel for CheckoutCartProductAddAfter {
-    const NAME: &str = "checkout_cart_product_add_after";
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const METHOD: &str = "observer.checkout_cart_product_add_after";
     const IDENTITY: &[&[&str]] = &[&["sku"], &["product_id"]];
     const EXPECTED: &[&str] = &["sku", "qty"];
     type Entity = QuoteItem;

@@ -6,7 +6,8 @@ use shared::{Channel, model::Customer};
 pub struct CustomerDeleteAfter;
 
 impl Channel for CustomerDeleteAfter {
-    const NAME: &str = "customer_delete_after";
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const METHOD: &str = "observer.customer_delete_after";
     const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email", "website_id"]];
     const EXPECTED: &[&str] = &["entity_id"];
     const ONCE: bool = true;

@@ -6,7 +6,8 @@ use shared::{Channel, model::Customer};
 pub struct CustomerSaveAfterDataObject;
 
 impl Channel for CustomerSaveAfterDataObject {
-    const NAME: &str = "customer_save_after_data_object";
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const METHOD: &str = "observer.customer_save_after_data_object";
     const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email"]];
     const EXPECTED: &[&str] = &["entity_id", "email"];
     type Entity = Customer;

@@ -6,7 +6,8 @@ use shared::{Channel, model::Invoice};
 pub struct SalesOrderInvoicePay;
 
 impl Channel for SalesOrderInvoicePay {
-    const NAME: &str = "sales_order_invoice_pay";
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const METHOD: &str = "observer.sales_order_invoice_pay";
     const IDENTITY: &[&[&str]] = &[
         &["entity_id"],
         &["increment_id"],

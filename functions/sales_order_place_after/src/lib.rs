@@ -6,7 +6,8 @@ use shared::{Channel, model::Order};
 pub struct SalesOrderPlaceAfter;
 
 impl Channel for SalesOrderPlaceAfter {
-    const NAME: &str = "sales_order_place_after";
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const METHOD: &str = "observer.sales_order_place_after";
     const IDENTITY: &[&[&str]] = &[&["increment_id"], &["entity_id"]];
     const EXPECTED: &[&str] = &[
         "grand_total",

@@ -6,7 +6,8 @@ use shared::{Channel, model::Order};
 pub struct SalesOrderSaveAfter;
 
 impl Channel for SalesOrderSaveAfter {
-    const NAME: &str = "sales_order_save_after";
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    const METHOD: &str = "observer.sales_order_save_after";
     const IDENTITY: &[&[&str]] = &[&["entity_id"], &["increment_id"]];
     const EXPECTED: &[&str] = &["entity_id", "increment_id", "state"];
     type Entity = Order;

@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 use shared::{
     Deadline,
     event::{Event, ReadOptions},
-    model::Order,
     rules::Rules,
 };
 
@@ -42,7 +41,8 @@ fn rules(conditions: impl Fn(usize) -> Value) -> Rules {
             })
         })
         .collect();
-    Rules::read::<Order>(&json!({ "rules": rules }).to_string()).expect("the rules are valid")
+    Rules::read::<SalesOrderPlaceAfter>(&json!({ "rules": rules }).to_string())
+        .expect("the rules are valid")
 }
 
 fn apply(bencher: Bencher<'_, '_>, rules: &Rules, bytes: usize) {

@@ -228,7 +228,7 @@ fn check_envelope<C: Channel>(event: &Event<'_, C::Entity>, message: &Message) -
     assert_eq!(cloud_event.id, message.deduplication);
     assert!(cloud_event.source.starts_with("/adobe-commerce"));
     assert!(cloud_event.source.bytes().all(|b| b.is_ascii_graphic()));
-    let kind = format!("com.adobe.commerce.observer.{}", C::NAME);
+    let kind = format!("com.adobe.commerce.{}", C::METHOD);
     assert_eq!(cloud_event.kind, kind);
     assert_eq!(cloud_event.subject, event.entity.subject());
     assert_eq!(cloud_event.datacontenttype, "application/json");

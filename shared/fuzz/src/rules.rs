@@ -38,7 +38,7 @@ const BUDGET: Duration = Duration::from_mins(1);
 /// Reads a rules file of a channel. If it is valid, applies it to the channel's samples and to
 /// `body`.
 pub fn check<C: Channel>(text: &str, body: &[u8]) {
-    let rules = match Rules::read::<C::Entity>(text) {
+    let rules = match Rules::read::<C>(text) {
         Ok(rules) => rules,
         Err(errors) => {
             assert!(!errors.is_empty(), "an error has a reason");

@@ -52,6 +52,8 @@ pub struct Settings {
     pub source: Option<String>,
     /// Whether the message includes the original event.
     pub forward_original: bool,
+    /// Whether events of hooks with the type `before` are queued.
+    pub forward_before: bool,
     /// How events with issues are handled.
     pub contract: Contract,
     /// URL of the queue for unusable events; `None` rejects these events.
@@ -83,6 +85,11 @@ impl Settings {
             forward_original: environment.choice(
                 "FORWARD_ORIGINAL",
                 true,
+                &[("true", true), ("false", false)],
+            ),
+            forward_before: environment.choice(
+                "FORWARD_BEFORE",
+                false,
                 &[("true", true), ("false", false)],
             ),
             contract: environment.choice(

@@ -66,7 +66,7 @@ impl Message {
             specversion: "1.0",
             id: &deduplication,
             source: &event.source,
-            kind: format!("com.adobe.commerce.observer.{}", C::NAME),
+            kind: event_type(C::METHOD),
             subject: event.subject.as_deref(),
             time: time(origin.received_ms)?,
             datacontenttype: "application/json",
@@ -75,9 +75,9 @@ impl Message {
             data: EventData {
                 entity: &event.entity,
                 issues: &event.issues,
-                original: origin
-                    .with_original
-                    .then_some((event.original, &event.related)),
+                // Without a model, the original is all that there is.
+                original: (origin.with_original || !C::Entity::HAS_MODEL).then_some(event.original),
+                related: origin.with_original.then_some(&event.related),
             },
         };
         let body = MessageBody::write(&cloud_event, event.original.get().len(), deadline)?;
@@ -98,6 +98,11 @@ impl Message {
             },
         })
     }
+}
+
+/// Returns the CloudEvents `type` of the events of a webhook method.
+pub(crate) fn event_type(method: &str) -> String {
+    format!("com.adobe.commerce.{method}")
 }
 
 /// Returns the `dataschema` of a channel's messages, which is the `$id` of their JSON Schema.
@@ -125,13 +130,16 @@ struct CloudEvent<'a, E: Entity> {
 struct EventData<'a, E> {
     entity: &'a E,
     issues: &'a Issues<'a>,
-    original: Option<(&'a RawValue, &'a Members<'a>)>,
+    original: Option<&'a RawValue>,
+    related: Option<&'a Members<'a>>,
 }
 
 impl<E: Entity> Serialize for EventData<'_, E> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
-        map.serialize_entry(E::NAME, self.entity)?;
+        if E::HAS_MODEL {
+            map.serialize_entry(E::NAME, self.entity)?;
+        }
         if !self.issues.list.is_empty() {
             let with_values = self.original.is_none();
             let fields = |issue| IssueFields::new(issue, with_values);
@@ -141,11 +149,11 @@ impl<E: Entity> Serialize for EventData<'_, E> {
         if self.issues.more > 0 {
             map.serialize_entry("more_issues", &self.issues.more)?;
         }
-        if let Some((original, related)) = self.original {
+        if let Some(original) = self.original {
             map.serialize_entry("original", original)?;
-            if !related.is_empty() {
-                map.serialize_entry("related", &Related(related))?;
-            }
+        }
+        if let Some(related) = self.related.filter(|related| !related.is_empty()) {
+            map.serialize_entry("related", &Related(related))?;
         }
         map.end()
     }

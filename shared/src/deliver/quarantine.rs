@@ -22,6 +22,8 @@ const CONTENT_TYPE: &str = "application/json";
 pub struct Unusable<'a> {
     /// The channel that received it.
     pub channel: &'static str,
+    /// The name of the event in Commerce.
+    pub method: &'static str,
     /// The body as it was signed.
     pub body: &'a str,
     /// The id of the request.
@@ -52,7 +54,7 @@ struct UnusableFields<'a> {
 impl Unusable<'_> {
     /// Creates the message. Compression stops at the deadline.
     pub fn message(&self, deadline: Deadline) -> Result<Message, Failure> {
-        let delivery = delivery_id(self.body, self.request_id);
+        let delivery = delivery_id(self.method, self.body, self.request_id);
         let id = body_id(self.channel, self.body, &delivery).to_string();
         let fields = UnusableFields {
             channel: self.channel,
@@ -92,6 +94,7 @@ mod tests {
         }];
         let unusable = Unusable {
             channel: "sales_order_place_after",
+            method: "observer.sales_order_place_after",
             body,
             request_id: "gateway-1",
             received_ms: 1_781_814_431_000,

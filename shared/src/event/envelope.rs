@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{MEMBERS_MAX, one_violation};
 use crate::{
-    channel::Channel,
+    channel::{Channel, is_plugin},
     model::{
         Diagnostics, Entity,
         scalar::{JsonScalar, Parsed, is_empty_list},
@@ -25,8 +25,8 @@ pub type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 /// The key of a copy of the entity that some events have in their `data`.
 pub(super) const COPY: &str = "data_object";
 
-/// The keys that a shop writes around the arguments of an event.
-pub(crate) const ENVELOPE_KEYS: [&str; 8] = [
+/// The keys that a shop writes around the arguments of an observer's event.
+const ENVELOPE_KEYS: &[&str] = &[
     "merchant_id",
     "environment_id",
     "event",
@@ -37,7 +37,17 @@ pub(crate) const ENVELOPE_KEYS: [&str; 8] = [
     "data",
 ];
 
+/// Returns the keys that a shop writes around the arguments of an event.
+pub(crate) fn envelope_keys(method: &str) -> &'static [&'static str] {
+    if is_plugin(method) {
+        &[]
+    } else {
+        ENVELOPE_KEYS
+    }
+}
+
 /// The fields of the envelope that identify the event and the shop.
+#[derive(Default)]
 pub(super) struct Envelope {
     pub(super) event_id: Option<String>,
     pub(super) merchant: Option<String>,
@@ -46,7 +56,14 @@ pub(super) struct Envelope {
 
 impl Envelope {
     /// Reads the fields. An unreadable field is absent and becomes an issue.
-    pub(super) fn read<'a>(top: &Members<'a>, diagnostics: &mut Diagnostics<'a>) -> Self {
+    pub(super) fn read<'a>(
+        method: &str,
+        top: &Members<'a>,
+        diagnostics: &mut Diagnostics<'a>,
+    ) -> Self {
+        if is_plugin(method) {
+            return Self::default();
+        }
         let mut string = |name, attribute| {
             let raw = find(top, name)?.get();
             match envelope_string(raw) {
@@ -80,7 +97,10 @@ fn envelope_string(raw: &str) -> Parsed<String> {
 
 /// Returns the id of the delivery, which distinguishes events with the same content: the
 /// envelope's `event_id`, or else the id of the request.
-pub(crate) fn delivery_id<'a>(json: &'a str, request_id: &'a str) -> Cow<'a, str> {
+pub(crate) fn delivery_id<'a>(method: &str, json: &'a str, request_id: &'a str) -> Cow<'a, str> {
+    if is_plugin(method) {
+        return Cow::Borrowed(request_id);
+    }
     let event_id =
         members(json, None).and_then(|top| match envelope_string(find(&top, "event_id")?.get()) {
             Parsed::Value(event_id) => Some(event_id),
@@ -89,17 +109,25 @@ pub(crate) fn delivery_id<'a>(json: &'a str, request_id: &'a str) -> Cow<'a, str
     event_id.map_or(Cow::Borrowed(request_id), Cow::Owned)
 }
 
-/// Whether every event name in the body is `event`, with or without `observer.`. A body without a
-/// name matches.
-pub(super) fn names_match(event: &str, top: &Members<'_>) -> bool {
+/// Whether every event name in the body is that of the method, with or without `observer.`. A body
+/// without a name matches.
+pub(super) fn names_match(method: &str, top: &Members<'_>) -> bool {
+    if is_plugin(method) {
+        return true;
+    }
+    let event = without_prefix(method);
     let names = top
         .iter()
         .filter(|(key, _)| key == "event" || key == "eventName");
     let mut names = names.filter(|(_, raw)| !is_unset(raw.get()));
     names.all(|(_, raw)| {
         let name: Option<String> = serde_json::from_str(raw.get()).ok();
-        name.is_some_and(|name| name.strip_prefix("observer.").unwrap_or(&name) == event)
+        name.is_some_and(|name| without_prefix(&name) == event)
     })
+}
+
+fn without_prefix(name: &str) -> &str {
+    name.strip_prefix("observer.").unwrap_or(name)
 }
 
 /// Removes the entity and its copy from the arguments and returns the entity with its JSON
@@ -123,9 +151,26 @@ pub(super) fn take_entity<'a, C: Channel>(
         }
     }
     Err(one_violation(
-        &pointer_to(true, keys.first().copied().unwrap_or_default()),
+        &pointer_to(
+            !is_plugin(C::METHOD),
+            keys.first().copied().unwrap_or_default(),
+        ),
         "is required",
     ))
+}
+
+/// Returns all arguments of the event as one object, with its JSON pointer: `data`, or the whole
+/// body if there is no envelope.
+pub(super) fn all_arguments<'a>(
+    method: &str,
+    json: &'a str,
+    data: &Members<'_>,
+) -> Option<(&'a RawValue, String)> {
+    if is_plugin(method) || data.is_empty() {
+        return Some((serde_json::from_str(json).ok()?, String::new()));
+    }
+    let data = find(&members(json, None)?, "data")?;
+    Some((data, "/data".to_owned()))
 }
 
 fn pointer_to(inside_data: bool, key: &str) -> String {
@@ -171,12 +216,19 @@ pub(super) fn find<'a>(members: &Members<'a>, key: &str) -> Option<&'a RawValue>
         .map(|(_, raw)| *raw)
 }
 
-/// Reads the members of a body and of its `data`.
+/// Reads the members of a body and of its `data`. An event of a plugin has no `data`; if a member
+/// has this name, it is an argument.
 ///
 /// Returns `None` if the body is not a JSON object. The inner option is `None` if `data` is neither
 /// an object nor a value for "not set".
-pub(super) fn split_envelope(json: &str) -> Option<(Members<'_>, Option<Members<'_>>)> {
+pub(super) fn split_body<'a>(
+    method: &str,
+    json: &'a str,
+) -> Option<(Members<'a>, Option<Members<'a>>)> {
     let mut data = Members::new();
+    if is_plugin(method) {
+        return Some((members(json, None)?, Some(data)));
+    }
     if let Some(top) = members(json, Some(&mut data)) {
         return Some((top, Some(data)));
     }

@@ -1,7 +1,9 @@
 //! Reads an event from a verified body of any shape ([`Event::read`]). `envelope` splits a body
-//! into its parts, `limits` checks its size, `identity` derives the ids.
+//! into its parts, `limits` checks its size, `identity` derives the ids, and `generic` is the
+//! entity of a channel without a model.
 
 mod envelope;
+pub mod generic;
 pub mod identity;
 mod limits;
 
@@ -10,13 +12,13 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-pub(crate) use self::envelope::{ENVELOPE_KEYS, delivery_id};
+pub(crate) use self::envelope::{delivery_id, envelope_keys};
 pub use self::{
     envelope::Members,
     limits::{LEVELS_MAX, MEMBERS_MAX},
 };
 use self::{
-    envelope::{Envelope, names_match, split_envelope, take_entity},
+    envelope::{Envelope, all_arguments, names_match, split_body, take_entity},
     identity::{content_id, event_id, source, subject_digest},
     limits::{check_levels, check_members},
 };
@@ -88,23 +90,28 @@ impl<'a, E: Entity> Event<'a, E> {
         options: ReadOptions<'a>,
     ) -> Result<Self, Failure> {
         let json = body.json()?;
-        let (mut top, data) = split_envelope(json).ok_or(Failure::NotJson)?;
+        let envelope_keys = envelope_keys(C::METHOD);
+        let (mut top, data) = split_body(C::METHOD, json).ok_or(Failure::NotJson)?;
         check_levels(json)?;
         check_members(&top, "")?;
-        if !names_match(C::NAME, &top) {
+        if !names_match(C::METHOD, &top) {
             return Err(Failure::WrongEvent);
         }
         envelope::check_unique(&top, "", |name| {
-            ENVELOPE_KEYS.contains(&name) || E::KEYS.contains(&name)
+            envelope_keys.contains(&name) || E::KEYS.contains(&name)
         })?;
         let mut data = data.ok_or_else(|| one_violation("/data", "must be an object"))?;
         check_members(&data, "/data")?;
         envelope::check_unique(&data, "/data", |name| {
             name == envelope::COPY || E::KEYS.contains(&name)
         })?;
-        let (original, pointer) = take_entity::<C>(&mut data, &mut top)?;
+        let (original, pointer) = if E::KEYS.is_empty() {
+            all_arguments(C::METHOD, json, &data).ok_or(Failure::NotJson)?
+        } else {
+            take_entity::<C>(&mut data, &mut top)?
+        };
         if top.iter().any(|(name, _)| {
-            !ENVELOPE_KEYS.contains(&&**name) && envelope::find(&data, name).is_some()
+            !envelope_keys.contains(&&**name) && envelope::find(&data, name).is_some()
         }) {
             return Err(one_violation(
                 "/data",
@@ -130,7 +137,7 @@ impl<'a, E: Entity> Event<'a, E> {
         }
         diagnostics.check_identity(&entity, C::IDENTITY);
         diagnostics.check_expected_fields(&entity);
-        let envelope = Envelope::read(&top, &mut diagnostics);
+        let envelope = Envelope::read(C::METHOD, &top, &mut diagnostics);
         let issues = diagnostics
             .finish(options.contract == Contract::Strict)
             .map_err(Failure::from_violations)?;
@@ -151,8 +158,11 @@ impl<'a, E: Entity> Event<'a, E> {
             envelope.event_id.as_deref().unwrap_or(options.request_id)
         };
         let id = event_id(&content_id, delivery);
-        top.retain(|(name, _)| !ENVELOPE_KEYS.contains(&&**name));
+        top.retain(|(name, _)| !envelope_keys.contains(&&**name));
         data.append(&mut top);
+        if E::KEYS.is_empty() {
+            data.clear();
+        }
         Ok(Self {
             id,
             content_id,

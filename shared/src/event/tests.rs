@@ -12,6 +12,7 @@ pub(super) struct Placed;
 
 impl Channel for Placed {
     const NAME: &str = "sales_order_place_after";
+    const METHOD: &str = "observer.sales_order_place_after";
     const IDENTITY: &[&[&str]] = &[&["increment_id"], &["entity_id"]];
     const EXPECTED: &[&str] = &["items", "items[].sku", "items[].qty_ordered"];
     const ONCE: bool = true;
@@ -22,6 +23,7 @@ pub(super) struct Saved;
 
 impl Channel for Saved {
     const NAME: &str = "sales_order_save_after";
+    const METHOD: &str = "observer.sales_order_save_after";
     const IDENTITY: &[&[&str]] = &[&["entity_id"], &["increment_id"]];
     const EXPECTED: &[&str] = &[];
     type Entity = Order;
@@ -31,6 +33,7 @@ pub(super) struct CustomerSaved;
 
 impl Channel for CustomerSaved {
     const NAME: &str = "customer_save_after_data_object";
+    const METHOD: &str = "observer.customer_save_after_data_object";
     const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email", "website_id"]];
     const EXPECTED: &[&str] = &["entity_id", "email"];
     type Entity = Customer;
@@ -40,6 +43,7 @@ pub(super) struct Added;
 
 impl Channel for Added {
     const NAME: &str = "checkout_cart_product_add_after";
+    const METHOD: &str = "observer.checkout_cart_product_add_after";
     const IDENTITY: &[&[&str]] = &[&["sku"]];
     const EXPECTED: &[&str] = &[];
     type Entity = QuoteItem;
@@ -49,6 +53,7 @@ pub(super) struct Shipped;
 
 impl Channel for Shipped {
     const NAME: &str = "sales_order_shipment_save_after";
+    const METHOD: &str = "observer.sales_order_shipment_save_after";
     const IDENTITY: &[&[&str]] = &[&["entity_id"]];
     const EXPECTED: &[&str] = &["items[].qty"];
     type Entity = Shipment;

@@ -41,8 +41,12 @@ pub trait Entity: Decode + Lookup + Serialize {
     /// The entity's name in the spec's payload and in the message.
     const NAME: &'static str;
 
-    /// The keys under which a shop sends the entity, most frequent first.
+    /// The keys under which a shop sends the entity, most frequent first. If there are none, all
+    /// arguments of the event together are the entity.
     const KEYS: &'static [&'static str];
+
+    /// Whether the contract describes the entity. If not, the message holds only the original.
+    const HAS_MODEL: bool = true;
 
     /// Returns the `subject` of the message, as in `order/000000123`. `None` if the entity has no
     /// id of its own yet.

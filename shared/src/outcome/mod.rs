@@ -16,6 +16,9 @@ use crate::{
 pub enum Outcome {
     /// The event is in the queue. Commerce carries out these operations.
     Accepted(Vec<Operation>),
+    /// The event is accepted, but a rule or the operator keeps it out of the queue. Commerce
+    /// carries out these operations.
+    NotForwarded(Vec<Operation>),
     /// A rule or the channel refused the event. It is not in the queue.
     Refused(Refusal),
     /// The event is unusable, for this reason, and its body is in the quarantine queue.
@@ -28,7 +31,9 @@ impl Outcome {
     /// Returns the HTTP status of the response.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Accepted(_) | Self::Refused(_) | Self::Quarantined(_) => 200,
+            Self::Accepted(_) | Self::NotForwarded(_) | Self::Refused(_) | Self::Quarantined(_) => {
+                200
+            }
             Self::Failed(failure) => failure.status(),
         }
     }
@@ -36,7 +41,9 @@ impl Outcome {
     /// Returns the media type of the response's body.
     pub fn content_type(&self) -> &'static str {
         match self {
-            Self::Accepted(_) | Self::Refused(_) | Self::Quarantined(_) => "application/json",
+            Self::Accepted(_) | Self::NotForwarded(_) | Self::Refused(_) | Self::Quarantined(_) => {
+                "application/json"
+            }
             Self::Failed(_) => "application/problem+json",
         }
     }
@@ -45,7 +52,9 @@ impl Outcome {
     /// line.
     pub fn into_body(self, request_id: &str) -> String {
         match self {
-            Self::Accepted(operations) => operation::body(&operations),
+            Self::Accepted(operations) | Self::NotForwarded(operations) => {
+                operation::body(&operations)
+            }
             Self::Refused(refusal) => operation::body(&[refusal.into()]),
             Self::Quarantined(_) => operation::body(&[]),
             Self::Failed(failure) => failure.problem(request_id),
@@ -56,6 +65,7 @@ impl Outcome {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Accepted(_) => "accepted",
+            Self::NotForwarded(_) => "not_forwarded",
             Self::Refused(_) => "refused",
             Self::Quarantined(_) => "quarantined",
             Self::Failed(failure) => failure.name(),
@@ -66,6 +76,7 @@ impl Outcome {
     pub fn metric(&self) -> Option<Metric> {
         match self {
             Self::Accepted(_) => Some(Metric::Accepted),
+            Self::NotForwarded(_) => Some(Metric::NotForwarded),
             Self::Refused(_) => Some(Metric::Refused),
             Self::Quarantined(_) => Some(Metric::Quarantined),
             Self::Failed(failure) => failure.metric(),
@@ -76,7 +87,7 @@ impl Outcome {
     /// or the function did.
     pub fn log_level(&self) -> LogLevel {
         match self {
-            Self::Accepted(_) | Self::Refused(_) => LogLevel::Info,
+            Self::Accepted(_) | Self::NotForwarded(_) | Self::Refused(_) => LogLevel::Info,
             Self::Quarantined(_) => LogLevel::Warn,
             Self::Failed(failure) => failure.log_level(),
         }
@@ -86,7 +97,7 @@ impl Outcome {
     pub fn forwarded(&self) -> Forwarded {
         match self {
             Self::Accepted(_) => Forwarded::Yes,
-            Self::Refused(_) | Self::Quarantined(_) => Forwarded::No,
+            Self::NotForwarded(_) | Self::Refused(_) | Self::Quarantined(_) => Forwarded::No,
             Self::Failed(failure) => failure.forwarded(),
         }
     }
@@ -94,7 +105,7 @@ impl Outcome {
     /// Returns the failure that quarantined the event, or that prevented its acceptance.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Accepted(_) | Self::Refused(_) => None,
+            Self::Accepted(_) | Self::NotForwarded(_) | Self::Refused(_) => None,
             Self::Quarantined(failure) | Self::Failed(failure) => Some(failure),
         }
     }

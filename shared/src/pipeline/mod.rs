@@ -21,7 +21,7 @@ use lambda_http::{
 use self::report::Notes;
 use crate::{
     aws::{Aws, http::Connections},
-    channel::{Channel, Decision, DecisionContext, Verdict},
+    channel::{Channel, Decision, DecisionContext, HookType, Verdict},
     config::Settings,
     deadline::Deadline,
     deliver::{
@@ -55,6 +55,7 @@ pub struct Function<C> {
     hook_timeout: Duration,
     source: Option<String>,
     forward_original: bool,
+    forward_before: bool,
     contract: Contract,
     quarantine_url: Option<String>,
     cold: Cell<bool>,
@@ -77,6 +78,7 @@ impl<C: Channel> Function<C> {
             hook_timeout: settings.hook_timeout,
             source: settings.source,
             forward_original: settings.forward_original,
+            forward_before: settings.forward_before,
             contract: settings.contract,
             quarantine_url: settings.quarantine_url,
             cold: Cell::new(true),
@@ -186,6 +188,10 @@ impl<C: Channel> Function<C> {
             Decision::Accept(changes) => operations.extend(changes),
         }
 
+        if C::HOOK_TYPE == HookType::Before && !self.forward_before {
+            self.observe_rules(&event, deadline, notes);
+            return Ok(Outcome::NotForwarded(operations));
+        }
         notes.stages.enter(Stage::Write);
         let origin = Origin {
             received_ms: received_ms(request),
@@ -253,6 +259,7 @@ impl<C: Channel> Function<C> {
         }
         Some(Unusable {
             channel: C::NAME,
+            method: C::METHOD,
             body: body.json().ok()?,
             request_id,
             received_ms: received_ms(request),

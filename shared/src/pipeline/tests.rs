@@ -16,6 +16,7 @@ struct Cart;
 
 impl Channel for Cart {
     const NAME: &str = "checkout_cart_product_add_after";
+    const METHOD: &str = "observer.checkout_cart_product_add_after";
     const IDENTITY: &[&[&str]] = &[&["sku"]];
     const EXPECTED: &[&str] = &["qty"];
     type Entity = QuoteItem;
@@ -180,6 +181,7 @@ struct Placed;
 
 impl Channel for Placed {
     const NAME: &str = "sales_order_place_after";
+    const METHOD: &str = "observer.sales_order_place_after";
     const IDENTITY: &[&[&str]] = &[&["increment_id"]];
     const EXPECTED: &[&str] = &[];
     type Entity = Order;

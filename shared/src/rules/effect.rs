@@ -1,7 +1,7 @@
 //! The effect of a matched rule, and the checks of the operations under `then`.
 
 use super::{OPERATIONS_MAX, file::RuleOperation, template::Template};
-use crate::{model::Entity, operation::Operation};
+use crate::{channel::Channel, operation::Operation};
 
 /// The maximum length of the path or the class of an operation in bytes.
 const PATH_BYTES_MAX: usize = 512;
@@ -18,7 +18,7 @@ pub(super) enum Effect {
 
 impl Effect {
     /// Checks the operations under `then`. The error is a clause that follows "then: ".
-    pub(super) fn parse<E: Entity>(then: &[RuleOperation]) -> Result<Self, String> {
+    pub(super) fn parse<C: Channel>(then: &[RuleOperation]) -> Result<Self, String> {
         if then.is_empty() {
             return Err("at least one operation is required".to_owned());
         }
@@ -26,7 +26,7 @@ impl Effect {
             return Err(format!("there are more than {OPERATIONS_MAX} operations"));
         }
         if let [RuleOperation::Exception { message, class }] = then {
-            let message = message.as_deref().map(Template::parse::<E>);
+            let message = message.as_deref().map(Template::parse::<C>);
             check_class("type", class.as_deref())?;
             return Ok(Self::Refuse {
                 message: message

@@ -56,12 +56,12 @@ pub fn command<C: Channel>(arguments: &[String]) -> Result<String, String> {
     let with_path = |error: &dyn std::fmt::Display| format!("{path}: {error}");
     let text = read::content(Path::new(path)).map_err(|error| with_path(&error))?;
     let wanted = |rule: &file::Rule| all || rule.enabled;
-    let rules = Rules::read_where::<C::Entity>(&text, wanted).map_err(|errors| {
+    let rules = Rules::read_where::<C>(&text, wanted).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(|error| with_path(error)).collect();
         lines.join("\n")
     })?;
     let file = read::parse(&text).map_err(|error| with_path(&error))?;
-    let mut output = summary(path, &file) + &notes::<C::Entity>(&file);
+    let mut output = summary(path, &file) + &notes::<C>(&file);
     if let Some(event) = event {
         let file_rules: Vec<_> = file.rules.into_iter().filter(wanted).collect();
         let input = fs::read(event).map_err(|error| format!("{event}: cannot be read: {error}"))?;
@@ -84,7 +84,7 @@ fn summary(path: &str, file: &file::File) -> String {
 }
 
 /// Lists the fields outside the contract, because a misspelled field looks like one of them.
-fn notes<E: Entity>(file: &file::File) -> String {
+fn notes<C: Channel>(file: &file::File) -> String {
     let mut output = String::new();
     let mut note = |rule: &file::Rule, name: &str, field: &Field| {
         let place = match field {
@@ -100,7 +100,7 @@ fn notes<E: Entity>(file: &file::File) -> String {
     };
     for rule in &file.rules {
         for condition in &rule.when {
-            if let Ok(field) = Field::parse::<E>(&condition.field) {
+            if let Ok(field) = Field::parse::<C>(&condition.field) {
                 note(rule, &condition.field, &field);
             }
         }
@@ -109,7 +109,7 @@ fn notes<E: Entity>(file: &file::File) -> String {
                 message: Some(message),
                 ..
             } = operation
-                && let Ok(template) = Template::parse::<E>(message)
+                && let Ok(template) = Template::parse::<C>(message)
             {
                 template
                     .placeholders()

@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 
 use super::walk::{Observer, PathTree};
 use crate::{
-    event::{ENVELOPE_KEYS, Event},
+    channel::{Channel, is_plugin},
+    event::{Event, envelope_keys},
     model::{
-        Entity,
+        Entity, Lookup as _,
         lookup::{FieldKind, FieldPath, PathError, PathStep},
     },
 };
@@ -36,27 +37,33 @@ pub(super) enum SentRoot {
 impl Field {
     /// Parses a field, as in `order.items[].sku` or, as a shop writes it, `data.order.items[].sku`.
     /// The error is a clause that follows the field.
-    pub(super) fn parse<E: Entity>(field: &str) -> Result<Self, String> {
+    pub(super) fn parse<C: Channel>(field: &str) -> Result<Self, String> {
+        let (name, keys) = (C::Entity::NAME, C::Entity::KEYS);
+        let envelope_keys = envelope_keys(C::METHOD);
         let mut steps = parse_steps(field)?;
-        if steps.len() > 1 && steps.first() == Some(&PathStep::Name("data".to_owned())) {
+        let is_below_data = steps.first() == Some(&PathStep::Name("data".to_owned()));
+        if steps.len() > 1 && is_below_data && envelope_keys.contains(&"data") {
             steps.remove(0);
+        }
+        if keys.is_empty() {
+            return Ok(Self::Sent(SentRoot::Entity, steps));
         }
         let Some(PathStep::Name(root)) = steps.first().cloned() else {
             return Err("is not a path".to_owned());
         };
         let path = steps.split_off(1);
-        if root != E::NAME && root != "data_object" && !E::KEYS.contains(&&*root) {
+        if root != name && root != "data_object" && !keys.contains(&&*root) {
             steps.extend(path.iter().cloned());
-            if ENVELOPE_KEYS.contains(&&*root) {
+            if envelope_keys.contains(&&*root) {
                 return Err("is not an argument of the event".to_owned());
             }
-            if E::kind(&steps).is_ok() {
+            if C::Entity::kind(&steps).is_ok() {
                 let field = field.strip_prefix("data.").unwrap_or(field);
-                return Err(format!("must be written as {}.{field}", E::NAME));
+                return Err(format!("must be written as {name}.{field}"));
             }
             return Ok(Self::Sent(SentRoot::Argument(root), path));
         }
-        match E::kind(&path) {
+        match C::Entity::kind(&path) {
             Ok(kind) => Ok(Self::Contract(path, kind)),
             Err(PathError::UnknownField) => Ok(Self::Sent(SentRoot::Entity, path)),
             Err(PathError::Invalid(why)) => Err(why.to_owned()),
@@ -110,17 +117,21 @@ impl SentRoot {
 /// Returns the fields outside the contract that the rules of a file need, enabled or not, with
 /// their names in a hook. `entity_path` is the path at which the shop sends the entity.
 #[cfg(feature = "schema")]
-pub(crate) fn hook_fields<E: Entity>(
+pub(crate) fn hook_fields<C: Channel>(
     file: &super::File,
     entity_path: &str,
 ) -> std::collections::BTreeSet<String> {
     let conditions = file.rules.iter().flat_map(|rule| &rule.when);
-    let fields = conditions.filter_map(|condition| Field::parse::<E>(&condition.field).ok());
+    let fields = conditions.filter_map(|condition| Field::parse::<C>(&condition.field).ok());
     let names = fields.filter_map(|field| match field {
         Field::Contract(..) => None,
-        Field::Sent(SentRoot::Entity, path) => Some(path_name(entity_path, &path)),
+        Field::Sent(SentRoot::Entity, path) => {
+            let name = path_name(entity_path, &path);
+            Some(name.strip_prefix('.').map_or(name.clone(), str::to_owned))
+        }
         Field::Sent(SentRoot::Argument(argument), path) => {
-            Some(path_name(&format!("data.{argument}"), &path))
+            let root = if is_plugin(C::METHOD) { "" } else { "data." };
+            Some(path_name(&format!("{root}{argument}"), &path))
         }
     });
     names.collect()

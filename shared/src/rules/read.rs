@@ -15,7 +15,7 @@ use super::{
     pattern::{FOLDED_MAX, TOO_MANY_FOLDED},
     walk::SentFields,
 };
-use crate::model::Entity;
+use crate::channel::Channel;
 
 /// One error in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,19 +40,19 @@ impl RulesError {
 }
 
 impl Rules {
-    /// Reads the rules file at `path` for a channel with the entity `E`. Returns the enabled rules,
+    /// Reads the rules file at `path` for a channel. Returns the enabled rules,
     /// or all errors of the file.
-    pub fn load<E: Entity>(path: &Path) -> Result<Self, Vec<RulesError>> {
-        Self::read::<E>(&content(path).map_err(|error| vec![error])?)
+    pub fn load<C: Channel>(path: &Path) -> Result<Self, Vec<RulesError>> {
+        Self::read::<C>(&content(path).map_err(|error| vec![error])?)
     }
 
     /// Reads the text of a rules file. Returns the enabled rules, or all errors of the file.
-    pub fn read<E: Entity>(text: &str) -> Result<Self, Vec<RulesError>> {
-        Self::read_where::<E>(text, |rule| rule.enabled)
+    pub fn read<C: Channel>(text: &str) -> Result<Self, Vec<RulesError>> {
+        Self::read_where::<C>(text, |rule| rule.enabled)
     }
 
     /// Checks all rules of a file and returns those for which `wanted` is true.
-    pub(super) fn read_where<E: Entity>(
+    pub(super) fn read_where<C: Channel>(
         text: &str,
         wanted: impl Fn(&file::Rule) -> bool,
     ) -> Result<Self, Vec<RulesError>> {
@@ -85,7 +85,7 @@ impl Rules {
             if !names.insert(&rule.name) {
                 report("another rule has the same name".to_owned());
             }
-            let compiled = compile_rule::<E>(rule, &mut report);
+            let compiled = compile_rule::<C>(rule, &mut report);
             let conditions = compiled.iter().flat_map(|rule| &rule.conditions);
             let patterns = conditions.filter_map(|condition| condition.comparison.pattern());
             folded = patterns.fold(folded, |folded, pattern| {
@@ -181,7 +181,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Checks and compiles one rule, and reports its errors.
-fn compile_rule<E: Entity>(
+fn compile_rule<C: Channel>(
     rule: &file::Rule,
     report: &mut impl FnMut(String),
 ) -> Option<CompiledRule> {
@@ -193,12 +193,12 @@ fn compile_rule<E: Entity>(
     }
     let mut conditions = Vec::new();
     for (index, condition) in rule.when.iter().enumerate() {
-        match compile_condition::<E>(condition) {
+        match compile_condition::<C>(condition) {
             Ok(condition) => conditions.push(condition),
             Err(reason) => report(format!("condition {}: {reason}", index + 1)),
         }
     }
-    let effect = Effect::parse::<E>(&rule.then)
+    let effect = Effect::parse::<C>(&rule.then)
         .map_err(|reason| report(format!("then: {reason}")))
         .ok()?;
     let matches_if_unknown = rule.when_unreadable == WhenUnreadable::Refuse;
@@ -213,13 +213,13 @@ fn compile_rule<E: Entity>(
     })
 }
 
-fn compile_condition<E: Entity>(condition: &file::Condition) -> Result<CompiledCondition, String> {
+fn compile_condition<C: Channel>(condition: &file::Condition) -> Result<CompiledCondition, String> {
     let file::Condition {
         field: name,
         operator,
         value,
     } = condition;
-    let field = Field::parse::<E>(name).map_err(|why| format!("the field {name:?} {why}"))?;
+    let field = Field::parse::<C>(name).map_err(|why| format!("the field {name:?} {why}"))?;
     let comparison = Comparison::parse(*operator, value.as_deref(), field.kind())
         .map_err(|why| format!("{name} {operator}: {why}"))?;
     Ok(CompiledCondition {

@@ -7,6 +7,7 @@ use super::{
     work_meter::WorkMeter,
 };
 use crate::{
+    channel::Channel,
     event::Event,
     model::{
         Entity,
@@ -46,7 +47,7 @@ enum Part {
 impl Template {
     /// Parses a text in which `{field}` is a placeholder and `{{` a literal brace. The error is a
     /// clause that follows "the message".
-    pub(super) fn parse<E: Entity>(text: &str) -> Result<Self, String> {
+    pub(super) fn parse<C: Channel>(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Err("is empty; omit it to use the hook's fallback message".to_owned());
         }
@@ -65,7 +66,7 @@ impl Template {
             let (name, after) = after
                 .split_once('}')
                 .ok_or("has { without }; write {{ for a literal brace")?;
-            let field = Field::parse::<E>(name)
+            let field = Field::parse::<C>(name)
                 .map_err(|why| format!("has a placeholder {{{name}}} that {why}"))?;
             if field.kind() == Some(FieldKind::Structure) {
                 return Err(format!(

@@ -18,6 +18,7 @@ pub(super) struct Placed;
 
 impl Channel for Placed {
     const NAME: &str = "sales_order_place_after";
+    const METHOD: &str = "observer.sales_order_place_after";
     const IDENTITY: &[&[&str]] = &[];
     const EXPECTED: &[&str] = &[];
     type Entity = Order;
@@ -27,6 +28,7 @@ pub(super) struct CustomerSaved;
 
 impl Channel for CustomerSaved {
     const NAME: &str = "customer_save_after_data_object";
+    const METHOD: &str = "observer.customer_save_after_data_object";
     const IDENTITY: &[&[&str]] = &[];
     const EXPECTED: &[&str] = &[];
     type Entity = Customer;
@@ -36,6 +38,7 @@ pub(super) struct Added;
 
 impl Channel for Added {
     const NAME: &str = "checkout_cart_product_add_after";
+    const METHOD: &str = "observer.checkout_cart_product_add_after";
     const IDENTITY: &[&[&str]] = &[];
     const EXPECTED: &[&str] = &[];
     type Entity = QuoteItem;
@@ -70,7 +73,7 @@ pub(super) fn apply_within<C: Channel>(
 }
 
 pub(super) fn rules<C: Channel>(rules: &Value) -> Rules {
-    Rules::read::<C::Entity>(&json!({ "rules": rules }).to_string()).unwrap()
+    Rules::read::<C>(&json!({ "rules": rules }).to_string()).unwrap()
 }
 
 /// Whether one condition holds for a body.
@@ -92,7 +95,7 @@ pub(super) fn holds<C: Channel>(body: &Value, field: &str, operator: &str, value
 /// Returns the errors of a file with these rules.
 pub(super) fn errors<C: Channel>(rules: &Value) -> Vec<String> {
     let file = json!({ "rules": rules }).to_string();
-    let errors = Rules::read::<C::Entity>(&file).unwrap_err();
+    let errors = Rules::read::<C>(&file).unwrap_err();
     errors.iter().map(ToString::to_string).collect()
 }
 

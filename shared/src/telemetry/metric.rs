@@ -5,6 +5,8 @@
 pub enum Metric {
     /// The event is in the queue.
     Accepted,
+    /// The event is accepted, but not in the queue, because a rule or the operator chose so.
+    NotForwarded,
     /// A rule or the stock check refused the event.
     Refused,
     /// The event is unusable, and in the quarantine queue.
@@ -38,6 +40,7 @@ impl Metric {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Accepted => "Accepted",
+            Self::NotForwarded => "NotForwarded",
             Self::Refused => "Refused",
             Self::Quarantined => "Quarantined",
             Self::Unverified => "Unverified",

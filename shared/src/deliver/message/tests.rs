@@ -19,6 +19,7 @@ use crate::{
 struct Saved;
 impl Channel for Saved {
     const NAME: &str = "sales_order_save_after";
+    const METHOD: &str = "observer.sales_order_save_after";
     const IDENTITY: &[&[&str]] = &[];
     const EXPECTED: &[&str] = &["state"];
     type Entity = Order;

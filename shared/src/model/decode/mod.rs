@@ -7,7 +7,7 @@
 pub(in crate::model) mod entity;
 mod list;
 mod macros;
-mod structure;
+pub(crate) mod structure;
 
 use std::marker::PhantomData;
 

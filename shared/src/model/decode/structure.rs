@@ -10,7 +10,7 @@ use serde::{
 use crate::model::diagnostics::{Diagnostics, truncated};
 
 /// A list or an object. PHP may write one instead of the other.
-pub(super) trait Structure<'de> {
+pub(crate) trait Structure<'de> {
     /// The result of reading.
     type Value;
 
@@ -34,7 +34,7 @@ pub(super) trait Structure<'de> {
 }
 
 /// Reads a structure. Null, `false` and an empty string are absent; another scalar is an issue.
-pub(super) fn decode<'de, S: Structure<'de>, D: Deserializer<'de>>(
+pub(crate) fn decode<'de, S: Structure<'de>, D: Deserializer<'de>>(
     from: D,
     diagnostics: &mut Diagnostics<'de>,
 ) -> Result<Option<S::Value>, D::Error> {

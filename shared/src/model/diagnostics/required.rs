@@ -36,6 +36,8 @@ impl Diagnostics<'_> {
     }
 
     fn add_missing(&mut self, name: &'static str, since: usize) {
+        // A channel without a model names its fields by JSON pointers.
+        let name = name.strip_prefix('/').unwrap_or(name);
         self.location.segments.push(Segment::Name(name));
         let field = self.location.field();
         let is_below = |known: &str| {
@@ -90,6 +92,7 @@ impl Diagnostics<'_> {
             if !lacks(name) {
                 continue;
             }
+            let name = name.strip_prefix('/').unwrap_or(name);
             let field = format!("{}.{name}", self.location.entity);
             let unreadable = self
                 .issues

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{model::Order, rules::tests::*};
+use crate::rules::tests::*;
 
 /// Returns the only error of a rule with one condition.
 fn condition_error(field: &str, operator: &str, value: &Value) -> String {
@@ -87,7 +87,7 @@ fn reports_the_position_and_the_rule_of_a_parse_error() {
         ),
     ];
     for (file, expected) in cases {
-        let problems = Rules::read::<Order>(file).unwrap_err();
+        let problems = Rules::read::<Placed>(file).unwrap_err();
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems, [expected], "{file}");
     }
@@ -266,7 +266,7 @@ fn limits_rules_conditions_and_bytes() {
     );
     let large = " ".repeat(FILE_BYTES_MAX + 1);
     assert_eq!(
-        Rules::read::<Order>(&large).unwrap_err()[0].to_string(),
+        Rules::read::<Placed>(&large).unwrap_err()[0].to_string(),
         "the file has more than 524288 bytes"
     );
 }
@@ -280,9 +280,9 @@ fn limits_the_regular_expressions_of_a_file() {
         let rules = rules.map(|(name, when)| json!({ "name": name.to_string(), "when": when, "then": { "op": "exception" } }));
         json!({ "rules": rules.collect::<Vec<_>>() }).to_string()
     };
-    assert!(Rules::read::<Order>(&rules(REGEXES_MAX)).is_ok());
+    assert!(Rules::read::<Placed>(&rules(REGEXES_MAX)).is_ok());
     assert_eq!(
-        Rules::read::<Order>(&rules(REGEXES_MAX + 1)).unwrap_err()[0].to_string(),
+        Rules::read::<Placed>(&rules(REGEXES_MAX + 1)).unwrap_err()[0].to_string(),
         "there are more than 100 conditions with a regex"
     );
 }
@@ -295,7 +295,7 @@ fn limits_the_case_insensitive_ranges_of_a_file() {
         let rules = (0..count).map(
             |name| json!({ "name": name.to_string(), "enabled": false, "when": [&wide], "then": { "op": "exception" } }),
         );
-        Rules::read::<Order>(&json!({ "rules": rules.collect::<Vec<_>>() }).to_string())
+        Rules::read::<Placed>(&json!({ "rules": rules.collect::<Vec<_>>() }).to_string())
     };
     assert!(rules(16).is_ok());
     let problems = rules(17).unwrap_err();

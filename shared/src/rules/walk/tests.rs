@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     event::ReadOptions,
-    model::Order,
     request::body::Unverified,
     rules::{field::Field, tests::*},
     verify::{Keys, Signatures},
@@ -35,7 +34,7 @@ fn stops_when_the_observer_does_not_continue() {
             .unwrap();
         let event = Event::read::<Placed>(&body, ReadOptions::default()).unwrap();
         let mut steps = Steps(0);
-        let field = Field::parse::<Order>("order.z.x[].y").unwrap();
+        let field = Field::parse::<Placed>("order.z.x[].y").unwrap();
         assert!(field.visit(&event, &mut steps).is_err());
         assert_eq!(steps.0, 10, "{sent}");
     }
