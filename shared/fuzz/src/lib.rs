@@ -11,6 +11,7 @@
 )]
 
 pub mod event;
+pub mod generic;
 pub mod keys;
 pub mod rules;
 mod schema;

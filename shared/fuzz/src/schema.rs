@@ -10,6 +10,7 @@ use std::{
 use channels::NAMES;
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::{Map, Value, json};
+use shared::{Channel, model::Entity};
 
 /// Names in the pointers of violations that are not fields of the contract: the parts of an event,
 /// and read-only fields.
@@ -53,6 +54,9 @@ static SCHEMAS: LazyLock<BTreeMap<&str, Schema>> = LazyLock::new(|| {
     NAMES.iter().map(read).collect()
 });
 
+/// The names that an answer of any channel can contain.
+static WITHOUT_MODEL: LazyLock<Schema> = LazyLock::new(|| Schema::new("{}"));
+
 static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     [
         r"^-?\d+\.\d{2,}$",
@@ -92,12 +96,16 @@ impl Schema {
     }
 
     /// Returns the schema of a channel's message.
-    pub(crate) fn of_message(channel: &str) -> &'static Self {
-        &SCHEMAS[channel]
+    pub(crate) fn of<C: Channel>() -> &'static Self {
+        if C::Entity::HAS_MODEL {
+            &SCHEMAS[C::NAME]
+        } else {
+            &WITHOUT_MODEL
+        }
     }
 
     /// Returns whether each part of the pointer is a known name or a number.
-    pub(crate) fn is_pointer(&self, pointer: &str) -> bool {
+    pub(crate) fn is_pointer<C: Channel>(&self, pointer: &str) -> bool {
         let is_number = |part: &str| {
             let number = part.parse::<u64>();
             number.is_ok_and(|number| number.to_string() == part)
@@ -105,15 +113,30 @@ impl Schema {
         pointer.strip_prefix('/').is_some_and(|parts| {
             parts
                 .split('/')
-                .all(|part| is_number(part) || self.names.contains(part))
+                .all(|part| is_number(part) || self.has_name::<C>(part))
         })
     }
 
     /// Returns whether this is a field as rules name it, or an attribute of the CloudEvent that the
     /// envelope provides.
-    pub(crate) fn is_field(&self, field: &str) -> bool {
-        let mut names = field.split('.').map(|name| name.trim_end_matches("[]"));
-        ["id", "source"].contains(&field) || names.all(|name| self.names.contains(name))
+    pub(crate) fn is_field<C: Channel>(&self, field: &str) -> bool {
+        let mut names = field
+            .split(['.', '/'])
+            .map(|name| name.trim_end_matches("[]"));
+        let is_number = |name: &str| name.parse::<u64>().is_ok();
+        ["id", "source"].contains(&field)
+            || names.all(|name| is_number(name) || self.has_name::<C>(name))
+    }
+
+    /// Returns whether a name is in the schema, or in the constants of the channel.
+    fn has_name<C: Channel>(&self, name: &str) -> bool {
+        let pointers = C::IDENTITY.iter().copied().flatten().chain(C::EXPECTED);
+        self.names.contains(name)
+            || name == C::Entity::NAME
+            || C::Entity::KEYS.contains(&name)
+            || pointers
+                .flat_map(|pointer| pointer.split('/'))
+                .any(|part| part == name)
     }
 
     /// Checks a message against the schema.
