@@ -56,7 +56,7 @@ FIELDS = {
     "step": r"[a-z_ ]+",
 }
 ONE, MILLISECONDS = "1", r"\['\d+\.\d{1,3}'\]"
-OUTCOMES, TIMES = ["Accepted", "Refused", "Quarantined", "Unverified", "Invalid", "Failed"], ["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"]
+OUTCOMES, TIMES = ["Accepted", "NotForwarded", "Refused", "Quarantined", "Unverified", "Invalid", "Failed"], ["VerifyTime", "DecideTime", "EnqueueTime", "TimeLeft"]
 # The metrics that there are, by the dimensions that they have, and how the value of each looks.
 COUNTS = ["ColdStart", "RulesUnevaluated", "Irregular"]
 WRITTEN = {(): {*OUTCOMES, "Irregular"}, ("channel",): {*OUTCOMES, *TIMES, *COUNTS}, ("channel", "key"): {"Verified"}}
