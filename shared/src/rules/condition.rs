@@ -351,3 +351,6 @@ fn check_kinds(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

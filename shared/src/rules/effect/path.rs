@@ -54,10 +54,9 @@ pub(super) fn check_path<C: Channel>(path: &str, needs_value: bool) -> Result<()
     let nearest = misspelled(root, other.clone());
     let is_known = other.clone().any(|known| known == *root);
     if let Some(nearest) = nearest.first() {
-        let path = [&[*nearest], below].concat().join("/");
         return Err(format!(
-            "the path {path:?} is probably meant, because the event has no argument {root:?}",
-            path = format!("{prefix}{path}"),
+            "the path {path:?} starts with no argument of the event; did you mean {prefix}{nearest}?",
+            nearest = [&[*nearest], below].concat().join("/"),
         ));
     }
     // The other arguments of a method are not known.
