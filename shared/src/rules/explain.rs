@@ -79,3 +79,6 @@ fn summary(path: &str, file: &file::File) -> String {
     let disabled = file.rules.len() - enforced - observed;
     format!("{path}: {enforced} rules enforced, {observed} observed, {disabled} not enabled\n")
 }
+
+#[cfg(test)]
+mod tests;

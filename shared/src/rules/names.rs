@@ -20,8 +20,7 @@ pub(super) fn misspelled<'a>(
 /// swapped character.
 fn is_similar(written: &str, known: &str) -> bool {
     let (written, known) = (letters(written), letters(known));
-    written == known
-        || (known.len() >= SIMILAR_CHARS_MIN && differ_in_one(&written, &known))
+    written == known || (known.len() >= SIMILAR_CHARS_MIN && differ_in_one(&written, &known))
 }
 
 /// Returns the characters of a name without separators, in lowercase.

@@ -38,6 +38,12 @@ impl Total {
         self.is_unknown = true;
     }
 
+    /// Returns the number; `None` if it is unknown.
+    #[cfg(feature = "explain")]
+    pub(super) fn number(&self) -> Option<Decimal> {
+        (!self.is_unknown).then_some(self.total)
+    }
+
     pub(super) fn evaluate(&self, comparison: &Comparison) -> Evaluation {
         if self.is_unknown {
             return Evaluation::Unknown;

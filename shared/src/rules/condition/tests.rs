@@ -40,7 +40,11 @@ fn matches<C: Channel>(when: &Value, body: &Value) -> Option<bool> {
 #[track_caller]
 fn assert_matches<C: Channel>(body: &Value, cases: &[(Value, Option<bool>)]) {
     for (when, expected) in cases {
-        let when = if when.is_array() { when.clone() } else { json!([when]) };
+        let when = if when.is_array() {
+            when.clone()
+        } else {
+            json!([when])
+        };
         assert_eq!(matches::<C>(&when, body), *expected, "{when}");
     }
 }
@@ -52,20 +56,65 @@ fn field_against(field: &str, operator: &str, other: &str) -> Value {
 #[test]
 fn compares_texts_and_numbers_with_every_operator() {
     assert_conditions(&[
-        ("order.grand_total", "greaterThanOrEqual", json!(12000), true),
-        ("order.grand_total", "greaterThanOrEqual", json!("12000.01"), false),
+        (
+            "order.grand_total",
+            "greaterThanOrEqual",
+            json!(12000),
+            true,
+        ),
+        (
+            "order.grand_total",
+            "greaterThanOrEqual",
+            json!("12000.01"),
+            false,
+        ),
         ("order.grand_total", "lessThanOrEqual", json!(12000), true),
-        ("order.grand_total", "lessThanOrEqual", json!(11_999.99), false),
+        (
+            "order.grand_total",
+            "lessThanOrEqual",
+            json!(11_999.99),
+            false,
+        ),
         ("order.never", "lessThanOrEqual", json!(5), false),
-        ("order.shipping_address.country_id", "notIn", json!(["AT", "us"]), false),
-        ("order.shipping_address.country_id", "notIn", json!("AT, DE"), true),
-        ("order.billing_address.country_id", "notIn", json!("AT, DE"), true), // absent
+        (
+            "order.shipping_address.country_id",
+            "notIn",
+            json!(["AT", "us"]),
+            false,
+        ),
+        (
+            "order.shipping_address.country_id",
+            "notIn",
+            json!("AT, DE"),
+            true,
+        ),
+        (
+            "order.billing_address.country_id",
+            "notIn",
+            json!("AT, DE"),
+            true,
+        ), // absent
         ("order.increment_id", "startsWith", json!("0000"), true),
         ("order.increment_id", "startsWith", json!("123"), false),
         ("order.increment_id", "endsWith", json!("123"), true),
-        ("order.shipping_address.country_id", "startsWith", json!("u"), true),
-        ("order.shipping_address.region", "contains", json!("reg"), true),
-        ("order.shipping_address.region", "contains", json!("REG"), false),
+        (
+            "order.shipping_address.country_id",
+            "startsWith",
+            json!("u"),
+            true,
+        ),
+        (
+            "order.shipping_address.region",
+            "contains",
+            json!("reg"),
+            true,
+        ),
+        (
+            "order.shipping_address.region",
+            "contains",
+            json!("REG"),
+            false,
+        ),
         ("order.coupon_code", "contains", json!("E"), true),
         ("order.never", "contains", json!("E"), false),
         ("order.items[].sku", "startsWith", json!("10"), true),
@@ -83,7 +132,12 @@ fn compares_a_field_with_another_field() {
     } });
     let cases = [
         ("order.grand_total", "equal", "order.subtotal", true),
-        ("order.grand_total", "greaterThanOrEqual", "order.limit", true),
+        (
+            "order.grand_total",
+            "greaterThanOrEqual",
+            "order.limit",
+            true,
+        ),
         ("order.grand_total", "greaterThan", "order.limit", false),
         ("order.limit", "lessThanOrEqual", "order.subtotal", true),
         ("order.limit", "equal", "order.grand_total", true),
@@ -94,13 +148,48 @@ fn compares_a_field_with_another_field() {
         ("order.code", "equal", "order.number", false), // 007 is text
         ("order.list[]", "equal", "order.number", false),
         ("order.list[]", "lessThan", "order.number", true),
-        ("order.shipping_address.country_id", "notEqual", "order.billing_address.country_id", false),
-        ("order.shipping_address.country_id", "equal", "order.deeper.country", true),
-        ("order.shipping_address.city", "notEqual", "order.billing_address.city", true),
-        ("order.shipping_address.postcode", "equal", "order.billing_address.postcode", true),
-        ("order.shipping_address.postcode", "notEqual", "order.billing_address.postcode", false),
-        ("order.shipping_address.postcode", "greaterThan", "order.grand_total", false),
-        ("order.grand_total", "greaterThan", "order.shipping_address.postcode", false),
+        (
+            "order.shipping_address.country_id",
+            "notEqual",
+            "order.billing_address.country_id",
+            false,
+        ),
+        (
+            "order.shipping_address.country_id",
+            "equal",
+            "order.deeper.country",
+            true,
+        ),
+        (
+            "order.shipping_address.city",
+            "notEqual",
+            "order.billing_address.city",
+            true,
+        ),
+        (
+            "order.shipping_address.postcode",
+            "equal",
+            "order.billing_address.postcode",
+            true,
+        ),
+        (
+            "order.shipping_address.postcode",
+            "notEqual",
+            "order.billing_address.postcode",
+            false,
+        ),
+        (
+            "order.shipping_address.postcode",
+            "greaterThan",
+            "order.grand_total",
+            false,
+        ),
+        (
+            "order.grand_total",
+            "greaterThan",
+            "order.shipping_address.postcode",
+            false,
+        ),
         ("order.never", "notEqual", "order.nor_this", false),
         ("order.never", "notEqual", "order.code", true),
     ];
@@ -125,12 +214,27 @@ fn cannot_evaluate_a_comparison_with_an_unreadable_field() {
     assert_matches::<Placed>(
         &body,
         &[
-            (field_against("order.subtotal", "lessThan", "order.grand_total"), None),
-            (field_against("order.grand_total", "lessThan", "order.subtotal"), None),
-            (field_against("order.x", "equal", "order.customer_email"), None),
-            (field_against("order.customer_email", "equal", "order.x"), Some(true)),
+            (
+                field_against("order.subtotal", "lessThan", "order.grand_total"),
+                None,
+            ),
+            (
+                field_against("order.grand_total", "lessThan", "order.subtotal"),
+                None,
+            ),
+            (
+                field_against("order.x", "equal", "order.customer_email"),
+                None,
+            ),
+            (
+                field_against("order.customer_email", "equal", "order.x"),
+                Some(true),
+            ),
             (sum("greaterThan"), None),
-            (json!({ "count": "order.items[]", "operator": "greaterThan", "value": 1 }), None),
+            (
+                json!({ "count": "order.items[]", "operator": "greaterThan", "value": 1 }),
+                None,
+            ),
             (line("equal", json!(2)), Some(true)),
             (line("equal", json!(3)), None),
             // Unknown and false is false; unknown or true is true.
@@ -138,7 +242,10 @@ fn cannot_evaluate_a_comparison_with_an_unreadable_field() {
             (json!([sum("equal"), known(true)]), None),
             (json!({ "any": [sum("equal"), known(true)] }), Some(true)),
             (json!({ "any": [sum("equal"), known(false)] }), None),
-            (json!({ "any": [known(false), line("equal", json!(2))] }), Some(true)),
+            (
+                json!({ "any": [known(false), line("equal", json!(2))] }),
+                Some(true),
+            ),
         ],
     );
 }
@@ -157,25 +264,49 @@ fn evaluates_several_conditions_on_the_same_element() {
         (line("CAP-77", json!(2)), Some(false)), // only the other line has more
         (line("1001", json!(9)), Some(true)),
         (line("1002", json!(0)), Some(false)),
-        (inside("product_options.label", "equal", json!("a")), Some(true)),
-        (inside("product_options.label", "isEmpty", json!(null)), Some(true)),
-        (inside("product_options.list[]", "equal", json!(2)), Some(true)),
-        (json!({ "element": "order.items[]", "all": [
+        (
+            inside("product_options.label", "equal", json!("a")),
+            Some(true),
+        ),
+        (
+            inside("product_options.label", "isEmpty", json!(null)),
+            Some(true),
+        ),
+        (
+            inside("product_options.list[]", "equal", json!(2)),
+            Some(true),
+        ),
+        (
+            json!({ "element": "order.items[]", "all": [
             { "field": "product_options.label", "operator": "equal", "value": "a" },
             { "field": "qty_ordered", "operator": "equal", "value": 10 },
-        ] }), Some(false)),
-        (json!({ "element": "order.items[]", "all": [
+        ] }),
+            Some(false),
+        ),
+        (
+            json!({ "element": "order.items[]", "all": [
             { "field": "item_id", "operator": "equal", "value": 998 },
             { "count": "product_options.list[]", "operator": "equal", "value": 2 },
             { "sum": "product_options.list[]", "operator": "equal", "value": 3 },
             { "field": "product_options.list[]", "operator": "equal", "valueField": "qty_ordered" },
-        ] }), Some(true)),
-        (json!({ "element": "order.addresses[]", "all": [
+        ] }),
+            Some(true),
+        ),
+        (
+            json!({ "element": "order.addresses[]", "all": [
             { "field": "address_type", "operator": "equal", "value": "shipping" },
             { "field": "country_id", "operator": "equal", "value": "us" },
-        ] }), Some(true)),
-        (json!({ "element": "order.never[]", "all": [{ "field": "x", "operator": "isEmpty" }] }), Some(false)),
-        (json!({ "element": "order.items[].product_options.list[]", "all": [{ "field": "x", "operator": "isEmpty" }] }), Some(true)),
+        ] }),
+            Some(true),
+        ),
+        (
+            json!({ "element": "order.never[]", "all": [{ "field": "x", "operator": "isEmpty" }] }),
+            Some(false),
+        ),
+        (
+            json!({ "element": "order.items[].product_options.list[]", "all": [{ "field": "x", "operator": "isEmpty" }] }),
+            Some(true),
+        ),
     ];
     assert_matches::<Placed>(&order(), &cases);
 
@@ -194,8 +325,14 @@ fn evaluates_several_conditions_on_the_same_element() {
             (line("A", "lessThan"), Some(true)),
             (line("A", "equal"), Some(false)),
             (line("B", "equal"), Some(true)),
-            (json!({ "count": "creditmemo.items[]", "operator": "equal", "value": 2 }), Some(true)),
-            (json!({ "sum": "creditmemo.items[].qty", "operator": "in", "value": "3, 4" }), Some(true)),
+            (
+                json!({ "count": "creditmemo.items[]", "operator": "equal", "value": 2 }),
+                Some(true),
+            ),
+            (
+                json!({ "sum": "creditmemo.items[].qty", "operator": "in", "value": "3, 4" }),
+                Some(true),
+            ),
         ],
     );
 }
@@ -216,13 +353,22 @@ fn counts_and_adds_up() {
             (count("order.items[]", "notIn", json!([1, 3])), Some(true)),
             (count("order.never[]", "equal", json!(0)), Some(true)),
             (count("order.numbers[]", "equal", json!(4)), Some(true)),
-            (sum("order.items[].qty_ordered", "equal", json!("12.00")), Some(true)),
+            (
+                sum("order.items[].qty_ordered", "equal", json!("12.00")),
+                Some(true),
+            ),
             (sum("order.items[].price", "equal", json!(0)), Some(true)),
             (sum("order.numbers[]", "equal", json!(0.3)), Some(true)),
             (sum("order.texts[]", "greaterThan", json!(0)), None),
             (sum("order.large[]", "greaterThan", json!(0)), None),
-            (json!({ "sum": "order.items[].qty_ordered", "operator": "equal", "valueField": "quote.items_qty" }), Some(true)),
-            (json!({ "count": "order.items[]", "operator": "lessThan", "valueField": "order.subtotal" }), Some(true)),
+            (
+                json!({ "sum": "order.items[].qty_ordered", "operator": "equal", "valueField": "quote.items_qty" }),
+                Some(true),
+            ),
+            (
+                json!({ "count": "order.items[]", "operator": "lessThan", "valueField": "order.subtotal" }),
+                Some(true),
+            ),
         ],
     );
 }
@@ -238,7 +384,10 @@ fn applies_the_rules_of_each_mode_on_their_own() {
     let rules = Rules::read::<Placed>(&file.to_string()).unwrap();
     let names = |mode| {
         let rules = &rules.in_mode(mode).rules;
-        rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>()
+        rules
+            .iter()
+            .map(|rule| rule.name.as_str())
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(Mode::Enforce), ["b"]);
     assert_eq!(names(Mode::Observe), ["a", "c"]);
@@ -251,36 +400,120 @@ fn applies_the_rules_of_each_mode_on_their_own() {
 fn rejects_meaningless_entries_of_when() {
     let equal = json!({ "field": "order.status", "operator": "equal", "value": 1 });
     let cases = [
-        (json!({ "operator": "equal", "value": 1 }), "condition 1: exactly one of field, count and sum is required"),
-        (json!({ "field": "order.status", "sum": "order.items[].qty_ordered", "operator": "equal", "value": 1 }), "exactly one of field, count and sum is required"),
-        (json!({ "field": "order.status" }), "the operator is missing"),
-        (json!({ "field": "order.status", "operator": "equal", "value": 1, "valueField": "order.state" }), "value and valueField exclude each other"),
-        (json!({ "field": "order.status", "operator": "in", "valueField": "order.state" }), "the operator takes a value, not a valueField"),
-        (json!({ "field": "order.status", "operator": "equal", "valueField": "order.grand_total" }), "the field is a text, but the field in valueField is a number"),
-        (json!({ "field": "order.status", "operator": "equal", "valueField": "order.items" }), "in valueField, the field is a list or an object"),
-        (json!({ "field": "order.status", "operator": "equal", "valueField": "order.items[].sku" }), "must be one value, without []"),
-        (json!({ "field": "order.status", "operator": "equal", "valueField": "order.stauts" }), "did you mean order.status?"),
-        (json!({ "field": "order.grand_total", "operator": "startsWith", "value": "1" }), "a number has no text"),
-        (json!({ "field": "order.status", "operator": "contains", "value": "" }), "the value must be a text that is not empty"),
-        (json!({ "field": "order.status", "operator": "contains", "value": 5 }), "the value must be a text that is not empty"),
-        (json!({ "count": "order.items", "operator": "equal", "value": 1 }), "count of \"order.items\" needs the elements of a list"),
-        (json!({ "sum": "order.grand_total", "operator": "equal", "value": 1 }), "needs a value of each element"),
-        (json!({ "sum": "order.items[].sku", "operator": "equal", "value": 1 }), "needs numbers"),
-        (json!({ "count": "order.items[]", "operator": "isEmpty" }), "a count or a sum is a number"),
-        (json!({ "element": "order.items", "all": [equal] }), "the element \"order.items\" is not the elements of a list"),
-        (json!({ "element": "order.items[]", "all": [] }), "all has no conditions"),
-        (json!({ "element": "order.items[]" }), "write a condition with field"),
+        (
+            json!({ "operator": "equal", "value": 1 }),
+            "condition 1: exactly one of field, count and sum is required",
+        ),
+        (
+            json!({ "field": "order.status", "sum": "order.items[].qty_ordered", "operator": "equal", "value": 1 }),
+            "exactly one of field, count and sum is required",
+        ),
+        (
+            json!({ "field": "order.status" }),
+            "the operator is missing",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "equal", "value": 1, "valueField": "order.state" }),
+            "value and valueField exclude each other",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "in", "valueField": "order.state" }),
+            "the operator takes a value, not a valueField",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "equal", "valueField": "order.grand_total" }),
+            "the field is a text, but the field in valueField is a number",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "equal", "valueField": "order.items" }),
+            "in valueField, the field is a list or an object",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "equal", "valueField": "order.items[].sku" }),
+            "must be one value, without []",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "equal", "valueField": "order.stauts" }),
+            "did you mean order.status?",
+        ),
+        (
+            json!({ "field": "order.grand_total", "operator": "startsWith", "value": "1" }),
+            "a number has no text",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "contains", "value": "" }),
+            "the value must be a text that is not empty",
+        ),
+        (
+            json!({ "field": "order.status", "operator": "contains", "value": 5 }),
+            "the value must be a text that is not empty",
+        ),
+        (
+            json!({ "count": "order.items", "operator": "equal", "value": 1 }),
+            "count of \"order.items\" needs the elements of a list",
+        ),
+        (
+            json!({ "sum": "order.grand_total", "operator": "equal", "value": 1 }),
+            "needs a value of each element",
+        ),
+        (
+            json!({ "sum": "order.items[].sku", "operator": "equal", "value": 1 }),
+            "needs numbers",
+        ),
+        (
+            json!({ "count": "order.items[]", "operator": "isEmpty" }),
+            "a count or a sum is a number",
+        ),
+        (
+            json!({ "element": "order.items", "all": [equal] }),
+            "the element \"order.items\" is not the elements of a list",
+        ),
+        (
+            json!({ "element": "order.items[]", "all": [] }),
+            "all has no conditions",
+        ),
+        (
+            json!({ "element": "order.items[]" }),
+            "write a condition with field",
+        ),
         (json!({ "all": [equal] }), "write a condition with field"),
-        (json!({ "element": "order.items[]", "all": [{ "field": "quantity", "operator": "lessThan", "value": "x" }] }), "condition 1.1: quantity lessThan: the value must be a number"),
-        (json!({ "element": "order.items[]", "all": [{ "field": "qty_orderd", "operator": "lessThan", "value": 1 }] }), "did you mean order.items[].qty_ordered?"),
-        (json!({ "element": "order.items[]", "all": [{ "any": [equal] }] }), "all holds only conditions"),
+        (
+            json!({ "element": "order.items[]", "all": [{ "field": "quantity", "operator": "lessThan", "value": "x" }] }),
+            "condition 1.1: quantity lessThan: the value must be a number",
+        ),
+        (
+            json!({ "element": "order.items[]", "all": [{ "field": "qty_orderd", "operator": "lessThan", "value": 1 }] }),
+            "did you mean order.items[].qty_ordered?",
+        ),
+        (
+            json!({ "element": "order.items[]", "all": [{ "any": [equal] }] }),
+            "all holds only conditions",
+        ),
         (json!({ "any": [] }), "any has no conditions"),
-        (json!({ "any": [equal], "field": "order.status" }), "write a condition with field"),
-        (json!({ "any": [equal, { "any": [equal] }] }), "condition 1.2: any cannot be inside any"),
-        (json!({ "any": vec![&equal; 11] }), "it has more than 10 conditions"),
-        (json!({ "field": "order.grandtotal", "operator": "lessThan", "value": 1 }), "the field \"order.grandtotal\" is not in the contract; did you mean order.grand_total?"),
-        (json!({ "field": "order.shipping_address.postCode", "operator": "equal", "value": 1 }), "did you mean order.shipping_address.postcode?"),
-        (json!({ "field": "ordr.status", "operator": "equal", "value": 1 }), "the field \"ordr.status\" is not in the event; did you mean order.status?"),
+        (
+            json!({ "any": [equal], "field": "order.status" }),
+            "write a condition with field",
+        ),
+        (
+            json!({ "any": [equal, { "any": [equal] }] }),
+            "condition 1.2: any cannot be inside any",
+        ),
+        (
+            json!({ "any": vec![&equal; 11] }),
+            "it has more than 10 conditions",
+        ),
+        (
+            json!({ "field": "order.grandtotal", "operator": "lessThan", "value": 1 }),
+            "the field \"order.grandtotal\" is not in the contract; did you mean order.grand_total?",
+        ),
+        (
+            json!({ "field": "order.shipping_address.postCode", "operator": "equal", "value": 1 }),
+            "did you mean order.shipping_address.postcode?",
+        ),
+        (
+            json!({ "field": "ordr.status", "operator": "equal", "value": 1 }),
+            "the field \"ordr.status\" is not in the event; did you mean order.status?",
+        ),
     ];
     for (entry, expected) in cases {
         let found = errors::<Placed>(

@@ -75,19 +75,33 @@ fn answer(then: &Value) -> String {
 #[test]
 fn computes_values_of_operations_from_the_event() {
     let add = |value: Value| json!({ "op": "add", "path": "data/order/x", "value": value });
-    let copy = |field: &str| json!({ "op": "replace", "path": "data/order/x", "valueField": field });
+    let copy =
+        |field: &str| json!({ "op": "replace", "path": "data/order/x", "valueField": field });
     let added = |value: &str| format!(r#"{{"op":"add","path":"data/order/x","value":{value}}}"#);
-    let replaced = |value: &str| format!(r#"{{"op":"replace","path":"data/order/x","value":{value}}}"#);
+    let replaced =
+        |value: &str| format!(r#"{{"op":"replace","path":"data/order/x","value":{value}}}"#);
     let success = r#"{"op":"success"}"#.to_owned();
     let cases = [
-        (add(json!("For {order.increment_id}")), added(r#""For 000000123""#)),
-        (add(json!("{{{order.grand_total}}")), added(r#""{12000.00}""#)),
+        (
+            add(json!("For {order.increment_id}")),
+            added(r#""For 000000123""#),
+        ),
+        (
+            add(json!("{{{order.grand_total}}")),
+            added(r#""{12000.00}""#),
+        ),
         (add(json!("{{x}")), added(r#""{x}""#)),
-        (add(json!({ "a": ["{order.coupon_code}", 1.5, null], "b": "{{" })), added(r#"{"a":["TEN",1.5,null],"b":"{"}"#)),
+        (
+            add(json!({ "a": ["{order.coupon_code}", 1.5, null], "b": "{{" })),
+            added(r#"{"a":["TEN",1.5,null],"b":"{"}"#),
+        ),
         (add(json!(["{{", ""])), added(r#"["{",""]"#)),
         (add(json!(null)), added("null")),
         // Without a value of the event, the operation is omitted.
-        (add(json!("For {order.customer_firstname}")), success.clone()),
+        (
+            add(json!("For {order.customer_firstname}")),
+            success.clone(),
+        ),
         (add(json!({ "a": ["{order.never}", 1.5] })), success.clone()),
         (copy("order.never"), success.clone()),
         (copy("order.status"), success),
@@ -95,11 +109,20 @@ fn computes_values_of_operations_from_the_event() {
         (copy("order.grand_total"), replaced(r#""12000.0000""#)),
         (copy("order.subtotal"), replaced("11000")),
         (copy("order.weight"), replaced("1.5")),
-        (copy("order.items"), replaced(&order()["data"]["order"]["items"].to_string())),
+        (
+            copy("order.items"),
+            replaced(&order()["data"]["order"]["items"].to_string()),
+        ),
         (copy("quote.items_qty"), replaced(r#""12.0000""#)),
-        (copy("quote"), replaced(&order()["data"]["quote"].to_string())),
+        (
+            copy("quote"),
+            replaced(&order()["data"]["quote"].to_string()),
+        ),
         // The shop sends the addresses as a list.
-        (copy("order.shipping_address.country_id"), replaced(r#""US""#)),
+        (
+            copy("order.shipping_address.country_id"),
+            replaced(r#""US""#),
+        ),
         (copy("order.unexplained_total"), replaced("105.00")),
     ];
     for (then, expected) in cases {
@@ -133,7 +156,11 @@ fn accepts_an_event_without_forwarding_it() {
         (remove, removed, true),
     ];
     for (then, answer, forward) in cases {
-        assert_eq!(answer_with(&then, "x", json!(1)), (answer, forward), "{then}");
+        assert_eq!(
+            answer_with(&then, "x", json!(1)),
+            (answer, forward),
+            "{then}"
+        );
     }
 }
 
@@ -159,9 +186,21 @@ fn rejects_paths_that_the_event_does_not_have() {
         ("replace", "data/order/items/998/qty_ordered", ""),
         ("replace", "data/order/items/0/extension_attributes/x", ""),
         ("add", "data/order/grandtotal", ""),
-        ("replace", "data/order/grandtotal", "did you mean data/order/grand_total?"),
-        ("remove", "data/order/items/0/qty_orderd", "did you mean data/order/items/0/qty_ordered?"),
-        ("replace", "data/order/billing_address/post_code", "did you mean data/order/billing_address/postcode?"),
+        (
+            "replace",
+            "data/order/grandtotal",
+            "did you mean data/order/grand_total?",
+        ),
+        (
+            "remove",
+            "data/order/items/0/qty_orderd",
+            "did you mean data/order/items/0/qty_ordered?",
+        ),
+        (
+            "replace",
+            "data/order/billing_address/post_code",
+            "did you mean data/order/billing_address/postcode?",
+        ),
         ("add", "data/ordr/x", "did you mean data/order/x?"),
         ("add", "data/invoice/x", "the event has order, data_object"),
         ("add", "data", "must start with data and have slashes"),
@@ -177,8 +216,16 @@ fn rejects_paths_that_the_event_does_not_have() {
         ("add", "order/ext_order_id", ""),
         ("replace", "result", ""),
         ("add", "other/x", ""),
-        ("add", "data/order/x", "must start with an argument of the event, as in order/ext_order_id"),
-        ("replace", "order/grand_totl", "did you mean order/grand_total?"),
+        (
+            "add",
+            "data/order/x",
+            "must start with an argument of the event, as in order/ext_order_id",
+        ),
+        (
+            "replace",
+            "order/grand_totl",
+            "did you mean order/grand_total?",
+        ),
         ("add", "ordr/x", "did you mean order/x?"),
     ];
     for (op, path, expected) in placing {

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::super::{
     CompiledRule,
-    condition::{Comparand, CompiledCondition, CompiledEntry},
+    condition::{Comparand, CompiledCondition, CompiledEntry, Operand},
     evaluate::{Evaluation, Evaluator},
     field::Field,
     file,
+    total::Total,
     unreadable::UnreadableValues,
     walk::Observer,
 };
@@ -192,10 +193,39 @@ fn condition_text(entry: &file::Entry) -> String {
 
 /// Returns a description of the values of a condition's fields.
 fn found<E: Entity>(event: &Event<'_, E>, condition: &CompiledCondition) -> String {
-    let values = values_of(event, &condition.field);
+    let values = match condition.operand {
+        Operand::Values => values_of(event, &condition.field),
+        operand => total_of(event, &condition.field, operand),
+    };
     match &condition.comparand {
         Comparand::Value(_) => values,
         Comparand::Field { field, .. } => format!("{values} and {}", values_of(event, field)),
+    }
+}
+
+/// Returns the count or the sum of the values of a field.
+fn total_of<E: Entity>(event: &Event<'_, E>, field: &Field, operand: Operand) -> String {
+    let mut found = FoundTotal {
+        operand,
+        total: Total::default(),
+    };
+    let is_complete = field.visit(event, &mut found).is_ok();
+    let number = found.total.number().filter(|_| is_complete);
+    number.map_or_else(|| "no exact number".to_owned(), |number| number.to_string())
+}
+
+struct FoundTotal {
+    operand: Operand,
+    total: Total,
+}
+
+impl Observer for FoundTotal {
+    fn observe(&mut self, _: usize, value: &FieldValue<'_>) {
+        self.total.add(self.operand, value);
+    }
+
+    fn should_continue(&mut self, _: usize) -> bool {
+        true
     }
 }
 
