@@ -77,7 +77,7 @@ fn summary(path: &str, file: &file::File) -> String {
     };
     let (enforced, observed) = (count(file::Mode::Enforce), count(file::Mode::Observe));
     let disabled = file.rules.len() - enforced - observed;
-    format!("{path}: {enforced} rules enforced, {observed} observed, {disabled} not enabled\n")
+    format!("{path}: {enforced} enforced, {observed} observed, {disabled} not enabled\n")
 }
 
 #[cfg(test)]
