@@ -87,8 +87,8 @@ fn apply<C: Channel>(rules: &RuleSet, body: &[u8]) -> bool {
             assert_eq!(answer["message"].as_str(), message.as_deref());
         }
         Decision::Accept(operations) => {
-            let changed = !operations.is_empty() || !ruling.forward;
-            assert!(matched || !changed, "only a rule changes an event");
+            let has_effect = !operations.is_empty() || !ruling.forward;
+            assert!(matched || !has_effect, "only a rule changes an event");
             assert!(operations.len() <= RULES_MAX * OPERATIONS_MAX);
             let answer = answer(&operations);
             match operations.len() {

@@ -126,8 +126,9 @@ pub(super) fn compile_all<C: Channel>(
         report("it has no conditions and would match every event".to_owned());
     }
     let mut count = 0;
-    when.iter()
-        .for_each(|entry| entry.visit_conditions(&mut |_| count += 1));
+    for entry in when {
+        entry.visit_conditions(&mut |_| count += 1);
+    }
     if count > CONDITIONS_MAX || when.len() > CONDITIONS_MAX {
         report(format!("it has more than {CONDITIONS_MAX} conditions"));
     }
@@ -301,7 +302,6 @@ fn check_operand(
     sent_as: Option<FieldKind>,
 ) -> Result<(), String> {
     let why = match operand {
-        Operand::Values => return Ok(()),
         Operand::Count if !name.ends_with("[]") => {
             "needs the elements of a list; write [] at its end, as in order.items[]"
         }
@@ -321,7 +321,7 @@ fn check_operand(
                  lessThan, equal or in"
             ));
         }
-        Operand::Count | Operand::Sum => return Ok(()),
+        Operand::Values | Operand::Count | Operand::Sum => return Ok(()),
     };
     let operand = if operand == Operand::Count {
         "count"

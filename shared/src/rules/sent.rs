@@ -116,20 +116,11 @@ impl<'a> ConditionValues<'a> {
 
     fn add(&mut self, value: &FieldValue<'_>, meter: &WorkMeter) {
         let condition = self.condition;
-        let read;
-        let mut unread = None;
-        let value = match condition.sent_as {
-            None => value,
-            Some(kind) => match as_contract(value, kind) {
-                Some(value) => {
-                    read = value;
-                    &read
-                }
-                None => {
-                    unread = Some(kind);
-                    value
-                }
-            },
+        let read = condition.sent_as.map(|kind| as_contract(value, kind));
+        let (value, unread) = match &read {
+            None => (value, None),
+            Some(Some(value)) => (value, None),
+            Some(None) => (value, condition.sent_as),
         };
         match (condition.operand, &condition.comparand) {
             (Operand::Values, Comparand::Value(comparison)) => match unread {

@@ -179,9 +179,9 @@ impl Walk<'_> {
     fn read_element<'de, D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
         let Self { tree, observer } = &mut self;
         let (tree, groups) = (*tree, &tree.groups);
-        groups
-            .iter()
-            .for_each(|group| observer.begin_element(*group));
+        for group in groups {
+            observer.begin_element(*group);
+        }
         let is_element = if tree.ends.is_empty() {
             from.deserialize_any(Walk {
                 tree,
@@ -199,9 +199,9 @@ impl Walk<'_> {
                 .map_err(D::Error::custom)?
         };
         if is_element {
-            groups
-                .iter()
-                .for_each(|group| self.observer.end_element(*group));
+            for group in groups {
+                self.observer.end_element(*group);
+            }
         }
         Ok(())
     }

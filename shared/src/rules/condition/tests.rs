@@ -397,6 +397,7 @@ fn applies_the_rules_of_each_mode_on_their_own() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn rejects_meaningless_entries_of_when() {
     let equal = json!({ "field": "order.status", "operator": "equal", "value": 1 });
     let cases = [

@@ -15,7 +15,6 @@ use crate::{
     channel::{Channel, Decision, HookType},
     deadline::Deadline,
     event::{Event, ReadOptions},
-    model::Entity,
     operation::{self, Operation},
     outcome::Failure,
     request::{
@@ -91,7 +90,7 @@ fn effect(rule: &CompiledRule) -> &'static str {
 
 /// Returns the answer to the shop, and the one if the observed rules were enforced.
 fn answers<C: Channel>(rules: &Rules, event: &Event<'_, C::Entity>, deadline: Deadline) -> String {
-    let apply = |set: &RuleSet| text::<C, _>(set.apply(event, deadline));
+    let apply = |set: &RuleSet| text::<C>(set.apply(event, deadline));
     let (queued, answer) = apply(rules.in_mode(Mode::Enforce));
     let mut output = format!("\n{queued} The shop gets:\n  {answer}\n");
     let observed = rules.in_mode(Mode::Observe).apply(event, deadline);
@@ -106,11 +105,7 @@ fn answers<C: Channel>(rules: &Rules, event: &Event<'_, C::Entity>, deadline: De
 }
 
 /// Returns whether the event is queued, and the answer to the shop.
-fn text<C: Channel, R>(ruling: Ruling<'_>) -> (&'static str, String)
-where
-    C: Channel<Entity = R>,
-    R: Entity,
-{
+fn text<C: Channel>(ruling: Ruling<'_>) -> (&'static str, String) {
     match ruling.decision {
         Decision::Refuse(refusal) => (
             "The event is not queued.",

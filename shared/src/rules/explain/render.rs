@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::value::RawValue;
+
 use super::super::{
     CompiledRule,
     condition::{Comparand, CompiledCondition, CompiledEntry, Operand},
@@ -184,7 +186,7 @@ fn condition_text(entry: &file::Entry) -> String {
         _ => String::new(),
     };
     let operator = entry.operator.map(|it| it.to_string()).unwrap_or_default();
-    let value = entry.value.as_deref().map(|value| value.get());
+    let value = entry.value.as_deref().map(RawValue::get);
     let comparand = value.or(entry.value_field.as_deref()).unwrap_or_default();
     format!("{operand} {operator} {comparand}")
         .trim_end()

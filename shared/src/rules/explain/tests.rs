@@ -3,6 +3,10 @@ use serde_json::{Value, json};
 use super::{event::explain, hooks::unsent_fields, notes::notes, render::Style};
 use crate::rules::{Rules, read, tests::*};
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every caller makes the values"
+)]
 fn rule(name: &str, when: Value, then: Value) -> Value {
     json!({ "name": name, "when": when, "then": then })
 }
@@ -124,10 +128,11 @@ fn names_the_fields_that_the_hook_does_not_send() {
     let file = json!({ "rules": [rule("it", when, json!({ "op": "add", "path": "data/order/x", "value": "{order.weight}" }))] });
     let file = read::parse(&file.to_string()).unwrap();
     let hook = |fields: &[&str]| {
-        let fields: String = fields
+        let fields = fields
             .iter()
             .map(|name| format!("<field name=\"{name}\" />\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         format!(
             "<!-- <method name=\"observer.sales_order_place_after\" type=\"after\"> -->\n\
              <method name=\"observer.sales_order_place_after\" type=\"before\"></method>\n\
