@@ -121,17 +121,17 @@ impl Field {
     /// Returns the name in a hook of a field outside the contract.
     #[cfg(any(feature = "schema", feature = "explain"))]
     pub(super) fn hook_name<C: Channel>(&self, entity_path: &str) -> Option<String> {
-        match self {
-            Self::Contract(..) => None,
-            Self::Sent(SentRoot::Entity, path) => {
-                let name = path_name(entity_path, path);
-                Some(name.strip_prefix('.').map_or(name.clone(), str::to_owned))
-            }
+        let name = match self {
+            Self::Contract(..) => return None,
+            Self::Sent(SentRoot::Entity, path) => path_name(entity_path, path),
             Self::Sent(SentRoot::Argument(argument), path) => {
                 let root = if is_plugin(C::METHOD) { "" } else { "data." };
-                Some(path_name(&format!("{root}{argument}"), path))
+                path_name(&format!("{root}{argument}"), path)
             }
-        }
+        };
+        // The name of a list includes its elements.
+        let name = name.trim_start_matches('.').trim_end_matches("[]");
+        Some(name.to_owned())
     }
 
     /// Passes every value of the field to the observer, in slot 0.

@@ -124,6 +124,7 @@ fn names_the_fields_that_the_hook_does_not_send() {
         { "field": "order.coupon_code", "operator": "notEmpty" },
         { "element": "order.items[]", "all": [{ "field": "weight", "operator": "notEmpty" }, { "field": "sku", "operator": "notEmpty" }] },
         { "field": "order.payment.po", "operator": "equal", "valueField": "quote.id" },
+        { "count": "order.gifts[]", "operator": "equal", "value": 1 },
     ]);
     let file = json!({ "rules": [rule("it", when, json!({ "op": "add", "path": "data/order/x", "value": "{order.weight}" }))] });
     let file = read::parse(&file.to_string()).unwrap();
@@ -152,6 +153,7 @@ fn names_the_fields_that_the_hook_does_not_send() {
         unsent(&["data.order.status", "data.order.items[].sku", "data.quote"]),
         [
             "data.order.coupon_code",
+            "data.order.gifts",
             "data.order.items[].weight",
             "data.order.payment.po",
             "data.order.weight"
