@@ -575,6 +575,8 @@ fn operator() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn groups_alternatives_counts_and_sums_agree_with_a_simple_evaluation(
         elements in prop::collection::vec(element(), 0..5),
@@ -597,16 +599,34 @@ proptest! {
         let other = |element: &&Value| expected_on(element, second, &element["b"]);
 
         let both = elements.iter().any(|element| one(&element) && other(&element));
-        prop_assert_eq!(matches::<Placed>(&json!([group(&[&against_value, &against_field])]), &body), Some(both));
-        let (has_one, has_other) = (elements.iter().any(|it| one(&it)), elements.iter().any(|it| other(&it)));
-        prop_assert_eq!(matches::<Placed>(&json!([{ "any": [group(&[&against_value]), group(&[&against_field])] }]), &body), Some(has_one || has_other));
-        prop_assert_eq!(matches::<Placed>(&json!([group(&[&against_value]), group(&[&against_field])]), &body), Some(has_one && has_other));
-
+        let has_one = elements.iter().any(|element| one(&element));
+        let has_other = elements.iter().any(|element| other(&element));
+        let numbers: Option<Vec<f64>> = elements
+            .iter()
+            .map(|it| if it["a"].is_null() { Some(0.0) } else { number(&it["a"]) })
+            .collect();
+        let on_total = |total: f64| expected_on(&json!({ "a": total }), first, &limit);
         let count = json!({ "count": "order.x.list[]", "operator": first, "valueField": "order.x.limit" });
-        prop_assert_eq!(matches::<Placed>(&json!([count]), &body), Some(expected_on(&json!({ "a": elements.len() }), first, &limit)));
         let sum = json!({ "sum": "order.x.list[].a", "operator": first, "value": limit });
-        let numbers: Option<Vec<f64>> = elements.iter().map(|it| if it["a"].is_null() { Some(0.0) } else { number(&it["a"]) }).collect();
-        let expected = numbers.map(|numbers| expected_on(&json!({ "a": 0.0 + numbers.iter().sum::<f64>() }), first, &limit));
-        prop_assert_eq!(matches::<Placed>(&json!([sum]), &body), expected);
+        let (one, other) = (group(&[&against_value]), group(&[&against_field]));
+        let cases = [
+            ("both", json!([group(&[&against_value, &against_field])]), Some(both)),
+            ("any", json!([{ "any": [one, other] }]), Some(has_one || has_other)),
+            ("all", json!([one, other]), Some(has_one && has_other)),
+            ("count", json!([count]), Some(on_total(elements.iter().map(|_| 1.0).sum::<f64>() + 0.0))),
+            ("sum", json!([sum]), numbers.map(|numbers| on_total(0.0 + numbers.iter().sum::<f64>()))),
+        ];
+        let remove = json!({ "op": "remove", "path": "data/order/x" });
+        let all: Vec<Value> = cases
+            .iter()
+            .map(|(name, when, _)| json!({ "name": name, "when": when, "then": remove }))
+            .collect();
+        let rules = rules::<Placed>(&json!(all));
+        let (_, matched, unevaluated) = apply_within::<Placed>(&rules, &body.to_string(), Duration::from_mins(1));
+        for (name, _, expected) in cases {
+            let is_in = |names: &[String]| names.iter().any(|known| known == name);
+            let found = (!is_in(&unevaluated)).then(|| is_in(&matched));
+            prop_assert_eq!(found, expected, "{}", name);
+        }
     }
 }
