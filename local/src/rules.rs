@@ -1,6 +1,10 @@
 //! Checks rules files, and tries them on events, for `make rules`.
 
-use std::io::Write;
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result};
 use channels::{NAMES, for_each_channel};
@@ -28,8 +32,18 @@ pub(crate) struct RulesCommand {
 impl RulesCommand {
     /// Returns whether the rules and the event are valid.
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<bool> {
-        let all = self.all.then(|| "--all".to_owned());
-        let arguments = [Some(self.file.clone()), self.event.clone(), all];
+        let option = |is_set: bool, name: &str| is_set.then(|| name.to_owned());
+        let color = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+        let hooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../commerce/webhooks.xml");
+        let has_hooks = hooks.exists();
+        let arguments = [
+            Some(self.file.clone()),
+            self.event.clone(),
+            option(self.all, "--all"),
+            option(color, "--color"),
+            option(has_hooks, "--hooks"),
+            option(has_hooks, &hooks.to_string_lossy()),
+        ];
         let arguments: Vec<String> = arguments.into_iter().flatten().collect();
         let (_, command) = NAMES
             .iter()

@@ -36,7 +36,7 @@ def rules_file(folder, rules, mode="enforce"):
 
 
 def enabled(rules):
-    return [rule | {"enabled": True} for rule in rules]
+    return [{key: value for key, value in rule.items() if key != "mode"} | {"enabled": True} for rule in rules]
 
 
 def line(log):
@@ -79,13 +79,13 @@ def test_every_operator_and_every_operation_byte_for_byte(stack, tmp_path):
     refuse = {"op": "exception", "message": "{order.items[].sku}: no", "type": "Magento\\Framework\\Exception\\LocalizedException"}
     cart = [condition("order.coupon_code", "equal", "NONE")]
     file = rules_file(tmp_path, [
-        *({"name": f"op-{i}", "when": [one], "then": remove | {"path": f"data/x/{i}"}} for i, one in enumerate(OPERATORS)),
+        *({"name": f"op-{i}", "when": [one], "then": remove | {"path": f"data/order/x/{i}"}} for i, one in enumerate(OPERATORS)),
         {"name": "all", "when": OPERATORS, "then": [add, replace, remove]},
         {"name": "bare", "when": cart, "then": {"op": "exception"}},
         {"name": "never", "when": [*OPERATORS, *cart], "then": refuse},
     ])  # fmt: skip
     refusing = rules_file(tmp_path, [{"name": "all", "when": OPERATORS, "then": refuse}])
-    removes = ",".join(f'{{"op":"remove","path":"data/x/{i}"}}' for i in range(8))
+    removes = ",".join(f'{{"op":"remove","path":"data/order/x/{i}"}}' for i in range(8))
     changes = (
         f"[{removes},"
         '{"op":"add","path":"data/order/ext_order_id","value":{"a":[1,null,"é/"]},"instance":"Magento\\\\Order"},'
@@ -96,9 +96,9 @@ def test_every_operator_and_every_operation_byte_for_byte(stack, tmp_path):
     queue = stack.queue(PLACED)
     cases = [
         (file, ORDER, changes, True),
-        (file, OTHER_ORDER, '[{"op":"remove","path":"data/x/1"},{"op":"remove","path":"data/x/6"}]', True),
+        (file, OTHER_ORDER, '[{"op":"remove","path":"data/order/x/1"},{"op":"remove","path":"data/order/x/6"}]', True),
         (file, OTHER_ORDER | {"coupon_code": "NONE"}, '{"op":"exception"}', False),
-        (file, {**OTHER_ORDER, "billing_address": {"city": "X"}}, '{"op":"remove","path":"data/x/1"}', True),
+        (file, {**OTHER_ORDER, "billing_address": {"city": "X"}}, '{"op":"remove","path":"data/order/x/1"}', True),
         (refusing, ORDER, exception, False),
         (refusing, OTHER_ORDER | {"increment_id": "8"}, SUCCESS, True),
     ]
@@ -157,6 +157,28 @@ def test_a_rule_that_cannot_be_evaluated_is_named_and_costs_no_event(stack, tmp_
         assert outcome(number, unreadable, looks, mode) == ("success", "WARN", "looks", 1)
         assert outcome(number + 2, too_long, matches, mode) == ("success", "WARN", "matches", 1)
     assert outcome(4, too_long, matches | {"whenUnreadable": "refuse"}) == ("exception", "WARN", "matches", 0)
+
+
+def test_rules_can_be_enforced_and_observed_at_once_and_keep_an_event_out_of_the_queue(stack, tmp_path):
+    always = [condition("order.increment_id", "notEmpty")]
+    note = {"op": "add", "path": "data/order/note", "value": "{order.increment_id}"}
+    copy = {"op": "replace", "path": "data/order/ext_order_id", "valueField": "order.grand_total"}
+    rules = [
+        {"name": "watch", "mode": "observe", "when": always, "then": {"op": "exception"}},
+        {"name": "keep", "when": always, "then": [note, copy, {"op": "doNotForward"}]},
+    ]
+    body = {"data": {"order": ORDER | {"increment_id": "000009101", "grand_total": "12.1000"}}}
+    with stack.copy(PLACED, RULES_FILE=rules_file(tmp_path, rules)) as function:
+        answer, log = stack.invoke(function, request(PLACED, body))
+    said = line(log)
+    assert (said["outcome"], said["forwarded"], said["status"]) == ("not_forwarded", "no", 200)
+    assert (said["rules"], said["observed"], said["observed_rules"]) == ("keep,watch", "refused", "watch")
+    assert answer["body"] == (
+        '[{"op":"add","path":"data/order/note","value":"000009101"},'
+        '{"op":"replace","path":"data/order/ext_order_id","value":"12.1000"}]'
+    )
+    assert stack.messages(stack.queue(PLACED)) == []
+    assert_nothing_leaks(PLACED, request(PLACED, body), "", log)
 
 
 EXAMPLES = [(channel, rule["name"]) for channel in channels() for rule in written(channel)]
@@ -219,13 +241,14 @@ def test_a_rules_file_can_be_tried_on_an_event(tmp_path):
     for event in (f"{case}.body.json", f"{case}.request.json"):
         said = tried(f"functions/{PLACED}/rules.json", event, "--all")
         assert said.returncode == 0
-        assert "✓ guest-order-limit (not enabled)" in said.stdout
-        assert '✓ order.shipping_address.postcode regex "/^9[0-9]{4}$/"  found "97477"' in said.stdout
+        assert "guest-order-limit: matched → refused (not enabled)" in said.stdout
+        assert 'true     order.shipping_address.postcode regex "/^9[0-9]{4}$/"  found "97477"' in said.stdout
         assert '{"op":"exception","message":"Guests can order for up to 10,000.' in said.stdout
     said = tried(f"functions/{PLACED}/rules.json", f"{case}.body.json")
     assert "No rule is enabled." in said.stdout and SUCCESS in said.stdout
     said = tried(rules_file(tmp_path, enabled(written(PLACED)), "observe"), f"events/{PLACED}/default.body.json")
-    assert "✗ guest-order-limit" in said.stdout and "✗ order.grand_total greaterThan 10000" in said.stdout
+    assert "guest-order-limit: did not match" in said.stdout
+    assert "false    order.grand_total greaterThan 10000" in said.stdout
     said = tried(f"functions/{PLACED}/rules.json", f"events/{PLACED}/invalid.body.json")
     assert said.returncode == 1 and "would answer 422 (invalid)\n  /data/order" in said.stderr
     assert tried().returncode == 2 and "Usage: local rules" in tried().stderr

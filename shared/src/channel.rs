@@ -34,6 +34,9 @@ pub trait Channel {
     /// are deliveries of the same event.
     const ONCE: bool = false;
 
+    /// The known arguments of the event other than the entity. A shop may send further ones.
+    const OTHER_ARGUMENTS: &'static [&'static str] = &[];
+
     /// The entity that the event is about.
     type Entity: Entity;
 

@@ -1,7 +1,7 @@
 //! The operations of Commerce, which are the body of a response.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 /// An operation that Commerce applies to the event's arguments.
 ///
@@ -27,7 +27,7 @@ pub enum Operation {
         /// The path of the value.
         path: String,
         /// The new value.
-        value: Value,
+        value: OperationValue,
         /// The PHP class that Commerce creates from the value.
         #[serde(skip_serializing_if = "Option::is_none")]
         instance: Option<String>,
@@ -37,7 +37,7 @@ pub enum Operation {
         /// The path of the value.
         path: String,
         /// The new value.
-        value: Value,
+        value: OperationValue,
         /// The PHP class that Commerce creates from the value.
         #[serde(skip_serializing_if = "Option::is_none")]
         instance: Option<String>,
@@ -47,6 +47,30 @@ pub enum Operation {
         /// The path of the value.
         path: String,
     },
+}
+
+/// The value of an operation. It can be JSON that the shop sent, with every digit.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct OperationValue(Box<RawValue>);
+
+impl PartialEq for OperationValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl From<Value> for OperationValue {
+    fn from(value: Value) -> Self {
+        // The JSON of a value is always valid.
+        Self(RawValue::from_string(value.to_string()).unwrap_or_default())
+    }
+}
+
+impl From<Box<RawValue>> for OperationValue {
+    fn from(json: Box<RawValue>) -> Self {
+        Self(json)
+    }
 }
 
 /// Returns the body of a response: one operation as an object, several as a list, none as
@@ -96,7 +120,7 @@ mod tests {
     fn writes_one_operation_as_an_object_and_several_as_a_list() {
         let add = Operation::Add {
             path: "data/order/ext_order_id".into(),
-            value: json!("A1"),
+            value: json!("A1").into(),
             instance: None,
         };
         assert_eq!(
@@ -105,7 +129,7 @@ mod tests {
         );
         let replace = Operation::Replace {
             path: "result".into(),
-            value: json!({"a": 1}),
+            value: json!({"a": 1}).into(),
             instance: Some("X".into()),
         };
         let remove = Operation::Remove {

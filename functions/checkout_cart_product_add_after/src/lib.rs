@@ -18,6 +18,7 @@ impl Channel for CheckoutCartProductAddAfter {
     const METHOD: &str = "observer.checkout_cart_product_add_after";
     const IDENTITY: &[&[&str]] = &[&["sku"], &["product_id"]];
     const EXPECTED: &[&str] = &["sku", "qty"];
+    const OTHER_ARGUMENTS: &[&str] = &["product"];
     type Entity = QuoteItem;
 
     fn configure(&mut self, environment: &mut Environment<'_>) {

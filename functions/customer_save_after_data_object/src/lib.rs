@@ -10,5 +10,6 @@ impl Channel for CustomerSaveAfterDataObject {
     const METHOD: &str = "observer.customer_save_after_data_object";
     const IDENTITY: &[&[&str]] = &[&["entity_id"], &["email"]];
     const EXPECTED: &[&str] = &["entity_id", "email"];
+    const OTHER_ARGUMENTS: &[&str] = &["orig_customer_data_object", "delegate_data"];
     type Entity = Customer;
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use shared::{
     Deadline,
     event::{Event, ReadOptions},
-    rules::Rules,
+    rules::{Mode, Rules},
 };
 
 /// The size of an order with a few items.
@@ -52,7 +52,9 @@ fn apply(bencher: Bencher<'_, '_>, rules: &Rules, bytes: usize) {
         .expect("the sample is valid");
     bencher.bench_local(|| {
         let deadline = Deadline::new(Duration::from_secs(5), 0, 0);
-        let ruling = rules.apply(black_box(&event), deadline);
+        let ruling = rules
+            .in_mode(Mode::Enforce)
+            .apply(black_box(&event), deadline);
         assert!(ruling.matched.is_empty() && ruling.unevaluated.is_empty());
     });
 }
@@ -98,6 +100,42 @@ fn fifty_rules_on_items(bencher: Bencher<'_, '_>, bytes: usize) {
         ])
     });
     apply(bencher.counter(BytesCount::new(bytes)), &rules, bytes);
+}
+
+/// Each rule compares two fields of the contract.
+#[divan::bench]
+fn fifty_rules_with_two_fields(bencher: Bencher<'_, '_>) {
+    let rules = rules(|_| {
+        json!([
+            { "field": "order.grand_total", "operator": "greaterThan", "value": 1 },
+            { "field": "order.shipping_address.country_id", "operator": "notEqual", "valueField": "order.billing_address.country_id" },
+        ])
+    });
+    apply(bencher, &rules, BYTES);
+}
+
+/// Each rule counts the items, and adds up their quantities.
+#[divan::bench]
+fn fifty_rules_with_a_count_or_a_sum(bencher: Bencher<'_, '_>) {
+    let rules = rules(|index| {
+        json!([{ "any": [
+            { "count": "order.items[]", "operator": "greaterThan", "value": 1000 + index },
+            { "sum": "order.items[].qty_ordered", "operator": "greaterThan", "value": 10_000 + index },
+        ] }])
+    });
+    apply(bencher, &rules, BYTES);
+}
+
+/// Each rule has two conditions on the same item.
+#[divan::bench]
+fn fifty_rules_on_the_same_item(bencher: Bencher<'_, '_>) {
+    let rules = rules(|index| {
+        json!([{ "element": "order.items[]", "all": [
+            { "field": "sku", "operator": "startsWith", "value": format!("X-{index}") },
+            { "field": "qty_ordered", "operator": "greaterThanOrEqual", "value": index },
+        ] }])
+    });
+    apply(bencher, &rules, BYTES);
 }
 
 /// Each rule has a regular expression.

@@ -1,5 +1,7 @@
 //! The JSON Schemas and the fields of the hooks match the types of the channels.
 
+mod rules;
+
 use channels::for_each_channel;
 use shared::schema::assert_up_to_date;
 

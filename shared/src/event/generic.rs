@@ -228,7 +228,7 @@ fn below(pointer: &'static str, name: &str) -> Option<&'static str> {
 }
 
 /// Returns the value at a JSON pointer.
-fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
+pub(crate) fn find<'a>(json: &'a RawValue, pointer: &str) -> Option<&'a RawValue> {
     let Some(pointer) = pointer.strip_prefix('/') else {
         return Some(json);
     };

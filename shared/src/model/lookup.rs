@@ -66,6 +66,12 @@ pub trait Lookup {
     /// Returns the kind of value that the contract has at the end of the path.
     fn kind(path: &FieldPath) -> Result<FieldKind, PathError>;
 
+    /// Returns the names of the contract's fields of the object at the end of the path; empty if
+    /// there is none.
+    fn field_names(_path: &FieldPath) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Returns the fields from which the value with this name is computed; empty if it is not
     /// computed.
     fn computed_from(_name: &str) -> &'static [&'static str] {
@@ -103,6 +109,13 @@ impl<T: Lookup> Lookup for Vec<T> {
             [PathStep::Name(_), ..] => Err(PathError::Invalid(
                 "goes on below a list; write [] behind its name, as in items[].sku",
             )),
+        }
+    }
+
+    fn field_names(path: &FieldPath) -> Vec<&'static str> {
+        match path {
+            [PathStep::Each, rest @ ..] => T::field_names(rest),
+            _ => Vec::new(),
         }
     }
 

@@ -37,7 +37,7 @@ use crate::{
         gateway_id, headers, plain_gateway_id, received_ms,
         trace::XRay,
     },
-    rules::{Mode, Rules},
+    rules::{Mode, Rules, Ruling},
     telemetry::{Metrics, Stage},
     verify::{SignatureError, Signatures, keyring::Keyring, secret::Secret},
 };
@@ -163,13 +163,15 @@ impl<C: Channel> Function<C> {
         notes.note_issues(&event.issues);
 
         notes.stages.enter(Stage::Decide);
-        let mut operations = Vec::new();
-        if self.rules.mode() == Mode::Enforce {
-            match self.evaluate_rules(&event, deadline, notes) {
-                Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
-                Decision::Accept(changes) => operations = changes,
+        let ruling = self.apply_rules(Mode::Enforce, &event, deadline);
+        notes.note_rules(Mode::Enforce, &ruling);
+        let mut operations = match ruling.decision {
+            Decision::Refuse(refusal) => {
+                self.observe_rules(&event, deadline, notes);
+                return Ok(Outcome::Refused(refusal));
             }
-        }
+            Decision::Accept(changes) => changes,
+        };
         let decision_context = DecisionContext {
             headers: request.headers(),
             tokens: &secret.tokens,
@@ -188,7 +190,8 @@ impl<C: Channel> Function<C> {
             Decision::Accept(changes) => operations.extend(changes),
         }
 
-        if C::HOOK_TYPE == HookType::Before && !self.forward_before {
+        let is_forwarded = C::HOOK_TYPE == HookType::After || self.forward_before;
+        if !(is_forwarded && ruling.forward) {
             self.observe_rules(&event, deadline, notes);
             return Ok(Outcome::NotForwarded(operations));
         }
@@ -285,34 +288,32 @@ impl<C: Channel> Function<C> {
             .map_err(Failure::Queue)
     }
 
-    /// Notes what the rules would have decided, if their mode is [`Mode::Observe`].
+    /// Notes what the observed rules would have decided.
     fn observe_rules<'a>(
         &'a self,
         event: &Event<'_, C::Entity>,
         deadline: Deadline,
         notes: &mut Notes<'a>,
     ) {
-        if self.rules.mode() == Mode::Observe {
+        if !self.rules.in_mode(Mode::Observe).is_empty() {
             notes.stages.enter(Stage::Decide);
-            notes.observed = match self.evaluate_rules(event, deadline, notes) {
-                Decision::Refuse(_) => Some("refused"),
-                Decision::Accept(changes) if !changes.is_empty() => Some("changed"),
-                Decision::Accept(_) => None,
-            };
+            let ruling = self.apply_rules(Mode::Observe, event, deadline);
+            notes.note_rules(Mode::Observe, &ruling);
         }
     }
 
-    /// Returns the decision of the rules. They may use half of the remaining time.
-    fn evaluate_rules<'a>(
+    /// Applies the rules of this mode. They may use half of the remaining time.
+    fn apply_rules<'a>(
         &'a self,
+        mode: Mode,
         event: &Event<'_, C::Entity>,
         deadline: Deadline,
-        notes: &mut Notes<'a>,
-    ) -> Decision {
-        let ruling = self.rules.apply(event, deadline.halfway());
-        notes.rules = ruling.matched;
-        notes.unevaluated = ruling.unevaluated;
-        ruling.decision
+    ) -> Ruling<'a> {
+        let rules = self.rules.in_mode(mode);
+        if rules.is_empty() {
+            return Ruling::default();
+        }
+        rules.apply(event, deadline.halfway())
     }
 }
 

@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::{Function, xray_of};
 use crate::{
-    channel::Channel,
+    channel::{Channel, Decision},
     model::Issues,
     outcome::{Failure, Outcome},
     request::{Request, headers, plain_gateway_id},
+    rules::{Mode, Ruling},
     telemetry::{Line, LogLevel, Stages},
     verify::KeyName,
 };
@@ -32,8 +33,10 @@ pub(super) struct Notes<'a> {
     pub(super) rules: Vec<&'a str>,
     /// The names of the rules that could not be evaluated.
     pub(super) unevaluated: Vec<&'a str>,
-    /// What the rules would have done, if they are only observed.
+    /// What the observed rules would have done.
     pub(super) observed: Option<&'static str>,
+    /// The names of the observed rules that matched.
+    pub(super) observed_rules: Vec<&'a str>,
     /// The finding of the channel.
     pub(super) finding: Option<&'static str>,
     pub(super) stages: Stages,
@@ -44,7 +47,22 @@ pub(super) struct Notes<'a> {
     left: Duration,
 }
 
-impl Notes<'_> {
+impl<'a> Notes<'a> {
+    /// Notes the rules of one mode that matched or could not be evaluated.
+    pub(super) fn note_rules(&mut self, mode: Mode, ruling: &Ruling<'a>) {
+        self.rules.extend(&ruling.matched);
+        self.unevaluated.extend(&ruling.unevaluated);
+        if mode == Mode::Observe {
+            self.observed = match &ruling.decision {
+                Decision::Refuse(_) => Some("refused"),
+                Decision::Accept(_) if !ruling.forward => Some("not_forwarded"),
+                Decision::Accept(changes) if !changes.is_empty() => Some("changed"),
+                Decision::Accept(_) => None,
+            };
+            self.observed_rules.extend(&ruling.matched);
+        }
+    }
+
     pub(super) fn note_issues(&mut self, issues: &Issues<'_>) {
         self.issues = issues.count();
         self.pointers = joined(issues.list.iter().map(|issue| &*issue.pointer));
@@ -72,6 +90,7 @@ impl<C: Channel> Function<C> {
         let names = |rules: &[&str]| (!rules.is_empty()).then(|| rules.join(","));
         let rules = names(&notes.rules);
         let unevaluated = names(&notes.unevaluated);
+        let observed_rules = names(&notes.observed_rules);
         let (violations, unlisted) = outcome.failure().map_or((&[][..], 0), Failure::violations);
         let pointers = if violations.is_empty() {
             notes.pointers.clone()
@@ -104,6 +123,7 @@ impl<C: Channel> Function<C> {
             rules: rules.as_deref(),
             unevaluated: unevaluated.as_deref(),
             observed: notes.observed,
+            observed_rules: observed_rules.as_deref(),
             finding: notes.finding,
             violations: violations.len() + unlisted,
             issues: notes.issues,

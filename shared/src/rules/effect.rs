@@ -1,7 +1,13 @@
 //! The effect of a matched rule, and the checks of the operations under `then`.
 
-use super::{OPERATIONS_MAX, file::RuleOperation, template::Template};
-use crate::{channel::Channel, operation::Operation};
+mod path;
+mod value;
+
+use self::{path::check_path, value::ValueTemplate};
+use super::{
+    OPERATIONS_MAX, evaluate::Evaluator, field::Field, file::RuleOperation, template::Template,
+};
+use crate::{channel::Channel, model::Entity, operation::Operation};
 
 /// The maximum length of the path or the class of an operation in bytes.
 const PATH_BYTES_MAX: usize = 512;
@@ -13,7 +19,32 @@ pub(super) enum Effect {
         message: Option<Template>,
         class: Option<String>,
     },
-    Change(Vec<Operation>),
+    Change {
+        changes: Vec<Change>,
+        /// Whether the event is forwarded.
+        forward: bool,
+    },
+}
+
+/// An operation that changes the event.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// The same for each event.
+    Fixed(Operation),
+    /// With a value of the event.
+    Computed {
+        replaces: bool,
+        path: String,
+        value: ComputedValue,
+        instance: Option<String>,
+    },
+}
+
+/// A value that depends on the event.
+#[derive(Debug)]
+pub(super) enum ComputedValue {
+    Template(ValueTemplate),
+    Copy(Field),
 }
 
 impl Effect {
@@ -35,63 +66,111 @@ impl Effect {
                 class: class.clone(),
             });
         }
-        let operations: Result<_, _> = then.iter().map(change).collect();
-        operations.map(Self::Change)
+        let mut changes = Vec::new();
+        let mut forward = true;
+        for operation in then {
+            match operation {
+                RuleOperation::DoNotForward {} => forward = false,
+                operation => changes.push(change::<C>(operation)?),
+            }
+        }
+        Ok(Self::Change { changes, forward })
     }
 }
 
-fn change(then: &RuleOperation) -> Result<Operation, String> {
-    let check = |path: &str, instance: Option<&str>| {
-        check_path(path).and_then(|()| check_class("instance", instance))
-    };
-    match then.clone() {
-        RuleOperation::Exception { .. } => Err(
+impl Change {
+    /// Returns the operation for an event. `None` if the event lacks a value for it.
+    pub(super) fn operation<E: Entity>(
+        &self,
+        evaluator: &Evaluator<'_, '_, E>,
+        bytes_left: &mut usize,
+    ) -> Option<Operation> {
+        match self {
+            Self::Fixed(operation) => Some(operation.clone()),
+            Self::Computed {
+                replaces,
+                path,
+                value,
+                instance,
+            } => {
+                let value = value.render(evaluator, bytes_left)?;
+                Some(operation(*replaces, path.clone(), value, instance.clone()))
+            }
+        }
+    }
+}
+
+fn operation(
+    replaces: bool,
+    path: String,
+    value: crate::operation::OperationValue,
+    instance: Option<String>,
+) -> Operation {
+    if replaces {
+        return Operation::Replace {
+            path,
+            value,
+            instance,
+        };
+    }
+    Operation::Add {
+        path,
+        value,
+        instance,
+    }
+}
+
+fn change<C: Channel>(then: &RuleOperation) -> Result<Change, String> {
+    let replaces = matches!(then, RuleOperation::Replace { .. });
+    match then {
+        RuleOperation::Exception { .. } | RuleOperation::DoNotForward {} => Err(
             "an exception must be the only operation, because a refused event is not changed"
                 .to_owned(),
         ),
         RuleOperation::Add {
             path,
             value,
+            value_field,
             instance,
-        } => {
-            check(&path, instance.as_deref())?;
-            Ok(Operation::Add {
-                path,
-                value,
-                instance,
-            })
         }
-        RuleOperation::Replace {
+        | RuleOperation::Replace {
             path,
             value,
+            value_field,
             instance,
         } => {
-            check(&path, instance.as_deref())?;
-            Ok(Operation::Replace {
+            check_path::<C>(path, replaces)?;
+            check_class("instance", instance.as_deref())?;
+            let (path, instance) = (path.clone(), instance.clone());
+            let value = match (value, value_field) {
+                (Some(value), None) => match ValueTemplate::parse::<C>(value)? {
+                    ValueTemplate::Fixed(value) => {
+                        let fixed = operation(replaces, path, value.into(), instance);
+                        return Ok(Change::Fixed(fixed));
+                    }
+                    template => ComputedValue::Template(template),
+                },
+                (None, Some(name)) => Field::parse_single::<C>(name)
+                    .map(ComputedValue::Copy)
+                    .map_err(|why| format!("the field {name:?} {why}"))?,
+                _ => {
+                    return Err(format!(
+                        "the operation on {path:?} needs either a value or a valueField"
+                    ));
+                }
+            };
+            Ok(Change::Computed {
+                replaces,
                 path,
                 value,
                 instance,
             })
         }
         RuleOperation::Remove { path } => {
-            check(&path, None)?;
-            Ok(Operation::Remove { path })
+            check_path::<C>(path, true)?;
+            Ok(Change::Fixed(Operation::Remove { path: path.clone() }))
         }
     }
-}
-
-fn check_path(path: &str) -> Result<(), String> {
-    let is_name = |name: &str| {
-        !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control())
-    };
-    let has_root = matches!(path.split('/').next(), Some("data" | "result" | "subject"));
-    if has_root && path.len() <= PATH_BYTES_MAX && path.split('/').all(is_name) {
-        return Ok(());
-    }
-    Err(format!(
-        "the path {path:?} must start with data and have slashes between names, \
-         as in data/order/ext_order_id"
-    ))
 }
 
 /// Checks the name of a PHP class or interface: names with backslashes between them.

@@ -4,11 +4,13 @@
 use std::cell::OnceCell;
 
 use super::{
-    CompiledCondition, CompiledRule, Rules,
+    CompiledRule, RuleSet,
+    condition::{Comparand, CompiledCondition, CompiledEntry, ElementGroup, Operand},
     field::Field,
-    operator::Comparison,
+    operator::{Comparison, Operator},
+    sent::SentValues,
+    total::Total,
     unreadable::{UnreadableValues, value_of_unreadable},
-    walk::Observer,
     work_meter::WorkMeter,
 };
 use crate::{
@@ -36,18 +38,17 @@ impl From<bool> for Evaluation {
     }
 }
 
-/// Evaluates the rules of a file on one event.
+/// Evaluates the rules of one mode on one event.
 pub(super) struct Evaluator<'a, 'e, E> {
-    rules: &'a Rules,
+    rules: &'a RuleSet,
     pub(super) event: &'a Event<'e, E>,
     pub(super) meter: WorkMeter,
-    /// The results of the conditions on fields outside the contract, by slot. One walk evaluates
-    /// all of them when the first result is needed.
-    sent: OnceCell<Vec<Evaluation>>,
+    /// The values outside the contract. One walk finds all of them when the first is needed.
+    sent: OnceCell<SentValues<'a>>,
 }
 
 impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
-    pub(super) fn new(rules: &'a Rules, event: &'a Event<'e, E>, deadline: Deadline) -> Self {
+    pub(super) fn new(rules: &'a RuleSet, event: &'a Event<'e, E>, deadline: Deadline) -> Self {
         Self {
             rules,
             event,
@@ -59,8 +60,8 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
     /// Evaluates all conditions of a rule. A false condition wins over an unknown one.
     pub(super) fn evaluate_rule(&self, rule: &CompiledRule) -> Evaluation {
         let mut all = Evaluation::True;
-        for condition in &rule.conditions {
-            match self.evaluate_condition(condition) {
+        for entry in &rule.entries {
+            match self.evaluate_entry(entry) {
                 Evaluation::True => {}
                 Evaluation::False => return Evaluation::False,
                 Evaluation::Unknown => all = Evaluation::Unknown,
@@ -69,29 +70,140 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
         all
     }
 
-    /// Evaluates one condition. It holds if the comparison holds for any value of its field.
+    /// Evaluates an element of `when`. A true alternative wins over an unknown one.
+    pub(super) fn evaluate_entry(&self, entry: &CompiledEntry) -> Evaluation {
+        match entry {
+            CompiledEntry::Condition(condition) => self.evaluate_condition(condition),
+            CompiledEntry::Element(group) => self.evaluate_group(group),
+            CompiledEntry::Any(entries) => {
+                let mut any = Evaluation::False;
+                for entry in entries {
+                    match self.evaluate_entry(entry) {
+                        Evaluation::True => return Evaluation::True,
+                        Evaluation::False => {}
+                        Evaluation::Unknown => any = Evaluation::Unknown,
+                    }
+                }
+                any
+            }
+        }
+    }
+
+    /// Evaluates one condition. It holds if the comparison holds for any value of its field, or for
+    /// their count or sum.
     pub(super) fn evaluate_condition(&self, condition: &CompiledCondition) -> Evaluation {
         if !self.meter.allows_step(0) {
             return Evaluation::Unknown;
         }
-        match (&condition.field, condition.slot) {
-            (Field::Contract(path, kind), _) => {
+        let other;
+        let comparison = match &condition.comparand {
+            Comparand::Value(comparison) => comparison,
+            Comparand::Field {
+                operator, field, ..
+            } => match self.comparison_with(condition, *operator, field) {
+                Some(comparison) => {
+                    other = comparison;
+                    &other
+                }
+                None => return Evaluation::Unknown,
+            },
+        };
+        match (&condition.field, condition.operand) {
+            (Field::Contract(path, kind), Operand::Values) => {
                 let mut any = AnyValue::default();
                 if self.event.issues.count() == 0 {
                     self.event.entity.visit(path, &mut |value| {
-                        any.add(&condition.comparison, &value, &self.meter);
+                        any.add(comparison, &value, &self.meter);
                     });
                 } else {
-                    self.evaluate_with_issues(path, *kind, &condition.comparison, &mut any);
+                    self.evaluate_with_issues(path, *kind, comparison, &mut any);
                 }
-                any.result(&condition.comparison)
+                any.result(comparison)
             }
-            (Field::Sent(..), slot) => {
-                let sent = self.sent.get_or_init(|| self.evaluate_sent_conditions());
-                slot.and_then(|slot| sent.get(slot).copied())
-                    .unwrap_or(Evaluation::Unknown)
+            (Field::Contract(path, _), operand) => self.total(path, operand).evaluate(comparison),
+            (Field::Sent(..), _) => {
+                let sent = self.sent();
+                match condition.slot.and_then(|slot| sent.conditions.get(slot)) {
+                    Some(values) => values.evaluate(comparison, sent.is_complete, &self.meter),
+                    None => Evaluation::Unknown,
+                }
             }
         }
+    }
+
+    /// Whether one element fulfils all conditions.
+    fn evaluate_group(&self, group: &ElementGroup) -> Evaluation {
+        if !self.meter.allows_step(0) {
+            return Evaluation::Unknown;
+        }
+        let sent = self.sent();
+        match sent.groups.get(group.index) {
+            Some(found) if found.holds => Evaluation::True,
+            Some(found) if sent.is_complete && !found.has_unknown => {
+                // An element that cannot be read may be the one.
+                let hides = matches!(&group.field, Field::Contract(path, _) if self.hides(path));
+                if hides {
+                    Evaluation::Unknown
+                } else {
+                    Evaluation::False
+                }
+            }
+            _ => Evaluation::Unknown,
+        }
+    }
+
+    /// Returns the comparison with the value of another field. `None` if that cannot be read.
+    fn comparison_with(
+        &self,
+        condition: &CompiledCondition,
+        operator: Operator,
+        other: &Field,
+    ) -> Option<Comparison> {
+        let kind = condition.kind();
+        let with = |value: &FieldValue<'_>| Comparison::with_value(operator, value, kind);
+        match other {
+            Field::Contract(path, _) if self.hides(path) => None,
+            Field::Contract(path, _) => {
+                let mut comparison = None;
+                self.event
+                    .entity
+                    .visit(path, &mut |value| comparison = with(&value));
+                comparison
+            }
+            Field::Sent(..) => {
+                let sent = self.sent();
+                let values = condition.slot.and_then(|slot| sent.conditions.get(slot))?;
+                if !sent.is_complete || values.is_unknown {
+                    return None;
+                }
+                with(values.other.as_ref().unwrap_or(&FieldValue::Absent))
+            }
+        }
+    }
+
+    /// Whether a field of the contract may have other values than the entity has.
+    fn hides(&self, path: &FieldPath) -> bool {
+        if self.event.issues.count() == 0 {
+            return false;
+        }
+        let unreadable = UnreadableValues::at(path, self.event);
+        unreadable.hides_absent || unreadable.hides_more || !unreadable.values.is_empty()
+    }
+
+    fn total(&self, path: &FieldPath, operand: Operand) -> Total {
+        let mut total = Total::default();
+        if self.hides(path) {
+            total.add_unknown();
+            return total;
+        }
+        self.event.entity.visit(path, &mut |value| {
+            if self.meter.allows_step(0) {
+                total.add(operand, &value);
+            } else {
+                total.add_unknown();
+            }
+        });
+        total
     }
 
     /// Evaluates a contract field of an event with issues. An unreadable value is compared as the
@@ -130,27 +242,9 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
         }
     }
 
-    fn evaluate_sent_conditions(&self) -> Vec<Evaluation> {
-        let conditions = self.rules.sent_conditions();
-        let mut observer = SentConditions {
-            meter: &self.meter,
-            conditions: conditions
-                .map(|condition| (&condition.comparison, AnyValue::default()))
-                .collect(),
-        };
-        let complete = self.rules.sent.walk(self.event, &mut observer).is_ok();
-        observer
-            .conditions
-            .iter()
-            .map(|(comparison, any)| {
-                // After an incomplete walk, only a condition that already holds is certain.
-                if complete || any.holds {
-                    any.result(comparison)
-                } else {
-                    Evaluation::Unknown
-                }
-            })
-            .collect()
+    fn sent(&self) -> &SentValues<'a> {
+        self.sent
+            .get_or_init(|| SentValues::find(self.rules, self.event, &self.meter))
     }
 }
 
@@ -158,35 +252,22 @@ fn is_computed<E: Entity>(path: &FieldPath) -> bool {
     matches!(path, [PathStep::Name(name), ..] if !E::computed_from(name).is_empty())
 }
 
-/// All conditions on fields outside the contract, with their intermediate results.
-struct SentConditions<'a> {
-    meter: &'a WorkMeter,
-    conditions: Vec<(&'a Comparison, AnyValue)>,
-}
-
-impl Observer for SentConditions<'_> {
-    fn observe(&mut self, slot: usize, value: &FieldValue<'_>) {
-        if let Some((comparison, any)) = self.conditions.get_mut(slot) {
-            any.add(comparison, value, self.meter);
-        }
-    }
-
-    fn should_continue(&mut self, bytes: usize) -> bool {
-        self.meter.allows_step(bytes)
-    }
-}
-
 /// Whether a comparison holds for any of several values. Without any value, it compares an absent
 /// one.
-#[derive(Default)]
-struct AnyValue {
+#[derive(Debug, Default)]
+pub(super) struct AnyValue {
     has_values: bool,
-    holds: bool,
+    pub(super) holds: bool,
     has_unknown: bool,
 }
 
 impl AnyValue {
-    fn add(&mut self, comparison: &Comparison, value: &FieldValue<'_>, meter: &WorkMeter) {
+    pub(super) fn add(
+        &mut self,
+        comparison: &Comparison,
+        value: &FieldValue<'_>,
+        meter: &WorkMeter,
+    ) {
         self.has_values = true;
         if self.holds {
             return;
@@ -217,12 +298,12 @@ impl AnyValue {
         }
     }
 
-    fn add_unknown(&mut self) {
+    pub(super) fn add_unknown(&mut self) {
         self.has_values = true;
         self.has_unknown = true;
     }
 
-    fn result(&self, comparison: &Comparison) -> Evaluation {
+    pub(super) fn result(&self, comparison: &Comparison) -> Evaluation {
         if !self.has_values {
             comparison.evaluate(&FieldValue::Absent)
         } else if self.holds {

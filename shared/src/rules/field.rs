@@ -3,7 +3,10 @@
 
 use serde_json::value::RawValue;
 
-use super::walk::{Observer, PathTree};
+use super::{
+    names::misspelled,
+    walk::{Observer, PathTree},
+};
 use crate::{
     channel::{Channel, is_plugin},
     event::{Event, envelope_keys},
@@ -52,7 +55,14 @@ impl Field {
             return Err("is not a path".to_owned());
         };
         let path = steps.split_off(1);
-        if root != name && root != "data_object" && !keys.contains(&&*root) {
+        if root != name && root != COPY && !keys.contains(&&*root) {
+            let known = arguments::<C>().chain([name]);
+            if let Some(nearest) = nearest(&root, known) {
+                let path = path_name("", &path);
+                return Err(format!(
+                    "is not in the event; did you mean {nearest}{path}?"
+                ));
+            }
             steps.extend(path.iter().cloned());
             if envelope_keys.contains(&&*root) {
                 return Err("is not an argument of the event".to_owned());
@@ -63,10 +73,40 @@ impl Field {
             }
             return Ok(Self::Sent(SentRoot::Argument(root), path));
         }
-        match C::Entity::kind(&path) {
-            Ok(kind) => Ok(Self::Contract(path, kind)),
-            Err(PathError::UnknownField) => Ok(Self::Sent(SentRoot::Entity, path)),
-            Err(PathError::Invalid(why)) => Err(why.to_owned()),
+        let error = match C::Entity::kind(&path) {
+            Ok(kind) => return Ok(Self::Contract(path, kind)),
+            Err(error) => error,
+        };
+        if let Some(nearest) = nearest_path::<C::Entity>(&path) {
+            let nearest = path_name(&root, &nearest);
+            return Err(format!("is not in the contract; did you mean {nearest}?"));
+        }
+        match error {
+            PathError::UnknownField => Ok(Self::Sent(SentRoot::Entity, path)),
+            PathError::Invalid(why) => Err(why.to_owned()),
+        }
+    }
+
+    /// Parses a field that has one value.
+    pub(super) fn parse_single<C: Channel>(field: &str) -> Result<Self, String> {
+        let parsed = Self::parse::<C>(field)?;
+        if parsed.path().contains(&PathStep::Each) {
+            return Err("must be one value, without []".to_owned());
+        }
+        Ok(parsed)
+    }
+
+    pub(super) fn path(&self) -> &FieldPath {
+        match self {
+            Self::Contract(path, _) | Self::Sent(_, path) => path,
+        }
+    }
+
+    /// Returns the same field as the shop sent it, outside the contract.
+    pub(super) fn into_sent(self) -> (SentRoot, Vec<PathStep>) {
+        match self {
+            Self::Contract(path, _) => (SentRoot::Entity, path),
+            Self::Sent(root, path) => (root, path),
         }
     }
 
@@ -76,6 +116,22 @@ impl Field {
             Self::Contract(_, kind) => Some(*kind),
             Self::Sent(..) => None,
         }
+    }
+
+    /// Returns the name in a hook of a field outside the contract.
+    #[cfg(any(feature = "schema", feature = "explain"))]
+    pub(super) fn hook_name<C: Channel>(&self, entity_path: &str) -> Option<String> {
+        let name = match self {
+            Self::Contract(..) => return None,
+            Self::Sent(SentRoot::Entity, path) => path_name(entity_path, path),
+            Self::Sent(SentRoot::Argument(argument), path) => {
+                let root = if is_plugin(C::METHOD) { "" } else { "data." };
+                path_name(&format!("{root}{argument}"), path)
+            }
+        };
+        // The name of a list includes its elements.
+        let name = name.trim_start_matches('.').trim_end_matches("[]");
+        Some(name.to_owned())
     }
 
     /// Passes every value of the field to the observer, in slot 0.
@@ -114,27 +170,45 @@ impl SentRoot {
     }
 }
 
+/// The argument in which a shop sends the entity again.
+const COPY: &str = "data_object";
+
+/// Returns the known arguments of the event.
+pub(super) fn arguments<C: Channel>() -> impl Iterator<Item = &'static str> + Clone {
+    let keys = C::Entity::KEYS.iter().chain(C::OTHER_ARGUMENTS).copied();
+    keys.chain((!is_plugin(C::METHOD)).then_some(COPY))
+}
+
+/// Returns the path to the field of the contract that a path probably means. `None` if the path is
+/// right, or leads to another field.
+pub(super) fn nearest_path<E: Entity>(path: &FieldPath) -> Option<Vec<PathStep>> {
+    (0..path.len()).find_map(|index| {
+        let (above, rest) = path.split_at(index);
+        let [PathStep::Name(name), below @ ..] = rest else {
+            return None;
+        };
+        let nearest = nearest(name, E::field_names(above))?;
+        let nearest = [PathStep::Name(nearest.to_owned())];
+        Some([above, &nearest, below].concat())
+    })
+}
+
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    misspelled(name, known).first().copied()
+}
+
 /// Returns the fields outside the contract that the rules of a file need, enabled or not, with
 /// their names in a hook. `entity_path` is the path at which the shop sends the entity.
-#[cfg(feature = "schema")]
+#[cfg(any(feature = "schema", feature = "explain"))]
 pub(crate) fn hook_fields<C: Channel>(
     file: &super::File,
     entity_path: &str,
 ) -> std::collections::BTreeSet<String> {
-    let conditions = file.rules.iter().flat_map(|rule| &rule.when);
-    let fields = conditions.filter_map(|condition| Field::parse::<C>(&condition.field).ok());
-    let names = fields.filter_map(|field| match field {
-        Field::Contract(..) => None,
-        Field::Sent(SentRoot::Entity, path) => {
-            let name = path_name(entity_path, &path);
-            Some(name.strip_prefix('.').map_or(name.clone(), str::to_owned))
-        }
-        Field::Sent(SentRoot::Argument(argument), path) => {
-            let root = if is_plugin(C::METHOD) { "" } else { "data." };
-            Some(path_name(&format!("{root}{argument}"), &path))
-        }
+    let mut names = std::collections::BTreeSet::new();
+    super::references::visit::<C>(file, &mut |reference| {
+        names.extend(reference.field.hook_name::<C>(entity_path));
     });
-    names.collect()
+    names
 }
 
 /// Returns a path as a merchant writes it.

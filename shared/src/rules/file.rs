@@ -28,6 +28,7 @@ pub(crate) struct File {
     #[expect(dead_code, reason = "only editors read it")]
     schema: Option<String>,
     /// Whether the rules are enforced (enforce, the default) or only logged and counted (observe).
+    /// A rule can have its own mode.
     #[serde(default)]
     pub(super) mode: Mode,
     /// The rules, in the order in which they are evaluated.
@@ -62,9 +63,15 @@ pub(super) struct Rule {
     /// Whether the rule is evaluated.
     #[serde(default = "enabled")]
     pub(super) enabled: bool,
+    /// Whether this rule is enforced or only observed; by default, the mode of the file.
+    #[serde(default)]
+    pub(super) mode: Option<Mode>,
     /// The conditions. All of them must hold.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = super::CONDITIONS_MAX)))]
-    pub(super) when: Vec<Condition>,
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = 1, max = super::CONDITIONS_MAX), with = "Vec<schema::WhenEntry>")
+    )]
+    pub(super) when: Vec<Entry>,
     /// What happens if a condition cannot be evaluated, because a text is too long for its regular
     /// expression, the time is up, or a value cannot be read. ignore (the default): the rule does
     /// not match. refuse: the rule matches; only with an exception. In both cases the log and the
@@ -93,30 +100,38 @@ pub(super) enum WhenUnreadable {
     Refuse,
 }
 
-/// One condition, as in the shop's own conditional webhooks.
+/// An element of `when`: a condition, a group of conditions on one element of a list, or
+/// alternatives. One struct has the keys of all three, so that an error names the wrong key; `read`
+/// checks which keys belong together. For editors, `schema` has one type for each of them.
 #[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Condition {
-    /// The field: names separated by dots, from the event's argument on. `[]` after a list means
-    /// any element.
-    #[cfg_attr(
-        feature = "schema",
-        schemars(
-            example = "order.grand_total",
-            example = "order.items[].sku",
-            example = "quote_item.qty"
-        )
-    )]
-    pub(super) field: String,
-    /// The operator.
-    pub(super) operator: Operator,
-    /// The value to compare with. A number compares as a decimal, quoted or not; any other string
-    /// compares as text. `in` takes a list or a string with commas. `isEmpty` and `notEmpty` take
-    /// no value.
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Entry {
+    pub(super) field: Option<String>,
+    pub(super) count: Option<String>,
+    pub(super) sum: Option<String>,
+    pub(super) operator: Option<Operator>,
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Comparand>"))]
     pub(super) value: Option<Box<RawValue>>,
+    pub(super) value_field: Option<String>,
+    pub(super) element: Option<String>,
+    pub(super) all: Option<Vec<Entry>>,
+    pub(super) any: Option<Vec<Entry>>,
+}
+
+impl Entry {
+    /// Returns the entries inside this one.
+    pub(super) fn nested(&self) -> impl Iterator<Item = &Self> {
+        self.all.iter().chain(&self.any).flatten()
+    }
+
+    /// Calls `visit` with each condition in this entry.
+    pub(super) fn visit_conditions<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        if self.all.is_none() && self.any.is_none() {
+            return visit(self);
+        }
+        self.nested()
+            .for_each(|entry| entry.visit_conditions(visit));
+    }
 }
 
 /// One operation of Commerce webhooks.
@@ -138,8 +153,14 @@ pub(super) enum RuleOperation {
     Add {
         /// The path with slashes, from the event's arguments on: `data/order/ext_order_id`.
         path: String,
-        /// Any JSON value.
-        value: Value,
+        /// Any JSON value. In its texts, `{order.grand_total}` is replaced by a value of the event;
+        /// `{{` is a literal brace. If the event has no such value, the operation is omitted.
+        #[serde(default, deserialize_with = "some_value")]
+        value: Option<Value>,
+        /// The field whose value is copied exactly as the shop sent it, instead of `value`. If the
+        /// event has no such value, the operation is omitted.
+        #[serde(default, rename = "valueField")]
+        value_field: Option<String>,
         /// The PHP class that the shop converts the value to.
         #[serde(default)]
         instance: Option<String>,
@@ -148,8 +169,14 @@ pub(super) enum RuleOperation {
     Replace {
         /// The path with slashes, from the event's arguments on: `data/order/customer_note`.
         path: String,
-        /// Any JSON value.
-        value: Value,
+        /// Any JSON value. In its texts, `{order.grand_total}` is replaced by a value of the event;
+        /// `{{` is a literal brace. If the event has no such value, the operation is omitted.
+        #[serde(default, deserialize_with = "some_value")]
+        value: Option<Value>,
+        /// The field whose value is copied exactly as the shop sent it, instead of `value`. If the
+        /// event has no such value, the operation is omitted.
+        #[serde(default, rename = "valueField")]
+        value_field: Option<String>,
         /// The PHP class that the shop converts the value to.
         #[serde(default)]
         instance: Option<String>,
@@ -159,6 +186,14 @@ pub(super) enum RuleOperation {
         /// The path with slashes, from the event's arguments on: `data/order/coupon_code`.
         path: String,
     },
+    /// Do not queue the event. The shop gets success, or the changes.
+    #[serde(rename = "doNotForward")]
+    DoNotForward {},
+}
+
+/// Deserializes a value that may be null. `Option` alone would take null for an absent value.
+fn some_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
 }
 
 /// Deserializes one operation or a list. An untagged enum would hide the error of the operation.
@@ -184,7 +219,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RuleOperation>,
     from.deserialize_any(OneOrManyVisitor)
 }
 
-/// One operation or a list of changes.
+/// One operation, or a list of changes, which may include `doNotForward`.
 #[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged)]
@@ -194,23 +229,5 @@ enum OneOrMany {
     Many(#[schemars(length(min = 1, max = super::OPERATIONS_MAX))] Vec<RuleOperation>),
 }
 
-/// A number, a text, true, false, or a list.
 #[cfg(feature = "schema")]
-#[derive(schemars::JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "only the schema uses it")]
-enum Comparand {
-    Number(f64),
-    Text(String),
-    Flag(bool),
-    List(Vec<ListElement>),
-}
-
-#[cfg(feature = "schema")]
-#[derive(schemars::JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "only the schema uses it")]
-enum ListElement {
-    Number(f64),
-    Text(String),
-}
+mod schema;

@@ -24,6 +24,8 @@ pub(super) struct Literals {
     plain_numbers: Vec<Decimal>,
     /// Compared as text.
     texts: Vec<String>,
+    /// Whether an absent value equals them, because the other field is absent, too.
+    absent: bool,
 }
 
 impl Literals {
@@ -65,6 +67,19 @@ impl Literals {
         literals.plain_numbers.sort_unstable();
         literals.texts.sort_unstable();
         Ok(literals)
+    }
+
+    /// Returns the value of another field, for a comparison with a field of this kind.
+    pub(super) fn of_value(value: &FieldValue<'_>, kind: Option<FieldKind>) -> Self {
+        let mut literals = Self::default();
+        match value {
+            FieldValue::Absent => literals.absent = true,
+            FieldValue::Number(number) => literals.numbers.push(*number),
+            // A text that cannot be a value of this kind equals none.
+            FieldValue::Text(text) => _ = literals.add_text(text, kind),
+            FieldValue::Structure { .. } => {}
+        }
+        literals
     }
 
     fn add(&mut self, json: &str, kind: Option<FieldKind>) -> Result<(), String> {
@@ -124,7 +139,8 @@ impl Literals {
                     || (!self.plain_numbers.is_empty()
                         && has(&self.plain_numbers, plain_number(text)))
             }
-            FieldValue::Absent | FieldValue::Structure { .. } => false,
+            FieldValue::Absent => self.absent,
+            FieldValue::Structure { .. } => false,
         }
     }
 }
@@ -147,6 +163,17 @@ pub(super) fn number_from_json(json: &str) -> Result<Decimal, String> {
         _ => return Err(HINT.to_owned()),
     };
     parse_decimal(&text).ok_or_else(|| HINT.to_owned())
+}
+
+/// Reads a text of a rules file for a field of this kind.
+pub(super) fn text_from_json(json: &str, kind: Option<FieldKind>) -> Result<String, String> {
+    match JsonScalar::parse(json) {
+        Some(JsonScalar::String(text)) if !text.is_empty() => Ok(match kind {
+            Some(FieldKind::UppercaseCode) => text.to_ascii_uppercase(),
+            _ => text.into_owned(),
+        }),
+        _ => Err("the value must be a text that is not empty".to_owned()),
+    }
 }
 
 /// Reads a number that cannot be meant as text: one without leading zeros, plus sign or exponent.

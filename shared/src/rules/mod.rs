@@ -2,6 +2,7 @@
 //! A new operator goes into `operator.rs`, a new operation under `then` into `file.rs` and
 //! `effect.rs`.
 
+mod condition;
 mod effect;
 mod evaluate;
 #[cfg(feature = "explain")]
@@ -9,19 +10,23 @@ pub mod explain;
 mod field;
 mod file;
 mod literal;
+mod names;
 mod operator;
 mod pattern;
 mod read;
+#[cfg(any(feature = "explain", feature = "schema"))]
+mod references;
+mod sent;
 mod template;
+mod total;
 mod unreadable;
 mod walk;
 mod work_meter;
 
 use self::{
+    condition::CompiledEntry,
     effect::Effect,
     evaluate::{Evaluation, Evaluator},
-    field::Field,
-    operator::Comparison,
     walk::SentFields,
 };
 #[cfg(feature = "schema")]
@@ -40,7 +45,7 @@ pub const FILE_BYTES_MAX: usize = 512 * 1024;
 /// The maximum number of rules of a channel.
 pub const RULES_MAX: usize = 100;
 
-/// The maximum number of conditions of a rule.
+/// The maximum number of conditions of a rule, including those inside groups.
 pub const CONDITIONS_MAX: usize = 10;
 
 /// The maximum number of regular expressions in a file. Each one keeps up to 120 KB of memory after
@@ -50,29 +55,35 @@ pub const REGEXES_MAX: usize = 100;
 /// The maximum number of operations of a rule.
 pub const OPERATIONS_MAX: usize = 20;
 
+/// The maximum size of all values together that the rules copy or compute from one event, in bytes.
+/// Lambda allows answers of 6 MB.
+pub const COMPUTED_BYTES_MAX: usize = 256 * 1024;
+
 /// The enabled rules of one channel, checked and compiled.
 #[derive(Debug, Default)]
 pub struct Rules {
-    mode: Mode,
+    enforced: RuleSet,
+    observed: RuleSet,
+}
+
+/// The rules of one mode.
+#[derive(Debug, Default)]
+pub struct RuleSet {
     rules: Vec<CompiledRule>,
     sent: SentFields,
+    /// The number of conditions that need values outside the contract.
+    slots: usize,
+    /// The number of groups.
+    groups: usize,
 }
 
 #[derive(Debug)]
 struct CompiledRule {
     name: String,
-    conditions: Vec<CompiledCondition>,
+    entries: Vec<CompiledEntry>,
     effect: Effect,
     /// Whether the rule counts as matched if it cannot be evaluated.
     matches_if_unknown: bool,
-}
-
-#[derive(Debug)]
-struct CompiledCondition {
-    field: Field,
-    /// The index among the conditions on fields outside the contract.
-    slot: Option<usize>,
-    comparison: Comparison,
 }
 
 /// The decision of the rules about one event, and the rules that led to it.
@@ -80,6 +91,8 @@ struct CompiledCondition {
 pub struct Ruling<'a> {
     /// The answer to the shop.
     pub decision: Decision,
+    /// Whether the event is forwarded, if it is accepted.
+    pub forward: bool,
     /// The names of the rules that matched, in the order of the file.
     pub matched: Vec<&'a str>,
     /// The names of the rules that could not be evaluated, in the order of the file: the deadline
@@ -87,10 +100,32 @@ pub struct Ruling<'a> {
     pub unevaluated: Vec<&'a str>,
 }
 
+impl Default for Ruling<'_> {
+    /// No rule matches.
+    fn default() -> Self {
+        Self {
+            decision: Decision::default(),
+            forward: true,
+            matched: Vec::new(),
+            unevaluated: Vec::new(),
+        }
+    }
+}
+
 impl Rules {
-    /// Returns whether the rules are enforced or only observed.
-    pub fn mode(&self) -> Mode {
-        self.mode
+    /// Returns the rules of this mode.
+    pub fn in_mode(&self, mode: Mode) -> &RuleSet {
+        match mode {
+            Mode::Enforce => &self.enforced,
+            Mode::Observe => &self.observed,
+        }
+    }
+}
+
+impl RuleSet {
+    /// Whether there are no rules.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 
     /// Applies the rules in the order of the file.
@@ -98,23 +133,33 @@ impl Rules {
     /// Changes add up. The first refusal ends the evaluation and replaces all changes. After the
     /// deadline every remaining rule is unevaluated.
     pub fn apply<'a, E: Entity>(&'a self, event: &Event<'_, E>, deadline: Deadline) -> Ruling<'a> {
+        let mut ruling = Ruling::default();
+        if self.is_empty() {
+            return ruling;
+        }
         let evaluator = Evaluator::new(self, event, deadline);
-        let mut matched = Vec::new();
-        let mut unevaluated = Vec::new();
-        let mut changes = Vec::new();
+        let mut operations = Vec::new();
+        let mut bytes_left = COMPUTED_BYTES_MAX;
         for rule in &self.rules {
             match evaluator.evaluate_rule(rule) {
                 Evaluation::False => continue,
-                Evaluation::True => matched.push(rule.name.as_str()),
+                Evaluation::True => ruling.matched.push(rule.name.as_str()),
                 Evaluation::Unknown => {
-                    unevaluated.push(rule.name.as_str());
+                    ruling.unevaluated.push(rule.name.as_str());
                     if !rule.matches_if_unknown {
                         continue;
                     }
                 }
             }
             match &rule.effect {
-                Effect::Change(operations) => changes.extend(operations.iter().cloned()),
+                Effect::Change { changes, forward } => {
+                    ruling.forward &= forward;
+                    operations.extend(
+                        changes
+                            .iter()
+                            .filter_map(|change| change.operation(&evaluator, &mut bytes_left)),
+                    );
+                }
                 Effect::Refuse { message, class } => {
                     let message = message.as_ref();
                     let refusal = Refusal {
@@ -125,25 +170,13 @@ impl Rules {
                             .filter(|message| !message.trim().is_empty()),
                         class: class.clone(),
                     };
-                    return Ruling {
-                        decision: Decision::Refuse(refusal),
-                        matched,
-                        unevaluated,
-                    };
+                    ruling.decision = Decision::Refuse(refusal);
+                    return ruling;
                 }
             }
         }
-        Ruling {
-            decision: Decision::Accept(changes),
-            matched,
-            unevaluated,
-        }
-    }
-
-    /// Returns the conditions on fields outside the contract, in the order of their slots.
-    fn sent_conditions(&self) -> impl Iterator<Item = &CompiledCondition> {
-        let conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
-        conditions.filter(|condition| condition.slot.is_some())
+        ruling.decision = Decision::Accept(operations);
+        ruling
     }
 }
 

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    CONDITIONS_MAX, CompiledCondition, CompiledRule, FILE_BYTES_MAX, REGEXES_MAX, RULES_MAX, Rules,
+    CompiledRule, FILE_BYTES_MAX, REGEXES_MAX, RULES_MAX, RuleSet, Rules,
+    condition::{Comparand, CompiledCondition, CompiledEntry, compile_all},
     effect::Effect,
     field::Field,
-    file::{self, File, WhenUnreadable},
-    operator::{Comparison, Operator},
+    file::{self, File, Mode, WhenUnreadable},
+    operator::Operator,
     pattern::{FOLDED_MAX, TOO_MANY_FOLDED},
-    walk::SentFields,
 };
 use crate::channel::Channel;
 
@@ -62,14 +62,18 @@ impl Rules {
             let reason = format!("there are more than {RULES_MAX} rules");
             errors.push(RulesError::of_file(reason));
         }
-        let conditions = file.rules.iter().flat_map(|rule| &rule.when);
-        let regexes = conditions.filter(|condition| condition.operator == Operator::Regex);
-        if regexes.count() > REGEXES_MAX {
+        let mut regexes = 0;
+        for entry in file.rules.iter().flat_map(|rule| &rule.when) {
+            entry.visit_conditions(&mut |condition| {
+                regexes += usize::from(condition.operator == Some(Operator::Regex));
+            });
+        }
+        if regexes > REGEXES_MAX {
             let reason = format!("there are more than {REGEXES_MAX} conditions with a regex");
             errors.push(RulesError::of_file(reason));
         }
         let mut names = HashSet::new();
-        let mut rules = Vec::new();
+        let mut rules = Self::default();
         let mut folded = 0_u32;
         for rule in &file.rules {
             let mut report = |reason: String| {
@@ -86,10 +90,9 @@ impl Rules {
                 report("another rule has the same name".to_owned());
             }
             let compiled = compile_rule::<C>(rule, &mut report);
-            let conditions = compiled.iter().flat_map(|rule| &rule.conditions);
-            let patterns = conditions.filter_map(|condition| condition.comparison.pattern());
-            folded = patterns.fold(folded, |folded, pattern| {
-                folded.saturating_add(pattern.folded)
+            let entries = compiled.iter().flat_map(|rule| &rule.entries);
+            folded = entries.fold(folded, |folded, entry| {
+                folded.saturating_add(entry.folded())
             });
             if folded > FOLDED_MAX {
                 report(format!(
@@ -97,25 +100,68 @@ impl Rules {
                 ));
                 break;
             }
-            rules.extend(compiled.filter(|_| wanted(rule)));
+            let set = match rule.mode.unwrap_or(file.mode) {
+                Mode::Enforce => &mut rules.enforced,
+                Mode::Observe => &mut rules.observed,
+            };
+            compiled
+                .filter(|_| wanted(rule))
+                .into_iter()
+                .for_each(|rule| set.add(rule));
         }
         if errors.is_empty() {
-            Ok(Self::new(file.mode, rules))
+            Ok(rules)
         } else {
             Err(errors)
         }
     }
+}
 
-    fn new(mode: file::Mode, mut rules: Vec<CompiledRule>) -> Self {
-        let mut sent = SentFields::default();
-        let mut slots = 0..;
-        for condition in rules.iter_mut().flat_map(|rule| &mut rule.conditions) {
-            if let Field::Sent(root, path) = &condition.field {
-                condition.slot = slots.next();
-                sent.add(root, path, condition.slot.unwrap_or_default());
+impl RuleSet {
+    fn add(&mut self, mut rule: CompiledRule) {
+        for entry in &mut rule.entries {
+            self.add_entry(entry);
+        }
+        self.rules.push(rule);
+    }
+
+    /// Adds the values that an entry needs from the JSON, and numbers its conditions and groups.
+    fn add_entry(&mut self, entry: &mut CompiledEntry) {
+        match entry {
+            CompiledEntry::Condition(condition) => self.add_condition(condition),
+            CompiledEntry::Element(group) => {
+                group.index = self.groups;
+                self.groups += 1;
+                self.sent.add_group(&group.root, &group.path, group.index);
+                for condition in &mut group.conditions {
+                    self.add_condition(condition);
+                }
+            }
+            CompiledEntry::Any(entries) => {
+                for entry in entries {
+                    self.add_entry(entry);
+                }
             }
         }
-        Self { mode, rules, sent }
+    }
+
+    fn add_condition(&mut self, condition: &mut CompiledCondition) {
+        if !condition.is_sent() {
+            return;
+        }
+        let slot = self.slots;
+        self.slots += 1;
+        condition.slot = Some(slot);
+        if let Field::Sent(root, path) = &condition.field {
+            self.sent.add(root, path, 2 * slot);
+        }
+        if let Comparand::Field {
+            field: Field::Sent(root, path),
+            ..
+        } = &condition.comparand
+        {
+            self.sent.add(root, path, 2 * slot + 1);
+        }
     }
 }
 
@@ -185,47 +231,19 @@ fn compile_rule<C: Channel>(
     rule: &file::Rule,
     report: &mut impl FnMut(String),
 ) -> Option<CompiledRule> {
-    if rule.when.is_empty() {
-        report("it has no conditions and would match every event".to_owned());
-    }
-    if rule.when.len() > CONDITIONS_MAX {
-        report(format!("it has more than {CONDITIONS_MAX} conditions"));
-    }
-    let mut conditions = Vec::new();
-    for (index, condition) in rule.when.iter().enumerate() {
-        match compile_condition::<C>(condition) {
-            Ok(condition) => conditions.push(condition),
-            Err(reason) => report(format!("condition {}: {reason}", index + 1)),
-        }
-    }
+    let entries = compile_all::<C>(&rule.when, report);
     let effect = Effect::parse::<C>(&rule.then)
         .map_err(|reason| report(format!("then: {reason}")))
         .ok()?;
     let matches_if_unknown = rule.when_unreadable == WhenUnreadable::Refuse;
-    if matches_if_unknown && matches!(effect, Effect::Change(_)) {
+    if matches_if_unknown && matches!(effect, Effect::Change { .. }) {
         report("whenUnreadable: refuse requires an exception under then".to_owned());
     }
     Some(CompiledRule {
         name: rule.name.clone(),
-        conditions,
+        entries,
         effect,
         matches_if_unknown,
-    })
-}
-
-fn compile_condition<C: Channel>(condition: &file::Condition) -> Result<CompiledCondition, String> {
-    let file::Condition {
-        field: name,
-        operator,
-        value,
-    } = condition;
-    let field = Field::parse::<C>(name).map_err(|why| format!("the field {name:?} {why}"))?;
-    let comparison = Comparison::parse(*operator, value.as_deref(), field.kind())
-        .map_err(|why| format!("{name} {operator}: {why}"))?;
-    Ok(CompiledCondition {
-        field,
-        slot: None,
-        comparison,
     })
 }
 

@@ -36,8 +36,8 @@ enum Part {
     Literal(String),
     Placeholder {
         #[cfg_attr(
-            not(feature = "explain"),
-            expect(dead_code, reason = "only the development command `rules` shows it")
+            not(any(feature = "explain", feature = "schema")),
+            expect(dead_code, reason = "only development commands use it")
         )]
         name: String,
         field: Field,
@@ -87,19 +87,44 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// Returns the names and the fields of the placeholders.
-    #[cfg(feature = "explain")]
-    pub(super) fn placeholders(&self) -> impl Iterator<Item = (&str, &Field)> {
+    /// Returns the names of the placeholders.
+    #[cfg(any(feature = "explain", feature = "schema"))]
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {
             Part::Literal(_) => None,
-            Part::Placeholder { name, field } => Some((name.as_str(), field)),
+            Part::Placeholder { name, .. } => Some(name.as_str()),
         })
+    }
+
+    /// Returns the text if it has no placeholders.
+    pub(super) fn as_literal(&self) -> Option<String> {
+        let literals = self.0.iter().map(|part| match part {
+            Part::Literal(literal) => Some(literal.as_str()),
+            Part::Placeholder { .. } => None,
+        });
+        literals.collect()
     }
 
     /// Returns the text for one event. A placeholder becomes empty if its field is absent or the
     /// deadline passed.
     pub(super) fn render<E: Entity>(&self, event: &Event<'_, E>, meter: &WorkMeter) -> String {
+        self.render_parts(event, meter).0
+    }
+
+    /// Returns the text for one event. `None` if a placeholder is empty.
+    pub(super) fn render_all<E: Entity>(
+        &self,
+        event: &Event<'_, E>,
+        meter: &WorkMeter,
+    ) -> Option<String> {
+        let (text, is_complete) = self.render_parts(event, meter);
+        is_complete.then_some(text)
+    }
+
+    /// Returns the text, and whether no placeholder is empty.
+    fn render_parts<E: Entity>(&self, event: &Event<'_, E>, meter: &WorkMeter) -> (String, bool) {
         let mut text = String::new();
+        let mut is_complete = true;
         for part in &self.0 {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
@@ -117,15 +142,17 @@ impl Template {
                             .filter_map(|json| value_of_unreadable(json, *kind))
                             .for_each(|value| values.observe(0, &value));
                     }
-                    text.push_str(&values.values.join(", "));
+                    let rendered = values.values.join(", ");
+                    is_complete &= !rendered.is_empty();
+                    text.push_str(&rendered);
                     if values.has_more {
                         text.push_str(", …");
                     }
                 }
-                Part::Placeholder { .. } => {}
+                Part::Placeholder { .. } => is_complete = false,
             }
         }
-        text
+        (text, is_complete)
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn apply_within<C: Channel>(
         .unwrap();
     let event = Event::read::<C>(&body, ReadOptions::default()).unwrap();
     let deadline = Deadline::new(time + crate::deadline::ANSWER_MARGIN, 0, 0);
-    let ruling = rules.apply(&event, deadline);
+    let ruling = rules.enforced.apply(&event, deadline);
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
     (
         ruling.decision,
@@ -178,7 +178,10 @@ fn adds_up_changes_until_the_first_refusal() {
     );
     assert_eq!(answer(""), (r#"{"op":"success"}"#.into(), String::new()));
     let changes = super::Rules {
-        rules: rules.rules.into_iter().take(2).collect(),
+        enforced: RuleSet {
+            rules: rules.enforced.rules.into_iter().take(2).collect(),
+            ..RuleSet::default()
+        },
         ..Rules::default()
     };
     let body = json!({ "quote_item": { "sku": "AB" } }).to_string();

@@ -23,6 +23,12 @@ pub(super) trait Observer {
     /// Receives a value at the end of the path with this slot.
     fn observe(&mut self, slot: usize, value: &FieldValue<'_>);
 
+    /// Called before the values of an element of this group.
+    fn begin_element(&mut self, _group: usize) {}
+
+    /// Called after the values of an element of this group.
+    fn end_element(&mut self, _group: usize) {}
+
     /// Whether the walk continues after reading this many bytes. Called for each element and
     /// member, and for each value that is skipped or read twice.
     fn should_continue(&mut self, bytes: usize) -> bool;
@@ -35,14 +41,22 @@ pub(super) struct SentFields(Vec<(SentRoot, PathTree)>);
 impl SentFields {
     /// Adds a path. Its values are reported in `slot`.
     pub(super) fn add(&mut self, root: &SentRoot, path: &FieldPath, slot: usize) {
+        self.tree(root).add(path, slot);
+    }
+
+    /// Adds the path of the elements of a group. Reports the beginning and the end of each.
+    pub(super) fn add_group(&mut self, root: &SentRoot, path: &FieldPath, group: usize) {
+        self.tree(root).below(path).groups.push(group);
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the index is that of an element")]
+    fn tree(&mut self, root: &SentRoot) -> &mut PathTree {
         let index = self.0.iter().position(|(known, _)| known == root);
         let index = index.unwrap_or_else(|| {
             self.0.push((root.clone(), PathTree::default()));
             self.0.len() - 1
         });
-        if let Some((_, tree)) = self.0.get_mut(index) {
-            tree.add(path, slot);
-        }
+        &mut self.0[index].1
     }
 
     /// Passes every value at the end of any path to the observer.
@@ -64,6 +78,8 @@ impl SentFields {
 pub(super) struct PathTree {
     /// The slots of the paths that end here.
     ends: Vec<usize>,
+    /// The groups whose elements are here.
+    groups: Vec<usize>,
     /// Sorted by name for binary search, because each member of a large object is looked up.
     named: Vec<(String, PathTree)>,
     each: Option<Box<PathTree>>,
@@ -71,17 +87,21 @@ pub(super) struct PathTree {
 
 impl PathTree {
     pub(super) fn add(&mut self, path: &FieldPath, slot: usize) {
+        self.below(path).ends.push(slot);
+    }
+
+    /// Returns the tree at the end of the path.
+    #[expect(clippy::indexing_slicing, reason = "the index is that of an element")]
+    fn below(&mut self, path: &FieldPath) -> &mut Self {
         match path {
-            [] => self.ends.push(slot),
-            [PathStep::Each, rest @ ..] => self.each.get_or_insert_default().add(rest, slot),
+            [] => self,
+            [PathStep::Each, rest @ ..] => self.each.get_or_insert_default().below(rest),
             [PathStep::Name(name), rest @ ..] => {
                 let index = self.search(name).unwrap_or_else(|index| {
                     self.named.insert(index, (name.clone(), Self::default()));
                     index
                 });
-                if let Some((_, below)) = self.named.get_mut(index) {
-                    below.add(rest, slot);
-                }
+                self.named[index].1.below(rest)
             }
         }
     }
@@ -140,12 +160,62 @@ impl Walk<'_> {
     }
 }
 
+impl Walk<'_> {
+    /// Reads a member that a Magento collection has: `items` holds the elements of the list,
+    /// `totalRecords` their number. With another value, the member is itself an element.
+    fn read_collection(&mut self, raw: &RawValue) -> Result<(), serde_json::Error> {
+        let observer = &mut *self.observer;
+        match (raw.get().as_bytes().first(), &self.tree.each) {
+            (Some(b'['), _) => {
+                let tree = self.tree;
+                raw.deserialize_any(Walk { tree, observer }).map(|_| ())
+            }
+            (Some(b'{'), Some(tree)) => Walk { tree, observer }.deserialize(raw),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads an element of at least one group. Null is no element.
+    fn read_element<'de, D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
+        let Self { tree, observer } = &mut self;
+        let (tree, groups) = (*tree, &tree.groups);
+        for group in groups {
+            observer.begin_element(*group);
+        }
+        let is_element = if tree.ends.is_empty() {
+            from.deserialize_any(Walk {
+                tree,
+                observer: *observer,
+            })?
+        } else {
+            let raw: &RawValue = serde::Deserialize::deserialize(from)?;
+            self.check_continue(raw.get().len())?;
+            let value = value_of(raw);
+            let observer = &mut *self.observer;
+            tree.ends
+                .iter()
+                .for_each(|end| observer.observe(*end, &value));
+            raw.deserialize_any(Walk { tree, observer })
+                .map_err(D::Error::custom)?
+        };
+        if is_element {
+            for group in groups {
+                self.observer.end_element(*group);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
+        if !self.tree.groups.is_empty() {
+            return self.read_element(from);
+        }
         if self.tree.ends.is_empty() {
-            return from.deserialize_any(self);
+            return from.deserialize_any(self).map(|_| ());
         }
         let raw: &RawValue = serde::Deserialize::deserialize(from)?;
         self.check_continue(raw.get().len())?;
@@ -157,7 +227,9 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
         if self.tree.named.is_empty() && self.tree.each.is_none() {
             return Ok(());
         }
-        raw.deserialize_any(self).map_err(D::Error::custom)
+        raw.deserialize_any(self)
+            .map(|_| ())
+            .map_err(D::Error::custom)
     }
 }
 
@@ -179,40 +251,42 @@ fn value_of(raw: &RawValue) -> FieldValue<'_> {
     }
 }
 
-// `deserialize` has already reported the value itself, and a scalar has no values below it.
+// `deserialize` has already reported the value itself, and a scalar has no values below it. Returns
+// whether the value is not null.
 impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn visit_unit<E>(self) -> Result<bool, E> {
         self.tree.report_absent_below(self.observer);
-        Ok(())
+        Ok(false)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.visit_unit()
+    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
+        self.tree.report_absent_below(self.observer);
+        Ok(true)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.visit_unit()
+    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
+        self.visit_bool(true)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        self.visit_unit()
+    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
+        self.visit_bool(true)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.visit_unit()
+    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
+        self.visit_bool(true)
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.visit_unit()
+    fn visit_str<E: Error>(self, _: &str) -> Result<bool, E> {
+        self.visit_bool(true)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<bool, A::Error> {
         match &self.tree.each {
             Some(tree) => {
                 while list
@@ -235,13 +309,23 @@ impl<'de> Visitor<'de> for Walk<'_> {
             .named
             .iter()
             .for_each(|(_, below)| below.report_absent(self.observer));
-        Ok(())
+        Ok(true)
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
         let mut missing = vec![true; self.tree.named.len()];
-        while let Some(index) = map.next_key_seed(MemberIndex(self.tree))? {
+        while let Some(key) = map.next_key_seed(MemberSeed(self.tree))? {
             self.check_continue(0)?;
+            let MemberKey {
+                index,
+                is_collection,
+            } = key;
+            if is_collection && self.tree.named.is_empty() && self.tree.each.is_some() {
+                let raw: &RawValue = map.next_value()?;
+                self.check_continue(raw.get().len())?;
+                self.read_collection(raw).map_err(A::Error::custom)?;
+                continue;
+            }
             let named = index.and_then(|index| {
                 *missing.get_mut(index)? = false;
                 self.tree.named.get(index).map(|(_, below)| below)
@@ -275,30 +359,41 @@ impl<'de> Visitor<'de> for Walk<'_> {
         named
             .filter(|(_, missing)| *missing)
             .for_each(|((_, below), _)| below.report_absent(self.observer));
-        Ok(())
+        Ok(true)
     }
 }
 
-/// Reads a key and returns the index of the path that continues there, if any.
-struct MemberIndex<'a>(&'a PathTree);
+/// A key of an object.
+struct MemberKey {
+    /// The index of the path that continues there, if any.
+    index: Option<usize>,
+    /// Whether a Magento collection has this key.
+    is_collection: bool,
+}
 
-impl<'de> DeserializeSeed<'de> for MemberIndex<'_> {
-    type Value = Option<usize>;
+/// Reads a key.
+struct MemberSeed<'a>(&'a PathTree);
+
+impl<'de> DeserializeSeed<'de> for MemberSeed<'_> {
+    type Value = MemberKey;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for MemberIndex<'_> {
-    type Value = Option<usize>;
+impl Visitor<'_> for MemberSeed<'_> {
+    type Value = MemberKey;
 
     fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         to.write_str("a key")
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.0.search(key).ok())
+        Ok(MemberKey {
+            index: self.0.search(key).ok(),
+            is_collection: matches!(key, "items" | "totalRecords"),
+        })
     }
 }
 

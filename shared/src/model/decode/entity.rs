@@ -62,6 +62,9 @@ pub(in crate::model) trait Fields: Default + 'static {
     /// Returns the kind of value at the end of a path that begins at the field.
     fn value_kind(key: Self::Key, path: &FieldPath) -> Result<FieldKind, PathError>;
 
+    /// Returns the names of the fields of the object at the end of a path that begins at the field.
+    fn value_field_names(key: Self::Key, path: &FieldPath) -> Vec<&'static str>;
+
     /// Calls `visit` with every value at the end of a path that begins at the field.
     fn visit_value(&self, key: Self::Key, path: &FieldPath, visit: &mut dyn FnMut(FieldValue<'_>));
 
@@ -88,7 +91,6 @@ pub(in crate::model) trait Fields: Default + 'static {
 /// The facts about a field that do not depend on its type.
 pub(in crate::model) struct Field {
     /// The name under which a shop sends it.
-    #[cfg(feature = "schema")]
     name: &'static str,
     /// The description of the field in the JSON Schema.
     #[cfg_attr(
@@ -112,7 +114,6 @@ impl Field {
         description: &'static str,
     ) -> Self {
         Self {
-            #[cfg(feature = "schema")]
             name,
             description,
             stored_as: &[],
@@ -247,6 +248,21 @@ pub(in crate::model) fn kind<E: Fields>(path: &FieldPath) -> Result<FieldKind, P
         return (computed.kind)(rest);
     }
     E::key(name).map_or_else(|| Err(unknown_field::<E>()), |key| E::value_kind(key, rest))
+}
+
+/// Returns the names of the fields of the object at the end of a path into the entity.
+pub(in crate::model) fn field_names<E: Fields>(path: &FieldPath) -> Vec<&'static str> {
+    match path {
+        [] => {
+            let names = E::KEYS.iter().map(|key| E::field(*key).name);
+            let computed = E::COMPUTED.iter().map(|computed| computed.name);
+            names.chain(computed).collect()
+        }
+        [PathStep::Name(name), rest @ ..] => {
+            E::key(name).map_or_else(Vec::new, |key| E::value_field_names(key, rest))
+        }
+        [PathStep::Each, ..] => Vec::new(),
+    }
 }
 
 /// Returns the error of a path to a field outside the contract.

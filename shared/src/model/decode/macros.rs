@@ -128,6 +128,13 @@ macro_rules! entity {
                     }
                 }
 
+                fn value_field_names(key: FieldKey, path: &FieldPath) -> Vec<&'static str> {
+                    match key {
+                        $(FieldKey::$field => <$Type>::field_names(path),)*
+                        $($(FieldKey::$extra)|+ => Vec::new(),)?
+                    }
+                }
+
                 fn visit_value(
                     &self,
                     key: FieldKey,
@@ -200,6 +207,10 @@ macro_rules! entity {
             impl Lookup for $Entity {
                 fn kind(path: &FieldPath) -> Result<FieldKind, PathError> {
                     entity::kind::<Self>(path)
+                }
+
+                fn field_names(path: &FieldPath) -> Vec<&'static str> {
+                    entity::field_names::<Self>(path)
                 }
 
                 fn computed_from(name: &str) -> &'static [&'static str] {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::rules::tests::*;
+use crate::rules::{CONDITIONS_MAX, tests::*};
 
 /// Returns the only error of a rule with one condition.
 fn condition_error(field: &str, operator: &str, value: &Value) -> String {
@@ -51,11 +51,11 @@ fn reports_the_position_and_the_rule_of_a_parse_error() {
         ),
         (
             "{\n \"rules\": [{ \"name\": \"a\", \"when\": [], \"then\": { \"op\": \"success\" } }]\n}",
-            "rule a: unknown variant `success`, expected one of `exception`, `add`, `replace`, `remove` at line 2 column 63",
+            "rule a: unknown variant `success`, expected one of `exception`, `add`, `replace`, `remove`, `doNotForward` at line 2 column 63",
         ),
         (
-            r#"{"rules":[{"name":"a","when":[],"then":{"op":"add","path":"x"}}]}"#,
-            "rule a: missing field `value` at line 1 column 62",
+            r#"{"rules":[{"name":"a","when":[],"then":{"op":"add","value":1}}]}"#,
+            "rule a: missing field `path` at line 1 column 61",
         ),
         (
             r#"{"rules":[{"name":"a","when":[],"then":{"op":"remove","path":"x","value":1}}]}"#,
@@ -71,7 +71,7 @@ fn reports_the_position_and_the_rule_of_a_parse_error() {
         ),
         (
             r#"{"rules":[{"name":"a","when":[{"field":"order.x","operator":"like"}],"then":{"op":"exception"}}]}"#,
-            "rule a: unknown variant `like`, expected one of `greaterThan`, `lessThan`, `equal`, `notEqual`, `regex`, `in`, `isEmpty`, `notEmpty` at line 1 column 66",
+            "rule a: there is no operator \"like\": write contains at line 1 column 67",
         ),
         (
             r#"{"rules":[{"name":"a","when":[],"then":[]},{"name":"b","when":[],"then":7},{"name":"c","when":[],"then":7}]}"#,

@@ -49,7 +49,7 @@ proptest! {
         let all: Vec<Value> = fields.iter().enumerate().map(|(index, field)| json!({
             "name": index.to_string(),
             "when": [{ "field": field, "operator": "notEmpty" }],
-            "then": { "op": "remove", "path": "data/x" },
+            "then": { "op": "remove", "path": "data/order/x" },
         })).collect();
         let body = json!({ "order": { "sent": sent } });
         let (_, matched) = apply::<Placed>(&rules::<Placed>(&json!(all)), &body.to_string());

@@ -43,6 +43,7 @@ fn line(metric: Metric, stages: &Stages) -> Line<'_> {
         rules: None,
         unevaluated: None,
         observed: None,
+        observed_rules: None,
         finding: None,
         violations: 0,
         issues: 0,
