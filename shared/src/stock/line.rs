@@ -6,10 +6,10 @@
 //! How Magento keeps cart lines:
 //!
 //! - **Simple products**: one line, with the quantity of all of them. `addQty` notes how many it
-//!   adds (`qty_to_add`) and how many there were (`previous_qty`, in newer versions). A line that is
-//!   edited with its options is set to zero first, so `previous_qty` is 0 and `qty_to_add` is the
-//!   whole quantity, even if the shopper lowered it. A quantity that is set directly (cart page,
-//!   `updateCartItems`) comes without both.
+//!   adds (`qty_to_add`) and how many there were (`previous_qty`, in newer versions). If a line is
+//!   edited with its options, its quantity is set to zero first, so `previous_qty` is 0 and
+//!   `qty_to_add` is the whole quantity, even if the shopper lowered it. A quantity that is set
+//!   directly (cart page, `updateCartItems`) comes without both.
 //! - **Configurable products**: a parent line and a child line. The parent line already has the SKU
 //!   of the simple product that is shipped, and the quantity. The quantity of the child line is 1
 //!   for each parent, so asking for it as well would say less.
