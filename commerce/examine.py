@@ -251,6 +251,8 @@ class Sent:
 
     def __init__(self, hook, keys):
         names = [name for name, _ in hook.fields]
+        # Under its own name, a cart line is only in the event of an addition.
+        keys = {*keys, *(["item"] if "quote_item" in keys else [])}
         # The entity is looked for at these places, and the first that is there counts.
         self._keys = {*keys, "data_object"}
         roots = [f"data.{key}" for key in sorted(keys)] + ["data.data_object"] + sorted(keys)

@@ -23,6 +23,15 @@ def parameters_of(template):
             )
 
 
+def is_there(template, function, values):
+    """Whether a stack with these parameters has a function, whose condition may compare a parameter with a text."""
+    condition = template.get("Conditions", {}).get(template["Resources"][function].get("Condition"), {})
+    if "Fn::Equals" not in condition:
+        return True
+    parameter, switched_on = condition["Fn::Equals"]
+    return str(values.get(parameter["Ref"])) == switched_on
+
+
 def referred(value):
     """The names in every Ref of a value."""
     if isinstance(value, dict):
@@ -57,7 +66,9 @@ def account_limits(account, template, deployed, wanted):
     def total(values):
         """What is reserved, and what is provisioned out of the part that is not."""
         sums = [0, 0]
-        for _, reserved, provisioned in parameters_of(template):
+        for name, reserved, provisioned in parameters_of(template):
+            if not is_there(template, name, values):
+                continue
             own = int(values.get(reserved, 0))
             sums[0] += own
             sums[1] += 0 if own else int(values.get(provisioned, 0))

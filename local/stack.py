@@ -171,7 +171,8 @@ class Stack:
         # As `sam deploy` does: in the request itself CloudFormation takes no template of this size.
         s3.put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(self.emulated(template())))
         cloudformation = self.client("cloudformation")
-        parameters = {"Architecture": machine(), **self.parameters}
+        # With every channel, also those that a deployment leaves out by default.
+        parameters = {"Architecture": machine(), "HeadlessStock": "true", **self.parameters}
         cloudformation.create_stack(
             StackName=STACK_NAME,
             TemplateURL=f"{self.endpoint}/{BUCKET}/template.json",

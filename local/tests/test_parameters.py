@@ -11,7 +11,7 @@ import pytest
 import samconfig
 from function import Function
 from stack import ROOT, channels, template
-from test_decisions import CART
+from test_headless_stock import GRAPHQL, HEADLESS
 
 DECLARED = template()["Parameters"]
 URL = "https://erp.example/stock/{sku}"
@@ -49,8 +49,10 @@ EDGES = {
         [" ", "my shop", " a", "a ", "caf\u00e9", "x" * 101, *(f"a{one}b" for one in '"<>\\^`{|}\n\t\x7f')],
     ),
     "ForwardOriginal": choice("ForwardOriginal", "True", "TRUE", "1", "yes"),
+    "ForwardBefore": choice("ForwardBefore", "True", "TRUE", "1", "yes"),
     "Contract": choice("Contract", "Strict", "lenient"),
     "InvalidEvents": choice("InvalidEvents", "Quarantine", "accept", "422"),
+    "HeadlessStock": choice("HeadlessStock", "True", "1", "yes"),
     "StockUrl": text(
         ["", URL, "https://erp.example:8443/stock?sku={sku}&site=1", "https://E-1.example/{sku}", "https://10.0.0.1/{sku}/{sku}",
          "https://erp.example/a.b/..c/...;d/%20/{sku}.json", "https://erp.example/?{sku}",
@@ -83,6 +85,10 @@ EDGES = {
     "StockMessage": text(
         ["x", "Not in stock", " Not in stock ", "It's \"sold out\"", "Är slut 😀", "😀", "a\\b", "x" * 250, "\u20ac" * 250, "😀" * 125],
         ["", " ", "   ", "\u00a0", "\u3000\u200b", "\n", "two\nlines", "a\tb", "a\u2028b", "a\x00b", "x" * 251, "😀" * 126],
+    ),
+    "StockExceptionType": text(
+        [GRAPHQL, "Exception", "_A1\\b_2\\C", "x" * 200],
+        ["", " ", "\\Exception", "Exception\\", "A\\\\B", "A/B", "A-B", "1A", "A\\1B", "A B", "A\n", "Ä", "x" * 201],
     ),
     "RequestsPerSecond": number([1, 100000], [0, 100001]),
     "RequestsBurst": number([1, 100000], [0, 100001]),
@@ -137,9 +143,9 @@ def accepted(name, value):
 
 
 def variables():
-    """The environment of the cart's function, as the template has it: a value, or the parameter that it is of."""
+    """The environment of the function with the most variables, as the template has it: a value, or the parameter that it is of."""
     bundle = template()
-    function = bundle["Resources"][channels()[CART]]["Properties"]["Environment"]["Variables"]
+    function = bundle["Resources"][channels()[HEADLESS]]["Properties"]["Environment"]["Variables"]
     return bundle["Globals"]["Function"]["Environment"]["Variables"] | function
 
 
@@ -159,7 +165,7 @@ def environment(**parameters):
 
 def starts(parameters):
     """Whether the real function starts with these parameters and answers, and what it says if not."""
-    with Function(CART, "http://127.0.0.1:1/0/crm.fifo", **environment(**parameters)) as function:
+    with Function(HEADLESS, "http://127.0.0.1:1/0/crm.fifo", **environment(**parameters)) as function:
         result = function.invoke({})
         return result.status == 400 and function.starts == 1, result.log
 
@@ -188,7 +194,7 @@ def test_the_function_starts_with_whatever_is_accepted():
 def test_a_function_that_would_not_start_is_never_deployed():
     """The test above could not fail otherwise: with these values the function does not start, and none of them is accepted."""
     broken = [{"EventSource": "my shop"}, {"StockUrl": "http://erp.example/{sku}"}, {"StockUrl": URL, "StockPointer": "qty"},
-              {"HookTimeoutMs": "599"}, {"KeysRefreshSeconds": "0"}, {"StockUrl": URL, "StockTimeoutMs": "9"}, {"LogLevel": "loud"}]  # fmt: skip
+              {"HookTimeoutMs": "599"}, {"KeysRefreshSeconds": "0"}, {"StockUrl": URL, "StockTimeoutMs": "9"}, {"StockUrl": URL, "StockExceptionType": "Sold out"}, {"LogLevel": "loud"}]  # fmt: skip
     with ThreadPoolExecutor(4) as pool:
         assert not any(started for started, _ in pool.map(starts, broken))
     for parameters in broken:
@@ -199,7 +205,7 @@ def test_the_environment_fits_with_the_longest_value_of_everything():
     """Lambda takes 4 KB, of the variables as JSON."""
     fits = {name: [value for value in values(name) if accepted(name, value)] for name in DECLARED}
     longest = {name: max(some, key=lambda value: len(value.encode())) for name, some in fits.items()}
-    for name, size in {"EventSource": 100, "StockUrl": 1000, "StockPointer": 200, "StockMessage": 250}.items():
+    for name, size in {"EventSource": 100, "StockUrl": 1000, "StockPointer": 200, "StockMessage": 250, "StockExceptionType": 200}.items():
         assert DECLARED[name]["MaxLength"] == size
     longest["StockPointer"] = "/" + "\u20ac" * 199
     assert accepted("StockPointer", longest["StockPointer"])

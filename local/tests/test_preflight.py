@@ -282,6 +282,7 @@ OTHERS = sum(reserved == "OthersReserved" for _, reserved, _ in parameters_of(te
     ("quota", "unreserved", "parameters", "said"),
     [
         (1000, 1000, ["PlaceOrderReserved=800", "CartReserved=101"], "reserve 901 concurrent executions"),
+        (1000, 1000, ["CartReserved=451", "HeadlessStock=true"], "reserve 902 concurrent executions"),
         (1000, 1000, [f"OthersReserved={900 // OTHERS + 1}"], f"reserve {OTHERS * (900 // OTHERS + 1)} concurrent executions"),
         (1000, 400, ["PlaceOrderReserved=301"], "600 are reserved for other functions, and 100 must stay unreserved: that leaves 300"),
         (10, 10, ["PlaceOrderReserved=1"], "The account has 10, of which 0 are reserved for other functions"),

@@ -13,7 +13,7 @@ LAYERS = [
     {"aws", "model", "telemetry"},
     {"verify"},
     {"channel"},
-    {"outcome"},
+    {"outcome", "stock"},
     {"request"},
     {"event"},
     {"deliver", "rules"},

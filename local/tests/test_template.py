@@ -18,8 +18,9 @@ from stack import ROOT, channels, constant, template
 
 NAMESPACE = "CommerceWebhooks/${AWS::StackName}"
 RULES = "s3://code/rules-1"
-SHOPPERS = {"SalesOrderPlaceAfter": "PlaceOrder", "CheckoutCartProductAddAfter": "Cart"}
+SHOPPERS = {"SalesOrderPlaceAfter": "PlaceOrder", "CheckoutCartProductAddAfter": "Cart", "SalesQuoteItemSaveBefore": "Cart"}
 FUNCTIONS = list(channels().values())
+EVERY_CHANNEL = {"HeadlessStock": "true"}
 
 
 @pytest.fixture(autouse=True)
@@ -30,11 +31,11 @@ def region(monkeypatch):
 
 @functools.cache
 def expanded(rules=RULES, transforms=tuple(template()["Transform"]), **parameters):
-    """All resources, after these transforms in their order, with these parameters."""
+    """All resources, after these transforms in their order, with these parameters, and with every channel unless they say otherwise."""
     bundle = template()
     bundle["Globals"]["Function"]["CodeUri"] = "s3://code/functions"
     bundle["Resources"]["Rules"]["Properties"]["ContentUri"] = rules
-    values = {name: one.get("Default") for name, one in bundle["Parameters"].items()} | parameters
+    values = {name: one.get("Default") for name, one in bundle["Parameters"].items()} | EVERY_CHANNEL | parameters
     values = {name: str(value) for name, value in values.items()}
     assert set(values) == set(bundle["Parameters"]), "a parameter that the template does not have"
     if "AWS::LanguageExtensions" in transforms:
@@ -54,6 +55,13 @@ def with_sub(value, inside=False):
 
 def of_type(resources, kind):
     return {name: one for name, one in resources.items() if one["Type"] == kind}
+
+
+def present(value):
+    """A value as it is if every condition holds."""
+    if isinstance(value, dict):
+        return present(value["Fn::If"][1]) if value.keys() == {"Fn::If"} else {key: present(inner) for key, inner in value.items()}
+    return [present(inner) for inner in value] if isinstance(value, list) else value
 
 
 def versions(**how):
@@ -100,7 +108,7 @@ def what_lambda_keeps(parameters):
     }
 
 
-OTHER = {"Architecture": "x86_64", "SignatureSchemes": "rsa", "ForwardOriginal": "false", "StockWhenUnknown": "refuse"} | {
+OTHER = {"Architecture": "x86_64", "ForwardBefore": "true", "HeadlessStock": "false", "SignatureSchemes": "rsa", "ForwardOriginal": "false", "StockWhenUnknown": "refuse"} | {
     "Contract": "strict", "InvalidEvents": "quarantine",
     "Deployment": "Canary10Percent5Minutes", "PreTrafficCheck": "true", "LogLevel": "warn", "LogRetentionDays": 7,
     "DefaultEndpoint": "always",
@@ -124,7 +132,8 @@ def test_a_parameter_makes_a_new_version_if_and_only_if_lambda_would(parameter):
 
 def test_a_changed_timeout_reaches_every_alias():
     before, after = versions(), versions(HookTimeoutMs=3000)
-    assert len(before) == 8 and all(before[alias] != after[alias] for alias in before)
+    assert set(before) == {f"{name}Aliaslive" for name in FUNCTIONS}
+    assert all(before[alias] != after[alias] for alias in before)
 
 
 def test_without_language_extensions_it_would_not():
@@ -136,7 +145,7 @@ def test_without_language_extensions_it_would_not():
 def test_a_description_fits(name):
     longest = {"SignatureSchemes": "accept-unsigned", "EventSource": "x" * template()["Parameters"]["EventSource"]["MaxLength"]}
     longest |= {"KeysPreviousSeconds": 31536000, "KeysRefreshSeconds": 86400, "HookTimeoutMs": 29000, "ForwardOriginal": "false"}
-    longest |= {"Contract": "tolerant", "InvalidEvents": "quarantine"}
+    longest |= {"Contract": "tolerant", "InvalidEvents": "quarantine", "ForwardBefore": "false"}
     longest |= {f"{group}Reserved": 100000 for group in (*SHOPPERS.values(), "Others")}
     assert len(expanded(**longest)[name]["Properties"]["Description"]) <= 256, "Lambda takes no more"
 
@@ -151,9 +160,38 @@ def test_routes_call_aliases():
     paths = api["Properties"]["Body"]["paths"]
     assert set(paths) == {f"/webhook/observer.{channel}" for channel in channels()}
     for channel, name in channels().items():
-        (method, route), = paths[f"/webhook/observer.{channel}"].items()
+        (method, route), = present(paths[f"/webhook/observer.{channel}"]).items()
         assert method == "post"
         assert f"{name}Aliaslive" in str(route["x-amazon-apigateway-integration"]["uri"])
+
+
+HEADLESS = "sales_quote_item_save_before"
+
+
+@pytest.mark.parametrize("how", [{}, {"Deployment": "Canary10Percent5Minutes", "CartProvisioned": 1}], ids=str)
+@pytest.mark.parametrize("switch", ["false", "true"])
+def test_the_channel_of_headless_storefronts_is_there_only_if_it_is_switched_on(how, switch):
+    name, path, condition = channels()[HEADLESS], f"/webhook/observer.{HEADLESS}", "HasHeadlessStock"
+    resources = expanded(**how, HeadlessStock=switch)
+    its = {one: resource for one, resource in resources.items() if one.startswith(name)}
+    kinds = {"AWS::Lambda::Function", "AWS::IAM::Role", "AWS::Lambda::Version", "AWS::Lambda::Alias", "AWS::Lambda::Permission"}
+    assert {one["Type"] for one in its.values()} == kinds | ({"AWS::CodeDeploy::DeploymentGroup"} if how else set())
+    assert {one.get("Condition") for one in its.values()} == {condition}
+    # The transform empties a resource whose condition does not hold. SAM then gives it an API of its own, with the same condition.
+    own = [one for one, api in of_type(resources, "AWS::ApiGatewayV2::Api").items() if one != "Api"]
+    assert own == ([] if switch == "true" else ["ServerlessHttpApi"])
+    for one, resource in resources.items():
+        if resource.get("Condition") != condition and one != "Api":
+            assert not set(mentioned(resource)) & {*its, *own}, one
+        elif one.startswith("ServerlessHttpApi"):
+            assert resource["Condition"] == condition
+    paths = resources["Api"]["Properties"]["Body"]["paths"]
+    if switch == "true":
+        assert paths[path]["Fn::If"][0] == condition and paths[path]["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+    else:
+        assert path not in paths
+    assert template()["Outputs"][f"{name}Url"]["Condition"] == condition
+    assert template()["Parameters"]["HeadlessStock"]["Default"] == "false"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

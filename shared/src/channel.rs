@@ -1,6 +1,7 @@
 //! A channel: the part of a function that differs from one event of Commerce to another.
 
 use lambda_http::http::HeaderMap;
+use serde_json::value::RawValue;
 
 use crate::{
     deadline::Deadline, environment::Environment, model::Entity, operation::Operation,
@@ -75,6 +76,8 @@ pub(crate) fn is_plugin(method: &str) -> bool {
 pub struct DecisionContext<'a> {
     /// The headers of the request.
     pub headers: &'a HeaderMap,
+    /// The entity as the shop sent it.
+    pub original: &'a RawValue,
     /// The bearer tokens in the secret.
     pub tokens: &'a BearerTokens,
     /// The time at which the decision must be made.

@@ -19,6 +19,8 @@ pub mod rules;
 mod runtime;
 #[cfg(feature = "schema")]
 pub mod schema;
+#[cfg(feature = "stock")]
+pub mod stock;
 pub mod telemetry;
 pub mod verify;
 

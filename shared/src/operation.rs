@@ -84,6 +84,15 @@ pub fn body(operations: &[Operation]) -> String {
     .unwrap_or_default()
 }
 
+/// Whether a text is the name of a PHP class or interface: names with backslashes between them.
+pub(crate) fn is_php_class(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    text.trim_start_matches('\\').split('\\').all(is_name)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

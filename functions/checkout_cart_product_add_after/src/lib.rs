@@ -1,10 +1,11 @@
 //! A product was added to a cart. The cart is not saved yet, so a refusal prevents the addition.
 
-mod stock;
-
-use shared::{Channel, DecisionContext, Verdict, environment::Environment, model::QuoteItem};
-
-use crate::stock::Stock;
+use shared::{
+    Channel, DecisionContext, Verdict,
+    environment::Environment,
+    model::QuoteItem,
+    stock::{CheckedLines, Stock},
+};
 
 /// The channel `checkout_cart_product_add_after`.
 #[derive(Default)]
@@ -22,7 +23,7 @@ impl Channel for CheckoutCartProductAddAfter {
     type Entity = QuoteItem;
 
     fn configure(&mut self, environment: &mut Environment<'_>) {
-        self.stock = Stock::configure(environment);
+        self.stock = Stock::configure(environment, CheckedLines::All);
     }
 
     async fn decide(&self, item: &QuoteItem, context: DecisionContext<'_>) -> Verdict {

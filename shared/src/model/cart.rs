@@ -32,7 +32,8 @@ entity! {
 
 impl Entity for QuoteItem {
     const NAME: &'static str = "quote_item";
-    const KEYS: &'static [&'static str] = &["quote_item"];
+    // `item` is the key in the events of a saved line.
+    const KEYS: &'static [&'static str] = &["quote_item", "item"];
 
     fn subject(&self) -> Option<String> {
         self.item_id.map(|id| format!("quote_item/{id}"))

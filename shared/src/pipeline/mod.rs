@@ -174,6 +174,7 @@ impl<C: Channel> Function<C> {
         };
         let decision_context = DecisionContext {
             headers: request.headers(),
+            original: event.original,
             tokens: &secret.tokens,
             deadline,
         };

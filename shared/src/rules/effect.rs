@@ -7,7 +7,11 @@ use self::{path::check_path, value::ValueTemplate};
 use super::{
     OPERATIONS_MAX, evaluate::Evaluator, field::Field, file::RuleOperation, template::Template,
 };
-use crate::{channel::Channel, model::Entity, operation::Operation};
+use crate::{
+    channel::Channel,
+    model::Entity,
+    operation::{Operation, is_php_class},
+};
 
 /// The maximum length of the path or the class of an operation in bytes.
 const PATH_BYTES_MAX: usize = 512;
@@ -173,16 +177,12 @@ fn change<C: Channel>(then: &RuleOperation) -> Result<Change, String> {
     }
 }
 
-/// Checks the name of a PHP class or interface: names with backslashes between them.
+/// Checks the name of a PHP class or interface.
 fn check_class(key: &str, class: Option<&str>) -> Result<(), String> {
     let Some(class) = class else {
         return Ok(());
     };
-    let is_name = |name: &str| {
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    if class.len() <= PATH_BYTES_MAX && class.trim_start_matches('\\').split('\\').all(is_name) {
+    if class.len() <= PATH_BYTES_MAX && is_php_class(class) {
         return Ok(());
     }
     Err(format!("{key} {class:?} is not a PHP class"))

@@ -1,24 +1,28 @@
-//! The stock check: asks the merchant's inventory or order system for the stock of a product,
-//! within the timeout of the shop.
+//! The stock check of the channels that report cart lines: asks the merchant's inventory or order
+//! system for the stock of a product, within the timeout of the shop.
 
 mod breaker;
 mod client;
+mod line;
 
 use std::time::Duration;
 
-use shared::{
-    Deadline, Decision, DecisionContext, Refusal, Verdict,
+pub use self::line::CheckedLines;
+use self::{
+    breaker::Breaker,
+    client::{StockClient, check_url},
+    line::Question,
+};
+use crate::{
+    channel::{Decision, DecisionContext, Refusal, Verdict},
+    deadline::Deadline,
     environment::Environment,
     model::{
         QuoteItem,
         scalar::{Code, Number},
     },
+    operation::is_php_class,
     verify::secret::BearerToken,
-};
-
-use self::{
-    breaker::Breaker,
-    client::{StockClient, check_url},
 };
 
 /// The name of the stock system's token in the secret.
@@ -32,13 +36,21 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(20);
 /// The message for the shopper if there is not enough.
 const MESSAGE: &str = "Product is not in stock";
 
+/// The exception of GraphQL, which shows its message to the shopper. It hides the messages of
+/// others.
+const GRAPHQL_EXCEPTION: &str = r"Magento\Framework\GraphQl\Exception\GraphQlInputException";
+
+/// The maximum length of the name of an exception, in bytes.
+const EXCEPTION_BYTES_MAX: usize = 200;
+
 /// The stock system, as the operator configured it.
 #[derive(Debug)]
-pub(crate) struct Stock {
+pub struct Stock {
+    checked: CheckedLines,
     client: StockClient,
     timeout: Duration,
     when_unknown: WhenUnknown,
-    message: String,
+    refusal: Refusal,
     breaker: Breaker,
 }
 
@@ -99,7 +111,7 @@ impl Unknown {
 
 impl Stock {
     /// Reads the settings. Returns `None` if no stock system is configured.
-    pub(crate) fn configure(environment: &mut Environment<'_>) -> Option<Self> {
+    pub fn configure(environment: &mut Environment<'_>, checked: CheckedLines) -> Option<Self> {
         let url = environment.optional("STOCK_URL")?;
         if let Err(reason) = check_url(&url) {
             environment.add_error("STOCK_URL", reason);
@@ -129,29 +141,45 @@ impl Stock {
                 );
             })
             .ok()?;
+        let message = environment.optional("STOCK_MESSAGE");
+        let refusal = Refusal {
+            message: Some(message.unwrap_or_else(|| MESSAGE.to_owned())),
+            class: exception(environment, checked),
+        };
         Some(Self {
+            checked,
             client,
             timeout,
             when_unknown,
-            message: environment
-                .optional("STOCK_MESSAGE")
-                .unwrap_or_else(|| MESSAGE.to_owned()),
+            refusal,
             breaker: Breaker::default(),
         })
     }
 
-    /// Decides whether the shopper can add the item to the cart. The request to the stock system
-    /// uses at most half of the time until the deadline, because the queue needs the rest.
-    pub(crate) async fn decide(
+    /// Decides whether the shop can save the cart line. The request to the stock system uses at
+    /// most half of the time until the deadline, because the queue needs the rest.
+    pub async fn decide(
         &self,
         item: &QuoteItem,
         DecisionContext {
-            tokens, deadline, ..
+            tokens,
+            deadline,
+            original,
+            ..
         }: DecisionContext<'_>,
     ) -> Verdict {
         let token = tokens.get(TOKEN);
-        let enough = match (&item.sku, item.qty) {
-            (Some(Code(sku)), Some(qty)) => self.is_enough(sku, qty, token, deadline).await,
+        let wanted = match Question::about(item, original, self.checked) {
+            Question::NotNeeded => {
+                return Verdict {
+                    decision: Decision::default(),
+                    finding: Some("stock_not_needed"),
+                };
+            }
+            Question::Wanted(wanted) => wanted,
+        };
+        let enough = match (&item.sku, wanted) {
+            (Some(Code(sku)), Some(wanted)) => self.is_enough(sku, wanted, token, deadline).await,
             _ => Err(Unknown::Unreadable),
         };
         let (allowed, finding) = match enough {
@@ -162,10 +190,7 @@ impl Stock {
         let decision = if allowed {
             Decision::default()
         } else {
-            Decision::Refuse(Refusal {
-                message: Some(self.message.clone()),
-                class: None,
-            })
+            Decision::Refuse(self.refusal.clone())
         };
         Verdict {
             decision,
@@ -194,6 +219,24 @@ impl Stock {
         }
         enough
     }
+}
+
+/// Returns the PHP class of the exception; `None` if the shop's own is right: it shows the message
+/// of any exception to a shopper who adds a product on its pages.
+fn exception(environment: &mut Environment<'_>, checked: CheckedLines) -> Option<String> {
+    const NAME: &str = "STOCK_EXCEPTION_TYPE";
+    if checked == CheckedLines::All {
+        return None;
+    }
+    let class = environment.optional(NAME);
+    let class = class.unwrap_or_else(|| GRAPHQL_EXCEPTION.to_owned());
+    if class.len() > EXCEPTION_BYTES_MAX || !is_php_class(&class) {
+        environment.add_error(
+            NAME,
+            format!("must be the name of a PHP class, as in {GRAPHQL_EXCEPTION}"),
+        );
+    }
+    Some(class)
 }
 
 #[cfg(test)]

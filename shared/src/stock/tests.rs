@@ -2,24 +2,30 @@
 
 use std::time::Instant;
 
-use shared::{environment::Environment, model::scalar::Number};
-
 use super::{
-    MESSAGE, Stock, TIMEOUT, WhenUnknown,
+    CheckedLines, GRAPHQL_EXCEPTION, MESSAGE, Stock, TIMEOUT, WhenUnknown,
     breaker::{Breaker, PAUSE},
     client::{SKU_BYTES_MAX, check_url, is_enough, product_url},
 };
+use crate::{environment::Environment, model::scalar::Number};
 
 const URL: (&str, &str) = ("STOCK_URL", "https://erp.example/stock/{sku}");
 const ALLOW: (&str, &str) = ("STOCK_WHEN_UNKNOWN", "allow");
 
 fn configure(variables: &[(&str, &str)]) -> Result<Option<Stock>, Vec<String>> {
+    configure_for(CheckedLines::NewOrRaised, variables)
+}
+
+fn configure_for(
+    checked: CheckedLines,
+    variables: &[(&str, &str)],
+) -> Result<Option<Stock>, Vec<String>> {
     let find = |name: &str| {
         let known = variables.iter().find(|(known, _)| *known == name);
         known.map(|(_, value)| (*value).to_owned())
     };
     let mut environment = Environment::new(&find);
-    let stock = Stock::configure(&mut environment);
+    let stock = Stock::configure(&mut environment, checked);
     let errors = environment.into_errors();
     if errors.is_empty() {
         Ok(stock)
@@ -46,8 +52,12 @@ fn does_not_check_the_stock_without_a_url() {
 fn reads_settings_and_their_defaults() {
     let stock = configure(&[URL, ALLOW]).unwrap().unwrap();
     assert_eq!(
-        (stock.timeout, &*stock.message, &*stock.client.pointer),
-        (TIMEOUT, MESSAGE, "")
+        (
+            stock.timeout,
+            stock.refusal.message.as_deref(),
+            &*stock.client.pointer
+        ),
+        (TIMEOUT, Some(MESSAGE), "")
     );
     let settings = [
         URL,
@@ -61,11 +71,39 @@ fn reads_settings_and_their_defaults() {
     assert_eq!(
         (
             stock.timeout.as_millis(),
-            &*stock.message,
+            stock.refusal.message.as_deref(),
             &*stock.client.pointer
         ),
-        (300, "Sold out", "/items/0/qty")
+        (300, Some("Sold out"), "/items/0/qty")
     );
+}
+
+#[test]
+fn a_line_that_is_saved_on_any_storefront_is_refused_with_an_exception_of_graphql() {
+    let class = |checked, variables: &[_]| {
+        let stock = configure_for(checked, &[&[URL, ALLOW], variables].concat());
+        stock.map(|stock| stock.unwrap().refusal.class)
+    };
+    let own = [("STOCK_EXCEPTION_TYPE", r"Acme\Stock_2\SoldOut")];
+    let saved = CheckedLines::NewOrRaised;
+    assert_eq!(class(saved, &[]).unwrap().unwrap(), GRAPHQL_EXCEPTION);
+    assert_eq!(class(saved, &own).unwrap().unwrap(), own[0].1);
+    assert_eq!(class(CheckedLines::All, &own), Ok(None));
+    for wrong in [
+        "Sold out",
+        "2",
+        r"A\\B",
+        r"A\",
+        "A-B",
+        "Ä",
+        &"x".repeat(201),
+    ] {
+        let expected = format!(
+            "STOCK_EXCEPTION_TYPE: must be the name of a PHP class, as in {GRAPHQL_EXCEPTION}"
+        );
+        let errors = class(saved, &[("STOCK_EXCEPTION_TYPE", wrong)]);
+        assert_eq!(errors, Err(vec![expected]), "{wrong}");
+    }
 }
 
 #[test]

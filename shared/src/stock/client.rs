@@ -15,9 +15,9 @@ use hyper_util::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
-use shared::{model::scalar::Number, verify::secret::BearerToken};
 
 use super::Unknown;
+use crate::{model::scalar::Number, verify::secret::BearerToken};
 
 /// The placeholder of the SKU in the URL.
 const SKU: &str = "{sku}";
