@@ -4,7 +4,7 @@ import json
 import uuid
 
 import pytest
-from shop_tool import ADDRESS, BATCH, BUNDLE, FOREIGN, TIMES, aws, environment, flat, keys, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import ADDRESS, BATCH, BUNDLE, FOREIGN, OWN, TIMES, aws, environment, flat, keys, run, wanted  # noqa: F401 — fixtures, too
 from stack import ROOT, template
 from stand_in import running
 
@@ -42,14 +42,14 @@ def test_hooks_that_are_not_required_are_subscribed_without_a_check_and_said_to_
     with running() as shop:
         code, said = run("apply", shop, "--yes", "--required", "false")
         assert code == 0 and "With REQUIRED=false no hook is required" in said, said
-        assert {hook["required"] for hook in shop.live.values()} == {False} and len(shop.live) == 8
+        assert {hook["required"] for hook in shop.live.values()} == {False} and len(shop.live) == len(OWN)
         assert ADDRESS.posts == [], "nothing stops the shop, so nothing is looked at"
         assert run("plan", shop, "--required", "false")[0] == 0
         code, said = run("plan", shop)
         assert code == 2 and said.count("false → true") == 7
         monkeypatch.setattr(ADDRESS, "usual", ADDRESS.RIGHT)
         examined = run("doctor", shop)[1]
-        assert examined.count("  not required\n") == 8 and examined.count("is not required") == 1
+        assert examined.count("  not required\n") == len(OWN) and examined.count("is not required") == 1
         assert run("doctor", shop, "--required", "true") == (1, "shop: argument --required: invalid choice: 'true' (choose from 'false')\n")
 
 
@@ -80,7 +80,7 @@ def test_an_address_that_does_not_exist_gets_no_required_hook(run):
         code, said = run("apply", shop, "--yes", "--url", "https://nowhere.invalid")
         assert code == 1 and "does not answer as this bundle: no such host. DNS does not know nowhere.invalid." in flat(said)
         code, said = run("doctor", shop, "--url", "https://nowhere.invalid")
-        assert code == 1 and "On all 8 channels: error" in flat(said) and said.count("no such host") == 1
+        assert code == 1 and f"On all {len(OWN)} channels: error" in flat(said) and said.count("no such host") == 1
         assert shop.changes() == []
 
 
