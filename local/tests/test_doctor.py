@@ -154,7 +154,8 @@ def test_the_doctor_reads_what_identifies_an_event_and_what_is_expected_of_it_ou
     assert (contract.entity, contract.identity) == ("order", [["increment_id"], ["entity_id"]])
     assert contract.expected >= {"grand_total", "order_currency_code", "items[].sku", "items[].qty_ordered"}
     for channel in CHANNELS:
-        contract = examine.read_contract(channel)
+        if (contract := examine.read_contract(channel)) is None:
+            continue  # it has no model
         named = {path for together in contract.identity for path in together} | contract.expected
         lists = {path.split("[]")[0] for path in contract.fields}
         assert contract.identity and named <= {*contract.fields, *lists}, channel
