@@ -374,14 +374,38 @@ def joined(path, name):
 
 
 def rules_look_at(channel):
-    """Every field that an enabled rule of the channel looks at or writes into its message, with the rule's name."""
+    """Every field that an enabled rule of the channel looks at, copies, or writes into a text, with the rule's name."""
     seen = {}
     for rule in rules_of(channel):
         if rule.get("enabled", True):
             then = rule["then"] if isinstance(rule["then"], list) else [rule["then"]]
-            said = [field for one in then for field in re.findall(r"\{([^{}]+)\}", one.get("message") or "")]
-            seen |= {(rule["name"], field.strip()): None for field in [condition["field"] for condition in rule["when"]] + said}
+            fields = [*fields_of_conditions(rule["when"]), *(field for one in then for field in fields_of_operation(one))]
+            seen |= {(rule["name"], field.strip()): None for field in fields}
     return list(seen)
+
+
+def fields_of_conditions(conditions, element=None):
+    """Those of conditions, of alternatives, and of groups of conditions on one element of a list."""
+    for one in conditions:
+        for field in filter(None, (one.get(key) for key in ("field", "count", "sum", "valueField"))):
+            yield f"{element}.{field}" if element else field
+        yield from fields_of_conditions([*one.get("all", ()), *one.get("any", ())], one.get("element", element))
+
+
+def fields_of_operation(operation):
+    if "valueField" in operation:
+        yield operation["valueField"]
+    for text in texts(operation.get("message"), operation.get("value")):
+        # A doubled brace is a brace.
+        yield from re.findall(r"\{([^{}]+)\}", text.replace("{{", "").replace("}}", ""))
+
+
+def texts(*values):
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (list, dict)):
+            yield from texts(*(value.values() if isinstance(value, dict) else value))
 
 
 def rules_of(channel):

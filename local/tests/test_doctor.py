@@ -254,6 +254,19 @@ def test_the_doctor_looks_at_the_rules_of_the_bundle(run, monkeypatch, tmp_path)
     assert found == ["order.coupon_code", "data.quote.id", "order.mood"]
 
 
+def test_the_doctor_finds_the_fields_of_all_that_a_rule_can_hold():
+    when = [
+        {"any": [{"field": "order.a", "operator": "isEmpty"}, {"count": "order.items[]", "operator": "equal", "value": 1}]},
+        {"element": "order.items[]", "all": [{"field": "sku", "operator": "equal", "valueField": "name"}]},
+        {"sum": "order.items[].qty", "operator": "lessThan", "valueField": "order.b"},
+    ]
+    fields = ["order.a", "order.items[]", "order.items[].sku", "order.items[].name", "order.items[].qty", "order.b"]
+    assert list(examine.fields_of_conditions(when)) == fields
+    added = {"op": "add", "path": "data/order/x", "value": {"note": ["{order.c} of {order.d} {{not this}}"]}}
+    assert list(examine.fields_of_operation(added)) == ["order.c", "order.d"]
+    assert list(examine.fields_of_operation({"op": "replace", "path": "data/order/x", "valueField": "order.e"})) == ["order.e"]
+
+
 # What keeps the shop from answering
 
 
