@@ -40,7 +40,10 @@ shop = exec python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(s
   $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
 # Builds what reads the secret of a stack, and writes the fields that rules use into webhooks.xml. Without Rust, the program says that
 # it does not know whether there is a key, and webhooks.xml is used as it is.
-local_tool = ! command -v cargo > /dev/null || ! command -v cc > /dev/null || { cargo build --quiet --locked $(BUNDLE) && target/debug/local hooks; }
+local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then \
+    test -e target/debug/local || echo "Building the tools (some minutes the first time) …" >&2; \
+    cargo build --quiet --locked $(BUNDLE) && target/debug/local hooks; \
+  fi
 try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.

@@ -107,8 +107,8 @@ def show_plan(shop, bundle, plan, channel=None):
     width = max((len(step.name) for step in plan.steps), default=0)
     for step in plan.steps:
         note = "MISSING since an `apply` took it out; " if step.lost else ""
-        note += f"type {step.new.webhook_type}; " if step.new and not step.new.is_usual else ""
-        print(paint(f"{step.sign} {step.name:{width}}  {note}{says[step.sign]}", 31 if step.lost else colours[step.sign]))
+        kind = f" (type {step.new.webhook_type})" if step.new and not step.new.is_usual else ""
+        print(paint(f"{step.sign} {step.name:{width}}  {note}{says[step.sign]}{kind}", 31 if step.lost else colours[step.sign]))
         for name, old, new in step.changes:
             show_change(name, old, new)
     counts = {sign: sum(step.sign == sign for step in plan.steps) for sign in "+~-="}

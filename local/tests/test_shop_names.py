@@ -112,7 +112,7 @@ def test_a_plugin_is_subscribed_with_the_name_that_the_shop_has(run, tree, monke
         code, said = run("apply", shop, "--yes", "--anyway", "no-key")
         assert code == 0, said
         assert name in methods_of(shop)
-        assert f"+ {BEFORE}" in said and "type before; will be subscribed" in said
+        assert f"+ {BEFORE}" in said and "  will be subscribed (type before)\n" in said
         assert f"{OPTIONAL} is left out, because it is optional. If the stack has Refunds=true, add CHANNEL={OPTIONAL}." in flat(said)
         assert run("plan", shop)[0] == 0
 
@@ -126,7 +126,7 @@ def test_a_plugin_is_the_same_hook_by_either_name_and_either_route(run, tree):
         shop.unknown = PLACE
         code, said = run("plan", shop)
         assert code == 0, said
-        assert "type before" not in next(line for line in said.splitlines() if PLUGIN in line), "a plugin's usual type"
+        assert "(type" not in next(line for line in said.splitlines() if PLUGIN in line), "a plugin's usual type"
         code, said = run("doctor", shop, "--channel", PLACE)
         assert code == 0 and f"Only {PLUGIN} was looked at." in said
         hook["timeout"] = 100
