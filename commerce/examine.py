@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bundle import own_hooks
 from hooks import ROUTE, URL_VARIABLE, channel_in, shown_url
 from names import routes_of, without_magento
 from rest import is_loopback
@@ -125,7 +124,7 @@ def about_address(hook, bundle, own):
         yield Finding(ERROR, f"has the type {short(hook.webhook_type, 60)}, not {own.webhook_type}", why, "make apply")
     if hook.method != "POST":
         yield Finding(ERROR, f"uses {short(hook.method, 60)}, not POST", "The bundle has routes for POST alone.", "make apply")
-    routes = routes_of(bundle_method(own), own.webhook_type)
+    routes = routes_of(own.webhook_method, own.webhook_type)
     wanted = next((route for route in routes if hook.url.endswith(route)), routes[0])
     base = hook.url.removesuffix(wanted)
     if base == hook.url:
@@ -215,11 +214,6 @@ def about_outcome(hook, bundle, own):
     for field, operator, _ in hook.rules:
         why = "The shop holds back every event for which it does not hold. Nobody here knows of them."
         yield Finding(INFO, f"has the condition {short(field, 100)} {short(operator, 40)}", why, "make apply: it takes the condition away.")
-
-
-def bundle_method(own):
-    """The method as webhooks.xml names it, whose routes are all those of the channel."""
-    return next((hook.webhook_method for hook in own_hooks() if hook.channel == own.channel), own.webhook_method)
 
 
 def decides_nothing(channel, bundle):

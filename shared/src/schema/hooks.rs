@@ -100,13 +100,14 @@ pub fn update_hook<C: Channel>(root: &Path, xml: &str) -> Result<Option<HookUpda
         .cloned()
         .collect();
 
-    let mut lines: String = fields
+    let mut lines: Vec<String> = fields
         .iter()
         .map(|field| format!("{INDENTATION}<field name=\"{}\" />\n", field.name))
         .collect();
     if !own.is_empty() {
-        lines += &format!("{INDENTATION}{}\n", own.trim_start());
+        lines.push(format!("{INDENTATION}{}\n", own.trim_start()));
     }
+    let lines = lines.concat();
     let indentation = INDENTATION.strip_suffix("    ").unwrap_or_default();
     let begin = method.start + start.len() + "<fields>\n".len();
     let new = format!("{lines}{indentation}");
@@ -118,9 +119,9 @@ pub fn update_hook<C: Channel>(root: &Path, xml: &str) -> Result<Option<HookUpda
     Ok(Some(update))
 }
 
-fn contract_field(name: &String) -> HookField {
+fn contract_field(name: impl AsRef<str>) -> HookField {
     HookField {
-        name: name.clone(),
+        name: name.as_ref().to_owned(),
         rule: None,
     }
 }
