@@ -38,8 +38,12 @@ stack = $(or $(STACK),$(if $(ENV),$(or $(STACK_OF_ENV),$(error samconfig.toml kn
 shop = exec python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS)) \
   $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
-# What reads the secret of a stack is built. Without Rust here, the program says that it cannot know whether there is a key.
-local_tool = test -z "$(stack)" || ! command -v cargo > /dev/null || cargo build --quiet --locked $(BUNDLE)
+# Builds what reads the secret of a stack, and writes the fields that rules use into webhooks.xml. Without Rust, the program says that
+# it does not know whether there is a key, and webhooks.xml is used as it is.
+local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then \
+    test -e target/debug/local || echo "Building the tools (some minutes the first time) …" >&2; \
+    cargo build --quiet --locked $(BUNDLE) && target/debug/local hooks; \
+  fi
 try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
@@ -66,7 +70,7 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples \
-  rules send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan \
+  rules hooks send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan \
   apply doctor webhooks-xml clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl \
   prerequisites-cxx prerequisites-node prerequisites-valgrind prerequisites-qemu
 
@@ -75,7 +79,7 @@ help: ## Show this list
 	  for (i = 1; i <= count; i++) { if (length(line " " words[i]) > 100) { print line; line = sprintf("%21s", "") } \
 	    line = line " " words[i] } print line }' $(firstword $(MAKEFILE_LIST))
 
-run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
+run: prerequisites $(TOOLS) binaries hooks ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
 	@STAY=$(STAY) python local/stack.py demo
 
@@ -92,7 +96,7 @@ test-one: $(TOOLS) binaries worker prerequisites-openssl $(call for_tests,$(RELE
 	$(PYTEST) $(or $(TEST),local/tests) $(ARGS)
 
 # In the order in which they begin.
-test-stages: test-format binaries $(TOOLS) test-template test-stack test-rust test-rules test-clippy
+test-stages: test-format binaries hooks $(TOOLS) test-template test-stack test-rust test-rules test-clippy
 
 # What builds most comes last: it would take time that test-limits measures.
 test-all-stages: binaries $(TOOLS) $(ADOBE)/installed worker test-deep test-release test-limits test-scanners test-fuzz test-others test-deploy
@@ -115,7 +119,7 @@ test-template: $(TOOLS)
 	@$(call stage,template,900) sh -ec 'sam validate --lint; sam validate --lint --template consumers/template.yaml; \
 	  cfn-lint template.yaml consumers/template.yaml'
 
-test-rust: prerequisites ## Run the tests of the crates
+test-rust: prerequisites hooks ## Run the tests of the crates
 	@$(call stage,rust,2400) cargo test --quiet --locked $(BUNDLE)
 
 test-clippy: prerequisites
@@ -124,7 +128,7 @@ test-clippy: prerequisites
 test-rules: binaries
 	@$(call stage,rules,60) $(MAKE) --silent --no-print-directory rules
 
-test-stack: $(TOOLS) binaries prerequisites-openssl ## Run every sample and the main decisions against an emulated AWS
+test-stack: $(TOOLS) binaries hooks prerequisites-openssl ## Run every sample and the main decisions against an emulated AWS
 	@$(call stage,stack,2400) $(PYTEST) $(QUICK)
 
 test-deep: $(TOOLS) $(ADOBE)/installed binaries worker prerequisites-openssl ## Run all the other tests against an emulated AWS
@@ -171,13 +175,16 @@ soak: $(TOOLS) binaries ## Send events while everything fails at random: make so
 soak-consumers: $(TOOLS) worker ## Let copies of the example of a consumer work while the ERP system fails at random: make soak-consumers (EVENTS=20000 SEED=…)
 	@python local/soak_consumers.py --events $(or $(EVENTS),20000) $(if $(SEED),--seed $(SEED))
 
-samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, messages, schemas
+samples: $(TOOLS) binaries hooks ## Renew what is derived: signed requests, answers, messages, schemas
 	UPDATE_SCHEMAS=1 cargo test --quiet --locked $(BUNDLE) --test schema
 	target/debug/local samples
 	python local/stack.py samples
 
 rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
 	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true
+
+hooks: binaries ## Write the fields that the rules use into commerce/webhooks.xml (run, test, plan, apply, doctor and deploy do so, too)
+	@target/debug/local hooks
 
 send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
 	@cargo run --quiet -p local -- send $(ARGS)
@@ -244,7 +251,7 @@ build-Rules:
 deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what changes, then asks (YES=1 does not; BUILT=1 builds nothing)
 	@python local/preflight.py $(or $(ENV),default)
 	@$(if $(BUILT),,release=$$(python local/preflight.py --new-release $(or $(ENV),default)) \
-	  && NEW_RELEASE=$$release $(MAKE) --no-print-directory rules build)
+	  && NEW_RELEASE=$$release $(MAKE) --no-print-directory hooks rules build)
 	@python local/deploy.py $(or $(ENV),default) $(if $(YES),--yes)
 	@python local/protect.py $(or $(ENV),default)
 
@@ -255,6 +262,7 @@ keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or
 	@python commerce/keys.py "$(stack)" $(if $(PEM),pem "$(PEM)",hmac "$(HMAC)")
 
 plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (ENV=…, STACK=… or URL=… says where the bundle is)
+	@$(local_tool)
 	@$(call shop,plan) --exit-zero
 
 apply: $(TOOLS) ## Subscribe the hooks in the shop, or change them; asks (YES=1 does not; DRY_RUN=1 CHANNEL=… REQUIRED=false ANYWAY=…: README)
@@ -266,6 +274,7 @@ doctor: $(TOOLS) ## Say what is wrong between the shop and the bundle (CHANNEL=�
 	@$(call shop,doctor) $(if $(XML),--xml "$(XML)")
 
 webhooks-xml: $(TOOLS) ## Print commerce/webhooks.xml with the timeouts of the stack, for a shop that is set up by files
+	@$(local_tool)
 	@$(call shop,xml)
 
 clean: ## Remove all that was built or installed here

@@ -25,7 +25,9 @@ POLLS = (0.3, 0.5, 1, 2)
 ATTEMPTS = 3
 BUSY = {"LimitExceededException", "ThrottlingException", "ServiceUnavailableException"}
 NOT_THERE = {"UnknownOperationException", "InvalidAction", "InvalidActionException", "NotImplemented"}
-PATTERN = '{ $.message = "answered" && $.outcome = "accepted" }'
+# An event that was not forwarded came, too: a rule or the operator kept it out of the queue.
+OUTCOMES = ("accepted", "not_forwarded")
+PATTERN = '{ $.message = "answered" && ($.outcome = "accepted" || $.outcome = "not_forwarded") }'
 # An order that is placed always has its number.
 PLACED = "sales_order_place_after"
 # An invoice mostly has none yet, so its events are told apart by their time.
@@ -132,7 +134,7 @@ def take(event, accepted):
         line = json.loads(event["message"])
     except (ValueError, RecursionError):
         return
-    if isinstance(line, dict) and line.get("message") == "answered" and line.get("outcome") == "accepted":
+    if isinstance(line, dict) and line.get("message") == "answered" and line.get("outcome") in OUTCOMES:
         event_id, when = line.get("event_id") or line.get("request_id"), event["timestamp"] / 1000
         accepted.add(line.get("channel"), when, line.get("subject_digest"), event_id, bool(line.get("reconciled")))
 
@@ -142,9 +144,10 @@ def take(event, accepted):
 
 def by_insights(logs, group, since, until, accepted, report):
     named = ", ".join(f'"{channel}"' for channel in sorted(accepted.channels))
+    outcomes = ", ".join(f'"{outcome}"' for outcome in OUTCOMES)
     text = (
         "fields @timestamp, channel, subject_digest, event_id, request_id, reconciled "
-        f'| filter message = "answered" and outcome = "accepted" and channel in [{named}] | limit {ROWS_MAX}'
+        f'| filter message = "answered" and outcome in [{outcomes}] and channel in [{named}] | limit {ROWS_MAX}'
     )
     pool, running, end = ThreadPoolExecutor(AT_ONCE), {}, threading.Event()
 

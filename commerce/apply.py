@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import checks
 from answers import ShopError
-from hooks import IDENTITY, as_listed, difference, from_rest, to_rest
+from hooks import IDENTITY, as_listed, difference, from_rest, identity_of, to_rest
 from plan import make_plan, show_plan, show_requests
 from terminal import agreed, nobody_reads, note, paint, wrapped
 
@@ -268,7 +268,7 @@ def settled(shop, deed, body, done, not_done=ShopError, doubtful=()):
         live = live_hooks(shop)
     except Exception:  # noqa: BLE001
         raise ShopError(str(reason), status=reason.status, unknown=True) from None
-    if not done(live.get(tuple(body[name] for name in IDENTITY))):
+    if not done(live.get(identity_of(body))):
         raise (not_done if reason.unknown else ShopError)(str(reason), status=reason.status) from None
 
 

@@ -47,17 +47,21 @@ def stack_says(name):
     except ShopError as error:
         # Whoever only asks the shop needs no AWS.
         raise ShopError(f"{str(error).rstrip('.')}, or give URL=… and HOOK_TIMEOUT_MS=…") from None
-    outputs = [output["OutputValue"] for output in stack.get("Outputs", [])]
-    urls = {ROUTE.sub("", value) for value in outputs if ROUTE.search(value)}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    urls = {ROUTE.sub("", value) for value in outputs.values() if ROUTE.search(value)}
     if len(urls) != 1:
         raise ShopError(f"the stack {name} has no URLs of hooks in its outputs; is it this bundle's?")
     parameters = {one["ParameterKey"]: one.get("ParameterValue") for one in stack.get("Parameters", [])}
     times = {"timeout": "HookTimeoutMs", "soft_timeout": "SoftTimeoutMs"}
     said = {time: int(parameters[key]) if parameters.get(key) else None for time, key in times.items()}
-    [secret] = [one["OutputValue"] for one in stack.get("Outputs", []) if one["OutputKey"] == "WebhookKeysArn"] or [None]
     # A stack that was deployed before there were these two refuses, and knows no third way.
     said |= {"invalid_events": parameters.get("InvalidEvents", "refuse"), "contract": parameters.get("Contract")}
-    return reachable(urls.pop()), said | {"schemes": parameters.get("SignatureSchemes"), "secret": secret}
+    return reachable(urls.pop()), said | {
+        "schemes": parameters.get("SignatureSchemes"),
+        "secret": outputs.get("WebhookKeysArn"),
+        "forward_before": parameters.get("ForwardBefore"),
+        "outputs": set(outputs),
+    }
 
 
 def reachable(url):

@@ -6,7 +6,7 @@ import checks
 import smoke
 from answers import ShopError
 from examine import ERROR, INFO, WARNING, Finding, examine, relevant
-from hooks import BadHooks, from_rest, from_xml
+from hooks import BadHooks, channel_in, from_rest, from_xml
 from journal import JournalError
 from plan import head, some
 from terminal import paint, wrapped
@@ -31,6 +31,7 @@ def doctor(shop, bundle, journal, options):
     except BadHooks as error:
         found["the shop's REST"] = [Finding(ERROR, str(error), "", "Is SHOP the base of the shop's REST?")]
     if hooks is not None:
+        bundle = bundle.with_subscribed(hooks)
         found |= examine(hooks, bundle, supported(shop, found))
     add_missing(found, journal, hooks)
     return show_findings(found, hooks, bundle, options.channel, "make apply", shop.is_saas)
@@ -47,6 +48,7 @@ def doctor_of_file(bundle, options):
     except BadHooks as error:
         raise BadHooks(f"{path} {error}") from None
     head(("File", str(path)), ("Bundle", str(bundle)))
+    bundle = bundle.with_subscribed(hooks)
     return show_findings(examine(hooks, bundle), hooks, bundle, options.channel, "make webhooks-xml", False)
 
 
@@ -112,14 +114,16 @@ def add_bundle(found, bundle, channel):
 
 def show_findings(found, hooks, bundle, channel, renew, is_saas):
     add_bundle(found, bundle, channel)
-    ours = relevant(hooks or [], bundle)
+    ours, wanted = relevant(hooks or [], bundle), bundle.hooks()
     if channel:
-        others = set(bundle.hooks()) | {hook.webhook_method for hook in ours}
+        others = set(wanted) | {hook.webhook_method for hook in ours}
         found = {name: findings for name, findings in found.items() if name == channel or name not in others}
     alone, shared = told_apart(found)
     for name, findings in islice(found.items(), NAMES_SHOWN):
-        of_channel = [hook for hook in ours if name in (hook.channel, hook.webhook_method)]
+        of_channel = [hook for hook in ours if name in (channel_in(hook, wanted), hook.webhook_method)]
         required = " and ".join(dict.fromkeys("required" if hook.required else "not required" for hook in of_channel))
+        if name in wanted and not wanted[name].is_usual:
+            required = f"type {wanted[name].webhook_type}{f', {required}' if required else ''}"
         print(f"{mark(findings)} {printable(name)}{f'  {required}' if required else ''}")
         show(alone[name], renew)
     if len(found) > NAMES_SHOWN:
@@ -132,11 +136,13 @@ def show_findings(found, hooks, bundle, channel, renew, is_saas):
     words = ", ".join(f"{count} {level}{'s' if level != INFO and count != 1 else ''}" for level, count in counts if count)
     others = " The shop's hooks could not be looked at." if hooks is None else f" Hooks of others, not looked at: {len(hooks) - len(ours)}."
     print(f"\n{words or 'Nothing is wrong'}.{others}")
+    for _, why in bundle.left_out if not channel else ():
+        print(wrapped(paint("! ", 33), why, "  "))
     if bundle.url is None:
         print("The address of the bundle was not asked: give STACK=… or URL=….")
     if channel:
         print(f"Only {channel} was looked at.")
-    show_adobes_test(bundle, channel or EXAMPLE, is_saas)
+    show_adobes_test(bundle, channel or next((name for name in (EXAMPLE, *wanted) if name in wanted), None), is_saas)
     return FAILED if counts[0][1] else IN_STEP
 
 
@@ -176,7 +182,9 @@ def show(findings, renew):
 
 def show_adobes_test(bundle, channel, is_saas):
     """How to try a hook from the shop's side, which nothing else here does."""
-    hook = bundle.hooks()[channel]
+    hook = bundle.hooks().get(channel)
+    if hook is None:
+        return
     sample = f"events/{channel}/default.body.json"
     if is_saas:
         text = (

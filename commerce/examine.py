@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hooks import URL_VARIABLE, shown_url
+from hooks import ROUTE, URL_VARIABLE, channel_in, shown_url
+from names import routes_of, without_magento
 from rest import is_loopback
 from text import short
 
@@ -22,8 +23,8 @@ MADE_OF = [
         ["grand_total", "subtotal", "tax_amount", "shipping_amount", "discount_amount"],
     ),
 ]
-# The one event that matters so little that its failure should stop nobody.
-UNIMPORTANT = "checkout_cart_product_add_after"
+# Their stock check decides, also without rules.
+STOCK = ("checkout_cart_product_add_after", "sales_quote_item_save_before")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def relevant(hooks, bundle):
     return [
         hook
         for hook in hooks
-        if hook.batch_name in batches or hook.route or (bundle.url and hook.url.startswith(f"{bundle.url}/"))
+        if hook.batch_name in batches or ROUTE.search(hook.url) or (bundle.url and hook.url.startswith(f"{bundle.url}/"))
     ]
 
 
@@ -60,32 +61,35 @@ def examine(hooks, bundle, supported=None):
     wanted, ours = bundle.hooks(), relevant(hooks, bundle)
     batches = {hook.batch_name for hook in wanted.values()}
     found = {channel: [] for channel in wanted}
-    seen = supported is not None and any(f"observer.{channel}" in supported for channel in wanted)
+    known = {without_magento(method) for method in supported or () if isinstance(method, str)}
+    seen = any(without_magento(hook.webhook_method) in known for hook in wanted.values())
     if supported is not None and not seen:
         why = "Perhaps the role may not see it. Or this shop supports no webhook that the bundle takes."
         remedy = "Give the role all resources of Webhooks. If that changes nothing, ask Adobe's support for the events."
         found["supported events"] = [Finding(WARNING, "the shop's list of supported events has none of ours", why, remedy)]
-    of_channel = Counter(hook.channel for hook in ours)
+    channels = {id(hook): channel_in(hook, wanted) for hook in ours}
+    of_channel = Counter(channels.values())
     for hook in ours:
-        of_hook = list(findings(hook, bundle, wanted))
+        channel = channels[id(hook)]
+        of_hook = list(findings(hook, bundle, wanted.get(channel)))
         if hook.batch_name not in batches:
             by_hand = "Change it in the shop: only the batch of commerce/webhooks.xml is ours to change."
             of_hook = [replace(one, remedy=by_hand) if "make apply" in one.remedy else one for one in of_hook]
-        if of_channel[hook.channel] > 1:
+        if of_channel[channel] > 1:
             of_hook = [replace(one, what=f"{name_of(hook)}: {one.what}") for one in of_hook]
-        found.setdefault(hook.channel if hook.channel in found else hook.webhook_method, []).extend(of_hook)
+        found.setdefault(channel if channel in found else hook.webhook_method, []).extend(of_hook)
     for channel in wanted:
         if not of_channel[channel]:
             found[channel].append(Finding(ERROR, "is not subscribed", "Its events never come here, and are lost.", "make apply"))
         if of_channel[channel] > 1:
-            names = ", ".join(name_of(hook) for hook in [hook for hook in ours if hook.channel == channel][:10])
+            names = ", ".join(name_of(hook) for hook in [hook for hook in ours if channels[id(hook)] == channel][:10])
             why = (
                 "Every event is posted more than once: twice the waiting for the shopper, and two messages where the bodies differ."
             )
             found[channel].append(
                 Finding(ERROR, f"is subscribed {of_channel[channel]} times: {names}", why, "Remove all but one in the shop.")
             )
-        if seen and f"observer.{channel}" not in supported:
+        if seen and without_magento(wanted[channel].webhook_method) not in known:
             why = "The shop's list of supported events does not have it."
             remedy = "Ask Adobe's support for the event, or take its hook out of commerce/webhooks.xml."
             found[channel].append(Finding(ERROR, "is not supported by this shop", why, remedy))
@@ -96,8 +100,9 @@ def name_of(hook):
     return short(f"{hook.batch_name}/{hook.hook_name}", 100)
 
 
-def findings(hook, bundle, wanted):
-    if hook.channel not in wanted:
+def findings(hook, bundle, own):
+    """What is wrong with a hook, beside our own for its channel, or None if there is none."""
+    if own is None:
         why = "The bundle has no channel for this event, so every post gets 404."
         yield Finding(
             ERROR,
@@ -106,19 +111,21 @@ def findings(hook, bundle, wanted):
             "make apply: it removes it.",
         )
         return
-    yield from about_address(hook, bundle)
+    yield from about_address(hook, bundle, own)
     yield from about_time(hook, bundle)
-    yield from about_outcome(hook, bundle)
-    yield from about_fields(hook, bundle, wanted)
+    yield from about_outcome(hook, bundle, own)
+    yield from about_fields(hook, bundle, own)
 
 
-def about_address(hook, bundle):
-    if hook.webhook_type != "after":
-        why = "It fires before the shop has done what the event tells of."
-        yield Finding(ERROR, f"has the type {short(hook.webhook_type, 60)}, not after", why, "make apply")
+def about_address(hook, bundle, own):
+    if hook.webhook_type != own.webhook_type:
+        fires = "before the shop has done" if own.webhook_type == "after" else "after the shop has done"
+        why = f"It fires {fires} what the event tells of."
+        yield Finding(ERROR, f"has the type {short(hook.webhook_type, 60)}, not {own.webhook_type}", why, "make apply")
     if hook.method != "POST":
         yield Finding(ERROR, f"uses {short(hook.method, 60)}, not POST", "The bundle has routes for POST alone.", "make apply")
-    wanted = f"/webhook/observer.{hook.channel}"
+    routes = routes_of(own.webhook_method, own.webhook_type)
+    wanted = next((route for route in routes if hook.url.endswith(route)), routes[0])
     base = hook.url.removesuffix(wanted)
     if base == hook.url:
         why = "The event meets another channel, which refuses it, or no route at all."
@@ -173,16 +180,26 @@ def about_time(hook, bundle):
         yield Finding(ERROR, f"has a ttl of {short(str(hook.ttl), 40)} s", why, "make apply: it sets 0.")
 
 
-def about_outcome(hook, bundle):
-    if hook.channel == UNIMPORTANT and hook.required:
+def about_outcome(hook, bundle, own):
+    important = own.required or bundle.none_required and own.channel not in STOCK
+    if not important and hook.required:
         why = "When the bundle cannot queue the event, the shopper cannot put the product into the cart."
+        if own.channel not in STOCK:
+            why = "When the bundle cannot take the event, the shop stops its action."
         yield Finding(
             WARNING,
             "is required",
             why,
             "make apply: it sets required to false. If the stock check must never be passed over, change that in commerce/webhooks.xml.",
         )
-    if hook.channel != UNIMPORTANT and not hook.required:
+    if own.webhook_type == "before" and hook.required and important and decides_nothing(own.channel, bundle):
+        why = (
+            "Events before an action are not forwarded (ForwardBefore=false), and no rule is enabled. If the bundle fails, the shop "
+            "stops its action for no reason."
+        )
+        remedy = "Enable a rule for it, or set required to false in commerce/webhooks.xml. Then run make apply."
+        yield Finding(WARNING, "is required, but decides nothing", why, remedy)
+    if important and not hook.required:
         why = "When the bundle cannot queue an event, the shop goes on, and the event is lost."
         yield Finding(
             INFO, "is not required", why, "make apply: it sets required to true, unless commerce/webhooks.xml says otherwise."
@@ -199,12 +216,24 @@ def about_outcome(hook, bundle):
         yield Finding(INFO, f"has the condition {short(field, 100)} {short(operator, 40)}", why, "make apply: it takes the condition away.")
 
 
-def about_fields(hook, bundle, wanted):
+def decides_nothing(channel, bundle):
+    return channel not in STOCK and bundle.forward_before != "true" and not any(rule.get("enabled", True) for rule in rules_of(channel))
+
+
+def about_fields(hook, bundle, own):
     if not hook.fields:
         return
-    contract = read_contract(hook.channel)
-    sent = Sent(hook, {contract.entity, f"{contract.entity}_data_object"})
-    own = wanted[hook.channel]
+    contract = read_contract(own.channel)
+    sent = Sent(hook, {contract.entity, f"{contract.entity}_data_object"} if contract else set())
+    if contract:
+        yield from about_contract(hook, bundle, own, contract, sent)
+    elif missing := [name for name, _ in own.fields if name != "eventName" and not sent.has_argument(name)]:
+        why = "The message holds only what the shop sends. Without what identifies the event, it is unusable."
+        yield Finding(WARNING, f"does not send {listed(missing)}", why, "make apply")
+    yield from about_other_fields(hook, own, sent)
+
+
+def about_contract(hook, bundle, own, contract, sent):
     anonymous = not any(all(sent.has(path) for path in together) for together in contract.identity)
     if anonymous:
         # Of those that go together, what is sent already is no part of the remedy.
@@ -230,7 +259,10 @@ def about_fields(hook, bundle, wanted):
     if optional:
         why = "They are absent from the messages, and so is what is made of them."
         yield Finding(WARNING, f"does not send {listed(optional)}", why, "make apply")
-    if not sent.has_argument("eventName"):
+
+
+def about_other_fields(hook, own, sent):
+    if not own.webhook_method.startswith("plugin.") and not sent.has_argument("eventName"):
         why = "A signed body that does not name its event could be posted again to the route of another."
         yield Finding(WARNING, "does not send eventName", why, "make apply")
     for name, source in hook.fields:
@@ -240,10 +272,10 @@ def about_fields(hook, bundle, wanted):
         elif name != source and bare(name) != bare(source):
             why = "The message holds one field under another's name."
             yield Finding(INFO, f"takes {short(name, 100)} from {short(source, 100)}", why, "See that it is meant so.")
-    for rule, field in rules_look_at(hook.channel):
+    for rule, field in rules_look_at(own.channel):
         if not sent.has_argument(field):
             why = "To a rule, what does not come is absent, so this one decides by what is not there."
-            yield Finding(WARNING, f"does not send {field}, at which the rule {rule} looks", why, "make samples, then make apply.")
+            yield Finding(WARNING, f"does not send {field}, at which the rule {rule} looks", why, "make hooks, then make apply.")
 
 
 class Sent:
@@ -265,7 +297,7 @@ class Sent:
 
     def lacking(self, path, own):
         """What must come for it, by the names that our own hook has."""
-        here = any(name.partition(".")[2].partition(".")[2] == path for name, _ in own.fields)
+        here = any(bare(name) == path for name, _ in own.fields)
         return self._lacking([path] if here else made_of(path))
 
     def has_argument(self, field):
@@ -302,10 +334,12 @@ def bare(path):
 
 
 def read_contract(channel):
-    """The contract of a channel, out of its message's schema."""
+    """The contract of a channel, out of its message's schema; None if it has no model."""
     schema = json.loads((ROOT / "shared" / "schema" / f"{channel}.json").read_text())
     data = schema["properties"]["data"]
     [entity] = data["required"]
+    if entity == "original":
+        return None
     fields, expected = [], set()
 
     def walk(part, path):
@@ -336,15 +370,45 @@ def joined(path, name):
 
 
 def rules_look_at(channel):
-    """Every field that an enabled rule of the channel looks at or writes into its message, with the rule's name."""
-    rules = json.loads((ROOT / "functions" / channel / "rules.json").read_text()).get("rules", [])
+    """Every field that an enabled rule of the channel looks at, copies, or writes into a text, with the rule's name."""
     seen = {}
-    for rule in rules:
+    for rule in rules_of(channel):
         if rule.get("enabled", True):
             then = rule["then"] if isinstance(rule["then"], list) else [rule["then"]]
-            said = [field for one in then for field in re.findall(r"\{([^{}]+)\}", one.get("message") or "")]
-            seen |= {(rule["name"], field.strip()): None for field in [condition["field"] for condition in rule["when"]] + said}
+            fields = [*fields_of_conditions(rule["when"]), *(field for one in then for field in fields_of_operation(one))]
+            seen |= {(rule["name"], field.strip()): None for field in fields}
     return list(seen)
+
+
+def fields_of_conditions(conditions, element=None):
+    """Those of conditions, of alternatives, and of groups of conditions on one element of a list."""
+    for one in conditions:
+        for field in filter(None, (one.get(key) for key in ("field", "count", "sum", "valueField"))):
+            yield f"{element}.{field}" if element else field
+        yield from fields_of_conditions([*one.get("all", ()), *one.get("any", ())], one.get("element", element))
+
+
+def fields_of_operation(operation):
+    if "valueField" in operation:
+        yield operation["valueField"]
+    for text in texts(operation.get("message"), operation.get("value")):
+        # A doubled brace is a brace.
+        yield from re.findall(r"\{([^{}]+)\}", text.replace("{{", "").replace("}}", ""))
+
+
+def texts(*values):
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (list, dict)):
+            yield from texts(*(value.values() if isinstance(value, dict) else value))
+
+
+def rules_of(channel):
+    try:
+        return json.loads((ROOT / "functions" / channel / "rules.json").read_text()).get("rules", [])
+    except FileNotFoundError:
+        return []
 
 
 def listed(paths):

@@ -6,12 +6,15 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from names import METHOD, channel_of, routes_of, usual_type, without_magento
 from text import short
 
 # More than any shop has, and few enough to compare and to show.
 HOOKS_MAX = 5000
 URL_VARIABLE = "{env:COMMERCE_WEBHOOKS_URL}"
-ROUTE = re.compile(r"/webhook/observer\.(\w+)$")
+ROUTE = re.compile(rf"(?i:/webhook/{METHOD.pattern}(/(before|after))?)$")
+TYPES = ("before", "after")
+SECOND_ROUTE = re.compile(r"/webhook/plugin\.magento\.([a-z0-9_.]+(/(before|after))?)$")
 IDENTITY = ("webhook_method", "webhook_type", "batch_name", "hook_name")
 # What a hook says, beside who it is, in the order in which it is shown.
 SCALARS = ("url", "method", "timeout", "soft_timeout", "ttl", "required", "fallback_error_message", "priority", "batch_order")
@@ -50,18 +53,42 @@ class Hook:
 
     @property
     def identity(self):
-        return tuple(getattr(self, name) for name in IDENTITY)
+        """What tells it from other hooks. Both names of a plugin's method are the same one."""
+        return identity_of({name: getattr(self, name) for name in IDENTITY})
 
     @property
     def channel(self):
-        """The event's name without `observer.`"""
-        return self.webhook_method.removeprefix("observer.")
+        """The channel of its event. A method or a type that Commerce does not have is its own name."""
+        if not METHOD.fullmatch(self.webhook_method) or self.webhook_type not in TYPES:
+            return self.webhook_method.removeprefix("observer.")
+        return channel_of(self.webhook_method, self.webhook_type)
 
     @property
-    def route(self):
-        """The channel whose route the URL ends with, or None."""
-        found = ROUTE.search(self.url)
-        return found and found.group(1)
+    def routes(self):
+        """The paths of the routes of its channel, the first of which is in webhooks.xml."""
+        return routes_of(self.webhook_method, self.webhook_type)
+
+    @property
+    def address(self):
+        """Its URL, to compare it. The routes of both names of a plugin's method are the same one."""
+        return SECOND_ROUTE.sub(r"/webhook/plugin.\1", self.url)
+
+    @property
+    def is_usual(self):
+        """Whether it has the type that its method usually has."""
+        return self.webhook_type == usual_type(self.webhook_method)
+
+
+def identity_of(body):
+    return (without_magento(body["webhook_method"]), *(body[name] for name in IDENTITY[1:]))
+
+
+def channel_in(hook, wanted):
+    """The channel of a hook; of a hook of another type than a channel's, the channel of its method."""
+    if hook.channel in wanted:
+        return hook.channel
+    method = without_magento(hook.webhook_method)
+    return next((name for name, one in wanted.items() if without_magento(one.webhook_method) == method), hook.channel)
 
 
 def from_rest(entries):
@@ -173,6 +200,12 @@ def with_timeouts(text, timeout, soft_timeout):
     return re.sub(r'(\ssoftTimeout=)"\d*"', rf'\1"{soft_timeout}"', text)
 
 
+def without_method(text, method, hook_type):
+    """The text of a webhooks.xml without the hooks of a method."""
+    start = rf'[ \t]*<method name="{re.escape(method)}" type="{re.escape(hook_type)}"'
+    return re.sub(rf"{start}.*?</method>\n?", "", text, flags=re.DOTALL)
+
+
 def for_bundle(hook, url, timeout, soft_timeout):
     """A hook of our webhooks.xml as one bundle wants it."""
     return replace(hook, url=hook.url.replace(URL_VARIABLE, url), timeout=timeout, soft_timeout=soft_timeout)
@@ -183,6 +216,8 @@ def difference(old, new):
     of headers and credentials, which may be secret, only the names."""
     changes = []
     for name in SCALARS:
+        if name == "url" and old.address == new.address:
+            continue
         if getattr(old, name) != getattr(new, name):
             show = shown_url if name == "url" else shown
             changes.append((name, show(getattr(old, name)), show(getattr(new, name))))

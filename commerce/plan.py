@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from hooks import IDENTITY, URL_VARIABLE, Hook, difference, from_rest, to_rest
+from bundle import own_hooks
+from hooks import IDENTITY, URL_VARIABLE, Hook, channel_in, difference, from_rest, to_rest
 from journal import JournalError
 from terminal import paint, wrapped
 from text import printable, short
@@ -36,7 +37,7 @@ class Step:
         """The channel; of a hook that should not be there, all that tells it from others."""
         if self.new:
             return self.new.channel
-        return short(f"{self.old.channel} ({self.old.webhook_type}, {self.old.batch_name}/{self.old.hook_name})", 150)
+        return short(f"{self.old.webhook_method.removeprefix('observer.')} ({self.old.webhook_type}, {self.old.batch_name}/{self.old.hook_name})", 150)
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class Plan:
 def make_plan(shop, bundle, journal, channel=None):
     """What becomes of each hook of ours, those that go last, so that no event goes nowhere. With a channel, of its hooks alone, and of
     those that are missing since an `apply` was stopped."""
-    wanted = bundle.hooks().values()
-    batches = {hook.batch_name for hook in wanted}
     live = from_rest(shop.hooks())
+    wanted = bundle.with_subscribed(live).with_names_of(shop).values()
+    batches = {hook.batch_name for hook in own_hooks()}
     ours = {hook.identity: hook for hook in live if hook.batch_name in batches}
     entries, unread = read(journal)
     expected = {hook.identity for hook in wanted}
@@ -73,13 +74,16 @@ def make_plan(shop, bundle, journal, channel=None):
     often = Counter(hook.identity for hook in live if hook.batch_name in batches)
     twice = [short(f"{identity[0].removeprefix('observer.')} ({identity[3]})", 150) for identity, count in often.items() if count > 1]
     absent = {hook.identity: hook.channel for hook in wanted if hook.identity not in ours}
+    by_channel = {hook.channel: hook for hook in wanted}
     steps = []
     for hook in wanted:
-        lost = missing.get(hook.identity)
-        steps.append(Step(ours.pop(hook.identity, None), hook, lost and lost.old))
+        lost, old = missing.get(hook.identity), ours.pop(hook.identity, None)
+        # The name that the shop took once, it takes again.
+        hook = replace(hook, webhook_method=old.webhook_method) if old else hook
+        steps.append(Step(old, hook, lost and lost.old))
     steps += [Step(hook, None) for hook in ours.values()]
     if channel:
-        steps = [step for step in steps if channel == (step.new or step.old).channel or step.lost]
+        steps = [step for step in steps if channel == channel_in(step.new or step.old, by_channel) or step.lost]
     # What is missing comes first: each moment costs events.
     steps.sort(key=lambda step: not step.lost)
     whole = {entry.identity for entry in entries} - missing.keys()
@@ -103,7 +107,8 @@ def show_plan(shop, bundle, plan, channel=None):
     width = max((len(step.name) for step in plan.steps), default=0)
     for step in plan.steps:
         note = "MISSING since an `apply` took it out; " if step.lost else ""
-        print(paint(f"{step.sign} {step.name:{width}}  {note}{says[step.sign]}", 31 if step.lost else colours[step.sign]))
+        kind = f" (type {step.new.webhook_type})" if step.new and not step.new.is_usual else ""
+        print(paint(f"{step.sign} {step.name:{width}}  {note}{says[step.sign]}{kind}", 31 if step.lost else colours[step.sign]))
         for name, old, new in step.changes:
             show_change(name, old, new)
     counts = {sign: sum(step.sign == sign for step in plan.steps) for sign in "+~-="}
@@ -116,6 +121,10 @@ def show_plan(shop, bundle, plan, channel=None):
         print(wrapped(paint("! ", 33), text, "  "))
     if plan.unread:
         print(wrapped(paint("! ", 33), str(plan.unread), "  "))
+    shown = {step.new.channel for step in plan.steps if step.new}
+    for name, why in bundle.left_out:
+        if name not in shown and channel is None:
+            print(wrapped(paint("! ", 33), why, "  "))
     if channel:
         print(f"Only the hooks of {channel} were looked at.")
         show_absent(plan, channel)

@@ -6,6 +6,7 @@
 
 An event is posted to the API as the shop sent it. Its event_id is its first delivery, unless the shop gave it one, so that it has the
 same id however often it is sent. It is signed with the first HMAC secret of the stack, and asks for a 422 if it still cannot be used.
+The body of a plugin's event has no place for an event_id, so such an event has a new id each time it is sent.
 
 Nothing of a body and no secret is ever shown.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 import botocore.exceptions
 
 from aws import PATIENCE, boto3_session, reason_of
+from bundle import channel_named, methods
 from routes import DECODER, Stack, api_of, decoded, operations
 from rest import ShopError
 from terminal import Parser, agreed, paint, wrapped
@@ -35,8 +37,9 @@ SHOWN_POINTERS = 4
 POINTER = re.compile(r"(/[A-Za-z0-9_.-]{1,64}){0,12}")
 # An id of API Gateway, or of Lambda.
 REQUEST = re.compile(r"[A-Za-z0-9_=-]{1,128}")
-CHANNEL = re.compile(r"[a-z][a-z_]{1,99}")
+CHANNEL = re.compile(r"[a-z][a-z0-9_]{1,99}")
 SPACE = re.compile(r"[ \t\r\n]*")
+NEW_ID = "a plugin's body has no event_id, so it was posted unchanged: if an earlier attempt arrived, the event comes twice"
 STAYS = "The event stays in the quarantine, and nothing more was sent. If it arrived all the same, it keeps its id the next time."
 ADVICE = {
     401: " Is hmac_secrets of the stack's secret what the functions know? It takes up to five minutes after a change by hand.",
@@ -152,7 +155,7 @@ def send(api, event):
     if not event.readable:
         return "not sent"
     try:
-        body = with_event_id(event.body, event.delivery).encode()
+        body = (event.body if is_plugin(event.channel) else with_event_id(event.body, event.delivery)).encode()
     except (ValueError, RecursionError):
         note("!", "not sent, and kept: its body is not a JSON object, or is nested too deeply")
         return "not sent"
@@ -177,8 +180,15 @@ def send(api, event):
     if "exception" in names:
         note("!", "refused by a rule or the stock check, and kept")
         return "refused"
+    if is_plugin(event.channel):
+        note("!", NEW_ID)
     note("✓", "accepted, and deleted from the quarantine")
     return "accepted"
+
+
+def is_plugin(channel):
+    method, _ = methods().get(channel, (channel.replace("plugin_", "plugin."), None))
+    return method.startswith("plugin.")
 
 
 def with_event_id(body, delivery):
@@ -284,7 +294,7 @@ def read_options(arguments):
     parser.add_argument("--send", action="store_true", help="send the events again")
     parser.add_argument("--delete", action="store_true", help="delete them; needs --id or --channel")
     parser.add_argument("--yes", action="store_true", help="delete without asking")
-    parser.add_argument("--channel", help="only this channel's, as sales_order_place_after")
+    parser.add_argument("--channel", type=channel_named, help="only this channel's, as sales_order_place_after")
     parser.add_argument("--id", help="only the one with this id, or of this request")
     parser.add_argument("--max", type=count, help="no more than this many, at least 1")
     options = parser.parse_args(arguments)

@@ -24,6 +24,7 @@ import botocore.exceptions
 import accepted
 import gaps
 from aws import PATIENCE, boto3_session, reason_of
+from bundle import channel_named
 from records import CHANNELS, KINDS, RECORDS_MAX, UNASKED, changed, shifted, written
 from resend import ACCEPTED, Sender
 from rest import Shop, ShopError
@@ -264,7 +265,7 @@ def since(text):
 
 
 def channels(text):
-    given = [name.strip().removeprefix("observer.") for name in text.split(",") if name.strip()]
+    given = [channel_named(name.strip()) for name in text.split(",") if name.strip()]
     wrong = [name for name in given if name not in CHANNELS]
     if wrong or not given:
         reason = f"choose out of {', '.join(CHANNELS)}; the shop keeps nothing of the others that could be asked"

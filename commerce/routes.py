@@ -8,6 +8,7 @@ import threading
 import requests
 
 from aws import PATIENCE, boto3_session, described
+from bundle import route_of
 from hooks import ROUTE
 from rest import ROUTE_TIMES, ShopError, host_of, innermost, limited, web_address
 
@@ -56,7 +57,7 @@ class Api:
         # Without `auth`, requests would add what a ~/.netrc has for the host.
         how = {"timeout": ROUTE_TIMES, "allow_redirects": False, "stream": True, "auth": lambda request: request}
         try:
-            with self._session().post(f"{self.url}/webhook/observer.{channel}", body, headers=headers, **how) as answer:
+            with self._session().post(f"{self.url}{route_of(channel)}", body, headers=headers, **how) as answer:
                 return answer, limited(answer, host)
         except requests.exceptions.RequestException as error:
             raise ShopError(f"no answer from {host}: {innermost(error)}") from None

@@ -17,10 +17,10 @@ from pathlib import Path
 try:
     from answers import ShopError
     from apply import CHANGES, FAILED, IN_STEP, apply
-    from bundle import OWN_FILE, STACK, bundle_of, own_hooks
+    from bundle import OWN_FILE, STACK, bundle_of, channel_named, methods, own_hooks
     from checks import WORDS
     from doctor import doctor, doctor_of_file
-    from hooks import BadHooks, with_timeouts
+    from hooks import BadHooks, with_timeouts, without_method
     from journal import Journal
     from plan import make_plan, show_plan
     from rest import Shop
@@ -45,13 +45,13 @@ def carried_out(options):
     try:
         check_channel(options)
         if options.command == "xml":
-            code = print_xml(bundle_of(options))
+            code = print_xml(chosen_bundle(options))
         elif options.command == "doctor" and options.xml:
-            code = doctor_of_file(bundle_of(options), options)
+            code = doctor_of_file(chosen_bundle(options), options)
         else:
             shop = Shop(options.shop)
             do = {"plan": plan, "apply": apply, "doctor": doctor}[options.command]
-            code = do(shop, bundle_of(options), Journal(shop.base), options)
+            code = do(shop, chosen_bundle(options), Journal(shop.base), options)
         print(end="", flush=True)
         return code
     except (ShopError, BadHooks) as error:
@@ -114,10 +114,17 @@ def words(text):
 def check_channel(options):
     if options.channel is None:
         return
-    options.channel = options.channel.removeprefix("observer.")
+    options.channel = channel_named(options.channel)
     channels = [hook.channel for hook in own_hooks()]
     if options.channel not in channels:
         raise ShopError(f"there is no channel {options.channel[:100]!r}, but: {', '.join(channels)}")
+
+
+def chosen_bundle(options):
+    bundle = bundle_of(options)
+    if why := dict(bundle.left_out).get(options.channel):
+        raise ShopError(why)
+    return bundle
 
 
 def plan(shop, bundle, journal, options):
@@ -132,7 +139,11 @@ def plan(shop, bundle, journal, options):
 
 
 def print_xml(bundle):
-    print(with_timeouts(OWN_FILE.read_text(), bundle.timeout, bundle.soft_timeout), end="")
+    text = with_timeouts(OWN_FILE.read_text(), bundle.timeout, bundle.soft_timeout)
+    for channel, why in bundle.left_out:
+        text = without_method(text, *methods()[channel])
+        note(why)
+    print(text, end="")
     note(f"Set in the shop's environment: COMMERCE_WEBHOOKS_URL={bundle.url}")
     return IN_STEP
 

@@ -12,18 +12,17 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import requests
 import urllib3
 
-from hooks import ROUTE, from_xml
+from bundle import left_out, own_hooks
+from hooks import ROUTE
+from names import routes_of
 from rest import ROUTE_TIMES, ShopError, host_of, innermost, limited, root_of, web_address
 from terminal import Parser, paint, wrapped
 from text import printable
 
-# Its hooks are the channels, and say the soft timeout of a stack that nobody names.
-HOOKS = Path(__file__).resolve().parent / "webhooks.xml"
 CONNECT, ANSWER = ROUTE_TIMES
 AT_ONCE = 4
 EXAMPLE = "https://….execute-api.eu-west-1.amazonaws.com"
@@ -174,19 +173,25 @@ def check_all(urls, soft_timeout):
 
 
 def work(options):
-    hooks = from_xml(HOOKS.read_text())
+    # They are the channels, and say the soft timeout of a stack that nobody names.
+    hooks = own_hooks()
+    outputs = None
     if options.url:
         url, soft_timeout = web_address("URL", ROUTE.sub("", options.url.rstrip("/")), EXAMPLE), options.soft_timeout_ms
     else:
         from aws import stack_says  # boto3 takes a third of a second, which only this needs
 
         url, said = stack_says(options.stack)
-        soft_timeout = said["soft_timeout"]
+        soft_timeout, outputs = said["soft_timeout"], said["outputs"]
     assumed = "" if soft_timeout else " assumed"
     soft_timeout = soft_timeout or hooks[0].soft_timeout
     print(f"Bundle  {url}  (soft timeout {soft_timeout} ms{assumed})\n", flush=True)
-    findings = check_all({hook.channel: f"{url}/webhook/observer.{hook.channel}" for hook in hooks}, soft_timeout)
+    unasked = left_out(outputs)
+    asked = [hook for hook in hooks if hook.channel not in unasked]
+    findings = check_all({hook.channel: url + routes_of(hook.webhook_method, hook.webhook_type)[0] for hook in asked}, soft_timeout)
     show(findings)
+    for why in unasked.values():
+        print("\n" + wrapped(paint("! ", 33), why, "  "))
     bad = sum(not one.good for one, _ in findings.values())
     if bad:
         print(f"\n{bad} of {len(findings)} channels do not answer as they should.")

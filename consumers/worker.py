@@ -56,8 +56,15 @@ EXPIRES_SOON = 0.8
 # The pauses while SQS is out of reach, from the first to the longest.
 AWAY_SECONDS = (1, 60)
 
-TYPE_PREFIX = "com.adobe.commerce.observer."
-# Every entity has its name in `data`. It is found by that name, because a later version may put other members beside it.
+# Of the longest name of an event, and of a channel.
+EVENT_NAME_BYTES_MAX, CHANNEL_BYTES_MAX = 256, 64
+TYPE = re.compile(rf"com\.adobe\.commerce\.(observer|plugin)\.([a-z0-9_.]{{1,{EVENT_NAME_BYTES_MAX}}})")
+# The last part is the major version of the contract.
+SCHEMA = re.compile(rf"urn:commerce-webhooks:message:([a-z0-9_]{{1,{CHANNEL_BYTES_MAX}}}):1")
+# A time as the shop writes it: UTC, without a zone.
+SHOP_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+# An entity has its name in `data`. It is found by that name, because a later version may put other members beside it. An event
+# without a model has none of them: then the entity is `original`, as the shop sent it.
 ENTITIES = {"order", "invoice", "shipment", "customer", "product", "quote_item"}
 
 
@@ -96,11 +103,10 @@ def read(message):
         if encoding["StringValue"] != "gzip, base64" or not unpacker.eof:
             raise ValueError("unknown encoding, or too large")
     event = json.loads(text, parse_int=whole_number)
-    if event["specversion"] != "1.0" or not event["type"].startswith(TYPE_PREFIX):
+    event_type = TYPE.fullmatch(event["type"])
+    if event["specversion"] != "1.0" or not event_type:
         raise ValueError("not an event of ours")
-    # The last part is the major version of the contract. Earlier functions named none.
-    known = f"urn:commerce-webhooks:message:{event['type'].removeprefix(TYPE_PREFIX)}:1"
-    if event.get("dataschema") not in (None, known):
+    if not is_known(*event_type.groups(), event.get("dataschema")):
         raise UnknownSchema
     if not isinstance(event["source"], str) or not isinstance(event.get("subject"), str | None):
         raise ValueError("not a CloudEvent")
@@ -112,8 +118,21 @@ def read(message):
     return {**event, "id": str(uuid.UUID(event["id"]))}, text
 
 
+def is_known(kind, name, dataschema):
+    """Whether the contract is known here. Its schema names the channel, because one type can have two: that of the hooks before the
+    action, and that of the hooks after it. Earlier functions named no schema, and knew no plugins."""
+    if dataschema is None:
+        return kind == "observer"
+    schema = isinstance(dataschema, str) and SCHEMA.fullmatch(dataschema)
+    if not schema or kind == "plugin":
+        return bool(schema) and schema[1].startswith("plugin_")
+    # A longer name is shortened.
+    return len(name) + len("_before") > CHANNEL_BYTES_MAX or schema[1] in (name, f"{name}_before", f"{name}_after")
+
+
 def entity(event):
-    (name,) = ENTITIES & event["data"].keys()
+    names = ENTITIES & event["data"].keys()
+    (name,) = names or ("original",)
     return event["data"][name]
 
 
@@ -130,9 +149,11 @@ def has_expected_issues(message, data):
 
 
 def updated_at(event):
-    """The entity's own time of its last change, as it was sent; None if there is none that can be compared."""
+    """The entity's own time of its last change; None if there is none that can be compared."""
     try:
         text = entity(event)["updated_at"]
+        if not ENTITIES & event["data"].keys() and SHOP_TIME.fullmatch(text):
+            text = f"{text.replace(' ', 'T')}Z"
         return text if datetime.datetime.fromisoformat(text).tzinfo else None
     except (KeyError, TypeError, ValueError):
         return None
@@ -142,7 +163,9 @@ def entity_name(event):
     """The subject, with the store view, because the numbers of two stores may be the same. None if there is no subject."""
     subject, known = event.get("subject"), entity(event)
     store = known.get("store_id") if isinstance(known, dict) else None
-    return subject if subject is None or store is None else f"{subject} of store {store}"
+    # The shop itself writes it as a number or as a text.
+    store = int(store) if isinstance(store, str) and re.fullmatch("[0-9]{1,18}", store) else store
+    return subject if subject is None or not isinstance(store, int | str) else f"{subject} of store {store}"
 
 
 def is_older(one, other):

@@ -1,6 +1,7 @@
 //! The development tool. It signs and sends webhooks as a shop does, writes the sample requests in
 //! `events/`, checks rules files, and adds keys to the text of a secret. It never runs in Lambda.
 
+mod hooks;
 mod keys;
 mod rules;
 mod samples;
@@ -22,6 +23,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Hooks(hooks::HooksCommand),
     Keys(keys::KeysCommand),
     Rules(rules::RulesCommand),
     Send(Box<send::SendCommand>),
@@ -33,6 +35,7 @@ impl Command {
     fn run(&self) -> Result<bool> {
         let mut out = io::stdout().lock();
         match self {
+            Self::Hooks(hooks) => hooks.run(&mut io::stderr().lock()),
             Self::Keys(keys) => keys.run(&mut out),
             Self::Rules(rules) => rules.run(&mut out),
             Self::Send(send) => send.run(&mut out),

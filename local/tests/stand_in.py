@@ -76,6 +76,8 @@ class ShopStandIn(ThreadingHTTPServer):
         self.seen, self.nonces = [], set()
         # How a list comes out of PHP.
         self.written = lambda hook: hook
+        # The beginning of the names of methods that this shop does not know.
+        self.unknown = None
         # What an `unsubscribe` does to a hook that stands in a file of the shop: nothing.
         self.in_files = set()
         # Whether the shop has the webhooks modules.
@@ -108,6 +110,7 @@ def running(*arguments, **more):
 
 
 def identity(hook):
+    """As a shop tells hooks apart. Of a plugin's two names it knows only one: see `unknown`."""
     return tuple(hook.get(name) for name in IDENTITY)
 
 
@@ -210,6 +213,8 @@ class Handler(BaseHTTPRequestHandler):
         for name in ("batch_name", "hook_name"):
             if not isinstance(hook[name], str) or not re.fullmatch(r"[A-Za-z0-9_]+", hook[name]):
                 return problem(400, "The %1 must contain English alphanumeric characters and underscores only", name)
+        if self.server.unknown and hook["webhook_method"].startswith(self.server.unknown):
+            return problem(400, "The webhook method is not supported")
         if kind == "POST unsubscribe":
             if identity(hook) not in self.server.in_files and live.pop(identity(hook), None) is None:
                 return problem(400, "The webhook does not exist")
@@ -311,7 +316,7 @@ class Check(BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.posts.append(self.path)
-        usual = self.server.usual if re.fullmatch(r"/webhook/observer\.\w*", self.path) else (404, "application/json", b'{"message":"Not Found"}')
+        usual = self.server.usual if re.fullmatch(r"/webhook/(observer|plugin)\.[\w.]*(/before|/after)?", self.path) else (404, "application/json", b'{"message":"Not Found"}')
         status, kind, content = self.server.others.get(self.path.rpartition(".")[2], usual)
         self.send_response(status)
         self.send_header("Content-Type", kind)

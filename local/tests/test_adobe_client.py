@@ -20,6 +20,7 @@ from certificates import certificates
 from function import Function
 from shop import condition
 from shop import request as signed
+from shop_tool import OWN
 from stack import EVENTS, ROOT, channels, sample_requests
 from stand_in import IMS, INTEGRATION, TOKEN, running
 from test_decisions import CART, PLACED, added, enabled, rules_file, settings, stock_system, written
@@ -215,29 +216,29 @@ def test_adobes_client_sends_what_apply_sends_and_each_reads_what_the_other_subs
     code, said = both.ours("apply", bundle, "--yes")
     assert code == 0, said
     ours, asked = both.shop.live.copy(), both.paths()
-    assert len(ours) == 8
+    assert len(ours) == len(OWN)
 
     [listed] = both.adobe(["getWebhookList"])
     assert listed["value"] == list(ours.values())
     removed = both.adobe(*(["unsubscribeWebhook", identity(hook)] for hook in ours.values()))
-    assert removed == [{"value": []}] * 8 and both.shop.live == {}
+    assert removed == [{"value": []}] * len(OWN) and both.shop.live == {}
     subscribed = both.adobe(*(["subscribeWebhook", hook] for hook in ours.values()))
-    assert subscribed == [{"value": []}] * 8
+    assert subscribed == [{"value": []}] * len(OWN)
     assert both.shop.live == ours, "every member that we send is one that Adobe's client knows"
     assert set(asked) <= set(both.paths()), "and it goes to the same places"
 
     code, said = both.ours("plan", bundle)
-    assert code == 0 and "8 as they should be" in said, said
+    assert code == 0 and f"{len(OWN)} as they should be" in said, said
     both.adobe(["unsubscribeWebhook", identity(next(iter(ours.values())))])
     code, said = both.ours("plan", bundle)
-    assert code == 2 and "1 to subscribe; 7 as they should be" in said, said
+    assert code == 2 and f"1 to subscribe; {len(OWN) - 1} as they should be" in said, said
 
 
 def test_adobes_client_takes_a_subscription_that_uses_everything_and_we_read_it_back(both):
     everything = subscriptions()
     assert {hook["webhook_type"] for hook in everything} == {"before", "after"}
     results = both.adobe(*(["subscribeWebhook", hook] for hook in everything), ["getWebhookList"])
-    assert results[:-1] == [{"value": []}] * 9
+    assert results[:-1] == [{"value": []}] * len(everything)
     assert list(both.shop.live.values()) == everything == results[-1]["value"]
     assert commerce_hooks.from_rest(results[-1]["value"])[-1] == FULL
 

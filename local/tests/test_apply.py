@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import stand_in
-from shop_tool import BATCH, CHANGED, FOREIGN, commerce_hooks, environment, flat, journals, lose_a_hook, rest, run, wanted  # noqa: F401
+from shop_tool import BATCH, CHANGED, FOREIGN, OWN, commerce_hooks, environment, flat, journals, lose_a_hook, rest, run, wanted  # noqa: F401
 from stack import ROOT
 from stand_in import identity, running
 
@@ -51,7 +51,7 @@ def test_apply_asks_first(run, monkeypatch):
         assert shop.changes() == []
         monkeypatch.setattr("builtins.input", lambda _: "y")
         assert run("apply", shop)[0] == 0
-        assert len(shop.live) == 8
+        assert len(shop.live) == len(OWN)
 
 
 def test_a_dry_run_shows_the_requests_and_sends_none(run):
@@ -143,7 +143,7 @@ def test_a_hook_that_cannot_be_taken_out_stays(run):
         shop.faults = [("POST unsubscribe", "not now")]
         code, said = run("apply", shop, "--yes")
     assert code == 1 and "The old hook is in place." in flat(said) and "sales_order_save_after: changed" in said
-    assert len(shop.live) == 8
+    assert len(shop.live) == len(OWN)
 
 
 @pytest.mark.parametrize("fault", ["break", "do and break", 500, "page"])
@@ -152,7 +152,7 @@ def test_after_an_unknown_outcome_the_list_is_read_again(run, deed, fault):
     with running(wanted(**CHANGED)) as shop:
         shop.faults = [(f"POST {deed}", fault)]
         code, said = run("apply", shop, "--yes")
-        assert len(shop.live) == 8, "nothing is lost"
+        assert len(shop.live) == len(OWN), "nothing is lost"
         if fault == "do and break":
             assert code == 0, said
         else:
@@ -179,7 +179,7 @@ def test_when_the_list_cannot_be_read_again_either_no_hook_is_lost(run, monkeypa
         shop.faults = [(f"POST {deed}", fault)]
         monkeypatch.setattr(rest.Shop, "hooks", away_once)
         code, said = run("apply", shop, "--yes")
-        assert len(shop.live) == 8 and len(calls) >= 3
+        assert len(shop.live) == len(OWN) and len(calls) >= 3
         assert (code == 0) == (fault == "do and break"), said
         assert code == 0 or "The old hook is in place." in flat(said)
         assert run("apply", shop, "--yes")[0] == 0
@@ -217,7 +217,7 @@ def test_a_shop_that_says_yes_and_does_nothing_costs_at_most_one_hook(run, monke
         code, said = run("apply", shop, "--yes")
         assert code == 1 and "its list says otherwise: it does not have the hook." in flat(said)
         if refused == 1:
-            assert len(shop.live) == 8 and "The old hook is in place." in flat(said)
+            assert len(shop.live) == len(OWN) and "The old hook is in place." in flat(said)
         else:
             assert len(shop.live) == 7 and "sales_order_place_after is MISSING in the shop" in said.splitlines()[-1]
 
@@ -248,14 +248,14 @@ def test_a_hook_that_the_shop_may_still_take_out_stays_in_the_journal(run, monke
         del shop.live[late[0]]
         assert "MISSING since an `apply` took it out" in run("plan", shop)[1]
         assert "make apply took it out" in flat(run("doctor", shop)[1])
-        assert run("apply", shop, "--yes")[0] == 0 and len(shop.live) == 8 and not journals()
+        assert run("apply", shop, "--yes")[0] == 0 and len(shop.live) == len(OWN) and not journals()
 
 
 def test_a_hook_that_somebody_has_removed_meanwhile_is_put_in(run, monkeypatch):
     changing(monkeypatch, lambda shop, kind, hook: shop.live.pop(identity(hook), None) and None if kind == "POST unsubscribe" else None)
     with running(wanted(**CHANGED)) as shop:
         code, said = run("apply", shop, "--yes")
-        assert code == 0 and len(shop.live) == 8, said
+        assert code == 0 and len(shop.live) == len(OWN), said
 
 
 MASK = {"name": "data.order.increment_id", "source": "data.order.increment_id", "converter": "Vendor\\Mask"}

@@ -108,10 +108,38 @@ def consumer(request, stack, queues, erp, tmp_path):  # noqa: F811
 
 def test_the_python_worker_knows_the_entities_of_the_schemas():
     schemas = [json.loads(file.read_text()) for file in (ROOT / "shared" / "schema").glob("*.json")]
-    assert {name for schema in schemas for name in schema["properties"]["data"]["required"]} == python_worker.ENTITIES
+    assert {name for schema in schemas for name in schema["properties"]["data"]["required"]} - {"original"} == python_worker.ENTITIES
 
 
 # What is done already
+
+
+PLACE = "plugin.magento.sales.api.order_management.place"
+MEMO = "observer.sales_order_creditmemo_save_after"
+
+
+def without_model(method, channel, updated_at, **original):
+    """An event of a channel without a model: its data is what the shop sent."""
+    content = {"entity_id": "7", "store_id": "1", "updated_at": updated_at, **original}
+    known = {"type": f"com.adobe.commerce.{method}", "dataschema": f"urn:commerce-webhooks:message:{channel}:1"}
+    made = json.loads(message(json.dumps(content), subject="creditmemo/7", **known).body)
+    made["data"] = {"original": content, "related": {"x": 1}}
+    return Message(made["id"], json.dumps(made), {"channel": channel})
+
+
+def test_events_without_a_model_of_plugins_and_before_an_action_are_taken(consumer):
+    memo, newer = (without_model(MEMO, MEMO[9:], f"2026-06-18 20:27:1{second}") for second in (1, 2))
+    again = without_model(MEMO, MEMO[9:], "2026-06-18 20:27:11")
+    of_plugin = without_model(PLACE, "plugin_sales_api_order_management_place", None, password="never shown")
+    before = message("b", type="com.adobe.commerce.observer.sales_order_save_after", dataschema=f"urn:commerce-webhooks:message:{CHANNEL}_before:1")
+    unknown = [
+        without_model(PLACE, "sales_api_order_management_place", None),
+        without_model(MEMO, "sales_order_save_after", None),
+        message("c", dataschema=None, type=f"com.adobe.commerce.{PLACE}"),
+    ]
+    outcomes = consumer.handle(memo, newer, again, of_plugin, before, *unknown)
+    assert outcomes == ["done", "done", "stale", "done", "done", *["unknown_schema"] * 3]
+    assert consumer.worked_on() == [memo.id, newer.id, of_plugin.id, before.id]
 
 
 def test_an_event_that_comes_again_is_skipped(consumer):

@@ -133,6 +133,10 @@ def test_both_consumers_and_the_template_have_the_same_times_and_numbers():
     assert rust_number("attempts.rs", "RETENTION_PERCENT") / 100 == python_worker.EXPIRES_SOON
     recent = [rust_number("attempts.rs", name) for name in ("RECENT_MIN", "RECENT_MAX")]
     assert recent == [python_worker.OTHERS_MIN, python_worker.OTHERS_MAX]
+    names = [rust_number("event.rs", name) for name in ("EVENT_NAME_BYTES_MAX", "CHANNEL_BYTES_MAX")]
+    assert names == [python_worker.EVENT_NAME_BYTES_MAX, python_worker.CHANNEL_BYTES_MAX]
+    listed = re.search(r"const ENTITIES: \[&str; \d+\] = \[(.*?)\];", (RUST / "event.rs").read_text(), re.DOTALL)[1]
+    assert set(re.findall(r'"(\w+)"', listed)) == python_worker.ENTITIES
     assert rust_seconds("settings.rs", "ERP_TIMEOUT") * 1000 == BUNDLE["Parameters"]["ErpTimeoutMs"]["Default"]
 
 

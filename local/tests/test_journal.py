@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import stand_in
-from shop_tool import ADDRESS, CHANGED, SECRET, Journal, environment, flat, journals, lose_a_hook, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import ADDRESS, CHANGED, OWN, SECRET, Journal, environment, flat, journals, lose_a_hook, run, wanted  # noqa: F401 — fixtures, too
 from stand_in import TOKEN, identity, running
 
 def test_nobody_else_may_read_the_journal(run):
@@ -80,7 +80,7 @@ def test_a_journal_that_cannot_be_read_is_kept_aside_and_apply_goes_on(run, cont
         for command in ("plan", "doctor"):
             assert "`make apply` keeps it under another name, and goes on without it." in flat(run(command, shop)[1])
         code, said = run("apply", shop, "--yes")
-        assert code == 0 and len(shop.live) == 8, said
+        assert code == 0 and len(shop.live) == len(OWN), said
         broken = journal.with_suffix(".json.broken")
         assert f"{journal} is " in said and f"It is kept as {broken}." in said and broken.read_text() == content
         assert run("plan", shop)[0] == 0

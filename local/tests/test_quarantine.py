@@ -270,6 +270,14 @@ def test_an_event_is_sent_signed_to_its_route_and_leaves_the_quarantine(held, ru
     assert sent.decode() == body.replace("{", f'{{"event_id":{delivery},', 1), "nothing else of it is changed"
 
 
+def test_the_event_of_a_plugin_is_sent_unchanged_because_it_has_no_envelope(held, run, api):
+    body = '{"cartId":"63","couponCode":"SPRING"}'
+    held.put(body, "plugin_quote_api_guest_coupon_management_set")
+    code, said = run(held, "--send")
+    assert code == 0 and said.endswith("\n1 accepted.\n") and "was posted unchanged" in " ".join(said.split())
+    assert [sent.decode() for _, _, sent in api.posts] == [body] and held.ids() == []
+
+
 def test_what_is_still_unusable_or_refused_is_kept(held, run, api):
     ids = [held.put(json.dumps({"number": number})) for number in range(4)]
     add = {"op": "add", "path": "data/order/note", "value": NAME}

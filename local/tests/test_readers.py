@@ -46,9 +46,23 @@ def lambda_record(body, attributes, group, number=1):
     }
 
 
-@pytest.fixture(params=SAMPLES, ids=[f"{path.parent.name}/{path.name.removesuffix('.message.json')}" for path in SAMPLES])
+def without_model(sample):
+    """The message of a plugin's event, which has no model, made of another."""
+    channel = "plugin_sales_api_order_management_place"
+    body = sample["MessageBody"] | {
+        "type": "com.adobe.commerce.plugin.magento.sales.api.order_management.place",
+        "dataschema": f"urn:commerce-webhooks:message:{channel}:1",
+        "data": {"original": {"order": {"increment_id": "000000123", "items": [{"sku": "A", "qty_ordered": 1.50}]}}},
+    }
+    return sample | {"MessageBody": body, "MessageAttributes": sample["MessageAttributes"] | {"channel": channel}}
+
+
+NAMES = [f"{path.parent.name}/{path.name.removesuffix('.message.json')}" for path in SAMPLES]
+
+
+@pytest.fixture(params=[*SAMPLES, None], ids=[*NAMES, "without a model"])
 def sample(request):
-    return json.loads(request.param.read_text())
+    return json.loads(request.param.read_text()) if request.param else without_model(json.loads(SAMPLES[0].read_text()))
 
 
 @pytest.fixture(params=["as it is", "compressed"])

@@ -35,7 +35,7 @@ class Insights:
             self.most_at_work = max(self.at_work, self.most_at_work)
             own = str(len(self.queries))
             self.queries[own] = [(startTime, endTime), ["Scheduled", "Running", fault]]
-        assert logGroupName == "group" and 'filter message = "answered" and outcome = "accepted" and channel in ["' in queryString
+        assert logGroupName == "group" and 'filter message = "answered" and outcome in ["accepted", "not_forwarded"] and channel in ["' in queryString
         return {"queryId": own}
 
     def get_query_results(self, queryId):
@@ -155,3 +155,11 @@ def test_lines_that_are_no_answers_are_passed_over(bundle):
     bundle.logs.put_log_events(logGroupName=bundle.name, logStreamName="functions", logEvents=made)
     known = accepted.read(bundle.logs, bundle.name, now - 60, now + 60, (PLACED,))
     assert known.numbers == {PLACED: 0} and known.last(PLACED, records.digest("order/1", 1)) is None
+
+
+def test_an_event_that_was_not_forwarded_counts(bundle):
+    now = time.time()
+    made = [{"timestamp": int(now * 1000), "message": line(PLACED, "order/1", 1, outcome="not_forwarded")}]
+    bundle.logs.put_log_events(logGroupName=bundle.name, logStreamName="functions", logEvents=made)
+    known = accepted.read(bundle.logs, bundle.name, now - 60, now + 60, (PLACED,))
+    assert known.last(PLACED, [records.digest("order/1", 1)]) is not None

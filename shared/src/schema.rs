@@ -7,12 +7,15 @@ use std::{collections::BTreeMap, env, fs, path::Path};
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
+pub use self::hooks::{HOOKS_FILE, HookField, HookUpdate, update_hook};
 use crate::{
-    channel::{Channel, is_plugin},
+    channel::Channel,
     deliver::message::{event_type, schema_id},
-    model::{Decode as _, Entity, LISTED_MAX, diagnostics::IN_EACH},
+    model::{Entity, LISTED_MAX, diagnostics::IN_EACH},
     rules::File,
 };
+
+mod hooks;
 
 /// Returns the schema of the channel's message, before compression.
 #[expect(clippy::indexing_slicing, reason = "for tests only")]
@@ -191,78 +194,34 @@ pub fn rules() -> Value {
     generator.into_root_schema_for::<File>().to_value()
 }
 
-/// Returns the fields that a hook must send for the channel: the event's name, so that a signed
-/// body is valid on one route only; the fields of the contract, with the names of the shop; and
-/// those that the channel's rules use.
-pub fn hook_fields<C: Channel>() -> Vec<String> {
-    let sample = read(&format!("../events/{}/default.body.json", C::NAME));
-    let sample: Value = serde_json::from_str(&sample).unwrap_or_default();
-    let is_plugin = is_plugin(C::METHOD);
-    let (root, arguments) = if is_plugin {
-        ("", Some(&sample))
-    } else {
-        ("data.", sample.get("data"))
-    };
-    let mut keys = C::Entity::KEYS.iter();
-    let (entity_path, entity) = keys
-        .find_map(|key| Some((format!("{root}{key}"), arguments?.get(key)?)))
-        .unwrap_or_else(|| (root.trim_end_matches('.').to_owned(), &Value::Null));
-    let mut fields = Vec::new();
-    if !is_plugin {
-        fields.push("eventName".to_owned());
-    }
-    C::Entity::hook_fields(entity, &entity_path, &mut fields);
-    let rules = read(&format!("../functions/{}/rules.json", C::NAME));
-    let rules: Option<File> = serde_json::from_str(&rules).ok();
-    for field in rules
-        .iter()
-        .flat_map(|file| crate::rules::hook_fields::<C>(file, &entity_path))
-    {
-        if !fields.contains(&field) {
-            fields.push(field);
-        }
-    }
-    fields
-}
-
 /// Panics if a generated file is out of date. If `UPDATE_SCHEMAS` is set, writes the file instead.
 pub fn assert_up_to_date<C: Channel<Entity: JsonSchema>>() {
     let pretty = |schema| serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n";
     assert_file_is(&format!("schema/{}.json", C::NAME), &pretty(message::<C>()));
     assert_file_is("rules.schema.json", &pretty(rules()));
-    let hooks = "../commerce/webhooks.xml";
-    assert_file_is(hooks, &update_hook::<C>(&read(hooks)));
+    assert_hook_has_contract::<C>();
 }
 
-/// Returns the text of webhooks.xml with the current fields of the channel's hook. Keeps the fields
-/// below a comment, which are the merchant's own, and a hook without fields, which sends
-/// everything.
+/// Panics if the hook lacks fields of the contract. The fields that rules use are the merchant's.
 #[expect(clippy::panic, reason = "for tests only")]
-fn update_hook<C: Channel>(hooks: &str) -> String {
-    let method = format!("<method name=\"{}\"", C::METHOD);
-    let (before, rest) = hooks.split_once(&method).unwrap_or_default();
-    let (hook, after) = rest.split_once("</method>").unwrap_or_else(|| {
-        panic!("commerce/webhooks.xml: there is no hook for {}", C::NAME);
-    });
-    let Some((start, rest)) = hook.split_once("<fields>\n") else {
-        return hooks.to_owned();
-    };
-    let (old, end) = rest
-        .split_once("                    </fields>")
-        .unwrap_or_else(|| panic!("commerce/webhooks.xml: {} has no </fields>", C::NAME));
-    let lines = hook_fields::<C>()
-        .iter()
-        .map(|field| format!("                        <field name=\"{field}\" />\n"))
-        .collect::<Vec<_>>()
-        .concat();
-    let own = old
-        .split_once("                        <!--")
-        .map(|(_, own)| format!("                        <!--{own}"))
-        .unwrap_or_default();
-    format!(
-        "{before}{method}{start}<fields>\n{lines}{own}                    </fields>{end}\
-         </method>{after}"
-    )
+fn assert_hook_has_contract<C: Channel>() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = root.join(HOOKS_FILE);
+    let xml = fs::read_to_string(&path).unwrap_or_default();
+    match update_hook::<C>(&root, &xml) {
+        Ok(Some(update)) if update.has_contract => {}
+        Ok(Some(update)) if env::var_os("UPDATE_SCHEMAS").is_some() => {
+            fs::write(&path, update.xml)
+                .unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
+        }
+        Ok(Some(_)) => panic!(
+            "{}: the hook of {} is out of date; update it with `make hooks`",
+            path.display(),
+            C::NAME
+        ),
+        Ok(None) => panic!("{}: there is no hook for {}", path.display(), C::NAME),
+        Err(why) => panic!("{why}"),
+    }
 }
 
 fn read(name: &str) -> String {
@@ -279,53 +238,5 @@ fn assert_file_is(name: &str, text: &str) {
             "{} is out of date; update it with `make samples`",
             path.display()
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Invoice;
-
-    struct InvoicePaid;
-
-    impl Channel for InvoicePaid {
-        const NAME: &str = "sales_order_invoice_pay";
-        const METHOD: &str = "observer.sales_order_invoice_pay";
-        const IDENTITY: &[&[&str]] = &[&["entity_id"]];
-        const EXPECTED: &[&str] = &[];
-        type Entity = Invoice;
-    }
-
-    fn hook(fields: &str) -> String {
-        format!("<method name=\"observer.sales_order_invoice_pay\">{fields}</method><method />")
-    }
-
-    #[test]
-    fn updates_the_fields_and_keeps_those_below_a_comment() {
-        let own = "                        <!-- for the ERP -->\n                        \
-            <field name=\"data.invoice.extra\" />\n";
-        let old = format!(
-            "<fields>\n                        <field name=\"data.old\" />\n{own}                    \
-             </fields>"
-        );
-        let new = update_hook::<InvoicePaid>(&hook(&old));
-        assert!(!new.contains("data.old"));
-        assert!(new.contains("<field name=\"data.invoice.grand_total\" />\n"));
-        assert!(new.contains(&format!(
-            "{own}                    </fields></method><method />"
-        )));
-        assert_eq!(update_hook::<InvoicePaid>(&new), new);
-    }
-
-    #[test]
-    fn keeps_a_hook_that_sends_everything() {
-        assert_eq!(update_hook::<InvoicePaid>(&hook("")), hook(""));
-    }
-
-    #[test]
-    #[should_panic(expected = "there is no hook for sales_order_invoice_pay")]
-    fn panics_if_a_hook_is_missing() {
-        update_hook::<InvoicePaid>("<config />");
     }
 }

@@ -9,11 +9,15 @@ use serde_json::{error::Category, value::RawValue};
 
 use crate::dead_letters::DeadLetterReason;
 
-/// The prefix of every event type. The channel follows it.
-const TYPE_PREFIX: &str = "com.adobe.commerce.observer.";
+/// The prefixes of the event types. The rest of the event's name in Commerce follows.
+const TYPE_PREFIXES: [&str; 2] = ["com.adobe.commerce.observer.", "com.adobe.commerce.plugin."];
+
+/// The prefix of `dataschema`. The channel and the major version of the contract follow.
+const SCHEMA_PREFIX: &str = "urn:commerce-webhooks:message:";
 
 /// The names of the entities in `data`. An entity is found by its name, because later versions may
-/// add other members.
+/// add other members. An event without a model has none of them: then the entity is `original`, as
+/// the shop sent it.
 const ENTITIES: [&str; 6] = [
     "order",
     "invoice",
@@ -25,6 +29,15 @@ const ENTITIES: [&str; 6] = [
 
 /// The major version of the contract that this worker supports.
 const SCHEMA_MAJOR: &str = "1";
+
+/// The maximum length of the name of a channel, which is that of a Lambda function's name.
+const CHANNEL_BYTES_MAX: usize = 64;
+
+/// The maximum length of the name of an event in Commerce.
+const EVENT_NAME_BYTES_MAX: usize = 256;
+
+/// The length of a time as the shop writes it.
+const SHOP_TIME_BYTES: usize = "2026-06-18 20:27:11".len();
 
 /// A value of the message attribute `issues`: at least one expected field has an issue.
 const ISSUES_EXPECTED: &str = "expected";
@@ -38,7 +51,7 @@ pub(crate) struct Event<'a> {
     /// The idempotency key: a UUID, which stays the same if SQS delivers the event again.
     pub(crate) id: Cow<'a, str>,
     pub(crate) source: Cow<'a, str>,
-    /// The CloudEvent's `type`: a prefix and the channel.
+    /// The CloudEvent's `type`: a prefix and the name of the event in Commerce.
     pub(crate) event_type: Cow<'a, str>,
     /// The name of the entity. A new item in a cart has none yet.
     pub(crate) subject: Option<Cow<'a, str>>,
@@ -50,7 +63,7 @@ pub(crate) struct Event<'a> {
     pub(crate) contentid: Option<Cow<'a, str>>,
     /// When the shop last changed the entity, if the entity has this field.
     pub(crate) updated_at: Option<DateTime>,
-    /// The name of the event without `observer.`, for example `sales_order_place_after`.
+    /// The channel of the event, for example `sales_order_place_after`.
     pub(crate) channel: String,
     /// The entity, for example an order, as the JSON Schema of its channel describes it.
     pub(crate) entity: &'a RawValue,
@@ -95,18 +108,21 @@ impl<'a> Event<'a> {
         if event.specversion != "1.0" {
             return Err(DeadLetterReason::WrongVersion);
         }
-        let channel = event
-            .event_type
-            .strip_prefix(TYPE_PREFIX)
-            .filter(|channel| is_channel(channel))
-            .ok_or(DeadLetterReason::NotOurs)?
-            .to_owned();
-        if !is_supported(event.dataschema.as_deref(), &channel) {
-            return Err(DeadLetterReason::UnknownSchema);
-        }
-        let mut entities = ENTITIES.iter().filter_map(|name| event.data.get(*name));
-        let (Some(entity), None) = (entities.next(), entities.next()) else {
+        if !is_event_type(&event.event_type) {
             return Err(DeadLetterReason::NotOurs);
+        }
+        let channel = channel(&event.event_type, event.dataschema.as_deref())
+            .ok_or(DeadLetterReason::UnknownSchema)?
+            .to_owned();
+        let mut entities = ENTITIES.iter().filter_map(|name| event.data.get(*name));
+        let (entity, updated_at) = match (entities.next(), entities.next()) {
+            (Some(entity), None) => (*entity, updated_at(entity)),
+            (None, None) => {
+                let original = event.data.get("original").copied();
+                let original = original.ok_or(DeadLetterReason::NotOurs)?;
+                (original, updated_at_of_shop(original))
+            }
+            _ => return Err(DeadLetterReason::NotOurs),
         };
         let valid_contentid = event.contentid.as_deref().is_none_or(is_contentid);
         if !is_uuid(&event.id) || !valid_contentid {
@@ -119,7 +135,7 @@ impl<'a> Event<'a> {
             store: store(entity),
             subject: event.subject.filter(|subject| !subject.is_empty()),
             contentid: event.contentid,
-            updated_at: updated_at(entity),
+            updated_at,
             channel,
             entity,
             json,
@@ -148,26 +164,46 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Returns whether this worker supports the contract. Earlier versions of the functions did not
-/// send a `dataschema`.
-fn is_supported(dataschema: Option<&str>, channel: &str) -> bool {
-    dataschema.is_none_or(|dataschema| {
-        let version = dataschema
-            .strip_prefix("urn:commerce-webhooks:message:")
-            .and_then(|rest| rest.strip_prefix(channel));
-        version.and_then(|rest| rest.strip_prefix(':')) == Some(SCHEMA_MAJOR)
-    })
+/// Returns the channel of an event if this worker supports its contract.
+///
+/// The `dataschema` names the channel, because one type can have two: that of the hooks before the
+/// action, and that of the hooks after it. Earlier versions of the functions did not send it; then
+/// the channel is the name of the event.
+fn channel<'a>(event_type: &'a str, dataschema: Option<&'a str>) -> Option<&'a str> {
+    let [observer, plugin] = TYPE_PREFIXES;
+    let Some(dataschema) = dataschema else {
+        return event_type.strip_prefix(observer);
+    };
+    let (channel, major) = dataschema.strip_prefix(SCHEMA_PREFIX)?.split_once(':')?;
+    let fits = match event_type.strip_prefix(observer) {
+        // A longer name is shortened.
+        Some(name) if name.len() + "_before".len() <= CHANNEL_BYTES_MAX => {
+            let suffix = channel.strip_prefix(name);
+            suffix.is_some_and(|suffix| ["", "_before", "_after"].contains(&suffix))
+        }
+        Some(_) => true,
+        None => event_type.starts_with(plugin) && channel.starts_with("plugin_"),
+    };
+    (fits && major == SCHEMA_MAJOR && is_channel(channel)).then_some(channel)
 }
 
-/// Returns the entity's `store_id`, or an empty text if it is missing or not a number.
+/// Returns the entity's `store_id`, or an empty text if it is missing or not a number. The shop
+/// itself writes it as a number or as a text.
 fn store(entity: &RawValue) -> String {
     #[derive(Deserialize)]
-    struct Entity {
-        store_id: Option<u64>,
+    struct Entity<'a> {
+        #[serde(borrow)]
+        store_id: Option<&'a RawValue>,
     }
-    let entity = serde_json::from_str::<Entity>(entity.get()).ok();
+    // Serde would also take a list for a struct.
+    let entity = Some(entity.get()).filter(|json| json.starts_with('{'));
+    let entity = entity.and_then(|json| serde_json::from_str::<Entity<'_>>(json).ok());
     let store = entity.and_then(|entity| entity.store_id);
-    store.map(|id| id.to_string()).unwrap_or_default()
+    let store = store.map(|id| id.get().trim_matches('"').parse::<u64>());
+    match store {
+        Some(Ok(id)) => id.to_string(),
+        _ => String::new(),
+    }
 }
 
 /// Returns the entity's `updated_at`, or `None` if it is missing or invalid: then the event is not
@@ -178,7 +214,26 @@ fn updated_at(entity: &RawValue) -> Option<DateTime> {
         updated_at: Option<String>,
     }
     let entity: Entity = serde_json::from_str(entity.get()).ok()?;
-    DateTime::from_str(&entity.updated_at?, DateTimeFormat::DateTimeWithOffset).ok()
+    date_time(&entity.updated_at?)
+}
+
+/// The same for an entity as the shop sent it. The shop writes UTC without a zone, as in
+/// `2026-06-18 20:27:11`.
+fn updated_at_of_shop(original: &RawValue) -> Option<DateTime> {
+    #[derive(Deserialize)]
+    struct Entity {
+        updated_at: Option<String>,
+    }
+    let entity: Entity = serde_json::from_str(original.get()).ok()?;
+    let text = entity.updated_at?;
+    match text.split_once(' ') {
+        Some((day, time)) if text.len() == SHOP_TIME_BYTES => date_time(&format!("{day}T{time}Z")),
+        _ => date_time(&text),
+    }
+}
+
+fn date_time(text: &str) -> Option<DateTime> {
+    DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()
 }
 
 /// Returns whether `text` is a SHA-256 hash in lowercase hex.
@@ -203,10 +258,22 @@ fn is_uuid(text: &str) -> bool {
 }
 
 fn is_channel(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    (1..=CHANNEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_name_byte)
+}
+
+/// Returns whether the text is the type of an event of a shop. Types are written into the log.
+fn is_event_type(text: &str) -> bool {
+    let name = TYPE_PREFIXES
+        .iter()
+        .find_map(|prefix| text.strip_prefix(prefix));
+    name.is_some_and(|name| {
+        (1..=EVENT_NAME_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|byte| is_name_byte(byte) || byte == b'.')
+    })
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
 }
 
 #[cfg(test)]

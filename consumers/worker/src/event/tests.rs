@@ -79,6 +79,8 @@ fn rejects_a_cloud_event_of_another_origin() {
         ("type", "com.example.x"),
         ("type", "com.adobe.commerce.observer."),
         ("type", "com.adobe.commerce.observer.Jane Doe"),
+        ("type", "com.adobe.commerce.plugin."),
+        ("type", "com.adobe.commerce.order"),
         ("contentid", ""),
         ("contentid", "jane@example.com"),
         ("contentid", &uppercase),
@@ -91,7 +93,7 @@ fn rejects_a_cloud_event_of_another_origin() {
         );
     }
     for data in [
-        json!({ "original": {} }),
+        json!({ "related": {} }),
         json!({ "order": {}, "customer": {} }),
     ] {
         assert_eq!(
@@ -141,6 +143,7 @@ fn the_entities_match_the_json_schemas() {
             required.clone()
         })
         .map(|name| name.as_str().unwrap().to_owned())
+        .filter(|name| name != "original")
         .collect();
     assert_eq!(names, ENTITIES.map(str::to_owned).into());
 }
@@ -202,4 +205,77 @@ fn the_issues_attribute_takes_precedence_over_the_list() {
     let unlisted = json!({ "issues": [{ "expected": false }], "more_issues": 3 });
     assert!(of(&unlisted, None) && !of(&unlisted, Some("other")));
     assert!(of(&json!({ "issues": "many" }), None));
+}
+
+#[test]
+fn without_a_model_the_entity_is_the_original() {
+    let original = r#"{"entity_id":"7","store_id":"01","updated_at":"2026-06-18 20:27:11"}"#;
+    let json = event_json(|event| {
+        event["data"] = json!({ "creditmemo": {}, "original": serde_json::from_str::<Value>(original).unwrap() });
+    });
+    let event = Event::parse(&json).unwrap();
+    assert_eq!(event.store, "1");
+    assert_eq!(event.updated_at.unwrap().secs(), 1_781_814_431);
+    for odd in [
+        json!([1]),
+        json!("text"),
+        json!({ "store_id": {}, "updated_at": "yesterday it was" }),
+    ] {
+        let json = event_json(|event| event["data"] = json!({ "original": odd.clone() }));
+        let event = Event::parse(&json).unwrap();
+        assert_eq!((&*event.store, event.updated_at), ("", None), "{odd}");
+        assert_eq!(event.entity.get(), odd.to_string());
+    }
+}
+
+#[test]
+fn the_schema_names_the_channel() {
+    let long = "a".repeat(90);
+    for (event_type, channel) in [
+        (
+            "observer.catalog_product_save_after",
+            "catalog_product_save_after",
+        ),
+        (
+            "observer.catalog_product_save_after",
+            "catalog_product_save_after_before",
+        ),
+        (
+            "observer.sales_order_place_before",
+            "sales_order_place_before_after",
+        ),
+        (
+            "plugin.magento.quote.api.guest_coupon_management.set",
+            "plugin_quote_api_guest_coupon_management_set",
+        ),
+        (&*format!("observer.{long}"), "aaa_0123abcd"),
+    ] {
+        let json = event_json(|event| {
+            event["type"] = format!("com.adobe.commerce.{event_type}").into();
+            event["dataschema"] = format!("urn:commerce-webhooks:message:{channel}:1").into();
+        });
+        assert_eq!(Event::parse(&json).unwrap().channel, channel);
+    }
+    for (event_type, channel) in [
+        ("observer.a", "a_later"),
+        ("observer.a", "plugin_a"),
+        ("plugin.a.b", "a_b"),
+        ("plugin.a.b", "plugin_Jane"),
+    ] {
+        let reason = rejection(|event| {
+            event["type"] = format!("com.adobe.commerce.{event_type}").into();
+            event["dataschema"] = format!("urn:commerce-webhooks:message:{channel}:1").into();
+        });
+        assert_eq!(
+            reason,
+            DeadLetterReason::UnknownSchema,
+            "{event_type} {channel}"
+        );
+    }
+    let reason = rejection(|event| event["type"] = "com.adobe.commerce.plugin.a.b".into());
+    assert_eq!(
+        reason,
+        DeadLetterReason::UnknownSchema,
+        "a plugin has always had a schema"
+    );
 }
