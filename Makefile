@@ -40,7 +40,7 @@ shop = exec python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(s
   $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
 # What reads the secret of a stack is built. Without Rust here, the program says that it cannot know whether there is a key.
 local_tool = test -z "$(stack)" || ! command -v cargo > /dev/null || cargo build --quiet --locked $(BUNDLE)
-try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
+try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contract decisions stage template tolerant tree))
@@ -77,7 +77,7 @@ help: ## Show this list
 
 run: prerequisites $(TOOLS) binaries ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
-	@STAY=$(STAY) python local/stack.py demo
+	@STAY=$(STAY) python local/run.py $(if $(PORT),--port $(PORT))
 
 test: prerequisites prerequisites-openssl ## Check style, units, template, every sample and the main decisions, in ten minutes from nothing
 	@$(call stages,test,6000)
@@ -176,7 +176,7 @@ samples: $(TOOLS) binaries ## Renew what is derived: signed requests, answers, m
 	target/debug/local samples
 	python local/stack.py samples
 
-rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
+rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json)
 	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true
 
 send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
