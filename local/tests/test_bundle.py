@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import socket
 import subprocess
 import tempfile
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from function import Function
 from shop import assert_nothing_leaks, raw_body, request, sample, with_body
-from stack import EVENTS, ROOT, STACK_NAME, STATE, Stack, channels, paths, replay, sample_requests, show_logs, switches, template
+from stack import EVENTS, NO_RULES, ROOT, STACK_NAME, STATE, Stack, channels, paths, replay, sample_requests, show_logs, switches, template
 from stand_in import running
 
 SAMPLES = list(sample_requests())
@@ -278,6 +280,23 @@ def test_the_gateway_calls_the_alias_of_a_version(stack):
         assert (alias["Name"], alias["FunctionVersion"]) == ("live", newest) and newest.isdigit()
     integrations = stack.client("apigatewayv2").get_integrations(ApiId=stack.api)["Items"]
     assert {one["IntegrationUri"] for one in integrations} == {f"{stack.function(name)}:live" for name in channels().values()}
+
+
+# The merchant's files
+
+
+def test_the_functions_have_no_rules_unless_a_test_gives_them_some(stack):
+    aws = stack.client("lambda")
+    for channel, name in channels().items():
+        variables = aws.get_function_configuration(FunctionName=stack.function(name))["Environment"]["Variables"]
+        assert variables["RULES_FILE"] == Function(channel, "").environment["RULES_FILE"] == str(NO_RULES)
+
+
+def test_no_test_reads_the_settings_or_the_rules_of_the_merchant():
+    """The examples, local/tests/samconfig.toml and what a test writes itself are there instead."""
+    merchants = re.compile(r"""merchant_rules\(|ROOT / "functions".*"rules\.json"|ROOT / "samconfig\.toml"|preflight\.CONFIG(?! =|,)""")
+    tests = [path for path in (ROOT / "local" / "tests").rglob("*.py") if path != Path(__file__)]
+    assert [(path.name, found) for path in tests if (found := merchants.findall(path.read_text()))] == []
 
 
 # The emulator
