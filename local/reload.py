@@ -53,6 +53,9 @@ class Rules:
                 yield f"{self.name(channel)}: not reloaded: {error}"
 
     def reload_one(self, stack, channel):
+        if self.source is merchant_rules:
+            # The shop's hook must send what a rule looks at. What is wrong with the file is said by the check.
+            subprocess.run([LOCAL, "hooks"], cwd=ROOT, capture_output=True)
         path = self.copy(channel)
         checked = subprocess.run([LOCAL, "rules", channel, path], cwd=ROOT, capture_output=True, text=True)
         said = (checked.stdout + checked.stderr).strip().replace(str(path), self.name(channel))
