@@ -53,16 +53,18 @@ class Rules:
                 yield f"{self.name(channel)}: not reloaded: {error}"
 
     def reload_one(self, stack, channel):
+        hooks = ""
         if self.source is merchant_rules:
             # The shop's hook must send what a rule looks at. What is wrong with the file is said by the check.
-            subprocess.run([LOCAL, "hooks"], cwd=ROOT, capture_output=True)
+            written = subprocess.run([LOCAL, "hooks"], cwd=ROOT, capture_output=True, text=True)
+            hooks = written.stderr if written.returncode == 0 else ""
         path = self.copy(channel)
         checked = subprocess.run([LOCAL, "rules", channel, path], cwd=ROOT, capture_output=True, text=True)
         said = (checked.stdout + checked.stderr).strip().replace(str(path), self.name(channel))
         if checked.returncode:
             return f"{said}\nThe rules of {channel} stay as they were."
         stack.release(channel, RULES_FILE=str(path))
-        return f"Reloaded {said}"
+        return f"Reloaded {said}\n{hooks}".rstrip()
 
     def name(self, channel):
         """The file as its merchant knows it."""

@@ -170,7 +170,8 @@ or, after webhook/, to any other route:
 
 In another terminal, sign and post a sample, then look at the functions' logs:
 
-  make send ARGS="events/{place}/ideal.body.json --url {stack.url(place)}"
+  make send ARGS="events/{place}/ideal.body.json \\
+    --url {stack.url(place)}"
   make logs{"" if stack.port == PORT else f" PORT={stack.port}"}
 
 Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credentials test/test:

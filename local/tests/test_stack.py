@@ -50,6 +50,14 @@ def test_a_sample_that_is_not_simply_queued_has_its_reason(message, line, text, 
     assert run.reason(PLACED, {}, {"outcome": "accepted", "rules": "changed"}) is None
 
 
+def test_what_it_says_when_it_is_up_fits_a_terminal(stack, capsys, monkeypatch):
+    monkeypatch.setattr(stack, "api", run.API)
+    run.introduce(stack)
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 100, said
+    assert all(f"observer.{channel}" in said for channel in ("sales_order_place_after", "customer_delete_after"))
+
+
 def test_a_hook_of_type_before_is_no_failure(monkeypatch):
     monkeypatch.setattr(run, "hook_types", lambda: {PLACED: "before"})
     said, right = run.reason(PLACED, None, {"outcome": "not_forwarded"})
