@@ -269,9 +269,14 @@ class Stack:
         physical = stack["StackResourceDetail"]["PhysicalResourceId"]
         return f"arn:aws:lambda:{REGION}:000000000000:function:{physical}"
 
+    @property
+    def base(self):
+        """The address of the emulated gateway, without a route."""
+        return f"{self.endpoint}/_aws/execute-api/{self.api}"
+
     def url(self, channel, path=None):
         """Where the shop would post: a route of the channel at the emulated gateway, by default the first."""
-        return f"{self.endpoint}/_aws/execute-api/{self.api}{path or paths(channel)[0]}"
+        return f"{self.base}{path or paths(channel)[0]}"
 
     def post(self, channel, headers, body, path=None):
         """Posts to the gateway: status, body, milliseconds."""
