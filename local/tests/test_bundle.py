@@ -294,7 +294,7 @@ def test_the_functions_have_no_rules_unless_a_test_gives_them_some(stack):
 
 def test_no_test_reads_the_settings_or_the_rules_of_the_merchant():
     """The examples, local/tests/samconfig.toml and what a test writes itself are there instead."""
-    merchants = re.compile(r"""merchant_rules\(|ROOT / "functions".*"rules\.json"|ROOT / "samconfig\.toml"|preflight\.CONFIG(?! =|,)""")
+    merchants = re.compile(r"""merchant_rules\(|ROOT / "functions".*"rules\.json"|ROOT / "samconfig\.toml"|"functions/\{.*rules\.json|preflight\.CONFIG(?! =|,)""")
     tests = [path for path in (ROOT / "local" / "tests").rglob("*.py") if path != Path(__file__)]
     assert [(path.name, found) for path in tests if (found := merchants.findall(path.read_text()))] == []
 
