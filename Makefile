@@ -44,7 +44,7 @@ local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then 
     test -e target/debug/local || echo "Building the tools (some minutes the first time) …" >&2; \
     cargo build --quiet --locked $(BUNDLE) && target/debug/local hooks; \
   fi
-try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/rules.json) $(EVENT) $(if $(ALL),--all)
+try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contract decisions stage template tolerant tree))
@@ -81,7 +81,7 @@ help: ## Show this list
 
 run: prerequisites $(TOOLS) binaries hooks ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
 	@$(MAKE) --silent --no-print-directory rules > /dev/null
-	@STAY=$(STAY) python local/stack.py demo
+	@STAY=$(STAY) python local/run.py $(if $(PORT),--port $(PORT))
 
 test: prerequisites prerequisites-openssl ## Check style, units, template, every sample and the main decisions, in ten minutes from nothing
 	@$(call stages,test,6000)
@@ -180,7 +180,7 @@ samples: $(TOOLS) binaries hooks ## Renew what is derived: signed requests, answ
 	target/debug/local samples
 	python local/stack.py samples
 
-rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled)
+rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json)
 	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true
 
 hooks: binaries ## Write the fields that the rules use into commerce/webhooks.xml (run, test, plan, apply, doctor and deploy do so, too)

@@ -1,11 +1,10 @@
 """The bundle on one machine: template.yaml deployed to an emulator of AWS, with the binaries that cargo built here.
 
-    stack.py up        bring it up and keep it up
-    stack.py demo      bring it up, send a signed sample of every channel, show answers and messages
     stack.py logs      show what the functions of a stack that is up have logged, without the metrics
     stack.py samples   replay every request under events/ and write down its answer and message
 
-Everything lives in target/stack/ and listens on loopback only.
+Everything lives in target/stack/ and listens on loopback only. The functions have no rules, unless they are given: run.py gives them
+those in functions/*/rules.json.
 """
 
 import argparse
@@ -45,6 +44,8 @@ REGION = "eu-west-1"
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
 PORT = 4566
 BUCKET = "code"
+# Without rules. The rules in functions/*/rules.json are the merchant's, and the tests and samples do not depend on them.
+NO_RULES = ROOT / "local" / "no-rules.json"
 
 
 @functools.cache
@@ -65,9 +66,27 @@ def template():
     return yaml_parse((ROOT / "template.yaml").read_text())
 
 
-def rules(channel):
-    """The rules file of a channel."""
+def paths(channel):
+    """The paths of the routes of a channel."""
+    events = template()["Resources"][channels()[channel]]["Properties"]["Events"].values()
+    return [event["Properties"]["Path"] for event in events]
+
+
+def switches(bundle):
+    """The conditions that switch single channels on: name -> the parameter and its value."""
+    names = {one["Condition"] for name, one in bundle["Resources"].items() if name in channels().values() and "Condition" in one}
+    equal = {name: bundle["Conditions"][name]["Fn::Equals"] for name in names}
+    return {name: (parameter["Ref"], value) for name, (parameter, value) in equal.items()}
+
+
+def merchant_rules(channel):
+    """The merchant's rules file of a channel, which is deployed."""
     return ROOT / "functions" / channel / "rules.json"
+
+
+def example_rules(channel):
+    """The example rules of a channel, each with a sample of its name. A merchant copies what fits; the tests read no other rules."""
+    return ROOT / "functions" / channel / "examples.json"
 
 
 def constant(name):
@@ -95,7 +114,7 @@ def sample_requests():
 class Stack:
     """The emulator and the deployed bundle. Use it in a `with`, so that nothing is left running."""
 
-    def __init__(self, port=PORT, keys=None, parameters=None, host="127.0.0.1"):
+    def __init__(self, port=PORT, keys=None, parameters=None, host="127.0.0.1", rules=lambda channel: NO_RULES):
         self.host = host
         self.port = free_port(host, port)
         self.endpoint = f"http://{host}:{self.port}"
@@ -103,6 +122,8 @@ class Stack:
         self.scratch = STATE / f"emulator-{host}-{self.port}"
         self.keys = keys or sample_keys()
         self.parameters = parameters or {}
+        # The rules file of a channel.
+        self.rules = rules
         self.outputs = {}
 
     @functools.cache
@@ -171,8 +192,8 @@ class Stack:
         # As `sam deploy` does: in the request itself CloudFormation takes no template of this size.
         s3.put_object(Bucket=BUCKET, Key="template.json", Body=json.dumps(self.emulated(template())))
         cloudformation = self.client("cloudformation")
-        # With every channel, also those that a deployment leaves out by default.
-        parameters = {"Architecture": machine(), "HeadlessStock": "true", **self.parameters}
+        # All channels, also those that are off by default.
+        parameters = {"Architecture": machine(), **dict(switches(template()).values()), **self.parameters}
         cloudformation.create_stack(
             StackName=STACK_NAME,
             TemplateURL=f"{self.endpoint}/{BUCKET}/template.json",
@@ -197,7 +218,7 @@ class Stack:
         for channel, name in channels().items():
             function = resources[name]
             function["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": channel}
-            function["Properties"]["Environment"]["Variables"]["RULES_FILE"] = str(rules(channel))
+            function["Properties"]["Environment"]["Variables"]["RULES_FILE"] = str(self.rules(channel))
             del function["Metadata"]
         everywhere = bundle["Globals"]["Function"]
         everywhere["Environment"]["Variables"]["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = self.endpoint
@@ -216,19 +237,30 @@ class Stack:
 
     def add_routes(self):
         """SAM writes an API's routes as OpenAPI, which the emulator does not read. Made here from the same template."""
+        self.api = self.client("apigatewayv2").get_apis()["Items"][0]["ApiId"]
+        self.add_routes_to(self.api)
+
+    def serve_at(self, api):
+        """Serves the routes by a second API, too, and posts there. Its id is given: that of the deployed one is another at each start,
+        and SAM passes no tags on with which the emulator would let us choose it."""
         gateway = self.client("apigatewayv2")
-        self.api = gateway.get_apis()["Items"][0]["ApiId"]
+        self.api = gateway.create_api(Name=api, ProtocolType="HTTP", Tags={"ms-custom-id": api})["ApiId"]
+        gateway.create_stage(ApiId=self.api, StageName="$default", AutoDeploy=True)
+        self.add_routes_to(self.api)
+
+    def add_routes_to(self, api):
+        gateway = self.client("apigatewayv2")
         for name, resource in template()["Resources"].items():
             for event in resource.get("Properties", {}).get("Events", {}).values():
                 integration = gateway.create_integration(
-                    ApiId=self.api,
+                    ApiId=api,
                     IntegrationType="AWS_PROXY",
                     IntegrationUri=f"{self.function(name)}:live",
                     PayloadFormatVersion="2.0",
                 )
                 method, path = event["Properties"]["Method"], event["Properties"]["Path"]
                 target = f"integrations/{integration['IntegrationId']}"
-                gateway.create_route(ApiId=self.api, RouteKey=f"{method} {path}", Target=target)
+                gateway.create_route(ApiId=api, RouteKey=f"{method} {path}", Target=target)
 
     @functools.cache
     def function(self, logical_id):
@@ -237,13 +269,18 @@ class Stack:
         physical = stack["StackResourceDetail"]["PhysicalResourceId"]
         return f"arn:aws:lambda:{REGION}:000000000000:function:{physical}"
 
-    def url(self, channel):
-        """Where the shop would post: the route of the channel at the emulated gateway."""
-        return f"{self.endpoint}/_aws/execute-api/{self.api}/webhook/observer.{channel}"
+    @property
+    def base(self):
+        """The address of the emulated gateway, without a route."""
+        return f"{self.endpoint}/_aws/execute-api/{self.api}"
 
-    def post(self, channel, headers, body):
+    def url(self, channel, path=None):
+        """Where the shop would post: a route of the channel at the emulated gateway, by default the first."""
+        return f"{self.base}{path or paths(channel)[0]}"
+
+    def post(self, channel, headers, body, path=None):
         """Posts to the gateway: status, body, milliseconds."""
-        request = urllib.request.Request(self.url(channel), body, headers, method="POST")
+        request = urllib.request.Request(self.url(channel, path), body, headers, method="POST")
         started = time.monotonic()
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
@@ -253,12 +290,22 @@ class Stack:
         return status, answer.decode(), (time.monotonic() - started) * 1000
 
     def configure(self, channel, **variables):
-        """Changes environment variables of a function; None takes one away. The next request is a cold start."""
+        """Changes environment variables of a function; None takes one away. The next invocation is a cold start. The routes lead to
+        the version that was released before."""
         function = {"FunctionName": self.function(channels()[channel])}
         aws = self.client("lambda")
         environment = aws.get_function_configuration(**function)["Environment"]["Variables"] | variables
         kept = {name: value for name, value in environment.items() if value is not None}
         aws.update_function_configuration(**function, Environment={"Variables": kept})
+
+    def release(self, channel, **variables):
+        """Changes environment variables of a function, as a deployment does: the routes lead to a new version at once."""
+        self.configure(channel, **variables)
+        function, aws = {"FunctionName": self.function(channels()[channel])}, self.client("lambda")
+        old = aws.get_alias(**function, Name="live")["FunctionVersion"]
+        new = aws.publish_version(**function)["Version"]
+        aws.update_alias(**function, Name="live", FunctionVersion=new)
+        aws.delete_function(**function, Qualifier=old)
 
     @contextlib.contextmanager
     def copy(self, channel, **variables):
@@ -385,85 +432,6 @@ def write_expectations(stack):
         print(f"{channel}/{case}: {answer['statusCode']}{', queued' if message else ''}")
 
 
-def demo(stack):
-    """Sends the shop's default body of every channel and shows what came of it. True if all were accepted and queued."""
-    print("Sending a signed sample of every channel, as a shop writes it by default …\n", flush=True)
-    rows = []
-    queued = {}
-    for channel in channels():
-        request = json.loads((EVENTS / channel / "default.request.json").read_text())
-        status, answer, spent = stack.post(channel, request["headers"], request["body"].encode())
-        rows.append((channel, status, answer, spent))
-    for queue in dict.fromkeys(stack.queue(channel) for channel in channels()):
-        for message in stack.messages(queue):
-            queued[message["MessageAttributes"]["channel"]] = message
-    show_message(queued)
-    show(rows, queued)
-    return all(status == 200 and channel in queued for channel, status, _, _ in rows)
-
-
-def show(rows, queued):
-    table = [("CHANNEL", "STATUS", "ANSWER", "MS", "QUEUE", "SUBJECT", "EVENT ID")]
-    for channel, status, answer, spent in rows:
-        message = queued.get(channel)
-        event = message["MessageBody"] if message else {}
-        operations = json.loads(answer)
-        operations = operations if isinstance(operations, list) else [operations]
-        table.append((
-            channel,
-            str(status),
-            " ".join(operation.get("op", operation.get("title", "?")) for operation in operations),
-            f"{spent:.0f}",
-            queue_of(channel).removesuffix("Queue").upper() if message else "nothing",
-            event.get("subject", "-"),
-            event.get("id", "-"),
-        ))
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    colour = sys.stdout.isatty()
-    for number, row in enumerate(table):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
-        if colour:
-            code = "1" if number == 0 else "32" if row[1] == "200" and row[4] != "nothing" else "31"
-            line = f"\033[{code}m{line}\033[0m"
-        print(line)
-
-
-def show_message(queued):
-    """One message as its consumer reads it, and where the others are."""
-    folder = STATE / "messages"
-    folder.mkdir(exist_ok=True)
-    for channel, message in queued.items():
-        (folder / f"{channel}.json").write_text(json.dumps(message, indent=2, ensure_ascii=False) + "\n")
-    if queued:
-        channel, message = next(iter(queued.items()))
-        shown = json.loads(json.dumps(message))
-        shown["MessageBody"]["data"]["original"] = "… the entity as the shop sent it …"
-        print(f"One of the messages, as its consumer reads it ({channel}):\n")
-        print(json.dumps(shown, indent=2, ensure_ascii=False))
-        print(f"\nAll of them, whole: {folder.relative_to(ROOT)}/\n")
-
-
-def introduce(stack):
-    place = next(iter(channels()))
-    print(f"""
-The bundle is up. Post signed events to
-
-  {stack.url(place)}
-
-or to any other channel: {", ".join(list(channels())[1:])}.
-
-In another terminal, sign and post a sample, then look at the functions' logs:
-
-  make send ARGS="events/{place}/ideal.body.json --url {stack.url(place)}"
-  make logs{'' if stack.port == PORT else f" PORT={stack.port}"}
-
-Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credentials test/test:
-
-  ERP  {stack.outputs["ErpQueueUrl"]}
-  CRM  {stack.outputs["CrmQueueUrl"]}
-""")
-
-
 def show_logs(port):
     """What the functions of a stack that is up have logged so far, oldest first. Metrics are for CloudWatch, not for reading."""
     once = Config(retries={"max_attempts": 0})
@@ -494,37 +462,19 @@ def is_metrics(line):
     return line.startswith('{"_aws":')
 
 
-def stay_up():
-    print("Press Ctrl-C to end it.", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        signal.pause()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["up", "demo", "samples", "logs"])
-    parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback, if it is free (default {PORT})")
+    parser.add_argument("command", choices=["samples", "logs"])
+    parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback (default {PORT})")
     arguments = parser.parse_args()
     # As Ctrl-C does, so that nothing is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if arguments.command == "logs":
         show_logs(arguments.port)
         return
-    started = time.monotonic()
     print("Deploying template.yaml to an emulator of AWS on loopback …", flush=True)
     with Stack(arguments.port) as stack:
-        print(f"… up after {time.monotonic() - started:.1f} s.\n", flush=True)
-        if arguments.command == "samples":
-            write_expectations(stack)
-            return
-        if arguments.command == "demo":
-            if not demo(stack):
-                raise SystemExit("\nNot every sample was accepted and queued. If a rule of yours refused one, `make rules EVENT=…` says why.")
-        if arguments.command == "up" or sys.stdin.isatty() or os.environ.get("STAY"):
-            introduce(stack)
-            stay_up()
-        else:
-            print("\nEight events accepted, eight messages queued. To keep the bundle up: make run STAY=1")
+        write_expectations(stack)
 
 
 if __name__ == "__main__":

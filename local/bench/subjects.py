@@ -41,7 +41,7 @@ def subjects():
         "AWS_CA_BUNDLE": str(world() / "root.pem"),
         "HOOK_TIMEOUT_MS": "5000",
         "METRICS_NAMESPACE": "CommerceWebhooks/bench",
-        "RULES_FILE": str(ROOT / "functions" / CHANNEL / "rules.json"),
+        "RULES_FILE": str(ROOT / "functions" / CHANNEL / "examples.json"),
     }
     node = BUILT / "node"
     python = BUILT / "python"

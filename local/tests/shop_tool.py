@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import stand_in
+from checkout import checkout
 from stack import ROOT, channels
 from stand_in import SECRETS, TOKEN
 
@@ -94,6 +95,8 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setattr(ADDRESS, "usual", ADDRESS.RIGHT)
     monkeypatch.setattr(ADDRESS, "others", {})
     monkeypatch.setattr(ADDRESS, "posts", [])
+    # Without the merchant's rules.
+    monkeypatch.setattr(examine, "ROOT", checkout())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import socket
 import subprocess
 import tempfile
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from function import Function
 from shop import assert_nothing_leaks, raw_body, request, sample, with_body
-from stack import EVENTS, ROOT, STACK_NAME, STATE, Stack, channels, replay, sample_requests, show_logs, template
+from stack import EVENTS, NO_RULES, ROOT, STACK_NAME, STATE, Stack, channels, paths, replay, sample_requests, show_logs, switches, template
 from stand_in import running
 
 SAMPLES = list(sample_requests())
@@ -54,8 +56,9 @@ def test_the_shapes_of_one_order_give_one_canonical_order(stack):
 @pytest.mark.parametrize("channel", list(channels()))
 def test_the_gateway_carries_a_shops_request(stack, channel):
     made = sample(channel)
-    code, body, _ = stack.post(channel, made["headers"], raw_body(made))
-    assert (code, body) == (200, '{"op":"success"}')
+    for path in paths(channel):
+        code, body, _ = stack.post(channel, made["headers"], raw_body(made), path)
+        assert (code, body) == (200, '{"op":"success"}'), path
 
 
 # Verification
@@ -210,18 +213,14 @@ def at_all_channels(work):
 
 def with_queue_at(stack, port, timeout_ms):
     """Invokes every channel, cold, while its queue is at another port: answer and log. What gives up too late gets another answer:
-    of the emulator, which ends it."""
+    of the emulator, which ends it. Hooks of type before are forwarded, too."""
 
     def one(channel):
-        stack.configure(
-            channel, AWS_ENDPOINT_URL_SQS=f"http://127.0.0.1:{port}", HOOK_TIMEOUT_MS=str(timeout_ms), LOG_LEVEL="trace"
-        )
         made = sample(channel)
-        made["requestContext"]["timeEpoch"] = int(time.time() * 1000)
-        try:
-            return stack.invoke(channel, made)
-        finally:
-            stack.configure(channel, AWS_ENDPOINT_URL_SQS=None, HOOK_TIMEOUT_MS="5000", LOG_LEVEL="info")
+        variables = {"AWS_ENDPOINT_URL_SQS": f"http://127.0.0.1:{port}", "HOOK_TIMEOUT_MS": str(timeout_ms), "FORWARD_BEFORE": "true"}
+        with stack.copy(channel, **variables, LOG_LEVEL="trace") as function:
+            made["requestContext"]["timeEpoch"] = int(time.time() * 1000)
+            return stack.invoke(function, made)
 
     return at_all_channels(one)
 
@@ -250,10 +249,8 @@ def test_a_silent_queue_gives_504_and_says_that_nobody_knows(stack):
 
 def test_accepted_events_are_not_logged_either(stack):
     def one(channel):
-        stack.configure(channel, LOG_LEVEL="trace")
-        answer, log = stack.invoke(channel, sample(channel))
-        stack.configure(channel, LOG_LEVEL="info")
-        return answer, log
+        with stack.copy(channel, LOG_LEVEL="trace", FORWARD_BEFORE="true") as function:
+            return stack.invoke(function, sample(channel))
 
     for channel, (answer, log) in at_all_channels(one).items():
         assert answer["statusCode"] == 200
@@ -265,10 +262,11 @@ def test_everything_in_the_template_is_deployed(stack):
     made = stack.client("cloudformation").describe_stack_resources(StackName=STACK_NAME)["StackResources"]
     statuses = {one["LogicalResourceId"]: one["ResourceStatus"] for one in made}
     assert set(statuses.values()) == {"CREATE_COMPLETE"}
-    conditional = {name for name, one in template()["Resources"].items() if "Condition" in one}
+    on = switches(template())
+    conditional = {name for name, one in template()["Resources"].items() if "Condition" in one and one["Condition"] not in on}
     # The emulator mounts no layers.
     assert set(template()["Resources"]) - conditional - {"Rules"} <= set(statuses)
-    assert set(stack.outputs) == {name for name, one in template()["Outputs"].items() if "Condition" not in one}
+    assert set(stack.outputs) == {name for name, one in template()["Outputs"].items() if "Condition" not in one or one["Condition"] in on}
     (dashboard,) = stack.client("cloudwatch").list_dashboards()["DashboardEntries"]
     body = stack.client("cloudwatch").get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"]
     assert "${" not in body and json.loads(body)["widgets"], "names are put in, and it is JSON"
@@ -278,9 +276,27 @@ def test_the_gateway_calls_the_alias_of_a_version(stack):
     lambda_service = stack.client("lambda")
     for name in channels().values():
         (alias,) = lambda_service.list_aliases(FunctionName=stack.function(name))["Aliases"]
-        assert (alias["Name"], alias["FunctionVersion"]) == ("live", "1")
+        newest = lambda_service.list_versions_by_function(FunctionName=stack.function(name))["Versions"][-1]["Version"]
+        assert (alias["Name"], alias["FunctionVersion"]) == ("live", newest) and newest.isdigit()
     integrations = stack.client("apigatewayv2").get_integrations(ApiId=stack.api)["Items"]
     assert {one["IntegrationUri"] for one in integrations} == {f"{stack.function(name)}:live" for name in channels().values()}
+
+
+# The merchant's files
+
+
+def test_the_functions_have_no_rules_unless_a_test_gives_them_some(stack):
+    aws = stack.client("lambda")
+    for channel, name in channels().items():
+        variables = aws.get_function_configuration(FunctionName=stack.function(name))["Environment"]["Variables"]
+        assert variables["RULES_FILE"] == Function(channel, "").environment["RULES_FILE"] == str(NO_RULES)
+
+
+def test_no_test_reads_the_settings_or_the_rules_of_the_merchant():
+    """The examples, local/tests/samconfig.toml and what a test writes itself are there instead."""
+    merchants = re.compile(r"""merchant_rules\(|ROOT / "functions".*"rules\.json"|ROOT / "samconfig\.toml"|"functions/\{.*rules\.json|preflight\.CONFIG(?! =|,)""")
+    tests = [path for path in (ROOT / "local" / "tests").rglob("*.py") if path != Path(__file__)]
+    assert [(path.name, found) for path in tests if (found := merchants.findall(path.read_text()))] == []
 
 
 # The emulator

@@ -11,6 +11,7 @@ from pathlib import Path
 import alarms
 import pytest
 import samconfig
+from checkout import SAMCONFIG
 from stack import ROOT, yaml_parse
 
 sys.path.insert(0, str(ROOT / "consumers"))
@@ -41,7 +42,7 @@ def test_without_an_environment_nothing_is_deployed(arguments):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_has_a_stack_of_its_own(environment):
-    ours = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    ours = tomllib.loads(SAMCONFIG.read_text())
     taken = {one["global"]["parameters"]["stack_name"] for one in ours.values() if isinstance(one, dict)}
     taken |= {CONFIG[other]["global"]["parameters"]["stack_name"] for other in ENVIRONMENTS if other != environment}
     chosen = CONFIG[environment]

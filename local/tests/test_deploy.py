@@ -11,18 +11,20 @@ from pathlib import Path
 
 import preflight
 import pytest
+from checkout import SAMCONFIG, checkout
 from stack import REGION, ROOT, channels, machine
 
 PYTHON = sys.executable
 PUBLIC = ROOT / "events" / "sample-keys" / "public-key.pem"
 
 
-def run(*command, cwd=ROOT, **environment):
-    """Exit code and output, with nothing of AWS, and of a make around it, in the environment but what is given."""
+def run(*command, cwd=None, **environment):
+    """Exit code and output, in the checkout with settings of its own, and with nothing of AWS, and of a make around it, in the
+    environment but what is given."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
     clean |= {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
     result = subprocess.run(
-        command, cwd=cwd, env=clean | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+        command, cwd=cwd or checkout(), env=clean | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
     )
     return result.returncode, result.stdout + result.stderr
 
@@ -31,7 +33,7 @@ def run(*command, cwd=ROOT, **environment):
 
 
 def test_a_deployment_says_where_it_goes(account):
-    code, said = run(PYTHON, ROOT / "local" / "preflight.py", "default", **account, YES="1")
+    code, said = run(PYTHON, "local/preflight.py", "default", **account, YES="1")
     assert (code, said) == (
         0,
         f"Stack commerce-webhooks-dev in {REGION}, account 000000000000.\n"
@@ -40,7 +42,7 @@ def test_a_deployment_says_where_it_goes(account):
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_built(account):
-    code, said = run(PYTHON, ROOT / "local" / "preflight.py", "default", **account)
+    code, said = run(PYTHON, "local/preflight.py", "default", **account)
     assert (code, said) == (1, "make: there is nobody to confirm what changes. Set YES=1, which deploys without asking\n")
 
 
@@ -49,7 +51,7 @@ def test_yes_does_not_confirm_what_passes_rules_and_stock_check(account, tmp_pat
     assert code == 1 and "Type yes" not in said and "Set CONFIRM=quarantine" in said
 
 
-@pytest.mark.parametrize("environment", tomllib.loads((ROOT / "samconfig.toml").read_text()).items(), ids=lambda pair: pair[0])
+@pytest.mark.parametrize("environment", tomllib.loads(SAMCONFIG.read_text()).items(), ids=lambda pair: pair[0])
 def test_nothing_to_change_is_no_error_in_any_environment(environment):
     _, sections = environment
     if isinstance(sections, dict):
@@ -66,14 +68,14 @@ def test_nothing_to_change_is_no_error_in_any_environment(environment):
     ],
 )
 def test_what_a_deployment_lacks_is_said_in_one_line_before_it_builds(environment, variables, said):
-    code, output = run(PYTHON, ROOT / "local" / "preflight.py", environment, YES="1", **variables)
+    code, output = run(PYTHON, "local/preflight.py", environment, YES="1", **variables)
     assert code == 1 and output.startswith(said) and output.count("\n") == 1, output
 
 
 def test_a_misspelt_parameter_is_not_passed_over(tmp_path):
     for name in ("local", "template.yaml", "functions", "events"):
         (tmp_path / name).symlink_to(ROOT / name)
-    config = (ROOT / "samconfig.toml").read_text().replace('"LogRetentionDays=7"', '"HookTimeout=3000"')
+    config = SAMCONFIG.read_text().replace('"LogRetentionDays=7"', '"HookTimeout=3000"')
     (tmp_path / "samconfig.toml").write_text(config)
     script = "import sys, pathlib; sys.path.insert(0, 'local'); import preflight; preflight.CONFIG = pathlib.Path('samconfig.toml'); "
     code, said = run(PYTHON, "-c", script + "preflight.main('default')", cwd=tmp_path, YES="1")
@@ -96,7 +98,7 @@ def test_a_region_in_either_of_the_two_variables_is_one_for_all_tools():
 def test_nothing_to_change_is_no_error_to_sam(account, tmp_path):
     (tmp_path / "template.json").write_text(json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}))
     stack, sam = f"unchanged-{uuid.uuid4().hex[:8]}", Path(PYTHON).with_name("sam")
-    command = [sam, "deploy", "--config-file", ROOT / "samconfig.toml", "--config-env", "default", "--no-confirm-changeset", "--stack-name", stack]
+    command = [sam, "deploy", "--config-file", SAMCONFIG, "--config-env", "default", "--no-confirm-changeset", "--stack-name", stack]
     command += ["--template-file", "template.json", "--s3-bucket", "code", "--no-resolve-s3", "--parameter-overrides", "A=b"]
     first = run(*command, cwd=tmp_path, **account, AWS_DEFAULT_REGION=REGION, SAM_CLI_TELEMETRY="0")
     assert first[0] == 0 and "Successfully created/updated stack" in first[1], first
@@ -162,13 +164,12 @@ def built(folder, machine):
         (folder / name / "bootstrap").write_bytes(b"\x7fELF".ljust(18, b"\0") + machine.to_bytes(2, "little"))
 
 
-@pytest.mark.skipif((ROOT / ".aws-sam" / "build").exists(), reason="a build of the developer's is there")
 def test_what_was_built_is_deployed_again_without_a_build(account, shims):
     code, said, calls = shims("ENV=prod", "YES=1", "BUILT=1", **account)
     assert code == 2 and "BUILT=1 deploys what was built last, and not everything is built." in said
     assert calls == ["python local/preflight.py prod"]
     # As the stack is, which is deployed for this machine.
-    built(ROOT / ".aws-sam" / "build", preflight.MACHINES[machine()])
+    built(checkout() / ".aws-sam" / "build", preflight.MACHINES[machine()])
     try:
         code, said, calls = shims("ENV=prod", "YES=1", "BUILT=1", **account)
         assert code == 0 and "Deploying what was built last, of release abc, without building it again." in said
@@ -179,7 +180,7 @@ def test_what_was_built_is_deployed_again_without_a_build(account, shims):
             "python local/protect.py prod",
         ]
     finally:
-        shutil.rmtree(ROOT / ".aws-sam" / "build")
+        shutil.rmtree(checkout() / ".aws-sam" / "build")
 
 
 def test_a_deployment_that_fails_protects_nothing(account, shims):

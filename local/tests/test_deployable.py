@@ -5,10 +5,10 @@ import copy
 import json
 import re
 
-import preflight
 import pytest
 import samconfig
 from cfnlint.api import ManualArgs, lint
+from checkout import SAMCONFIG
 from stack import template
 from test_parameters import EDGES
 from test_template import DOMAIN, expanded, mentioned, of_type, written_out
@@ -24,7 +24,7 @@ ARNS = {
 
 
 def of_environment(environment):
-    return samconfig.read(samconfig.settings(samconfig.sections_of(preflight.CONFIG, environment))["parameter_overrides"])[0]
+    return samconfig.read(samconfig.settings(samconfig.sections_of(SAMCONFIG, environment))["parameter_overrides"])[0]
 
 
 def other_values(name):

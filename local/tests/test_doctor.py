@@ -20,7 +20,7 @@ from shop_tool import (  # noqa: F401 — fixtures, too
     run,
     wanted,
 )
-from stack import EVENTS, ROOT, rules
+from stack import EVENTS, ROOT, example_rules
 from stand_in import INTEGRATION, running
 
 # Doctor
@@ -228,7 +228,7 @@ def test_the_doctor_asks_which_events_the_shop_supports(run):
 
 
 def test_the_doctor_looks_at_the_rules_of_the_bundle(run, monkeypatch, tmp_path):
-    written = json.loads(rules("sales_order_place_after").read_text())
+    written = json.loads(example_rules("sales_order_place_after").read_text())
     for rule in written["rules"]:
         rule.pop("enabled", None)
     written["rules"][0]["when"] += [
@@ -244,7 +244,7 @@ def test_the_doctor_looks_at_the_rules_of_the_bundle(run, monkeypatch, tmp_path)
     (tmp_path / "shared" / "schema").symlink_to(ROOT / "shared" / "schema")
     for channel in CHANNELS:
         (tmp_path / "functions" / channel).mkdir()
-        (tmp_path / "functions" / channel / "rules.json").write_text(rules(channel).read_text())
+        (tmp_path / "functions" / channel / "rules.json").write_text('{"rules": []}')
     (tmp_path / "functions" / "sales_order_place_after" / "rules.json").write_text(json.dumps(written))
     monkeypatch.setattr("examine.ROOT", tmp_path)
     with running(wanted()) as shop:

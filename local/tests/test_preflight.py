@@ -151,7 +151,7 @@ KNOWN_OPERATIONS = botocore.session.get_session().get_service_model("cloudformat
 @pytest.mark.parametrize(("state", "answer"), [("UPDATE_COMPLETE", "\n"), ("UPDATE_ROLLBACK_COMPLETE", "1\n")])
 def test_after_a_deployment_that_was_rolled_back_comes_another_release(account, state, answer):
     with altered(account, DescribeStacks=in_state(state)) as aws:
-        assert run(sys.executable, ROOT / "local" / "preflight.py", "--new-release", "prod", **aws) == (0, answer)
+        assert run(sys.executable, "local/preflight.py", "--new-release", "prod", **aws) == (0, answer)
 
 
 def test_the_build_that_was_rolled_back_is_not_deployed_again(account, tmp_path, monkeypatch):
@@ -167,7 +167,7 @@ def test_a_stack_that_cannot_be_protected_is_deployed_all_the_same(account):
         return 200, kind, body.replace(b"<EnableTerminationProtection>true", b"<EnableTerminationProtection>false")
 
     with altered(account, UpdateTerminationProtection=denied, DescribeStacks=unprotected) as aws:
-        code, said = run(sys.executable, ROOT / "local" / "protect.py", "prod", **aws)
+        code, said = run(sys.executable, "local/protect.py", "prod", **aws)
     assert code == 0 and said.startswith(f"make: warning: the stack {STACK_NAME} is deployed, and not protected from being deleted")
     assert "(AuthorizationError)" in said and all(len(line) <= 100 for line in said.splitlines()), said
     assert "aws cloudformation update-termination-protection --enable-termination-protection" in said
@@ -175,7 +175,7 @@ def test_a_stack_that_cannot_be_protected_is_deployed_all_the_same(account):
 
 def test_a_stack_that_is_not_there_is_not_protected(account):
     with altered(account, DescribeStacks=in_state("REVIEW_IN_PROGRESS"), UpdateTerminationProtection=denied) as aws:
-        assert run(sys.executable, ROOT / "local" / "protect.py", "prod", **aws) == (0, "")
+        assert run(sys.executable, "local/protect.py", "prod", **aws) == (0, "")
 
 
 # The bucket of SAM

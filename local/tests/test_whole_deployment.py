@@ -26,6 +26,7 @@ import pytest
 import release
 import tomlkit
 from botocore.exceptions import ClientError
+from checkout import with_own_files
 from function import Function
 from stack import CREDENTIALS, EVENTS, REGION, ROOT, Stack, channels, machine, replay, sample_keys, sample_requests, template
 
@@ -116,10 +117,11 @@ class Deployment(Stack):
 
 
 def check_out():
-    """What is here, as a checkout with a commit of its own, in which nobody's build and settings are. What cargo and the Makefile have
+    """What is here, as a checkout with a commit of its own, in which nobody's build, settings and rules are. What cargo and the Makefile have
     built and installed is theirs together: cargo finds it fresh, because the files are as old as those here."""
     shutil.rmtree(CHECKOUT, ignore_errors=True)
     shutil.copytree(ROOT, CHECKOUT, symlinks=True, ignore=shutil.ignore_patterns("target", ".venv", ".git", ".aws-sam", "__pycache__"))
+    with_own_files(CHECKOUT)
     # With every channel, also those that a deployment leaves out by default.
     config = tomlkit.parse((CHECKOUT / "samconfig.toml").read_text())
     config["default"]["global"]["parameters"]["parameter_overrides"].append("HeadlessStock=true")
