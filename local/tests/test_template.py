@@ -519,10 +519,10 @@ def test_the_runbook_says_what_to_do_about_every_alarm_and_about_no_other():
         assert len(listed) == 1, f"{name}: one line in the list of all alarms"
 
 
-def test_the_readme_lists_every_parameter_with_its_default():
-    readme = (ROOT / "README.md").read_text()
+def test_the_documents_list_every_parameter_with_its_default():
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/stock.md"))
     for name, parameter in template()["Parameters"].items():
-        rows = [line for line in readme.splitlines() if line.startswith("|") and f"`{name}`" in line.split("|")[1]]
+        rows = [line for line in pages.splitlines() if line.startswith("|") and f"`{name}`" in line.split("|")[1]]
         assert len(rows) == 1, f"{name}: one row of a table"
         default = str(parameter["Default"])
         assert (f"`{default}`" in rows[0] or f" {default} " in rows[0]) if default else rows[0].split("|")[2].strip() == "", name

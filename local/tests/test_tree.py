@@ -84,9 +84,9 @@ LIMITS = [
     ("CONTRACT_VERSION", 'SCHEMA_MAJOR: &str = "{}"', ["consumers/worker/src/event.rs"]),
     ("LEVELS_MAX", "{} levels", ["README.md", "SECURITY.md", "shared/src/event/limits.rs"]),
     ("MEMBERS_MAX", "{} members", ["SECURITY.md", "shared/src/event/limits.rs"]),
-    ("RULES_MAX", "{} rules", ["README.md", "SECURITY.md", "docs/rules.md"]),
-    ("REGEXES_MAX", "{} conditions with a `regex`", ["README.md", "docs/rules.md"]),
-    ("CONDITIONS_MAX", "{} conditions", ["README.md", "SECURITY.md", "docs/rules.md"]),
+    ("RULES_MAX", "{} rules", ["SECURITY.md", "docs/rules.md"]),
+    ("REGEXES_MAX", "{} conditions with a `regex`", ["docs/rules.md"]),
+    ("CONDITIONS_MAX", "{} conditions", ["SECURITY.md", "docs/rules.md"]),
     ("OPERATIONS_MAX", "{} operations", ["docs/rules.md"]),
     ("LIST_MAX", "a list {} values", ["docs/rules.md"]),
 ]
@@ -99,13 +99,11 @@ def test_a_limit_is_said_as_it_is(name, form, places):
 
 
 def test_the_sizes_of_texts_and_messages_are_said_as_they_are():
-    security, readme = (ROOT / "SECURITY.md").read_text(), (ROOT / "README.md").read_text()
+    security, rules = (ROOT / "SECURITY.md").read_text(), (ROOT / "docs" / "rules.md").read_text()
     kilobytes = constant("TEXT_BYTES_MAX") // 1024
     assert f"look at texts of at most {kilobytes} KB" in security
-    assert f"It looks at texts of up to {kilobytes} KB" in readme
     # The number of its states stands in the test of the expressions.
-    assert f"`/a.{{300}}b/` at {constant('WORK_MAX') // 605 // 1024} KB" in readme
-    rules = (ROOT / "docs" / "rules.md").read_text()
+    assert f"`/a.{{300}}b/` at {constant('WORK_MAX') // 605 // 1024} KB" in rules
     assert f"It looks at texts of up to {kilobytes} KB" in rules
     assert f"computed values of an event together have at most {constant('COMPUTED_BYTES_MAX') // 1024} KB" in rules
     assert f"at most {constant('EXPRESSION_BYTES_MAX') // 1024} KB long" in security
