@@ -85,6 +85,7 @@ def test_the_type_of_the_exception_can_be_chosen(stack):
 def test_the_samples_are_forwarded_only_if_the_operator_wants_events_of_before(stack):
     made = json.loads((EVENTS / HEADLESS / "ideal.request.json").read_text())
     queue = stack.queue(HEADLESS)
+    stack.messages(queue)  # of other tests
     answer, log = stack.invoke(HEADLESS, made)
     said = line(log)
     assert (answer["body"], said["outcome"], said["forwarded"]) == (SUCCESS, "not_forwarded", "no")
