@@ -159,6 +159,8 @@ def test_the_readme_shows_what_is_printed(run, monkeypatch):
 
     def told(text):
         text = text.replace(BUNDLE, "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com")
+        # What is left out depends on the stack, which a URL does not name.
+        text = re.sub(r"! \w+ is left out, because[^!]*?CHANNEL=\w+\.\n", "", text)
         return re.sub(r"127\.0\.0\.1:\d+|within \d+ ms", "", text)
 
     readme = told((ROOT / "README.md").read_text())
