@@ -156,7 +156,7 @@ fn fifty_rules_on_fields_outside_the_contract(bencher: Bencher<'_, '_>, bytes: u
     let fields = [
         "coupon_code",
         "weight",
-        "store_id",
+        "quote_id",
         "remote_ip",
         "items[].weight",
     ];
