@@ -1,4 +1,4 @@
-"""Sends events to all eight functions while faults are switched on and off at random, and then compares what the shop was told
+"""Sends events to all functions while faults are switched on and off at random, and then compares what the shop was told
 with what is in the queues.
 
     soak.py --events 100000 --seed 1

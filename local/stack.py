@@ -24,6 +24,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 import uuid
@@ -64,6 +65,13 @@ def queue_of(channel):
 
 def template():
     return yaml_parse((ROOT / "template.yaml").read_text())
+
+
+@functools.cache
+def shipped():
+    """The channels of the bundle itself. The merchant's own ones, which `make channel` made, say so in their manifest."""
+    manifests = {channel: tomllib.loads((ROOT / "functions" / channel / "Cargo.toml").read_text()) for channel in channels()}
+    return [channel for channel, manifest in manifests.items() if not manifest["package"].get("metadata", {}).get("channel", {}).get("custom")]
 
 
 def paths(channel):
@@ -420,8 +428,10 @@ def replay(stack, channel, request):
     return answer, messages[0] if messages else None
 
 
-def write_expectations(stack):
+def write_expectations(stack, only=None):
     for channel, case, request in sample_requests():
+        if only and channel != only:
+            continue
         answer, message = replay(stack, channel, request)
         for kind, content in (("answer", answer), ("message", message)):
             path = EVENTS / channel / f"{case}.{kind}.json"
@@ -466,6 +476,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["samples", "logs"])
     parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback (default {PORT})")
+    parser.add_argument("--channel", choices=list(channels()), help="for samples: only those of this channel")
     arguments = parser.parse_args()
     # As Ctrl-C does, so that nothing is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -474,7 +485,7 @@ def main():
         return
     print("Deploying template.yaml to an emulator of AWS on loopback …", flush=True)
     with Stack(arguments.port) as stack:
-        write_expectations(stack)
+        write_expectations(stack, arguments.channel)
 
 
 if __name__ == "__main__":
