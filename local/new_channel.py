@@ -115,7 +115,8 @@ class Maker:
         known = [name for name in self.tree.channels() if f"type Entity = {kind};" in self.tree.read(f"functions/{name}/src/lib.rs")]
         if not known:
             raise Problem(f"ENTITY={self.entity}: no channel has this model yet, from which to take what identifies it. Use ENTITY=generic.")
-        return max(known, key=lambda name: similarity(name, self.channel.name))
+        words = set(self.channel.name.split("_"))
+        return max(known, key=lambda name: (len(words & set(name.split("_"))), similarity(name, self.channel.name)))
 
     def body_of_model(self):
         """The sample of an existing channel with the same model, as this event has it."""
@@ -221,19 +222,22 @@ class Maker:
         print(f"""
 Look at these, and edit them if you like:
 
-  {folder}/src/lib.rs      what identifies the event, what is expected, what the hook sends
-  {folder}/rules.json      your rules: empty
-  events/{name}/           the samples; after a change: make samples
-  commerce/webhooks.xml              the hook, which {hook}
-  template.yaml                      {channel.type_name}
+{table((
+            (f"{folder}/src/lib.rs", "what identifies the event, what is expected, what the hook sends"),
+            (f"{folder}/rules.json", "your rules: none yet"),
+            (f"events/{name}/", "the samples; after a change run make samples"),
+            ("commerce/webhooks.xml", f"the hook, which {hook}"),
+            ("template.yaml", f"the function {channel.type_name}"),
+        ))}
 
-`git diff` shows all of it. Then:
+Then:
 
-  make test                          everything
-  make deploy                        the function and its route
-  make apply SHOP=…                  the hook in the shop
-
-make channel REMOVE={name} takes it away again.""")
+{table((
+            ("make test", "checks everything"),
+            ("make deploy", "deploys the function and its route"),
+            ("make apply SHOP=…", "subscribes the hook in the shop"),
+            (f"make channel REMOVE={name}", "removes the channel again"),
+        ))}""")
 
 
 RULES = """{
@@ -242,6 +246,11 @@ RULES = """{
   "rules": []
 }
 """
+
+
+def table(rows):
+    width = max(len(row[0]) for row in rows)
+    return "\n".join(f"  {first.ljust(width)}  {second}" for first, second in rows)
 
 
 def listed(names):

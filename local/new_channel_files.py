@@ -145,8 +145,8 @@ def imports(channel, *names):
 def names_of(channel):
     """The constants that say which event it is."""
     hook_type = "" if channel.hook_type == "after" else "    const HOOK_TYPE: HookType = HookType::Before;\n"
-    return f"""    // The event, as Commerce names it, and the name of this folder. Do not change them:
-    // `make channel REMOVE={channel.name}` and a new `make channel` do.
+    return f"""    // The event as Commerce names it, and the name of this folder. Do not change them: remove the
+    // channel by `make channel REMOVE=…` and make another one.
     const NAME: &str = env!("CARGO_PKG_NAME");
     const METHOD: &str = "{channel.method}";
 {hook_type}"""
@@ -155,7 +155,7 @@ def names_of(channel):
 def when(channel):
     if channel.hook_type == "after":
         return "The shop has done it when the event arrives. The event goes to the queue."
-    return "The shop has not done it yet. Rules can refuse or change it; the event is not queued\n//! unless the stack's parameter ForwardBefore is true."
+    return "The shop has not done it yet. Rules can refuse or change it. The event is not queued,\n//! unless the stack's parameter ForwardBefore is true."
 
 
 HOW = """//! You can edit the constants below without knowing Rust: a text in quotes, lists in `&[...]`.
@@ -167,7 +167,8 @@ def generic_rs(channel, sample):
     group = sample.group()
     group = f'Some(("{group[0]}", "/{group[1]}"))' if group else "None"
     identity = "&[" + ", ".join(pointers(names) for names in sample.identity()) + "]"
-    return f"""//! The event `{channel.method}`, type {channel.hook_type}.
+    return f"""//! The event of type {channel.hook_type}
+//! `{channel.method}`.
 //!
 //! {when(channel)}
 //!
@@ -212,7 +213,8 @@ impl GenericChannel for {channel.type_name} {{
 
 def model_rs(channel, entity, kind, identity, expected):
     sets = "&[" + ", ".join(map(rust_list, identity)) + "]"
-    return f"""//! The event `{channel.method}`, type {channel.hook_type}.
+    return f"""//! The event of type {channel.hook_type}
+//! `{channel.method}`.
 //!
 //! {when(channel)}
 //!
@@ -227,7 +229,8 @@ pub struct {channel.type_name};
 impl Channel for {channel.type_name} {{
 {names_of(channel)}
     // Which fields identify the entity. An event that lacks all of these sets is refused or
-    // quarantined. Fields have the names of the contract: shared/schema/{channel.name}.json.
+    // quarantined. Fields have the names of the contract, as in
+    // shared/schema/{channel.name}.json.
     const IDENTITY: &[&[&str]] = {sets};
 
     // Fields that the consumer probably needs. If one is missing, the message says so in `issues`.

@@ -74,6 +74,13 @@ def shipped():
     return [channel for channel, manifest in manifests.items() if not manifest["package"].get("metadata", {}).get("channel", {}).get("custom")]
 
 
+@functools.cache
+def queued():
+    """The channels of the bundle itself whose events go to a queue. Nothing has happened yet when a hook of type before fires."""
+    libraries = {channel: (ROOT / "functions" / channel / "src" / "lib.rs").read_text() for channel in shipped()}
+    return [channel for channel, library in libraries.items() if "HookType::Before" not in library]
+
+
 def paths(channel):
     """The paths of the routes of a channel."""
     events = template()["Resources"][channels()[channel]]["Properties"]["Events"].values()
