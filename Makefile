@@ -47,7 +47,7 @@ local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then 
 try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
-QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contract decisions stage template tolerant tree))
+QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle channel contract decisions stage template tolerant tree))
 # Those that need the functions as they are deployed, so they wait for them.
 RELEASED := local/tests/test_limits.py
 # Those that build and deploy, by `make deploy`.
