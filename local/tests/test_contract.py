@@ -339,6 +339,17 @@ def recorded(tmp_path):
     return sorted(str(path.relative_to(tmp_path / "contract")) for path in tmp_path.glob("contract/*/*.json"))
 
 
+def test_a_merchants_own_channel_needs_no_record_and_is_held_to_one_that_it_has(files, tmp_path):
+    files(schema()).record()
+    own = {"schemas": tmp_path / "schema", "recorded": tmp_path / "contract", "own": {"mine"}}
+    files(schema("mine"), "mine")
+    assert contract.Contract(**own).problem() is None and contract.Contract(**own).record() == []
+    assert "mine" in contract.Contract(**own | {"own": set()}).problem()
+    contract.Contract(**own | {"own": set()}).record()
+    files(changed(f"{FIELDS}/email", GONE, of=schema("mine")), "mine")
+    assert "mine" in contract.Contract(**own).problem()
+
+
 def test_what_is_not_recorded_is_named_with_the_command_that_records_it(files, tmp_path):
     contracts = files(schema())
     assert contracts.problem() == (
@@ -398,7 +409,7 @@ def test_nothing_is_written_if_anything_breaks(files, tmp_path, monkeypatch):
     before = {path: path.read_text() for path in tmp_path.glob("contract/*/*.json")}
     files(changed(f"{FIELDS}/store_id", NUMBER, of=schema("other")), "other")
     contracts = files(changed(f"{FIELDS}/email", GONE))
-    monkeypatch.setattr(contract, "Contract", lambda: contracts)
+    monkeypatch.setattr(contract, "Contract", lambda own: contracts)
     monkeypatch.setattr("sys.argv", ["contract.py", "record"])
     with pytest.raises(SystemExit, match="email: is gone"):
         contract.main()
