@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -321,6 +322,9 @@ def main(arguments=None):
     parser.add_argument("--sources-only", action="store_true", help="build and test nothing, and leave out what the build writes")
     options = parser.parse_args(arguments)
     tree, started = Tree(options.root), time.monotonic()
+    # So that what was begun is undone.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         if options.remove:
             if options.event:
@@ -336,6 +340,8 @@ def main(arguments=None):
         tree.undo()
         if isinstance(error, Problem):
             sys.exit(f"channel: {error}")
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit("channel: interrupted, so nothing was changed")
         raise
     if not options.sources_only:
         maker.tell(time.monotonic() - started)

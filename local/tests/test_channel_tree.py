@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,10 @@ def test_twenty_channels_break_no_limit(tree, no_lock):
         if one["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::Logs::MetricFilter"):
             text = json.dumps(one)
             assert not [channel for channel in made if channel in text or logical_id(channel) in text], name
+    # CloudWatch: a search finds at most 500 time series. The dashboard searches by channel.
+    functions = [name for name, one in resources.items() if one["Type"] == "AWS::Lambda::Alias"]
+    searches = re.findall(r"MetricName=(\([^)]*\)|\S+)", json.dumps(template["Resources"]["Dashboard"]))
+    assert searches and max(search.count(" OR ") + 1 for search in searches) * len(functions) <= 500
     hooks = ElementTree.parse(tree / "commerce" / "webhooks.xml").getroot()
     names = [channel_of(method.get("name"), method.get("type")) for method in hooks]
     assert len(set(names)) == len(names) and set(made) <= set(names)

@@ -15,7 +15,7 @@ import pytest
 from certificates import certificates
 from function import Function
 from shop import request
-from stack import CREDENTIALS, REGION, ROOT, channels, is_metrics
+from stack import CREDENTIALS, REGION, ROOT, channels, is_metrics, paths
 from test_deploy import run as command
 
 sys.path.append(str(ROOT / "commerce"))
@@ -35,7 +35,7 @@ def channels():  # noqa: F811
 PLACED = "sales_order_place_after"
 OURS = {"type": "urn:commerce-webhooks:signature_missing", "title": "Unverified event", "status": 401}
 PROBLEM, JSON = "application/problem+json", "application/json"
-REACHED = {f"/webhook/observer.{channel}" for channel in channels()}
+REACHED = {paths(channel)[0] for channel in channels()}
 
 
 class Api(http.server.ThreadingHTTPServer):
@@ -256,7 +256,7 @@ def deploy(stack, url):
     bundle = {
         "Parameters": {"SoftTimeoutMs": {"Type": "Number", "Default": 2345}},
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {f"{function}Url": {"Value": f"{url}/webhook/observer.{channel}"} for channel, function in channels().items()},
+        "Outputs": {f"{function}Url": {"Value": f"{url}{paths(channel)[0]}"} for channel, function in channels().items()},
     }
     cloudformation = stack.client("cloudformation")
     parameters = [{"ParameterKey": "SoftTimeoutMs", "ParameterValue": "2345"}]
