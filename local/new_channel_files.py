@@ -155,7 +155,7 @@ def names_of(channel):
 def when(channel):
     if channel.hook_type == "after":
         return "The shop has done it when the event arrives. The event goes to the queue."
-    return "The shop has not done it yet. Rules can refuse or change it. The event is not queued,\n//! unless the stack's parameter ForwardBefore is true."
+    return "The shop has not done it yet. Rules can refuse or change it. The event is not queued,\n//! unless the stack's parameter `ForwardBefore` is true."
 
 
 HOW = """//! You can edit the constants below without knowing Rust: a text in quotes, lists in `&[...]`.
