@@ -47,7 +47,7 @@ local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then 
 try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
-QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle contract decisions stage template tolerant tree))
+QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle channel contract decisions stage template tolerant tree))
 # Those that need the functions as they are deployed, so they wait for them.
 RELEASED := local/tests/test_limits.py
 # Those that build and deploy, by `make deploy`.
@@ -70,7 +70,7 @@ stages = python3 local/stage.py --all $(1) $(2) -- $(MAKE) --silent --no-print-d
 
 .PHONY: help run test test-all test-stages test-all-stages test-one lint test-format test-template test-rust test-clippy test-rules \
   test-stack test-deep test-others test-scanners test-fuzz test-release test-limits test-deploy figures fuzz soak soak-consumers samples \
-  rules hooks send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan \
+  channel rules hooks send logs invoke start-api redrive reconcile quarantine smoke bench bench-steps bench-publish build build-Rules deploy keys plan \
   apply doctor webhooks-xml clean binaries worker which-channel prerequisites prerequisites-python prerequisites-openssl \
   prerequisites-cxx prerequisites-node prerequisites-valgrind prerequisites-qemu
 
@@ -179,6 +179,10 @@ samples: $(TOOLS) binaries hooks ## Renew what is derived: signed requests, answ
 	UPDATE_SCHEMAS=1 cargo test --quiet --locked $(BUNDLE) --test schema
 	target/debug/local samples
 	python local/stack.py samples
+
+channel: prerequisites $(TOOLS) ## Add a channel: make channel EVENT=observer.… QUEUE=erp (ENTITY=order TYPE=before SAMPLE=FILE; REMOVE=… removes one; docs/channels.md)
+	@exec python local/new_channel.py --event "$(EVENT)" --entity "$(ENTITY)" --queue "$(QUEUE)" --type "$(TYPE)" --sample "$(SAMPLE)" \
+	  --remove "$(REMOVE)"
 
 rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json)
 	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true

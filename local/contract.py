@@ -1,7 +1,8 @@
 """Holds the schemas of the messages to what was promised: docs/contract.md says what may change within a major version.
 
     contract.py check     says what has changed since the contract was recorded
-    contract.py record    records the schemas as the contract of their major version, unless that would break it
+    contract.py record    records the schemas as the contract of their major version, unless that would break it; of a merchant's own
+                          channels only those that are named: contract.py record CHANNEL
 
 The promise of major version 1 is docs/contract/1/, a file for each channel. Consumers rely on it: whatever a new schema allows,
 the recorded one must have allowed, too. So a schema may become narrower, but never wider. A breaking change needs a new major
@@ -12,6 +13,7 @@ import argparse
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -224,11 +226,18 @@ def plain(schema):
     return made
 
 
-class Contract:
-    """The schemas of all channels, and what is recorded of them."""
+def merchants_own(root=ROOT):
+    """The channels that `make channel` made. What they promise is the merchant's to say, so they need not be recorded."""
+    manifests = {path.parent.name: tomllib.loads(path.read_text()) for path in (root / "functions").glob("*/Cargo.toml")}
+    return {name for name, manifest in manifests.items() if manifest["package"].get("metadata", {}).get("channel", {}).get("custom")}
 
-    def __init__(self, schemas=SCHEMAS, recorded=RECORDED):
+
+class Contract:
+    """The schemas of all channels, and what is recorded of them. Those of `own` need no record; one that has a record is held to it."""
+
+    def __init__(self, schemas=SCHEMAS, recorded=RECORDED, own=frozenset()):
         self.recorded = recorded
+        self.own = own
         self.schemas = {path.stem: json.loads(path.read_text()) for path in sorted(schemas.glob("*.json"))}
         majors = sorted(int(path.name) for path in recorded.glob("*") if path.name.isdigit())
         # The newest of each channel, which is all that a new schema can be held to.
@@ -260,7 +269,9 @@ class Contract:
 
     def is_outdated(self, channel, schema):
         _, path = self.promised.get(channel, (0, None))
-        return path is None or plain(json.loads(path.read_text())) != plain(schema)
+        if path is None:
+            return channel not in self.own
+        return plain(json.loads(path.read_text())) != plain(schema)
 
     def problem(self):
         """What is wrong and what to do; None: nothing."""
@@ -288,8 +299,12 @@ class Contract:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["check", "record"])
-    what = parser.parse_args().what
-    contract = Contract()
+    parser.add_argument("channels", nargs="*", metavar="CHANNEL", help="for record: also these of the merchant's own channels")
+    options = parser.parse_args()
+    own, what = merchants_own(), options.what
+    if unknown := set(options.channels) - own:
+        parser.error(f"{', '.join(sorted(unknown))}: no channel that `make channel` made; there are {', '.join(sorted(own)) or 'none'}")
+    contract = Contract(own=own - set(options.channels))
     if contract.breaking() or what == "check":
         sys.exit(contract.problem())
     for path in contract.record():

@@ -25,7 +25,7 @@ from samcli.commands.exceptions import UserException
 from samcli.local.docker.container_client_factory import ContainerClientFactory
 from samcli.yamlhelper import yaml_parse
 
-from stack import CREDENTIALS, EVENTS, REGION, ROOT, STACK_NAME, STATE, Stack, channels, machine, template
+from stack import CREDENTIALS, EVENTS, REGION, ROOT, STACK_NAME, STATE, Stack, channels, machine, paths, template
 
 IMAGE = f"public.ecr.aws/lambda/provided:al2023-{machine()}"
 ARCHITECTURE = ["--parameter-overrides", f"Architecture={machine()}"]
@@ -38,6 +38,7 @@ RUN = BUILT.with_name("local.json")
 
 def invoke(channel, case, more):
     """Runs one sample in a container and shows the answer and the message. True if the function answered."""
+    case = case or ("ideal" if (EVENTS / channel / "ideal.request.json").exists() else "default")
     event = EVENTS / channel / f"{case}.request.json"
     if not event.exists():
         cases = sorted(path.name.removesuffix(".request.json") for path in event.parent.glob("*.request.json"))
@@ -77,7 +78,7 @@ def start_api(channel, port, more):
 def introduce(queues, channel, port):
     built = [channel] if channel else list(channels())
     others = f"or to any other channel: {', '.join(built[1:])}." if built[1:] else "The other channels are not built, and answer 502."
-    url = f"http://127.0.0.1:{port}/webhook/observer.{built[0]}"
+    url = f"http://127.0.0.1:{port}{paths(built[0])[0]}"
     print(f"""
 The functions are up. Each request starts a container of its own; ARGS="--warm-containers LAZY" keeps it. Post signed events to
 
@@ -86,7 +87,7 @@ The functions are up. Each request starts a container of its own; ARGS="--warm-c
 {others}
 In another terminal, sign and post a sample:
 
-  make send ARGS="events/{built[0]}/ideal.body.json --timeout-ms 60000 --url {url}"
+  make send ARGS="events/{built[0]}/default.body.json --timeout-ms 60000 --url {url}"
 
 Queues, for any AWS client with --endpoint-url {queues.endpoint} and the credentials test/test:
 
@@ -260,7 +261,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, **how)
     parser.add_argument("command", choices=["invoke", "start-api"])
     parser.add_argument("--channel", choices=list(channels()), help="default: for invoke the first; for start-api all")
-    parser.add_argument("--case", default="ideal", help="for invoke: which sample of the channel (default ideal)")
+    parser.add_argument("--case", help="for invoke: which sample of the channel (default: ideal, or default where there is no ideal)")
     parser.add_argument("--port", type=int, default=PORT, help=f"for start-api: where to listen (default {PORT})")
     arguments, more = parser.parse_known_args()
     # As Ctrl-C does, so that nothing is left running. A shell's background jobs begin with Ctrl-C ignored, and so would sam.

@@ -1,4 +1,4 @@
-"""Sends events to all eight functions while faults are switched on and off at random, and then compares what the shop was told
+"""Sends events to the functions of the bundle's own channels while faults are switched on and off at random, and then compares what the shop was told
 with what is in the queues.
 
     soak.py --events 100000 --seed 1
@@ -28,7 +28,7 @@ import uuid
 import figures
 from faults import REACHES_AWS, Proxy
 from function import Function
-from stack import EVENTS, Stack, channels
+from stack import EVENTS, Stack
 
 HOOK_TIMEOUT_MS = 1500
 ANSWER_MARGIN_MS = 300
@@ -36,7 +36,7 @@ FAULTS = [fault for fault in REACHES_AWS if fault != "passes"]
 # SQS looks for repeats for five minutes, so whoever repeats an event must do it sooner.
 REPEAT_WITHIN_S = 120
 
-# The keys under which an entity may stand, in the order in which they count.
+# The channels, and the keys under which an entity may stand, in the order in which they count.
 KEYS = {
     "sales_order_place_after": ["order"],
     "sales_order_save_after": ["order"],
@@ -441,9 +441,9 @@ def soak(stack, events, seed):
     secret = Secret(stack, random.Random(f"{seed} secret"))
     started = time.monotonic()
     with contextlib.ExitStack() as opened:
-        each = -(-events // len(channels()))
-        shops = [opened.enter_context(Shop(channel, stack, secret, seed, each)) for channel in channels()]
-        queues = list(dict.fromkeys(stack.queue(channel) for channel in channels()))
+        each = -(-events // len(KEYS))
+        shops = [opened.enter_context(Shop(channel, stack, secret, seed, each)) for channel in KEYS]
+        queues = list(dict.fromkeys(stack.queue(channel) for channel in KEYS))
         for queue in queues:
             # What others left, hidden from receives or not, is none of this storm.
             stack.client("sqs").purge_queue(QueueUrl=queue)

@@ -11,6 +11,7 @@ import argparse
 import atexit
 import base64
 import contextlib
+import copy
 import functools
 import gzip
 import io
@@ -24,6 +25,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 import uuid
@@ -63,7 +65,28 @@ def queue_of(channel):
 
 
 def template():
-    return yaml_parse((ROOT / "template.yaml").read_text())
+    """The template, to which the caller may do anything."""
+    return copy.deepcopy(parsed((ROOT / "template.yaml").read_text()))
+
+
+@functools.cache
+def parsed(text):
+    """The template of a text. To parse it takes half a second, and the tests ask for it a thousand times."""
+    return yaml_parse(text)
+
+
+@functools.cache
+def shipped():
+    """The channels of the bundle itself. The merchant's own ones, which `make channel` made, say so in their manifest."""
+    manifests = {channel: tomllib.loads((ROOT / "functions" / channel / "Cargo.toml").read_text()) for channel in channels()}
+    return [channel for channel, manifest in manifests.items() if not manifest["package"].get("metadata", {}).get("channel", {}).get("custom")]
+
+
+@functools.cache
+def queued():
+    """The channels of the bundle itself whose events go to a queue. Nothing has happened yet when a hook of type before fires."""
+    libraries = {channel: (ROOT / "functions" / channel / "src" / "lib.rs").read_text() for channel in shipped()}
+    return [channel for channel, library in libraries.items() if "HookType::Before" not in library]
 
 
 def paths(channel):
@@ -420,8 +443,10 @@ def replay(stack, channel, request):
     return answer, messages[0] if messages else None
 
 
-def write_expectations(stack):
+def write_expectations(stack, only=None):
     for channel, case, request in sample_requests():
+        if only and channel != only:
+            continue
         answer, message = replay(stack, channel, request)
         for kind, content in (("answer", answer), ("message", message)):
             path = EVENTS / channel / f"{case}.{kind}.json"
@@ -466,6 +491,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["samples", "logs"])
     parser.add_argument("--port", type=int, default=PORT, help=f"port on loopback (default {PORT})")
+    parser.add_argument("--channel", choices=list(channels()), help="for samples: only those of this channel")
     arguments = parser.parse_args()
     # As Ctrl-C does, so that nothing is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -474,7 +500,7 @@ def main():
         return
     print("Deploying template.yaml to an emulator of AWS on loopback …", flush=True)
     with Stack(arguments.port) as stack:
-        write_expectations(stack)
+        write_expectations(stack, arguments.channel)
 
 
 if __name__ == "__main__":

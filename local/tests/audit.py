@@ -16,7 +16,7 @@ NUMBER = r"\d+"
 FIELDS = {
     "timestamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
     "level": r"DEBUG|INFO|WARN|ERROR",
-    "channel": r"[a-z_]+",
+    "channel": r"[a-z0-9_]+",
     "outcome": r"[a-z_]+",
     "status": NUMBER,
     "forwarded": r"yes|no|unknown",
@@ -35,7 +35,7 @@ FIELDS = {
     "violations": NUMBER,
     "issues": NUMBER,
     # Made of names of the contract and of numbers.
-    "pointers": r"((/[A-Za-z_]+|/\d+)| )+",
+    "pointers": r"((/[A-Za-z_][A-Za-z0-9_]*|/\d+)| )+",
     "spent_ms": NUMBER,
     "left_ms": NUMBER,
     "cold_start": r"True|False",

@@ -16,7 +16,7 @@ import pytest
 from function import RELEASE, Function
 from hostile.case import body, signed
 from shop import condition
-from stack import channels, constant
+from stack import constant, shipped
 
 MEGABYTE = 1024 * 1024
 
@@ -71,7 +71,7 @@ def warm(function):
     return function.memory_peak(), function.cpu_seconds()
 
 
-@pytest.mark.parametrize("channel", channels())
+@pytest.mark.parametrize("channel", shipped())
 def test_no_body_takes_more_memory_or_time_than_promised(stack, channel):
     count = answered = most = slowest = 0
     over = []
@@ -101,7 +101,7 @@ def test_no_body_takes_more_memory_or_time_than_promised(stack, channel):
     assert not over, over
 
 
-@pytest.mark.parametrize("channel", channels())
+@pytest.mark.parametrize("channel", shipped())
 def test_no_sequence_of_bodies_kills_a_function(stack, channel):
     """What one event leaves behind must leave room for the next."""
     many = list(bodies.bodies(channel, ELEMENTS_MAX, seed=2))

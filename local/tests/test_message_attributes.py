@@ -12,7 +12,7 @@ import pytest
 from faults import Proxy
 from function import Function
 from shop import request, sample
-from stack import channels
+from stack import queued
 
 MESSAGE_BYTES_MAX, ATTRIBUTE_BYTES_MAX = 1024 * 1024, 2 * 1024
 ROOT = "Root=1-5759e988-bd862e3fe1be46a994272793"
@@ -52,7 +52,7 @@ def digest(subject, store_id=""):
     return hashlib.sha256(f"{subject}\0{store_id}".encode()).hexdigest()[:32]
 
 
-@pytest.mark.parametrize("channel", channels())
+@pytest.mark.parametrize("channel", queued())
 def test_the_log_line_has_the_digest_of_the_subject_that_the_message_has(stack, channel):
     list(stack.take(stack.queue(channel)))
     with Function(channel, stack.queue(channel)) as function:

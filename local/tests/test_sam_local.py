@@ -20,7 +20,7 @@ import sam
 from samcli.lib.providers.sam_function_provider import SamFunctionProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from shop import raw_body
-from stack import CREDENTIALS, EVENTS, REGION, ROOT, channels, readable, sample_requests, template
+from stack import CREDENTIALS, EVENTS, REGION, ROOT, channels, paths, readable, sample_requests, template
 
 real = pytest.mark.skipif(not os.environ.get("SAM_LOCAL"), reason="builds for minutes and needs Docker; SAM_LOCAL=1 runs it")
 
@@ -236,7 +236,7 @@ def comparable(message):
 
 
 def post(port, channel, request):
-    url = f"http://127.0.0.1:{port}/webhook/observer.{channel}"
+    url = f"http://127.0.0.1:{port}{paths(channel)[0]}"
     sent = urllib.request.Request(url, raw_body(request), request["headers"], method="POST")
     try:
         with urllib.request.urlopen(sent, timeout=60) as response:

@@ -14,7 +14,7 @@ import pytest
 from audit import WRITTEN
 from samcli.lib.cfn_language_extensions import process_template_for_sam_cli
 from samtranslator.translator.transform import transform
-from stack import ROOT, channels, constant, template
+from stack import ROOT, channels, constant, paths, template
 
 NAMESPACE = "CommerceWebhooks/${AWS::StackName}"
 RULES = "s3://code/rules-1"
@@ -157,12 +157,13 @@ def test_changed_rules_reach_the_alias():
 
 def test_routes_call_aliases():
     api = next(iter(of_type(expanded(), "AWS::ApiGatewayV2::Api").values()))
-    paths = api["Properties"]["Body"]["paths"]
-    assert set(paths) == {f"/webhook/observer.{channel}" for channel in channels()}
+    known = api["Properties"]["Body"]["paths"]
+    assert set(known) == {path for channel in channels() for path in paths(channel)}
     for channel, name in channels().items():
-        (method, route), = present(paths[f"/webhook/observer.{channel}"]).items()
-        assert method == "post"
-        assert f"{name}Aliaslive" in str(route["x-amazon-apigateway-integration"]["uri"])
+        for path in paths(channel):
+            (method, route), = present(known[path]).items()
+            assert method == "post"
+            assert f"{name}Aliaslive" in str(route["x-amazon-apigateway-integration"]["uri"])
 
 
 HEADLESS = "sales_quote_item_save_before"
@@ -326,7 +327,7 @@ def test_outputs_name_the_domain_if_there_is_one():
     address = {"Fn::If": ["HasDomain", {"Fn::Sub": "https://${DomainName}"}, {"Fn::GetAtt": ["Api", "ApiEndpoint"]}]}
     assert outputs["WebhooksUrl"]["Value"] == address
     routes = [one["Value"]["Fn::Sub"] for one in outputs.values() if "Fn::Sub" in one["Value"] and "/webhook/" in str(one)]
-    assert routes == [[f"${{Url}}/webhook/observer.{channel}", {"Url": address}] for channel in channels()]
+    assert routes == [[f"${{Url}}{paths(channel)[0]}", {"Url": address}] for channel in channels()]
 
 
 @pytest.mark.parametrize("how", template()["Parameters"]["InvalidEvents"]["AllowedValues"])

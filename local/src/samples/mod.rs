@@ -10,10 +10,12 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use base64_simd::STANDARD as BASE64;
+use channels::for_each_channel;
 use clap::Args;
 use ring::signature::RsaKeyPair;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use shared::{Channel, HookType};
 
 use crate::sign;
 
@@ -227,6 +229,27 @@ fn file_name(path: &Path) -> &str {
         .unwrap_or_default()
 }
 
+/// Returns the path of the route of a channel, or `None` if there is no such channel. The hook type
+/// is part of it if the name of the event suggests the other one.
+fn route(channel: &str) -> Option<String> {
+    let channels: [fn() -> _; _] = for_each_channel!(names);
+    let (_, method, hook_type) = channels
+        .into_iter()
+        .map(|names| names())
+        .find(|(name, ..)| *name == channel)?;
+    let is_before = method.starts_with("plugin.") || method.ends_with("_before");
+    let suffix = match (hook_type, is_before) {
+        (HookType::Before, false) => "/before",
+        (HookType::After, true) => "/after",
+        _ => "",
+    };
+    Some(format!("/webhook/{method}{suffix}"))
+}
+
+fn names<C: Channel>() -> (&'static str, &'static str, HookType) {
+    (C::NAME, C::METHOD, C::HOOK_TYPE)
+}
+
 /// The time of all samples, in milliseconds since 1970 and as text.
 const TIME_EPOCH: u64 = 1_781_814_431_000;
 const TIME: &str = "18/Jun/2026:20:27:11 +0000";
@@ -286,7 +309,8 @@ impl Case {
                 format!("{}/{}: the body is not UTF-8", self.channel, self.name)
             })?,
         };
-        let path = format!("/webhook/observer.{}", self.channel);
+        let path = route(&self.channel)
+            .with_context(|| format!("events/{}: there is no such channel", self.channel))?;
         let route_key = format!("POST {path}");
         let ids = Ids::of(&self.channel, &self.name);
         let request = Request {
