@@ -124,8 +124,11 @@ class Queues:
 
     def holds(self, queue):
         """How many messages there are, and how many of them nobody has taken."""
-        visible = int(self.attribute(queue, "ApproximateNumberOfMessages"))
-        return visible + int(self.attribute(queue, "ApproximateNumberOfMessagesNotVisible")), visible
+        # In one request: between two of them a message could come back, and be in neither number.
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        numbers = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        visible, taken = (int(numbers[name]) for name in names)
+        return visible + taken, visible
 
     def shop_sends(self, channel, body=None):
         """The shop's event through the channel's function into the queue."""
