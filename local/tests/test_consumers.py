@@ -72,10 +72,12 @@ class ErpCall(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         raw = self.rfile.read(int(self.headers["content-length"]))
         key, body = self.headers["idempotency-key"], json.loads(raw)
-        before = sum(post.key == key for post in self.server.posts)
+        # Those of the test that the post belongs to: a late answer must not reach the next one.
+        posts = self.server.posts
+        before = sum(post.key == key for post in posts)
         answer = self.server.answer(key, body, before)
         status, headers = answer if isinstance(answer, Answer) else (answer, {})
-        self.server.posts.append(Post(key, dict(self.headers.items()), raw, body, status))
+        posts.append(Post(key, dict(self.headers.items()), raw, body, status))
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

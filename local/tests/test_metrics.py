@@ -28,6 +28,10 @@ RULES = [
         "name": "too-much", "when": [{"field": "order.grand_total", "operator": "greaterThan", "value": 1000}],
         "then": {"op": "exception", "message": "Too much"},
     },
+    {
+        "name": "keep", "when": [{"field": "order.grand_total", "operator": "equal", "value": 7}],
+        "then": {"op": "doNotForward"},
+    },
     {"name": "note", "when": [{"field": "order.customer_note", "operator": "regex", "value": "/gift/"}], "then": {"op": "exception"}},
 ]  # fmt: skip
 
@@ -162,6 +166,7 @@ MIX = [
     ("accepted with issues", lambda: order("1,299.00"), "passes", 200, "Accepted", ALL),
     ("quarantined", lambda: request(PLACED, NO_ORDER), "passes", 200, "Quarantined", ("VerifyTime", "EnqueueTime")),
     ("accepted, a rule not evaluated", lambda: order(note="a" * 40_000), "passes", 200, "Accepted", ALL),
+    ("kept out of the queue by a rule", lambda: order(7), "passes", 200, "NotForwarded", ALL[:2]),
     ("refused by a rule", lambda: order(5000), "passes", 200, "Refused", ALL[:2]),
     ("without a signature", lambda: without(order(), "x-adobe-signature"), "passes", 401, "Unverified", ALL[:1]),
     ("forged", lambda: with_headers(order(), x_adobe_signature="0" * 64), "passes", 401, "Unverified", ALL[:1]),

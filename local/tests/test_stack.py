@@ -83,7 +83,7 @@ def test_a_changed_rules_file_takes_effect_and_an_invalid_one_changes_nothing(st
     assert looks() == []
     file.write_text(json.dumps(REFUSE))
     (line,) = looks()
-    assert line.startswith(f"Reloaded {file}: 1 rule enforced")
+    assert line.startswith(f"Reloaded {file}: 1 enforced")
     assert answer() == '{"op":"exception","message":"No."}'
     assert run.log_lines(stack, [PLACED])[PLACED]["rules"] == "no-orders"
 
@@ -94,7 +94,7 @@ def test_a_changed_rules_file_takes_effect_and_an_invalid_one_changes_nothing(st
 
     file.write_text('{"rules": []}')
     (line,) = looks()
-    assert line.startswith(f"Reloaded {file}: 0 rules enforced")
+    assert line.startswith(f"Reloaded {file}: 0 enforced")
     assert answer() == '{"op":"success"}'
     stack.messages(stack.queue(PLACED))
 
