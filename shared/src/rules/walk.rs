@@ -18,16 +18,32 @@ use crate::{
     },
 };
 
+/// The use of the values at the end of a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// They are the values of the condition with this slot.
+    Value(usize),
+    /// They are compared with the values of the condition with this slot.
+    Other(usize),
+    /// They are the values of a field of an element.
+    InElement {
+        /// The index of the list.
+        list: usize,
+        /// The index of the field among those of the list.
+        slot: usize,
+    },
+}
+
 /// Receives the values that a walk finds.
 pub(super) trait Observer {
-    /// Receives a value at the end of the path with this slot.
-    fn observe(&mut self, slot: usize, value: &FieldValue<'_>);
+    /// Receives a value at the end of a path.
+    fn observe(&mut self, end: End, value: &FieldValue<'_>);
 
-    /// Called before the values of an element of this group.
-    fn begin_element(&mut self, _group: usize) {}
+    /// Called before the values of an element of this list.
+    fn begin_element(&mut self, _list: usize) {}
 
-    /// Called after the values of an element of this group.
-    fn end_element(&mut self, _group: usize) {}
+    /// Called after the values of an element of this list.
+    fn end_element(&mut self, _list: usize) {}
 
     /// Whether the walk continues after reading this many bytes. Called for each element and
     /// member, and for each value that is skipped or read twice.
@@ -39,14 +55,14 @@ pub(super) trait Observer {
 pub(super) struct SentFields(Vec<(SentRoot, PathTree)>);
 
 impl SentFields {
-    /// Adds a path. Its values are reported in `slot`.
-    pub(super) fn add(&mut self, root: &SentRoot, path: &FieldPath, slot: usize) {
-        self.tree(root).add(path, slot);
+    /// Adds a path. Its values are reported with `end`.
+    pub(super) fn add(&mut self, root: &SentRoot, path: &FieldPath, end: End) {
+        self.tree(root).add(path, end);
     }
 
-    /// Adds the path of the elements of a group. Reports the beginning and the end of each.
-    pub(super) fn add_group(&mut self, root: &SentRoot, path: &FieldPath, group: usize) {
-        self.tree(root).below(path).groups.push(group);
+    /// Adds the path of the elements of a list. Reports the beginning and the end of each.
+    pub(super) fn add_list(&mut self, root: &SentRoot, path: &FieldPath, list: usize) {
+        self.tree(root).below(path).list = Some(list);
     }
 
     #[expect(clippy::indexing_slicing, reason = "the index is that of an element")]
@@ -76,18 +92,18 @@ impl SentFields {
 /// Paths with the same root, as a tree.
 #[derive(Debug, Default)]
 pub(super) struct PathTree {
-    /// The slots of the paths that end here.
-    ends: Vec<usize>,
-    /// The groups whose elements are here.
-    groups: Vec<usize>,
+    /// The paths that end here.
+    ends: Vec<End>,
+    /// The list whose elements are here, if groups look at them.
+    list: Option<usize>,
     /// Sorted by name for binary search, because each member of a large object is looked up.
     named: Vec<(String, PathTree)>,
     each: Option<Box<PathTree>>,
 }
 
 impl PathTree {
-    pub(super) fn add(&mut self, path: &FieldPath, slot: usize) {
-        self.below(path).ends.push(slot);
+    pub(super) fn add(&mut self, path: &FieldPath, end: End) {
+        self.below(path).ends.push(end);
     }
 
     /// Returns the tree at the end of the path.
@@ -175,13 +191,15 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads an element of at least one group. Null is no element.
-    fn read_element<'de, D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
+    /// Reads an element of a list that groups look at. Null is no element.
+    fn read_element<'de, D: Deserializer<'de>>(
+        mut self,
+        list: usize,
+        from: D,
+    ) -> Result<(), D::Error> {
         let Self { tree, observer } = &mut self;
-        let (tree, groups) = (*tree, &tree.groups);
-        for group in groups {
-            observer.begin_element(*group);
-        }
+        let tree = *tree;
+        observer.begin_element(list);
         let is_element = if tree.ends.is_empty() {
             from.deserialize_any(Walk {
                 tree,
@@ -199,9 +217,7 @@ impl Walk<'_> {
                 .map_err(D::Error::custom)?
         };
         if is_element {
-            for group in groups {
-                self.observer.end_element(*group);
-            }
+            self.observer.end_element(list);
         }
         Ok(())
     }
@@ -211,8 +227,8 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
-        if !self.tree.groups.is_empty() {
-            return self.read_element(from);
+        if let Some(list) = self.tree.list {
+            return self.read_element(list, from);
         }
         if self.tree.ends.is_empty() {
             return from.deserialize_any(self).map(|_| ());
