@@ -44,14 +44,12 @@ impl ElementList {
 
     /// Adds a field. Returns its slot, and whether it is new.
     pub(super) fn add(&mut self, field: &Field, kind: Option<FieldKind>) -> (usize, bool) {
-        let mut known = self.fields.iter();
-        match known.position(|known| known.0 == *field && known.1 == kind) {
-            Some(slot) => (slot, false),
-            None => {
-                self.fields.push((field.clone(), kind));
-                (self.fields.len() - 1, true)
-            }
+        let is_same = |known: &(Field, Option<FieldKind>)| known.0 == *field && known.1 == kind;
+        if let Some(slot) = self.fields.iter().position(is_same) {
+            return (slot, false);
         }
+        self.fields.push((field.clone(), kind));
+        (self.fields.len() - 1, true)
     }
 }
 

@@ -25,13 +25,8 @@ pub(super) enum End {
     Value(usize),
     /// They are compared with the values of the condition with this slot.
     Other(usize),
-    /// They are the values of a field of an element.
-    InElement {
-        /// The index of the list.
-        list: usize,
-        /// The index of the field among those of the list.
-        slot: usize,
-    },
+    /// They are the values of the field with this slot, of an element of the list with this index.
+    InElement { list: usize, slot: usize },
 }
 
 /// Receives the values that a walk finds.
@@ -138,7 +133,7 @@ impl PathTree {
                 tree: self,
                 observer,
             }
-            .deserialize(json);
+            .read_all(json);
         }
         self.report_absent(observer);
         Ok(())
@@ -174,9 +169,17 @@ impl Walk<'_> {
             Err(E::custom("the observer stopped the walk"))
         }
     }
-}
 
-impl Walk<'_> {
+    /// Reads a value, and those below it.
+    fn read_all(self, raw: &RawValue) -> Result<(), serde_json::Error> {
+        self.deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
+    }
+
+    /// Reads the values below a value. Returns whether it is not null.
+    fn read(self, raw: &RawValue) -> Result<bool, serde_json::Error> {
+        serde_json::Deserializer::from_str(raw.get()).deserialize_any(self)
+    }
+
     /// Reads a member that a Magento collection has: `items` holds the elements of the list,
     /// `totalRecords` their number. With another value, the member is itself an element.
     fn read_collection(&mut self, raw: &RawValue) -> Result<(), serde_json::Error> {
@@ -184,9 +187,9 @@ impl Walk<'_> {
         match (raw.get().as_bytes().first(), &self.tree.each) {
             (Some(b'['), _) => {
                 let tree = self.tree;
-                raw.deserialize_any(Walk { tree, observer }).map(|_| ())
+                Walk { tree, observer }.read(raw).map(|_| ())
             }
-            (Some(b'{'), Some(tree)) => Walk { tree, observer }.deserialize(raw),
+            (Some(b'{'), Some(tree)) => Walk { tree, observer }.read_all(raw),
             _ => Ok(()),
         }
     }
@@ -213,7 +216,8 @@ impl Walk<'_> {
             tree.ends
                 .iter()
                 .for_each(|end| observer.observe(*end, &value));
-            raw.deserialize_any(Walk { tree, observer })
+            Walk { tree, observer }
+                .read(raw)
                 .map_err(D::Error::custom)?
         };
         if is_element {
@@ -243,9 +247,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
         if self.tree.named.is_empty() && self.tree.each.is_none() {
             return Ok(());
         }
-        raw.deserialize_any(self)
-            .map(|_| ())
-            .map_err(D::Error::custom)
+        self.read(raw).map(|_| ()).map_err(D::Error::custom)
     }
 }
 
@@ -366,7 +368,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                             tree,
                             observer: self.observer,
                         };
-                        walk.deserialize(raw).map_err(A::Error::custom)?;
+                        walk.read_all(raw).map_err(A::Error::custom)?;
                     }
                 }
             }
