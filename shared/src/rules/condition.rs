@@ -29,7 +29,8 @@ pub(super) struct CompiledCondition {
     /// group.
     pub(super) sent_as: Option<FieldKind>,
     pub(super) comparand: Comparand,
-    /// The index among the conditions that need values outside the contract.
+    /// The index among the conditions that need values outside the contract. In a group, the index
+    /// of the field among those of the list.
     pub(super) slot: Option<usize>,
 }
 
@@ -53,6 +54,8 @@ pub(super) enum Comparand {
         field: Field,
         /// As in [`CompiledCondition`].
         sent_as: Option<FieldKind>,
+        /// As in [`CompiledCondition`], in a group.
+        slot: Option<usize>,
     },
 }
 
@@ -65,7 +68,9 @@ pub(super) struct ElementGroup {
     pub(super) root: SentRoot,
     pub(super) path: Vec<PathStep>,
     pub(super) conditions: Vec<CompiledCondition>,
-    /// The index among the groups.
+    /// The index of the list.
+    pub(super) list: usize,
+    /// The index among the groups of the list.
     pub(super) index: usize,
 }
 
@@ -183,6 +188,7 @@ fn compile_entry<C: Channel>(
                 root,
                 path,
                 conditions,
+                list: 0,
                 index: 0,
             }));
         }
@@ -287,6 +293,7 @@ fn compile_condition<C: Channel>(
                 operator,
                 field,
                 sent_as,
+                slot: None,
             }
         }
     };

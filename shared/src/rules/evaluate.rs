@@ -137,7 +137,11 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
             return Evaluation::Unknown;
         }
         let sent = self.sent();
-        match sent.groups.get(group.index) {
+        match sent
+            .lists
+            .get(group.list)
+            .and_then(|list| list.groups.get(group.index))
+        {
             Some(found) if found.holds => Evaluation::True,
             Some(found) if sent.is_complete && !found.has_unknown => {
                 // An element that cannot be read may be the one.

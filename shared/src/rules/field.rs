@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{
     names::misspelled,
-    walk::{Observer, PathTree},
+    walk::{End, Observer, PathTree},
 };
 use crate::{
     channel::{Channel, is_plugin},
@@ -146,12 +146,12 @@ impl Field {
             Self::Contract(path, _) => {
                 event
                     .entity
-                    .visit(path, &mut |value| observer.observe(0, &value));
+                    .visit(path, &mut |value| observer.observe(End::Value(0), &value));
                 Ok(())
             }
             Self::Sent(root, path) => {
                 let mut tree = PathTree::default();
-                tree.add(path, 0);
+                tree.add(path, End::Value(0));
                 tree.walk(root.json(event), observer)
             }
         }

@@ -135,18 +135,20 @@ impl Entry {
 }
 
 /// One operation of Commerce webhooks.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(tag = "op", rename_all = "lowercase", deny_unknown_fields)
+)]
 pub(super) enum RuleOperation {
     /// Stop the shopper. The event is not queued.
     Exception {
         /// The text for the shopper. `{order.grand_total}` is replaced by a value of the event;
         /// `{{` is a literal brace. Without a message, the shopper reads the hook's fallback.
-        #[serde(default)]
         message: Option<String>,
         /// The PHP class of the exception.
-        #[serde(default, rename = "type")]
+        #[cfg_attr(feature = "schema", schemars(rename = "type"))]
         class: Option<String>,
     },
     /// Add a value to the event's arguments.
@@ -155,14 +157,12 @@ pub(super) enum RuleOperation {
         path: String,
         /// Any JSON value. In its texts, `{order.grand_total}` is replaced by a value of the event;
         /// `{{` is a literal brace. If the event has no such value, the operation is omitted.
-        #[serde(default, deserialize_with = "some_value")]
         value: Option<Value>,
         /// The field whose value is copied exactly as the shop sent it, instead of `value`. If the
         /// event has no such value, the operation is omitted.
-        #[serde(default, rename = "valueField")]
+        #[cfg_attr(feature = "schema", schemars(rename = "valueField"))]
         value_field: Option<String>,
         /// The PHP class that the shop converts the value to.
-        #[serde(default)]
         instance: Option<String>,
     },
     /// Replace a value of the event's arguments.
@@ -171,14 +171,12 @@ pub(super) enum RuleOperation {
         path: String,
         /// Any JSON value. In its texts, `{order.grand_total}` is replaced by a value of the event;
         /// `{{` is a literal brace. If the event has no such value, the operation is omitted.
-        #[serde(default, deserialize_with = "some_value")]
         value: Option<Value>,
         /// The field whose value is copied exactly as the shop sent it, instead of `value`. If the
         /// event has no such value, the operation is omitted.
-        #[serde(default, rename = "valueField")]
+        #[cfg_attr(feature = "schema", schemars(rename = "valueField"))]
         value_field: Option<String>,
         /// The PHP class that the shop converts the value to.
-        #[serde(default)]
         instance: Option<String>,
     },
     /// Remove a value from the event's arguments.
@@ -187,13 +185,8 @@ pub(super) enum RuleOperation {
         path: String,
     },
     /// Do not queue the event. The shop gets success, or the changes.
-    #[serde(rename = "doNotForward")]
+    #[cfg_attr(feature = "schema", schemars(rename = "doNotForward"))]
     DoNotForward {},
-}
-
-/// Deserializes a value that may be null. `Option` alone would take null for an absent value.
-fn some_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(from).map(Some)
 }
 
 /// Deserializes one operation or a list. An untagged enum would hide the error of the operation.
@@ -229,5 +222,6 @@ enum OneOrMany {
     Many(#[schemars(length(min = 1, max = super::OPERATIONS_MAX))] Vec<RuleOperation>),
 }
 
+mod keys;
 #[cfg(feature = "schema")]
 mod schema;

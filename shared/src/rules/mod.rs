@@ -4,6 +4,7 @@
 
 mod condition;
 mod effect;
+mod elements;
 mod evaluate;
 #[cfg(feature = "explain")]
 pub mod explain;
@@ -26,6 +27,7 @@ mod work_meter;
 use self::{
     condition::CompiledEntry,
     effect::Effect,
+    elements::ElementList,
     evaluate::{Evaluation, Evaluator},
     walk::SentFields,
 };
@@ -73,8 +75,8 @@ pub struct RuleSet {
     sent: SentFields,
     /// The number of conditions that need values outside the contract.
     slots: usize,
-    /// The number of groups.
-    groups: usize,
+    /// The lists whose elements groups look at.
+    lists: Vec<ElementList>,
 }
 
 #[derive(Debug)]

@@ -8,14 +8,16 @@ use serde_json::value::RawValue;
 
 use super::{
     CompiledRule, FILE_BYTES_MAX, REGEXES_MAX, RULES_MAX, RuleSet, Rules,
-    condition::{Comparand, CompiledCondition, CompiledEntry, compile_all},
+    condition::{Comparand, CompiledCondition, CompiledEntry, ElementGroup, compile_all},
     effect::Effect,
+    elements::ElementList,
     field::Field,
     file::{self, File, Mode, WhenUnreadable},
     operator::Operator,
     pattern::{FOLDED_MAX, TOO_MANY_FOLDED},
+    walk::End,
 };
-use crate::channel::Channel;
+use crate::{channel::Channel, model::lookup::FieldKind};
 
 /// One error in a rules file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,20 +131,54 @@ impl RuleSet {
     fn add_entry(&mut self, entry: &mut CompiledEntry) {
         match entry {
             CompiledEntry::Condition(condition) => self.add_condition(condition),
-            CompiledEntry::Element(group) => {
-                group.index = self.groups;
-                self.groups += 1;
-                self.sent.add_group(&group.root, &group.path, group.index);
-                for condition in &mut group.conditions {
-                    self.add_condition(condition);
-                }
-            }
+            CompiledEntry::Element(group) => self.add_group(group),
             CompiledEntry::Any(entries) => {
                 for entry in entries {
                     self.add_entry(entry);
                 }
             }
         }
+    }
+
+    fn add_group(&mut self, group: &mut ElementGroup) {
+        let is_same = |list: &ElementList| list.root == group.root && list.path == group.path;
+        let index = self.lists.iter().position(is_same);
+        group.list = index.unwrap_or_else(|| {
+            let list = self.lists.len();
+            self.lists.push(ElementList::of(group));
+            self.sent.add_list(&group.root, &group.path, list);
+            list
+        });
+        for condition in &mut group.conditions {
+            condition.slot = self.add_in_element(group.list, &condition.field, condition.sent_as);
+            if let Comparand::Field {
+                field,
+                sent_as,
+                slot,
+                ..
+            } = &mut condition.comparand
+            {
+                *slot = self.add_in_element(group.list, field, *sent_as);
+            }
+        }
+        if let Some(list) = self.lists.get_mut(group.list) {
+            group.index = list.groups;
+            list.groups += 1;
+        }
+    }
+
+    /// Adds a field of the elements of a list. Returns its index among those of the list.
+    fn add_in_element(
+        &mut self,
+        list: usize,
+        field: &Field,
+        kind: Option<FieldKind>,
+    ) -> Option<usize> {
+        let (slot, is_new) = self.lists.get_mut(list)?.add(field, kind);
+        if is_new && let Field::Sent(root, path) = field {
+            self.sent.add(root, path, End::InElement { list, slot });
+        }
+        Some(slot)
     }
 
     fn add_condition(&mut self, condition: &mut CompiledCondition) {
@@ -153,14 +189,14 @@ impl RuleSet {
         self.slots += 1;
         condition.slot = Some(slot);
         if let Field::Sent(root, path) = &condition.field {
-            self.sent.add(root, path, 2 * slot);
+            self.sent.add(root, path, End::Value(slot));
         }
         if let Comparand::Field {
             field: Field::Sent(root, path),
             ..
         } = &condition.comparand
         {
-            self.sent.add(root, path, 2 * slot + 1);
+            self.sent.add(root, path, End::Other(slot));
         }
     }
 }

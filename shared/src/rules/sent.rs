@@ -1,35 +1,32 @@
-//! The values outside the contract that the rules of one mode need, and the elements of all groups.
-//! One walk through the JSON finds all of them.
+//! The values outside the contract that the rules of one mode need. One walk through the JSON finds
+//! all of them. The elements of lists are in `elements`.
 
 use std::borrow::Cow;
 
 use super::{
     RuleSet,
     condition::{Comparand, CompiledCondition, CompiledEntry, Operand},
+    elements::ListValues,
     evaluate::{AnyValue, Evaluation},
     operator::Comparison,
     total::Total,
-    walk::Observer,
+    walk::{End, Observer},
     work_meter::WorkMeter,
 };
 use crate::{
     event::Event,
-    model::{
-        Entity,
-        lookup::{FieldKind, FieldValue},
-        scalar::{JsonScalar, Scalar as _, Timestamp},
-    },
+    model::{Entity, lookup::FieldValue},
 };
 
 /// The values of all conditions that need one outside the contract, by slot.
 pub(super) struct SentValues<'a> {
     pub(super) conditions: Vec<ConditionValues<'a>>,
-    pub(super) groups: Vec<GroupElements>,
+    pub(super) lists: Vec<ListValues<'a>>,
     /// Whether all of the JSON was read.
     pub(super) is_complete: bool,
 }
 
-/// The values of one condition. In a group, they are those of the current element.
+/// The values of one condition.
 pub(super) struct ConditionValues<'a> {
     condition: &'a CompiledCondition,
     /// The result for the values so far, if they are compared with a value of the rule.
@@ -39,19 +36,8 @@ pub(super) struct ConditionValues<'a> {
     total: Total,
     /// The value of the other field.
     pub(super) other: Option<FieldValue<'static>>,
-    /// Whether a value that is compared with another field could not be read.
+    /// Whether there was no time to copy a value that is compared with another field.
     pub(super) is_unknown: bool,
-}
-
-/// The elements of a group so far.
-#[derive(Default)]
-pub(super) struct GroupElements {
-    /// The slots of its conditions.
-    slots: std::ops::Range<usize>,
-    /// Whether all conditions hold for an element.
-    pub(super) holds: bool,
-    /// Whether they may hold for an element that cannot be evaluated.
-    pub(super) has_unknown: bool,
 }
 
 impl<'a> SentValues<'a> {
@@ -63,7 +49,7 @@ impl<'a> SentValues<'a> {
     ) -> Self {
         let mut found = Self {
             conditions: Vec::with_capacity(rules.slots),
-            groups: Vec::new(),
+            lists: rules.lists.iter().map(ListValues::new).collect(),
             is_complete: false,
         };
         for entry in rules.rules.iter().flat_map(|rule| &rule.entries) {
@@ -77,27 +63,19 @@ impl<'a> SentValues<'a> {
         found
     }
 
-    /// Adds the conditions of an entry in the order of their slots.
+    /// Adds the conditions and groups of an entry in the order of their slots.
     fn add_entry(&mut self, entry: &'a CompiledEntry) {
         match entry {
-            CompiledEntry::Condition(condition) => self.add_condition(condition),
+            CompiledEntry::Condition(condition) if condition.slot.is_some() => {
+                self.conditions.push(ConditionValues::new(condition));
+            }
+            CompiledEntry::Condition(_) => {}
             CompiledEntry::Element(group) => {
-                let first = self.conditions.len();
-                for condition in &group.conditions {
-                    self.add_condition(condition);
+                if let Some(list) = self.lists.get_mut(group.list) {
+                    list.add_group(group);
                 }
-                self.groups.push(GroupElements {
-                    slots: first..self.conditions.len(),
-                    ..GroupElements::default()
-                });
             }
             CompiledEntry::Any(entries) => entries.iter().for_each(|entry| self.add_entry(entry)),
-        }
-    }
-
-    fn add_condition(&mut self, condition: &'a CompiledCondition) {
-        if condition.slot.is_some() {
-            self.conditions.push(ConditionValues::new(condition));
         }
     }
 }
@@ -115,21 +93,13 @@ impl<'a> ConditionValues<'a> {
     }
 
     fn add(&mut self, value: &FieldValue<'_>, meter: &WorkMeter) {
-        let condition = self.condition;
-        let read = condition.sent_as.map(|kind| as_contract(value, kind));
-        let (value, unread) = match &read {
-            None => (value, None),
-            Some(Some(value)) => (value, None),
-            Some(None) => (value, condition.sent_as),
-        };
-        match (condition.operand, &condition.comparand) {
-            (Operand::Values, Comparand::Value(comparison)) => match unread {
-                Some(kind) if !comparison.accepts_unreadable(value, kind) => self.any.add_unknown(),
-                _ => self.any.add(comparison, value, meter),
-            },
+        match (self.condition.operand, &self.condition.comparand) {
+            (Operand::Values, Comparand::Value(comparison)) => {
+                self.any.add(comparison, value, meter);
+            }
             (Operand::Values, Comparand::Field { .. }) => match owned(value, meter) {
-                Some(value) if unread.is_none() => self.values.push(value),
-                _ => self.is_unknown = true,
+                Some(value) => self.values.push(value),
+                None => self.is_unknown = true,
             },
             (operand, _) if meter.allows_step(0) => self.total.add(operand, value),
             _ => self.total.add_unknown(),
@@ -137,15 +107,8 @@ impl<'a> ConditionValues<'a> {
     }
 
     fn add_other(&mut self, value: &FieldValue<'_>, meter: &WorkMeter) {
-        let value = match &self.condition.comparand {
-            Comparand::Field {
-                sent_as: Some(kind),
-                ..
-            } => as_contract(value, *kind).and_then(|value| owned(&value, meter)),
-            _ => owned(value, meter),
-        };
-        self.is_unknown |= value.is_none();
-        self.other = value;
+        self.other = owned(value, meter);
+        self.is_unknown |= self.other.is_none();
     }
 
     /// Evaluates the condition on its values.
@@ -177,21 +140,6 @@ impl<'a> ConditionValues<'a> {
             Evaluation::Unknown
         }
     }
-
-    /// Evaluates a condition of a group on the current element.
-    fn evaluate_in_group(&self, meter: &WorkMeter) -> Evaluation {
-        match &self.condition.comparand {
-            Comparand::Value(comparison) => self.evaluate(comparison, true, meter),
-            Comparand::Field { operator, .. } => {
-                let other = self.other.as_ref().unwrap_or(&FieldValue::Absent);
-                let kind = self.condition.kind();
-                match Comparison::with_value(*operator, other, kind) {
-                    Some(comparison) if !self.is_unknown => self.evaluate(&comparison, true, meter),
-                    _ => Evaluation::Unknown,
-                }
-            }
-        }
-    }
 }
 
 /// Receives the values of a walk.
@@ -200,54 +148,36 @@ struct Walked<'w, 'a> {
     found: &'w mut SentValues<'a>,
 }
 
-impl Walked<'_, '_> {
-    /// Whether the conditions in these slots hold for the current element.
-    fn evaluate_element(&self, slots: std::ops::Range<usize>) -> Evaluation {
-        let mut all = Evaluation::True;
-        for condition in self.found.conditions.get(slots).unwrap_or_default() {
-            match condition.evaluate_in_group(self.meter) {
-                Evaluation::True => {}
-                Evaluation::False => return Evaluation::False,
-                Evaluation::Unknown => all = Evaluation::Unknown,
-            }
-        }
-        all
-    }
-}
-
 impl Observer for Walked<'_, '_> {
-    /// Receives a value of a condition, or of its other field.
-    fn observe(&mut self, end: usize, value: &FieldValue<'_>) {
-        if let Some(condition) = self.found.conditions.get_mut(end / 2) {
-            if end.is_multiple_of(2) {
-                condition.add(value, self.meter);
-            } else {
-                condition.add_other(value, self.meter);
+    fn observe(&mut self, end: End, value: &FieldValue<'_>) {
+        match end {
+            End::Value(slot) => {
+                if let Some(condition) = self.found.conditions.get_mut(slot) {
+                    condition.add(value, self.meter);
+                }
+            }
+            End::Other(slot) => {
+                if let Some(condition) = self.found.conditions.get_mut(slot) {
+                    condition.add_other(value, self.meter);
+                }
+            }
+            End::InElement { list, slot } => {
+                if let Some(list) = self.found.lists.get_mut(list) {
+                    list.add(slot, value, self.meter);
+                }
             }
         }
     }
 
-    fn begin_element(&mut self, group: usize) {
-        let Some(group) = self.found.groups.get(group) else {
-            return;
-        };
-        let conditions = self.found.conditions.get_mut(group.slots.clone());
-        for condition in conditions.unwrap_or_default() {
-            *condition = ConditionValues::new(condition.condition);
+    fn begin_element(&mut self, list: usize) {
+        if let Some(list) = self.found.lists.get_mut(list) {
+            list.begin_element();
         }
     }
 
-    fn end_element(&mut self, group: usize) {
-        let Some(elements) = self.found.groups.get(group) else {
-            return;
-        };
-        if elements.holds {
-            return;
-        }
-        let result = self.evaluate_element(elements.slots.clone());
-        if let Some(elements) = self.found.groups.get_mut(group) {
-            elements.holds |= result == Evaluation::True;
-            elements.has_unknown |= result == Evaluation::Unknown;
+    fn end_element(&mut self, list: usize) {
+        if let Some(list) = self.found.lists.get_mut(list) {
+            list.end_element(self.meter);
         }
     }
 
@@ -257,7 +187,7 @@ impl Observer for Walked<'_, '_> {
 }
 
 /// Returns a copy of the value. `None` if there is no time for it.
-fn owned(value: &FieldValue<'_>, meter: &WorkMeter) -> Option<FieldValue<'static>> {
+pub(super) fn owned(value: &FieldValue<'_>, meter: &WorkMeter) -> Option<FieldValue<'static>> {
     Some(match value {
         FieldValue::Text(text) if meter.allows_step(text.len()) => {
             FieldValue::Text(Cow::Owned(text.to_string()))
@@ -267,38 +197,4 @@ fn owned(value: &FieldValue<'_>, meter: &WorkMeter) -> Option<FieldValue<'static
         FieldValue::Structure { empty } => FieldValue::Structure { empty: *empty },
         FieldValue::Absent => FieldValue::Absent,
     })
-}
-
-/// Returns a value that the shop sent in the form that the contract has for it. `None` if it is not
-/// valid for a field of this kind.
-fn as_contract<'v>(value: &'v FieldValue<'_>, kind: FieldKind) -> Option<FieldValue<'v>> {
-    let text = match value {
-        FieldValue::Text(text) => text.trim(),
-        FieldValue::Structure { empty } if kind == FieldKind::Structure => {
-            return Some(FieldValue::Structure { empty: *empty });
-        }
-        // PHP writes an empty object as an empty list.
-        FieldValue::Structure { empty: true } | FieldValue::Absent => {
-            return Some(FieldValue::Absent);
-        }
-        FieldValue::Structure { empty: false } => return None,
-        FieldValue::Number(number) => return Some(FieldValue::Number(*number)),
-    };
-    if text.is_empty() {
-        return Some(FieldValue::Absent);
-    }
-    match kind {
-        FieldKind::Number => super::literal::number_of(&FieldValue::Text(Cow::Borrowed(text)))
-            .map(FieldValue::Number),
-        FieldKind::Text => Some(FieldValue::Text(Cow::Borrowed(text))),
-        FieldKind::UppercaseCode => Some(FieldValue::Text(text.to_uppercase().into())),
-        FieldKind::Timestamp => {
-            let timestamp = Timestamp::from_json(&JsonScalar::String(text.into()))?;
-            match timestamp.field_value() {
-                FieldValue::Text(text) => Some(FieldValue::Text(text.into_owned().into())),
-                _ => None,
-            }
-        }
-        FieldKind::Structure => None,
-    }
 }

@@ -3,7 +3,7 @@
 use super::{
     field::Field,
     unreadable::{UnreadableValues, value_of_unreadable},
-    walk::Observer,
+    walk::{End, Observer},
     work_meter::WorkMeter,
 };
 use crate::{
@@ -140,7 +140,7 @@ impl Template {
                         let sent = UnreadableValues::at(path, event).values;
                         sent.iter()
                             .filter_map(|json| value_of_unreadable(json, *kind))
-                            .for_each(|value| values.observe(0, &value));
+                            .for_each(|value| values.observe(End::Value(0), &value));
                     }
                     let rendered = values.values.join(", ");
                     is_complete &= !rendered.is_empty();
@@ -164,7 +164,7 @@ struct RenderedValues<'a> {
 }
 
 impl Observer for RenderedValues<'_> {
-    fn observe(&mut self, _: usize, value: &FieldValue<'_>) {
+    fn observe(&mut self, _: End, value: &FieldValue<'_>) {
         let full = self.values.len() >= VALUES_MAX;
         match value {
             FieldValue::Absent | FieldValue::Structure { .. } => {}

@@ -18,16 +18,27 @@ use crate::{
     },
 };
 
+/// The use of the values at the end of a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// They are the values of the condition with this slot.
+    Value(usize),
+    /// They are compared with the values of the condition with this slot.
+    Other(usize),
+    /// They are the values of the field with this slot, of an element of the list with this index.
+    InElement { list: usize, slot: usize },
+}
+
 /// Receives the values that a walk finds.
 pub(super) trait Observer {
-    /// Receives a value at the end of the path with this slot.
-    fn observe(&mut self, slot: usize, value: &FieldValue<'_>);
+    /// Receives a value at the end of a path.
+    fn observe(&mut self, end: End, value: &FieldValue<'_>);
 
-    /// Called before the values of an element of this group.
-    fn begin_element(&mut self, _group: usize) {}
+    /// Called before the values of an element of this list.
+    fn begin_element(&mut self, _list: usize) {}
 
-    /// Called after the values of an element of this group.
-    fn end_element(&mut self, _group: usize) {}
+    /// Called after the values of an element of this list.
+    fn end_element(&mut self, _list: usize) {}
 
     /// Whether the walk continues after reading this many bytes. Called for each element and
     /// member, and for each value that is skipped or read twice.
@@ -39,14 +50,14 @@ pub(super) trait Observer {
 pub(super) struct SentFields(Vec<(SentRoot, PathTree)>);
 
 impl SentFields {
-    /// Adds a path. Its values are reported in `slot`.
-    pub(super) fn add(&mut self, root: &SentRoot, path: &FieldPath, slot: usize) {
-        self.tree(root).add(path, slot);
+    /// Adds a path. Its values are reported with `end`.
+    pub(super) fn add(&mut self, root: &SentRoot, path: &FieldPath, end: End) {
+        self.tree(root).add(path, end);
     }
 
-    /// Adds the path of the elements of a group. Reports the beginning and the end of each.
-    pub(super) fn add_group(&mut self, root: &SentRoot, path: &FieldPath, group: usize) {
-        self.tree(root).below(path).groups.push(group);
+    /// Adds the path of the elements of a list. Reports the beginning and the end of each.
+    pub(super) fn add_list(&mut self, root: &SentRoot, path: &FieldPath, list: usize) {
+        self.tree(root).below(path).list = Some(list);
     }
 
     #[expect(clippy::indexing_slicing, reason = "the index is that of an element")]
@@ -76,18 +87,18 @@ impl SentFields {
 /// Paths with the same root, as a tree.
 #[derive(Debug, Default)]
 pub(super) struct PathTree {
-    /// The slots of the paths that end here.
-    ends: Vec<usize>,
-    /// The groups whose elements are here.
-    groups: Vec<usize>,
+    /// The paths that end here.
+    ends: Vec<End>,
+    /// The list whose elements are here, if groups look at them.
+    list: Option<usize>,
     /// Sorted by name for binary search, because each member of a large object is looked up.
     named: Vec<(String, PathTree)>,
     each: Option<Box<PathTree>>,
 }
 
 impl PathTree {
-    pub(super) fn add(&mut self, path: &FieldPath, slot: usize) {
-        self.below(path).ends.push(slot);
+    pub(super) fn add(&mut self, path: &FieldPath, end: End) {
+        self.below(path).ends.push(end);
     }
 
     /// Returns the tree at the end of the path.
@@ -122,7 +133,7 @@ impl PathTree {
                 tree: self,
                 observer,
             }
-            .deserialize(json);
+            .read_all(json);
         }
         self.report_absent(observer);
         Ok(())
@@ -158,9 +169,17 @@ impl Walk<'_> {
             Err(E::custom("the observer stopped the walk"))
         }
     }
-}
 
-impl Walk<'_> {
+    /// Reads a value, and those below it.
+    fn read_all(self, raw: &RawValue) -> Result<(), serde_json::Error> {
+        self.deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
+    }
+
+    /// Reads the values below a value. Returns whether it is not null.
+    fn read(self, raw: &RawValue) -> Result<bool, serde_json::Error> {
+        serde_json::Deserializer::from_str(raw.get()).deserialize_any(self)
+    }
+
     /// Reads a member that a Magento collection has: `items` holds the elements of the list,
     /// `totalRecords` their number. With another value, the member is itself an element.
     fn read_collection(&mut self, raw: &RawValue) -> Result<(), serde_json::Error> {
@@ -168,20 +187,22 @@ impl Walk<'_> {
         match (raw.get().as_bytes().first(), &self.tree.each) {
             (Some(b'['), _) => {
                 let tree = self.tree;
-                raw.deserialize_any(Walk { tree, observer }).map(|_| ())
+                Walk { tree, observer }.read(raw).map(|_| ())
             }
-            (Some(b'{'), Some(tree)) => Walk { tree, observer }.deserialize(raw),
+            (Some(b'{'), Some(tree)) => Walk { tree, observer }.read_all(raw),
             _ => Ok(()),
         }
     }
 
-    /// Reads an element of at least one group. Null is no element.
-    fn read_element<'de, D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
+    /// Reads an element of a list that groups look at. Null is no element.
+    fn read_element<'de, D: Deserializer<'de>>(
+        mut self,
+        list: usize,
+        from: D,
+    ) -> Result<(), D::Error> {
         let Self { tree, observer } = &mut self;
-        let (tree, groups) = (*tree, &tree.groups);
-        for group in groups {
-            observer.begin_element(*group);
-        }
+        let tree = *tree;
+        observer.begin_element(list);
         let is_element = if tree.ends.is_empty() {
             from.deserialize_any(Walk {
                 tree,
@@ -195,13 +216,12 @@ impl Walk<'_> {
             tree.ends
                 .iter()
                 .for_each(|end| observer.observe(*end, &value));
-            raw.deserialize_any(Walk { tree, observer })
+            Walk { tree, observer }
+                .read(raw)
                 .map_err(D::Error::custom)?
         };
         if is_element {
-            for group in groups {
-                self.observer.end_element(*group);
-            }
+            self.observer.end_element(list);
         }
         Ok(())
     }
@@ -211,8 +231,8 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(mut self, from: D) -> Result<(), D::Error> {
-        if !self.tree.groups.is_empty() {
-            return self.read_element(from);
+        if let Some(list) = self.tree.list {
+            return self.read_element(list, from);
         }
         if self.tree.ends.is_empty() {
             return from.deserialize_any(self).map(|_| ());
@@ -227,9 +247,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
         if self.tree.named.is_empty() && self.tree.each.is_none() {
             return Ok(());
         }
-        raw.deserialize_any(self)
-            .map(|_| ())
-            .map_err(D::Error::custom)
+        self.read(raw).map(|_| ()).map_err(D::Error::custom)
     }
 }
 
@@ -350,7 +368,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                             tree,
                             observer: self.observer,
                         };
-                        walk.deserialize(raw).map_err(A::Error::custom)?;
+                        walk.read_all(raw).map_err(A::Error::custom)?;
                     }
                 }
             }

@@ -251,6 +251,23 @@ fn cannot_evaluate_a_comparison_with_an_unreadable_field() {
 }
 
 #[test]
+fn does_not_evaluate_an_element_with_too_many_values() {
+    let event = |count: usize| json!({ "order": { "items": [{ "list": vec![1; count] }] } });
+    let inside = |operand: &str, operator: &str, value: usize| json!({ "element": "order.items[]", "all": [{ operand: "list[]", "operator": operator, "value": value }] });
+    let most = [
+        (inside("count", "equal", 10_000), Some(true)),
+        (inside("field", "equal", 2), Some(false)),
+    ];
+    assert_matches::<Placed>(&event(10_000), &most);
+    let more = [
+        (inside("count", "equal", 10_001), None),
+        (inside("field", "equal", 2), None),
+        (inside("field", "equal", 1), Some(true)),
+    ];
+    assert_matches::<Placed>(&event(10_001), &more);
+}
+
+#[test]
 fn evaluates_several_conditions_on_the_same_element() {
     let line = |sku: &str, qty: Value| {
         json!({ "element": "order.items[]", "all": [

@@ -50,11 +50,8 @@ impl ValueTemplate {
                     .iter()
                     .map(|(name, value)| Ok((name.clone(), Self::parse::<C>(value)?)));
                 let members = members.collect::<Result<Vec<_>, String>>()?;
-                let fixed = members
-                    .iter()
-                    .map(|(name, value)| Some((name.clone(), value.fixed()?)));
-                match fixed.collect::<Option<Map<_, _>>>() {
-                    Some(fixed) => Self::Fixed(fixed.into()),
+                match object(&members, &Self::fixed) {
+                    Some(fixed) => Self::Fixed(fixed),
                     None => Self::Object(members),
                 }
             }
@@ -77,12 +74,22 @@ impl ValueTemplate {
                 .render_all(evaluator.event, &evaluator.meter)
                 .map(Value::from),
             Self::List(list) => list.iter().map(|value| value.render(evaluator)).collect(),
-            Self::Object(members) => members
-                .iter()
-                .map(|(name, value)| Some((name.clone(), value.render(evaluator)?)))
-                .collect(),
+            Self::Object(members) => object(members, &|value| value.render(evaluator)),
         }
     }
+}
+
+/// Returns an object. `None` if a member has no value.
+fn object(
+    members: &[(String, ValueTemplate)],
+    value_of: &dyn Fn(&ValueTemplate) -> Option<Value>,
+) -> Option<Value> {
+    // To collect a map needs a sort, which is a lot of code.
+    let mut map = Map::new();
+    for (name, value) in members {
+        map.insert(name.clone(), value_of(value)?);
+    }
+    Some(map.into())
 }
 
 fn shortened(text: &str) -> String {

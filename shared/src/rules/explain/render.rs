@@ -12,7 +12,7 @@ use super::super::{
     file,
     total::Total,
     unreadable::UnreadableValues,
-    walk::Observer,
+    walk::{End, Observer},
 };
 use crate::{
     event::Event,
@@ -222,7 +222,7 @@ struct FoundTotal {
 }
 
 impl Observer for FoundTotal {
-    fn observe(&mut self, _: usize, value: &FieldValue<'_>) {
+    fn observe(&mut self, _: End, value: &FieldValue<'_>) {
         self.total.add(self.operand, value);
     }
 
@@ -261,7 +261,7 @@ struct FoundValues {
 }
 
 impl Observer for FoundValues {
-    fn observe(&mut self, _: usize, value: &FieldValue<'_>) {
+    fn observe(&mut self, _: End, value: &FieldValue<'_>) {
         if self.values.len() >= VALUES_MAX {
             self.more += 1;
             return;

@@ -13,7 +13,7 @@ use crate::{
 fn stops_when_the_observer_does_not_continue() {
     struct Steps(usize);
     impl Observer for Steps {
-        fn observe(&mut self, _: usize, _: &FieldValue<'_>) {
+        fn observe(&mut self, _: End, _: &FieldValue<'_>) {
             self.0 += 1;
         }
 
