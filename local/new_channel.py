@@ -214,7 +214,7 @@ class Maker:
         if sample.left_out:
             print(f"Left out, because they can be secret: {listed(sample.left_out)}.")
         if sample.shortened:
-            print("Left out of the sample: all but the first two elements of each list, and what is nested very deep.")
+            print("Left out of the sample: all but the first two elements of each list, what is nested very deep, and odd names.")
         if self.entity == GENERIC:
             for entity, (_, keys) in self.models.items():
                 if sample.argument in keys:
