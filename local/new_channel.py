@@ -26,6 +26,8 @@ from names import METHOD, logical_id, usual_type  # noqa: E402
 TYPES = ("before", "after")
 GENERIC = "generic"
 SAMPLE_BYTES_MAX = 8 * 1024 * 1024
+# As in consumers/.
+EVENT_CHARS_MAX = 256
 
 
 # Keywords of Rust, and what Cargo and rustc have for themselves.
@@ -52,6 +54,8 @@ def event_of(text):
     """The channel's method. It must be a name that Commerce has for webhooks."""
     if not text:
         raise Problem("which event? Add EVENT=observer.… or EVENT=plugin.…; `bin/magento webhooks:list:all` lists those of a shop.")
+    if len(text.partition(".")[2]) > EVENT_CHARS_MAX:
+        raise Problem(f"EVENT={text[:40]}… has more than {EVENT_CHARS_MAX} characters, which no consumer takes.")
     if METHOD.fullmatch(text):
         return text
     for likely in (text.lower(), f"observer.{text.lower()}"):

@@ -153,6 +153,7 @@ def test_a_name_that_no_pointer_or_field_can_have_is_left_out():
     ({"event": "observer.Bad-Name", "queue": "erp"}, "is not the name of an event"),
     ({"event": "plugin.x", "queue": "erp"}, "is not the name of an event"),
     ({"event": "observer.3ds_done_after", "queue": "erp"}, "the package would be 3ds_done_after, a name that Cargo does not allow"),
+    ({"event": f"observer.{'a' * 257}", "queue": "erp"}, "has more than 256 characters"),
     ({"event": "observer.___", "queue": "erp"}, "the package would be ___, a name that Cargo does not allow"),
     ({"event": "observer.test", "queue": "erp"}, "the package would be test, a name that Cargo does not allow"),
     ({"event": "observer.serde", "queue": "erp"}, "there is a package serde already"),
