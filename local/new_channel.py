@@ -26,6 +26,16 @@ from names import METHOD, logical_id, usual_type  # noqa: E402
 TYPES = ("before", "after")
 GENERIC = "generic"
 SAMPLE_BYTES_MAX = 8 * 1024 * 1024
+# As in consumers/.
+EVENT_CHARS_MAX = 256
+
+
+# Keywords of Rust, and what Cargo and rustc have for themselves.
+RESERVED = set(
+    "as async await break const continue crate dyn else enum extern false fn for gen if impl in let loop match mod move mut pub ref return self "
+    "static struct super trait true type unsafe use where while abstract become box do final macro override priv try typeof unsized virtual yield "
+    "test core std alloc proc_macro build deps examples incremental".split()
+)
 
 
 class Problem(Exception):
@@ -44,6 +54,8 @@ def event_of(text):
     """The channel's method. It must be a name that Commerce has for webhooks."""
     if not text:
         raise Problem("which event? Add EVENT=observer.… or EVENT=plugin.…; `bin/magento webhooks:list:all` lists those of a shop.")
+    if len(text.partition(".")[2]) > EVENT_CHARS_MAX:
+        raise Problem(f"EVENT={text[:40]}… has more than {EVENT_CHARS_MAX} characters, which no consumer takes.")
     if METHOD.fullmatch(text):
         return text
     for likely in (text.lower(), f"observer.{text.lower()}"):
@@ -88,8 +100,16 @@ class Maker:
         same = [one for one in self.tree.channels() if logical_id(one) == self.channel.type_name]
         if same:
             raise Problem(f"its name would differ from that of {same[0]} only by underscores, which CloudFormation does not see.")
-        if f'name="{name}"' in self.tree.read(files.HOOKS) or f"\n  {self.channel.type_name}:" in self.tree.read(files.TEMPLATE):
-            raise Problem(f"there are remains of {name} in commerce/webhooks.xml or template.yaml; remove them first.")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED:
+            raise Problem(f"the package would be {name}, a name that Cargo does not allow.")
+        if f'name = "{name}"' in self.tree.read(files.LOCK):
+            raise Problem(f"there is a package {name} already, and the channel's would have the same name.")
+        if f'name="{name}"' in self.tree.read(files.HOOKS):
+            raise Problem(f"there are remains of {name} in commerce/webhooks.xml; remove them first.")
+        template = self.tree.read(files.TEMPLATE)
+        for taken in (f"{self.channel.type_name}{suffix}" for suffix in ("", "Role", "Url")):
+            if f"\n  {taken}:" in template:
+                raise Problem(f"template.yaml has {taken} already, the name of this channel there.")
 
     # The sample
 
@@ -214,7 +234,7 @@ class Maker:
         if sample.left_out:
             print(f"Left out, because they can be secret: {listed(sample.left_out)}.")
         if sample.shortened:
-            print("Left out of the sample: all but the first two elements of each list, and what is nested very deep.")
+            print("Left out of the sample: all but the first two elements of each list, what is nested very deep, and odd names.")
         if self.entity == GENERIC:
             for entity, (_, keys) in self.models.items():
                 if sample.argument in keys:

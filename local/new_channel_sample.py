@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 # What a body has around the arguments of an observer's event. A plugin's body has no envelope.
 ENVELOPE = {"merchant_id", "environment_id", "event", "event_id", "eventName", "subject", "result", "data"}
 COPY = "data_object"
-LEVELS_MAX, FIELDS_MAX, ELEMENTS_MAX = 8, 300, 2
+LEVELS_MAX, FIELDS_MAX, ELEMENTS_MAX = 12, 300, 2
 
 # The names of types that `webhooks:info` prints. Anything with a backslash is the name of a PHP class.
 TYPES = {
@@ -23,7 +23,11 @@ TYPES = {
 TYPE = re.compile(r"\??(\\?[A-Za-z_][\w\\]*)(\[\])*(\|.*)?")
 
 # Never in the repository, and never among the fields of a hook. Also in camel case, as the arguments of a plugin have it.
-SECRET = re.compile(r"password|passwd|secret|token|^cc_|^cc[A-Z]|cvv|cvc|api_?key|private_?key|authorization", re.IGNORECASE)
+SECRET = re.compile(
+    r"password|passwd|passphrase|^pass$|^pwd$|secret|token|bearer|credential|signature|session|sessid|^auth$|authorization|api_?key|private_?key"
+    r"|^otp$|^pin$|^cc_|^cc[A-Z]|ccv|cvv|cvc|credit_?card|card_?no|card_?num",
+    re.IGNORECASE,
+)
 
 # Instead of texts that are not known to be harmless: by the end of their name, in snake case.
 INVENTED = [
@@ -54,10 +58,12 @@ INVENTED = [
 HARMLESS_NAME = re.compile(r"(\w+_)?(status|state|type|type_id|method|currency_code|country_id|country_code|region_code|carrier_code|visibility)")
 HARMLESS = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 PERSONAL_NAME = re.compile(
-    r"(\w+_)?(email|(first|last|middle|sur)_?name|street\w*|city|postcode|zip\w*|(tele)?phone\w*|fax|mobile|dob|birth\w*|vat\w*|taxvat"
-    r"|tax_?id|ip|remote_ip|x_forwarded_for|latitude|longitude|gender)"
+    r"(\w+_)?(email|(first|last|middle|sur)_?name|street\w*|city|postcode|zip\w*|(tele)?phone\w*|fax\w*|mobile\w*|cell\w*|msisdn|dob|birth\w*"
+    r"|age|vat\w*|taxvat|tax_?id|ssn|dni|national_\w+|passport\w*|iban|bank\w*|account_?(no|num)\w*|ip|remote_ip|x_forwarded_for"
+    r"|lat|lng|lon|latitude|longitude|gender)"
 )
-NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,6})?")
+# A longer one can be a phone number or the place of somebody.
+NUMBER = re.compile(r"-?\d{1,6}(\.\d{1,4})?")
 DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d:\d\d\S{0,8})?")
 
 
@@ -145,13 +151,16 @@ class Cleaner:
             for key, inner in value.items():
                 if SECRET.search(key):
                     self.left_out.add(key)
+                elif not MEMBER.fullmatch(key):
+                    self.shortened = True
                 else:
                     kept[key] = self.clean(inner, key, level + 1)
             return self.few(kept) if is_map(kept) else kept
         if isinstance(value, list):
-            if len(value) > ELEMENTS_MAX:
+            if len(value) > ELEMENTS_MAX or level >= LEVELS_MAX:
                 self.shortened = True
-            return [self.clean(inner, name, level) for inner in value[:ELEMENTS_MAX]]
+            kept = value[:ELEMENTS_MAX] if level < LEVELS_MAX else []
+            return [self.clean(inner, name, level + 1) for inner in kept]
         return self.scalar(value, name)
 
     def few(self, elements):
@@ -161,8 +170,8 @@ class Cleaner:
         return {str(number): element for number, element in enumerate(list(elements.values())[:ELEMENTS_MAX], 1)}
 
     def scalar(self, value, name):
-        if self.typed:
-            return of_type(name, value) if is_type(value) else value
+        if self.typed and is_type(value):
+            return of_type(name, value)
         if value is None or isinstance(value, bool) or value == "":
             return value
         personal, text = PERSONAL_NAME.fullmatch(snake(name)), str(value)
@@ -184,6 +193,8 @@ def is_map(value):
 
 # A member with another name is in no field of a hook and in no JSON pointer.
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# A member with another name is not in the sample: the name itself can be somebody's address.
+MEMBER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}")
 
 
 def paths(value, path=""):
@@ -221,7 +232,10 @@ class Sample:
     @classmethod
     def read(cls, method, hook_type, text):
         """The sample in a text, which can have a heading."""
-        return cls(method, hook_type, read(text))
+        try:
+            return cls(method, hook_type, read(text))
+        except RecursionError:
+            raise BadSample("is nested too deep") from None
 
     def arguments_of(self, body, typed):
         """The arguments of the event in a body of any shape."""

@@ -65,6 +65,29 @@ def test_a_real_body_says_what_the_channel_needs_and_leaves_nothing_personal_in_
     assert len(sample.body["data"]["creditmemo"]["items"]) == 2
 
 
+def test_neither_digits_nor_names_of_members_identify_anybody():
+    personal = {
+        "mobile_number": "491711234", "fax_number": 491711235, "ssn": "123456789", "passport_no": "77812", "cell": "491711237", "msisdn": "4917112",
+        "national_id": "98765", "dni": "12345678", "bank_account": "55512345", "accountNumber": "5551", "lat": "48.1371", "customer_age": "44",
+        "reference": "10220330", "point": "48.137154", "by_email": {"joe@doe.example": 4, "Jane Doe": {"x": 5}, "a": 2},
+    }  # fmt: skip
+    sample = Sample(MEMO, "after", {"data": {"creditmemo": {"entity_id": "7", "price": "58.0400", **personal}}})
+    written = json.dumps(sample.body)
+    numbers = [str(value) for value in personal.values() if not isinstance(value, dict)]
+    assert not [text for text in (*numbers, "doe", "Doe") if text in written]
+    assert sample.entity["by_email"] == {"a": 2} and sample.shortened
+    assert (sample.entity["entity_id"], sample.entity["price"]) == ("7", "58.0400")
+    typed = {"data": {"creditmemo": {"id": "int", "event": "Jane Doe", "eventName": "jane@doe.example"}}}
+    assert "Jane Doe" not in (written := json.dumps(Sample(MEMO, "after", typed).body)) and "jane@" not in written
+
+
+def test_secrets_by_other_names_are_left_out():
+    secret = {"pwd": "a", "pass": "a", "passphrase": "a", "credit_card": "a", "cardNumber": "a", "card_no": "1", "session_id": "a", "PHPSESSID": "a", "signature": "a", "auth": "a", "otp": "1"}
+    sample = Sample(MEMO, "after", {"data": {"creditmemo": {"id": 1, "passed": 1, "author": 1, "postcard": 1, "card_type": 1, **secret}}})
+    assert sample.left_out == sorted(secret)
+    assert list(sample.entity) == ["id", "passed", "author", "postcard", "card_type"]
+
+
 def test_the_argument_is_the_one_that_the_event_is_about():
     body = {"data": {"request": {"a": 1}, "creditmemo": {"id": 1}, "flag": True}}
     assert Sample(MEMO, "after", body).argument == "creditmemo"
@@ -105,6 +128,8 @@ def test_what_webhooks_info_prints_becomes_a_sample():
     ('{"eventName": "sales_order_creditmemo_save_after"}', "holds no arguments"),
     ('{"data": {"password": "x"}}', "no arguments beside secrets"),
     ("{" + '"a":{' * 2000 + "}" * 2001, "is not JSON|no arguments|"),
+    ('{"data": {"a": ' + "[" * 900 + "]" * 900 + "}}", "is not JSON|nested too deep|"),
+    (r'{"data": {"\ud800": 1}}', "no arguments"),
 ])  # fmt: skip
 def test_a_sample_that_is_none_is_refused_in_a_line(text, words):
     try:
@@ -127,6 +152,12 @@ def test_a_name_that_no_pointer_or_field_can_have_is_left_out():
     ({"event": "event_of_the_tests_save_after", "queue": "erp"}, f"did you mean {NEW}?"),
     ({"event": "observer.Bad-Name", "queue": "erp"}, "is not the name of an event"),
     ({"event": "plugin.x", "queue": "erp"}, "is not the name of an event"),
+    ({"event": "observer.3ds_done_after", "queue": "erp"}, "the package would be 3ds_done_after, a name that Cargo does not allow"),
+    ({"event": f"observer.{'a' * 257}", "queue": "erp"}, "has more than 256 characters"),
+    ({"event": "observer.___", "queue": "erp"}, "the package would be ___, a name that Cargo does not allow"),
+    ({"event": "observer.test", "queue": "erp"}, "the package would be test, a name that Cargo does not allow"),
+    ({"event": "observer.serde", "queue": "erp"}, "there is a package serde already"),
+    ({"event": "observer.api", "queue": "erp"}, "template.yaml has Api already"),
     ({"event": NEW}, "which queue gets the messages? Add QUEUE=…, one of erp, crm."),
     ({"event": NEW, "queue": "epr"}, "QUEUE=epr: did you mean erp? It can be erp, crm."),
     ({"event": NEW, "queue": "erp", "entity": "ordr"}, "ENTITY=ordr: did you mean order? It can be generic, "),

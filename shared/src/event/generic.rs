@@ -62,7 +62,7 @@ pub struct Generic<C> {
 /// A value that is neither null nor empty.
 #[derive(Debug)]
 enum NamedValue {
-    /// The text of a scalar, if it can be an id.
+    /// The text of a scalar, if it can be an id. PHP writes false for "not set".
     Scalar(Option<String>),
     Structure,
 }
@@ -86,7 +86,7 @@ impl<C: GenericChannel> Generic<C> {
     fn add(&mut self, pointer: &'static str, json: &str) {
         let value = match JsonScalar::parse(json) {
             Some(JsonScalar::Null) => return,
-            Some(JsonScalar::Bool(flag)) => NamedValue::Scalar(Some(flag.to_string())),
+            Some(JsonScalar::Bool(_)) => NamedValue::Scalar(None),
             Some(JsonScalar::Number(text)) => NamedValue::Scalar(Some(text.to_owned())),
             Some(JsonScalar::String(text)) if text.is_empty() => return,
             Some(JsonScalar::String(text)) => NamedValue::Scalar(
@@ -115,6 +115,10 @@ impl<C: GenericChannel> Decode for Generic<C> {
 
     fn lacks(&self, pointer: &str) -> bool {
         !self.values.iter().any(|(known, _)| *known == pointer)
+    }
+
+    fn identifies(&self, pointer: &str) -> bool {
+        self.id(pointer).is_some()
     }
 
     #[cfg(feature = "schema")]

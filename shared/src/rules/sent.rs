@@ -18,12 +18,18 @@ use crate::{
     model::{Entity, lookup::FieldValue},
 };
 
+/// The maximum memory of all values that are compared with another field, in bytes. If they need
+/// more, these conditions cannot be evaluated.
+const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The values of all conditions that need one outside the contract, by slot.
 pub(super) struct SentValues<'a> {
     pub(super) conditions: Vec<ConditionValues<'a>>,
     pub(super) lists: Vec<ListValues<'a>>,
     /// Whether all of the JSON was read.
     pub(super) is_complete: bool,
+    /// The memory that is left of [`KEPT_BYTES_MAX`].
+    bytes_left: usize,
 }
 
 /// The values of one condition.
@@ -36,7 +42,7 @@ pub(super) struct ConditionValues<'a> {
     total: Total,
     /// The value of the other field.
     pub(super) other: Option<FieldValue<'static>>,
-    /// Whether there was no time to copy a value that is compared with another field.
+    /// Whether there was no time or memory to copy a value that is compared with another field.
     pub(super) is_unknown: bool,
 }
 
@@ -51,6 +57,7 @@ impl<'a> SentValues<'a> {
             conditions: Vec::with_capacity(rules.slots),
             lists: rules.lists.iter().map(ListValues::new).collect(),
             is_complete: false,
+            bytes_left: KEPT_BYTES_MAX,
         };
         for entry in rules.rules.iter().flat_map(|rule| &rule.entries) {
             found.add_entry(entry);
@@ -92,12 +99,12 @@ impl<'a> ConditionValues<'a> {
         }
     }
 
-    fn add(&mut self, value: &FieldValue<'_>, meter: &WorkMeter) {
+    fn add(&mut self, value: &FieldValue<'_>, meter: &WorkMeter, bytes_left: &mut usize) {
         match (self.condition.operand, &self.condition.comparand) {
             (Operand::Values, Comparand::Value(comparison)) => {
                 self.any.add(comparison, value, meter);
             }
-            (Operand::Values, Comparand::Field { .. }) => match owned(value, meter) {
+            (Operand::Values, Comparand::Field { .. }) => match kept(value, meter, bytes_left) {
                 Some(value) => self.values.push(value),
                 None => self.is_unknown = true,
             },
@@ -106,8 +113,8 @@ impl<'a> ConditionValues<'a> {
         }
     }
 
-    fn add_other(&mut self, value: &FieldValue<'_>, meter: &WorkMeter) {
-        self.other = owned(value, meter);
+    fn add_other(&mut self, value: &FieldValue<'_>, meter: &WorkMeter, bytes_left: &mut usize) {
+        self.other = kept(value, meter, bytes_left);
         self.is_unknown |= self.other.is_none();
     }
 
@@ -150,15 +157,16 @@ struct Walked<'w, 'a> {
 
 impl Observer for Walked<'_, '_> {
     fn observe(&mut self, end: End, value: &FieldValue<'_>) {
+        let bytes_left = &mut self.found.bytes_left;
         match end {
             End::Value(slot) => {
                 if let Some(condition) = self.found.conditions.get_mut(slot) {
-                    condition.add(value, self.meter);
+                    condition.add(value, self.meter, bytes_left);
                 }
             }
             End::Other(slot) => {
                 if let Some(condition) = self.found.conditions.get_mut(slot) {
-                    condition.add_other(value, self.meter);
+                    condition.add_other(value, self.meter, bytes_left);
                 }
             }
             End::InElement { list, slot } => {
@@ -184,6 +192,21 @@ impl Observer for Walked<'_, '_> {
     fn should_continue(&mut self, bytes: usize) -> bool {
         self.meter.allows_step(bytes)
     }
+}
+
+/// Returns a copy of the value. `None` if there is no time or memory for it.
+fn kept(
+    value: &FieldValue<'_>,
+    meter: &WorkMeter,
+    bytes_left: &mut usize,
+) -> Option<FieldValue<'static>> {
+    let text_bytes = if let FieldValue::Text(text) = value {
+        text.len()
+    } else {
+        0
+    };
+    *bytes_left = bytes_left.checked_sub(size_of::<FieldValue<'static>>() + text_bytes)?;
+    owned(value, meter)
 }
 
 /// Returns a copy of the value. `None` if there is no time for it.

@@ -46,7 +46,8 @@ pub struct HookField {
 /// sends everything. Returns `None` if the text has no hook for the channel. `root` is the
 /// directory of the repository.
 pub fn update_hook<C: Channel>(root: &Path, xml: &str) -> Result<Option<HookUpdate>, String> {
-    let Some(method) = find_method::<C>(xml) else {
+    let visible = without_comments(xml);
+    let Some(method) = find_method::<C>(&visible) else {
         return Ok(None);
     };
     let mut update = HookUpdate {
@@ -56,13 +57,15 @@ pub fn update_hook<C: Channel>(root: &Path, xml: &str) -> Result<Option<HookUpda
         notes: Vec::new(),
         has_contract: true,
     };
-    let text = xml.get(method.clone()).unwrap_or_default();
+    let text = visible.get(method.clone()).unwrap_or_default();
     let Some((start, rest)) = text.split_once("<fields>\n") else {
         return Ok(Some(update));
     };
-    let (old, _) = rest
-        .split_once("</fields>")
+    let begin = method.start + start.len() + "<fields>\n".len();
+    let end = rest
+        .find("</fields>")
         .ok_or_else(|| format!("{HOOKS_FILE}: {} has no </fields>", C::NAME))?;
+    let old = xml.get(begin..begin + end).unwrap_or_default();
     let (written, own) = match old.find("<!--") {
         Some(comment) => old.split_at(old.get(..comment).unwrap_or_default().trim_end().len()),
         None => (old.trim_end(), ""),
@@ -77,7 +80,7 @@ pub fn update_hook<C: Channel>(root: &Path, xml: &str) -> Result<Option<HookUpda
         Ok(of_rules) => {
             names.extend(field_names(own));
             for field in of_rules {
-                if is_secret(&field.name) {
+                if is_secret(&field.name) || !is_attribute(&field.name) {
                     let rule = field.rule.unwrap_or_default();
                     let what = format!("no hook sends {}, which the rule {rule} uses", field.name);
                     update.notes.push(what);
@@ -109,7 +112,6 @@ pub fn update_hook<C: Channel>(root: &Path, xml: &str) -> Result<Option<HookUpda
     }
     let lines = lines.concat();
     let indentation = INDENTATION.strip_suffix("    ").unwrap_or_default();
-    let begin = method.start + start.len() + "<fields>\n".len();
     let new = format!("{lines}{indentation}");
     update.xml.replace_range(begin..begin + old.len(), &new);
     update.added = fields
@@ -222,6 +224,23 @@ fn is_sent(names: &[String], field: &str) -> bool {
         let rest = field.strip_prefix(name.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with("[]"))
     })
+}
+
+/// Whether an attribute of an XML element can have this value as it is.
+fn is_attribute(field: &str) -> bool {
+    !field.contains(|c: char| c.is_control() || matches!(c, '<' | '>' | '&' | '"' | '\''))
+}
+
+/// Returns the XML with spaces for each byte of a comment, so that positions stay the same.
+fn without_comments(xml: &str) -> String {
+    let (mut visible, mut rest) = (String::new(), xml);
+    while let Some((before, comment)) = rest.split_once("<!--") {
+        let after = comment.split_once("-->").map_or("", |(_, after)| after);
+        visible.push_str(before);
+        visible.push_str(&" ".repeat(rest.len() - before.len() - after.len()));
+        rest = after;
+    }
+    visible + rest
 }
 
 /// Whether a part of the field's name is that of a password, a token or a payment card.

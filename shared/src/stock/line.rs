@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{
     QuoteItem,
-    scalar::{JsonScalar, Number, Scalar as _},
+    scalar::{Id, JsonScalar, Number, Scalar as _},
 };
 
 /// Which cart lines of a channel are checked.
@@ -173,9 +173,9 @@ fn text(json: Option<&RawValue>) -> Option<String> {
     }
 }
 
-/// Whether a value is neither null, false nor empty.
+/// Whether a value is an id: neither null, false, empty nor zero.
 fn is_set(json: Option<&RawValue>) -> bool {
-    scalar(json).is_some_and(|json| !Number::is_absent(&json))
+    scalar(json).is_some_and(|json| !Id::is_absent(&json))
 }
 
 #[cfg(test)]

@@ -128,6 +128,26 @@ fn an_event_that_nothing_identifies_is_unusable() {
 }
 
 #[test]
+fn a_value_that_is_no_id_identifies_nothing() {
+    for id in [
+        json!(["7"]),
+        json!({ "id": 7 }),
+        json!("7\u{0}"),
+        json!("7".repeat(257)),
+        json!(false),
+        json!(true),
+    ] {
+        let entity = json!({ "entity_id": id, "order_id": 1 });
+        let body = json!({ "data": { "creditmemo": entity } });
+        let pointers = violations::<CreditmemoSaved>(&body);
+        assert!(
+            pointers[0].starts_with("/data/creditmemo/entity_id is required"),
+            "{id}: {pointers:?}"
+        );
+    }
+}
+
+#[test]
 fn an_expected_value_that_is_missing_is_an_issue() {
     let mut memo = creditmemo();
     memo["order_id"] = json!(null);
@@ -197,9 +217,9 @@ fn a_value_that_is_no_id_is_neither_subject_nor_group() {
         json!({ "a": 1 }),
         json!([1]),
     ] {
-        let body = json!({ "creditmemo": { "entity_id": id, "order_id": id } });
+        let body = json!({ "creditmemo": { "entity_id": id, "order_id": id, "increment_id": "5", "store_id": 1 } });
         let (_, subject, group) = message::<CreditmemoSaved>(&body.to_string(), true);
-        assert_eq!(subject, Value::Null, "{id}");
+        assert_eq!(subject, json!("creditmemo/5"), "{id}");
         // Its own id, a UUID.
         assert_eq!(group.len(), 36, "{id}");
     }

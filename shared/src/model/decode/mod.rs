@@ -36,6 +36,11 @@ pub trait Decode: Sized {
         true
     }
 
+    /// Whether the field with this name can identify the entity.
+    fn identifies(&self, field: &str) -> bool {
+        !self.lacks(field)
+    }
+
     /// Whether the value is a list without elements, which counts as absent.
     fn is_empty(&self) -> bool {
         false

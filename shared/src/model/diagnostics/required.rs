@@ -83,7 +83,7 @@ impl Diagnostics<'_> {
         entity: &impl Decode,
         alternatives: &[&[&'static str]],
     ) {
-        let lacks = |field: &&str| entity.lacks(field);
+        let lacks = |field: &&str| !entity.identifies(field);
         let is_incomplete = |fields: &&[&'static str]| fields.iter().any(lacks);
         if !alternatives.iter().all(is_incomplete) {
             return;

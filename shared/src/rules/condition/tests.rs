@@ -355,6 +355,36 @@ fn evaluates_several_conditions_on_the_same_element() {
 }
 
 #[test]
+fn limits_the_memory_of_comparisons_of_fields() {
+    let then = json!({ "op": "exception" });
+    let unevaluated = |body: &Value, when: &Value| {
+        let all: Vec<Value> = (0..5)
+            .map(|index| json!({ "name": index.to_string(), "when": when, "then": then }))
+            .collect();
+        let rules = rules::<Placed>(&json!(all));
+        apply_within::<Placed>(&rules, &body.to_string(), Duration::from_mins(1)).2
+    };
+    let text = json!({ "order": { "note": "x".repeat(1_000_000) } });
+    let list = json!({ "order": { "list": vec![json!({}); 20_000] } });
+    let element = json!({ "order": { "list": vec![json!({ "note": "x".repeat(100_000) }); 20] } });
+    for (body, name, other) in [
+        (&text, "order.note", "order.other"),
+        (&text, "order.other", "order.note"),
+        (&list, "order.list[].a", "order.other"),
+    ] {
+        let condition = field_against(name, "equal", other);
+        let one = unevaluated(body, &json!([condition]));
+        assert_eq!(one, [""; 0], "{name}");
+        let all = unevaluated(body, &json!(vec![condition; 10]));
+        assert!(!all.is_empty(), "{name}");
+    }
+    // The values of an element are dropped before those of the next.
+    let all = vec![field_against("note", "equal", "other"); 10];
+    let group = json!([{ "element": "order.list[]", "all": all }]);
+    assert_eq!(unevaluated(&element, &group), [""; 0]);
+}
+
+#[test]
 fn counts_and_adds_up() {
     let sum = |field: &str, operator: &str, value: Value| json!({ "sum": field, "operator": operator, "value": value });
     let count = |list: &str, operator: &str, value: Value| json!({ "count": list, "operator": operator, "value": value });

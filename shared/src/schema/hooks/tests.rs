@@ -196,3 +196,35 @@ fn a_plugins_fields_have_no_envelope_and_secrets_are_not_sent() {
     assert_eq!(sent, ["cartId", "couponCode", "total"]);
     assert_eq!(update.notes.len(), 3);
 }
+
+#[test]
+fn a_name_that_xml_cannot_hold_is_in_no_hook() {
+    let odd = [
+        "invoice.a\"/><b",
+        "invoice.a&b",
+        "invoice.a'b",
+        "invoice.a\u{1}",
+    ];
+    let repository = Repository::new::<InvoicePaid>("odd", &rules(&odd));
+    let old = hook::<InvoicePaid>(&fields(&["eventName"], ""));
+    let update = repository.update::<InvoicePaid>(&old);
+    assert!(update.added.iter().all(|field| field.rule.is_none()));
+    assert_eq!(update.notes.len(), odd.len(), "{:?}", update.notes);
+}
+
+#[test]
+fn a_hook_in_a_comment_is_no_hook() {
+    let repository = Repository::new::<InvoicePaid>("comment", &rules(&["invoice.extra"]));
+    let old = hook::<InvoicePaid>(&fields(&["eventName"], ""));
+    let updated = repository.update::<InvoicePaid>(&old).xml;
+    let commented = format!("<!-- ü {old} -->\n");
+    let update = repository.update::<InvoicePaid>(&format!("{commented}{old}"));
+    assert_eq!(update.xml, format!("{commented}{updated}"));
+    let none = update_hook::<InvoicePaid>(&repository.0, &commented);
+    assert!(none.unwrap().is_none());
+    // Also inside the method.
+    let inside = format!("<!-- {} -->", fields(&["old"], ""));
+    let both = hook::<InvoicePaid>(&format!("{inside}{}", fields(&["eventName"], "")));
+    let update = repository.update::<InvoicePaid>(&both);
+    assert!(update.xml.contains(&inside) && update.xml.contains("invoice.extra"));
+}

@@ -32,6 +32,10 @@ fn asks_about_a_new_line() {
     assert_eq!(wanted(&new), "3");
     assert_eq!(wanted(&json!({"sku": "A", "qty": "2.5000"})), "2.5");
     assert_eq!(wanted(&json!({"item_id": null, "sku": "A", "qty": 1})), "1");
+    for id in [json!(0), json!("0"), json!(false), json!("")] {
+        let line = json!({"item_id": id, "sku": "A", "qty": 1});
+        assert_eq!(wanted(&line), "1", "{line}");
+    }
     assert_eq!(wanted(&json!({"sku": "A"})), "unknown");
     assert_eq!(wanted(&json!({"sku": "A", "qty": "many"})), "unknown");
     assert_eq!(wanted(&json!({"sku": "A", "qty": 0})), NOT_ASKED);
