@@ -18,7 +18,7 @@ use crate::{
             structure::{self, Structure},
         },
         diagnostics::{Diagnostics, Segment},
-        lookup::{FieldKind, FieldPath, FieldValue, Lookup, PathError},
+        lookup::{FieldKind, FieldPath, FieldValue, Lookup, PathError, PathStep},
         scalar::JsonScalar,
     },
 };
