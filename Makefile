@@ -44,6 +44,7 @@ local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then 
     test -e target/debug/local || echo "Building the tools (some minutes the first time) â€¦" >&2; \
     cargo build --quiet --locked $(BUNDLE) && target/debug/local hooks; \
   fi
+check_rules = $(foreach channel,$(1),$(call try_rules,$(channel)) &&) true
 try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all)
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
@@ -80,7 +81,7 @@ help: ## Show this list
 	    line = line " " words[i] } print line }' $(firstword $(MAKEFILE_LIST))
 
 run: prerequisites $(TOOLS) binaries hooks ## Bring the bundle up on this machine and send a sample of every channel (STAY=1 keeps it up)
-	@$(MAKE) --silent --no-print-directory rules > /dev/null
+	@{ $(call check_rules,$(CHANNELS)); } > /dev/null
 	@STAY=$(STAY) python local/run.py $(if $(PORT),--port $(PORT))
 
 test: prerequisites prerequisites-openssl ## Check style, units, template, every sample and the main decisions, in ten minutes from nothing
@@ -185,7 +186,7 @@ channel: prerequisites $(TOOLS) ## Add a channel: make channel EVENT=observer.â€
 	  --remove "$(REMOVE)"
 
 rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json)
-	@$(foreach channel,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)),$(call try_rules,$(channel)) &&) true
+	@$(call check_rules,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)))
 
 hooks: binaries ## Write the fields that the rules use into commerce/webhooks.xml (run, test, plan, apply, doctor and deploy do so, too)
 	@target/debug/local hooks

@@ -96,7 +96,7 @@ class Tree:
         found = {}
         for path in sorted((self.root / "shared" / "src" / "model").glob("*.rs")):
             for kind, name, keys in re.findall(
-                r"impl Entity for (\w+) \{\s*const NAME: &'static str = \"(\w+)\";\s*const KEYS: [^=]+= &\[(.*?)\];", path.read_text(), re.DOTALL
+                r"impl Entity for (\w+) \{\s*const NAME: &'static str = \"(\w+)\";.*?const KEYS: [^=]+= &\[(.*?)\];", path.read_text(), re.DOTALL
             ):
                 found[name] = (kind, re.findall(r'"(\w+)"', keys))
         return found

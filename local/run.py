@@ -62,7 +62,7 @@ def reason(channel, message, line):
     if outcome == "refused" and rules:
         return f"refused by {named}", True
     if outcome == "not_forwarded" and hook_types().get(channel) == "before":
-        return "accepted and not forwarded: its hook is of type before, and ForwardBefore is false", True
+        return "accepted and not forwarded, because the hook is of type before and ForwardBefore is false", True
     if outcome == "not_forwarded" and rules:
         return f"accepted and not forwarded, by {named}", True
     if message is None:
@@ -101,8 +101,9 @@ def show(rows, queued, reasons):
         print(coloured(line, "1" if number == 0 else "32" if not found else "33" if found[1] else "31"))
     if reasons:
         print()
-    for channel, (text, _) in reasons.items():
-        print(textwrap.fill(f"{channel}: {text}.", WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    for text in dict.fromkeys(text for text, _ in reasons.values()):
+        named = ", ".join(channel for channel, (same, _) in reasons.items() if same == text)
+        print(textwrap.fill(f"{named}: {text}.", WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def operations(answer):

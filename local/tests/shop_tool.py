@@ -1,14 +1,17 @@
 """The commands plan, apply, doctor and xml, run in this process against the stand-ins."""
 
+import atexit
 import importlib.util
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 import stand_in
 from checkout import checkout
-from stack import ROOT, channels
+from stack import ROOT, shipped
 from stand_in import SECRETS, TOKEN
 
 sys.path.append(str(ROOT / "commerce"))
@@ -28,12 +31,33 @@ program = importlib.util.module_from_spec(specification)
 sys.modules["commerce_shop"] = program
 specification.loader.exec_module(program)
 
+
+
+def without_other_channels():
+    """A checkout whose webhooks.xml has no hook of the merchant's own channels: these tests know how many there are."""
+    text = commerce_bundle.OWN_FILE.read_text()
+    for hook in commerce_bundle.own_hooks():
+        if hook.channel not in shipped():
+            text = commerce_hooks.without_method(text, hook.webhook_method, hook.webhook_type)
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in checkout().iterdir():
+        if path.name != "commerce":
+            (folder / path.name).symlink_to(path)
+    shutil.copytree(ROOT / "commerce", folder / "commerce")
+    (folder / "commerce" / "webhooks.xml").write_text(text)
+    return folder
+
+
+TREE = without_other_channels()
+PROGRAM = TREE / "commerce" / "shop.py"
+OWN_FILE = TREE / "commerce" / "webhooks.xml"
 ADDRESS = stand_in.BundleStandIn()
 BUNDLE = ADDRESS.url
 # Without those that are switched on by a parameter, about which a URL says nothing.
 LEFT_OUT = commerce_bundle.left_out(None)
-CHANNELS = sorted(set(channels()) - set(LEFT_OUT))
-OWN = [hook for hook in commerce_bundle.own_hooks() if hook.channel not in LEFT_OUT]
+CHANNELS = sorted(set(shipped()) - set(LEFT_OUT))
+OWN = [hook for hook in commerce_bundle.own_hooks() if hook.channel in CHANNELS]
 BATCH = OWN[0].batch_name
 CHANGED = {"sales_order_place_after": {"timeout": 1}, "sales_order_save_after": {"timeout": 2}}
 SECRET = "of-this-tenant-only"
@@ -95,7 +119,9 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setattr(ADDRESS, "usual", ADDRESS.RIGHT)
     monkeypatch.setattr(ADDRESS, "others", {})
     monkeypatch.setattr(ADDRESS, "posts", [])
-    # Without the merchant's rules.
+    # Without the merchant's rules and channels.
+    monkeypatch.setattr(commerce_bundle, "OWN_FILE", OWN_FILE)
+    monkeypatch.setattr(program, "OWN_FILE", OWN_FILE)
     monkeypatch.setattr(examine, "ROOT", checkout())
 
 

@@ -7,8 +7,7 @@ import sys
 
 import pytest
 import stand_in
-from shop_tool import BATCH, CHANGED, FOREIGN, OWN, commerce_hooks, environment, flat, journals, lose_a_hook, rest, run, wanted  # noqa: F401
-from stack import ROOT
+from shop_tool import BATCH, CHANGED, FOREIGN, OWN, OWN_FILE, commerce_hooks, environment, flat, journals, lose_a_hook, rest, run, wanted  # noqa: F401
 from stand_in import identity, running
 
 # Apply
@@ -69,7 +68,7 @@ def test_a_dry_run_shows_the_requests_and_sends_none(run):
 
 
 def test_a_header_of_our_file_is_sent_and_its_value_never_shown(run, monkeypatch, tmp_path):
-    text = (ROOT / "commerce" / "webhooks.xml").read_text()
+    text = OWN_FILE.read_text()
     header = '<headers><header name="x-tenant">of-this-tenant</header></headers>'
     (tmp_path / "webhooks.xml").write_text(text.replace("<fields>", f"{header}<fields>", 1))
     monkeypatch.setattr("bundle.OWN_FILE", tmp_path / "webhooks.xml")

@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import stand_in
-from shop_tool import BUNDLE, CHANGED, SECRET, applying, environment, flat, journals, rest, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import BUNDLE, CHANGED, PROGRAM, SECRET, applying, environment, flat, journals, rest, run, wanted  # noqa: F401 — fixtures, too
 from stack import ROOT
 from stand_in import TOKEN, identity, running
 
-PROGRAM = [sys.executable, ROOT / "commerce" / "shop.py"]
+COMMAND = [sys.executable, PROGRAM]
 # What an apply of CHANGED asks: the list, each hook out and in and the list, and the list again.
 REQUESTS = 8
 WHOLE = {identity(hook) for hook in wanted()}
@@ -36,7 +36,7 @@ def begin(shop, state, command="apply", **how):
     where = ["--shop", shop.url, "--url", BUNDLE]
     yes = ["--yes"] if command == "apply" else []
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "preexec_fn": hears_signals} | how
-    return subprocess.Popen([*PROGRAM, command, *where, *yes], env=os.environ | {"XDG_STATE_HOME": str(state)}, **how)
+    return subprocess.Popen([*COMMAND, command, *where, *yes], env=os.environ | {"XDG_STATE_HOME": str(state)}, **how)
 
 
 def stopped_at(shop, state, number, when, how, **more):
@@ -158,7 +158,7 @@ def test_a_reader_that_has_read_enough_is_told_what_was_done(tmp_path):
 @pytest.mark.parametrize("how", [">&-", "2>&-", ">&- 2>&-", "> /dev/full", "> /dev/full 2>&1"])
 def test_without_an_output_at_all_it_does_its_work(tmp_path, how):
     with running(wanted(**CHANGED)) as shop:
-        line = " ".join(map(str, [*PROGRAM, "apply", "--shop", shop.url, "--url", BUNDLE, "--yes", how]))
+        line = " ".join(map(str, [*COMMAND, "apply", "--shop", shop.url, "--url", BUNDLE, "--yes", how]))
         environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "PYTHONIOENCODING": "ascii"}
         subprocess.run(["sh", "-c", line], env=environment, stdin=subprocess.DEVNULL, capture_output=True)
         assert set(shop.live) == WHOLE

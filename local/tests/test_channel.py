@@ -1,9 +1,11 @@
 """What `make channel` makes of its arguments and of a sample. test_channel_tree.py makes channels in a copy of the tree."""
 
 import json
+import re
 
 import new_channel
 import pytest
+from new_channel_files import Tree
 from new_channel_sample import BadSample, Sample, paths
 from stack import ROOT
 
@@ -138,6 +140,11 @@ def test_a_sample_that_is_none_is_refused_in_a_line(text, words):
         assert any(word in str(error) for word in words.split("|")) and "\n" not in str(error)
     else:
         assert words.endswith("|")
+
+
+def test_every_model_can_be_the_entity_of_a_channel():
+    sources = "".join(path.read_text() for path in (ROOT / "shared" / "src" / "model").glob("*.rs"))
+    assert sorted(kind for kind, _ in Tree(ROOT).models().values()) == sorted(re.findall(r"^impl Entity for (\w+)", sources, re.MULTILINE))
 
 
 def test_a_name_that_no_pointer_or_field_can_have_is_left_out():

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from shop import request
-from shop_tool import BUNDLE, CHANNELS, OWN, commerce_hooks, environment, fields_of, run  # noqa: F401 — fixtures, too
+from shop_tool import BUNDLE, CHANNELS, OWN, OWN_FILE, commerce_hooks, environment, fields_of, run  # noqa: F401 — fixtures, too
 from stack import EVENTS, ROOT, replay
 
 # What the hooks send
@@ -155,12 +155,12 @@ def test_a_hook_sends_what_the_rules_look_at(tree):
 
 
 def test_our_own_file_is_healthy(run):
-    code, said = run("doctor", None, "--xml", str(ROOT / "commerce" / "webhooks.xml"))
+    code, said = run("doctor", None, "--xml", str(OWN_FILE))
     assert (code, "Nothing is wrong" in said) == (0, True), said
 
 
 def test_the_doctor_looks_at_a_file(run, tmp_path):
-    text = (ROOT / "commerce" / "webhooks.xml").read_text()
+    text = OWN_FILE.read_text()
     text = text.replace('timeout="5000"', 'timeout="100"', 1).replace('ttl="0"', 'ttl="5" sslVerification="false"', 1)
     text = text.replace('<field name="data.order.increment_id" />', '<field name="data.order.increment_id" remove="true" />', 1)
     (tmp_path / "webhooks.xml").write_text(text)

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from shop_tool import BATCH, BUNDLE, FOREIGN, answers, environment, rest, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import BATCH, BUNDLE, FOREIGN, OWN_FILE, answers, environment, rest, run, wanted  # noqa: F401 — fixtures, too
 from stack import ROOT
 from stand_in import TOKEN, running
 
@@ -52,7 +52,7 @@ def test_no_hook_of_a_shop_reaches_the_terminal_as_it_is(run, hook):
 
 
 def test_no_file_or_argument_reaches_the_terminal_as_it_is(run, tmp_path):
-    text = (ROOT / "commerce" / "webhooks.xml").read_text().replace('name="sales_order_place_after"', 'name="a&#x202e;b&#x9b;c"', 1)
+    text = OWN_FILE.read_text().replace('name="sales_order_place_after"', 'name="a&#x202e;b&#x9b;c"', 1)
     for name, content in (("a\x1b[2Jb.xml", text), ("broken.xml", "<\x1b[2J"), ("huge.xml", "<a>" + " " * 9_000_000)):
         path = tmp_path / name
         path.write_text(content)

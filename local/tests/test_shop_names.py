@@ -8,6 +8,7 @@ from shop_tool import (  # noqa: F401 — fixtures, too
     ADDRESS,
     BATCH,
     BUNDLE,
+    OWN_FILE,
     TIMES,
     commerce_bundle,
     environment,
@@ -15,7 +16,7 @@ from shop_tool import (  # noqa: F401 — fixtures, too
     run,
     wanted,
 )
-from stack import ROOT
+from stack import ROOT, shipped
 from stand_in import running
 
 PLACE = "plugin.magento.sales.api.order_management.place"
@@ -52,7 +53,7 @@ def tree(monkeypatch, tmp_path):
         method(BEFORE, "observer.catalog_product_save_after", "before", "observer.catalog_product_save_after/before", "eventName"),
         method(OPTIONAL, f"observer.{OPTIONAL}", "before", f"observer.{OPTIONAL}", "eventName", required="false"),
     ]
-    text = (ROOT / "commerce" / "webhooks.xml").read_text()
+    text = OWN_FILE.read_text()
     (tmp_path / "webhooks.xml").write_text(text.replace("</config>", "".join(more) + "</config>"))
     template = (ROOT / "template.yaml").read_text()
     template = template.replace("\nConditions:\n", '\nConditions:\n  HasRefunds: !Equals [!Ref Refunds, "true"]\n', 1)
@@ -64,10 +65,9 @@ def tree(monkeypatch, tmp_path):
         rules.write_text('{"rules": []}')
     schemas = tmp_path / "shared" / "schema"
     schemas.mkdir(parents=True)
-    for folder in (ROOT / "functions").iterdir():
-        (tmp_path / "functions" / folder.name).symlink_to(folder)
-    for schema in (ROOT / "shared" / "schema").iterdir():
-        (schemas / schema.name).symlink_to(schema)
+    for channel in shipped():
+        (tmp_path / "functions" / channel).symlink_to(ROOT / "functions" / channel)
+        (schemas / f"{channel}.json").symlink_to(ROOT / "shared" / "schema" / f"{channel}.json")
     for channel in (PLUGIN, BEFORE, OPTIONAL):
         (schemas / f"{channel}.json").write_text('{"properties": {"data": {"required": ["original"], "properties": {"original": {}}}}}')
     monkeypatch.setattr("bundle.OWN_FILE", tmp_path / "webhooks.xml")

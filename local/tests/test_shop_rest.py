@@ -10,7 +10,7 @@ import urllib.parse
 
 import pytest
 import stand_in
-from shop_tool import BUNDLE, OWN, answers, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
+from shop_tool import BUNDLE, OWN, PROGRAM, answers, environment, flat, rest, run, wanted  # noqa: F401 — fixtures, too
 from stack import ROOT
 from stand_in import IMS, IMS_TOKEN, INTEGRATION, TOKEN, running
 
@@ -303,7 +303,7 @@ def test_what_nobody_expected_shows_no_secret_either(run, monkeypatch):
 
 def test_the_program_itself_prints_no_token_at_all():
     with running() as shop:
-        command = [sys.executable, ROOT / "commerce" / "shop.py", "plan", "--shop", shop.url, "--url", BUNDLE]
+        command = [sys.executable, PROGRAM, "plan", "--shop", shop.url, "--url", BUNDLE]
         ended = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "default"}, capture_output=True, text=True)
     assert ended.returncode == 2 and f"{len(OWN)} to subscribe" in ended.stdout
     assert TOKEN not in ended.stdout + ended.stderr
@@ -325,7 +325,7 @@ def test_a_reader_that_has_read_enough_is_no_fault(command, codes, unbuffered):
         reading, writing = os.pipe()
         os.close(reading)
         ended = subprocess.run(
-            [sys.executable, ROOT / "commerce" / "shop.py", command, *where],
+            [sys.executable, PROGRAM, command, *where],
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=writing,
             stderr=subprocess.PIPE,

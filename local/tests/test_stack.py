@@ -32,6 +32,11 @@ def test_the_table_fits_a_terminal_whatever_is_in_it(capsys, monkeypatch):
     assert max(map(len, lines)) <= 100 and "…" in lines[1] and lines[1].split()[0].endswith("xz")
 
 
+def test_channels_with_the_same_reason_share_a_line(capsys):
+    run.show([], {}, {"one": ("not forwarded", True), "two": ("refused", True), "three": ("not forwarded", True)})
+    assert capsys.readouterr().out.splitlines()[2:] == ["one, three: not forwarded.", "two: refused."]
+
+
 @pytest.mark.parametrize(
     ("message", "line", "text", "right"),
     [
@@ -61,7 +66,7 @@ def test_what_it_says_when_it_is_up_fits_a_terminal(stack, capsys, monkeypatch):
 def test_a_hook_of_type_before_is_no_failure(monkeypatch):
     monkeypatch.setattr(run, "hook_types", lambda: {PLACED: "before"})
     said, right = run.reason(PLACED, None, {"outcome": "not_forwarded"})
-    assert right and "its hook is of type before" in said
+    assert right and "because the hook is of type before" in said
 
 
 def test_a_changed_rules_file_takes_effect_and_an_invalid_one_changes_nothing(stack, tmp_path, monkeypatch):

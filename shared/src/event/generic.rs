@@ -18,7 +18,7 @@ use crate::{
             structure::{self, Structure},
         },
         diagnostics::{Diagnostics, Segment},
-        lookup::{FieldKind, FieldPath, FieldValue, Lookup, PathError},
+        lookup::{FieldKind, FieldPath, FieldValue, Lookup, PathError, PathStep},
         scalar::JsonScalar,
     },
 };
@@ -311,6 +311,25 @@ impl<C: GenericChannel> Lookup for Generic<C> {
             [] => Ok(FieldKind::Structure),
             _ => Err(PathError::UnknownField),
         }
+    }
+
+    /// The names that the hook sends, because there is no contract.
+    fn field_names(path: &FieldPath) -> Vec<&'static str> {
+        let above = path.iter().fold(String::new(), |above, step| match step {
+            PathStep::Name(name) if above.is_empty() => name.clone(),
+            PathStep::Name(name) => above + "." + name,
+            PathStep::Each => above + "[]",
+        });
+        let mut names: Vec<_> = C::FIELDS
+            .iter()
+            .filter_map(|field| match path {
+                [] => Some(*field),
+                _ => field.strip_prefix(&*above)?.strip_prefix('.'),
+            })
+            .filter_map(|below| below.split(['.', '[']).next())
+            .collect();
+        names.dedup();
+        names
     }
 
     fn visit(&self, path: &FieldPath, visit: &mut dyn FnMut(FieldValue<'_>)) {

@@ -49,6 +49,10 @@ impl Field {
             steps.remove(0);
         }
         if keys.is_empty() {
+            if let Some(nearest) = nearest_path::<C::Entity>(&steps) {
+                let nearest = path_name("", &nearest);
+                return Err(not_known::<C::Entity>(nearest.trim_start_matches('.')));
+            }
             return Ok(Self::Sent(SentRoot::Entity, steps));
         }
         let Some(PathStep::Name(root)) = steps.first().cloned() else {
@@ -67,7 +71,8 @@ impl Field {
             if envelope_keys.contains(&&*root) {
                 return Err("is not an argument of the event".to_owned());
             }
-            if C::Entity::kind(&steps).is_ok() {
+            let is_sent = path.is_empty() && C::Entity::field_names(&[]).contains(&&*root);
+            if is_sent || C::Entity::kind(&steps).is_ok() {
                 let field = field.strip_prefix("data.").unwrap_or(field);
                 return Err(format!("must be written as {name}.{field}"));
             }
@@ -78,8 +83,7 @@ impl Field {
             Err(error) => error,
         };
         if let Some(nearest) = nearest_path::<C::Entity>(&path) {
-            let nearest = path_name(&root, &nearest);
-            return Err(format!("is not in the contract; did you mean {nearest}?"));
+            return Err(not_known::<C::Entity>(&path_name(&root, &nearest)));
         }
         match error {
             PathError::UnknownField => Ok(Self::Sent(SentRoot::Entity, path)),
@@ -191,6 +195,16 @@ pub(super) fn nearest_path<E: Entity>(path: &FieldPath) -> Option<Vec<PathStep>>
         let nearest = [PathStep::Name(nearest.to_owned())];
         Some([above, &nearest, below].concat())
     })
+}
+
+/// Returns the error of a name that is probably misspelled, as a clause that follows it.
+pub(super) fn not_known<E: Entity>(nearest: &str) -> String {
+    let known = if E::HAS_MODEL {
+        "the contract"
+    } else {
+        "the channel's FIELDS"
+    };
+    format!("is not in {known}; did you mean {nearest}?")
 }
 
 fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {

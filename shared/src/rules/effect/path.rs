@@ -2,13 +2,13 @@
 
 use super::{
     super::{
-        field::{arguments, nearest_path},
+        field::{arguments, nearest_path, not_known},
         names::misspelled,
     },
     PATH_BYTES_MAX,
 };
 use crate::{
-    channel::{Channel, is_plugin},
+    channel::{Channel, HookType, is_plugin},
     model::{Entity, Lookup as _, lookup::PathStep},
 };
 
@@ -43,25 +43,36 @@ pub(super) fn check_path<C: Channel>(path: &str, needs_value: bool) -> Result<()
     if has_data {
         names.remove(0);
     }
-    let (keys, other) = (C::Entity::KEYS, arguments::<C>());
+    let keys = C::Entity::KEYS;
+    let known: Vec<_> = if keys.is_empty() {
+        C::Entity::field_names(&[])
+    } else {
+        arguments::<C>().collect()
+    };
     let Some((root, below)) = names.split_first() else {
         return Ok(());
     };
-    if keys.is_empty() || (!has_data && *root == RESULT) {
+    let is_known = known.contains(root);
+    if !has_data && *root == RESULT && !is_known {
+        return match C::HOOK_TYPE {
+            HookType::Before => Err(format!(
+                "the path {path:?}: an event of type before has no result yet"
+            )),
+            HookType::After => Ok(()),
+        };
+    }
+    if known.is_empty() {
         return Ok(());
     }
     let prefix = if has_data { "data/" } else { "" };
-    let nearest = misspelled(root, other.clone());
-    let is_known = other.clone().any(|known| known == *root);
-    if let Some(nearest) = nearest.first() {
+    if let Some(nearest) = misspelled(root, known.iter().copied()).first() {
         return Err(format!(
             "the path {path:?} starts with no argument of the event; did you mean {prefix}{nearest}?",
             nearest = [&[*nearest], below].concat().join("/"),
         ));
     }
-    // The other arguments of a method are not known.
-    if !is_known && !is_plugin {
-        let known: Vec<_> = other.collect();
+    // The other arguments of a method are not known, nor those of an event without a sample.
+    if !is_known && !is_plugin && !keys.is_empty() {
         return Err(format!(
             "the path {path:?} must start with an argument of the event, as in {example}; the \
              event has {}",
@@ -98,18 +109,26 @@ fn check_below<C: Channel>(prefix: &str, root: &str, below: &[&str]) -> Result<(
     });
     let nearest: Vec<_> = names.collect();
     Err(format!(
-        "the path {:?} is not in the contract; did you mean {prefix}{root}/{}?",
+        "the path {:?} {}",
         format!("{prefix}{root}/{}", below.join("/")),
-        nearest.join("/")
+        not_known::<C::Entity>(&format!("{prefix}{root}/{}", nearest.join("/")))
     ))
 }
 
 /// Returns a path to show in an error.
 fn example<C: Channel>() -> String {
-    let argument = C::Entity::KEYS.first().unwrap_or(&"order");
+    let names = C::Entity::field_names(&[]);
+    let field = match names.first() {
+        Some(name) if !C::Entity::HAS_MODEL => name,
+        _ => "ext_order_id",
+    };
+    let path = match C::Entity::KEYS.first() {
+        Some(argument) => format!("{argument}/{field}"),
+        None => field.to_owned(),
+    };
     if is_plugin(C::METHOD) {
-        format!("{argument}/ext_order_id")
+        path
     } else {
-        format!("data/{argument}/ext_order_id")
+        format!("data/{path}")
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    channel::{Channel, Decision},
+    channel::{Channel, Decision, HookType},
     event::{
         Event, ReadOptions,
         generic::{Generic, GenericChannel},
@@ -25,6 +25,18 @@ impl Channel for Placing {
     type Entity = Order;
 }
 
+/// The same event, before the shop does it.
+struct BeforePlacing;
+
+impl Channel for BeforePlacing {
+    const NAME: &str = "plugin_sales_api_order_management_place";
+    const METHOD: &str = "plugin.magento.sales.api.order_management.place";
+    const HOOK_TYPE: HookType = HookType::Before;
+    const IDENTITY: &[&[&str]] = &[];
+    const EXPECTED: &[&str] = &[];
+    type Entity = Order;
+}
+
 struct Coupon;
 
 impl Channel for Coupon {
@@ -40,6 +52,25 @@ impl GenericChannel for Coupon {
     const SUBJECT: &[&str] = &["/cartId"];
     const GROUP: Option<(&str, &str)> = None;
     const FIELDS: &[&str] = &[];
+}
+
+/// A coupon of which the hook sends some fields.
+struct CouponFields;
+
+impl Channel for CouponFields {
+    const NAME: &str = "plugin_quote_api_guest_coupon_management_set";
+    const METHOD: &str = "plugin.magento.quote.api.guest_coupon_management.set";
+    const HOOK_TYPE: HookType = HookType::Before;
+    const IDENTITY: &[&[&str]] = &[];
+    const EXPECTED: &[&str] = &[];
+    type Entity = Generic<Self>;
+}
+
+impl GenericChannel for CouponFields {
+    const ARGUMENTS: &[&str] = &[];
+    const SUBJECT: &[&str] = &["/cartId"];
+    const GROUP: Option<(&str, &str)> = None;
+    const FIELDS: &[&str] = &["cartId", "couponCode", "address.postcode"];
 }
 
 /// Returns a rule that matches [`order`] and has these operations.
@@ -231,6 +262,26 @@ fn rejects_paths_that_the_event_does_not_have() {
     for (op, path, expected) in placing {
         let found = error_of::<Placing>(op, path);
         assert!(found.contains(expected), "{path}: {found}");
+        assert_eq!(found.is_empty(), expected.is_empty(), "{path}: {found}");
+    }
+    assert_eq!(error_of::<BeforePlacing>("add", "order/x"), "");
+    let found = error_of::<BeforePlacing>("replace", "result");
+    assert!(found.ends_with("an event of type before has no result yet"));
+    let coupon = [
+        ("couponCode", ""),
+        ("address/postcode", ""),
+        ("other/x", ""),
+        ("coupon_code", "did you mean couponCode?"),
+        ("adress/postcode", "did you mean address/postcode?"),
+        (
+            "data/couponCode",
+            "must start with an argument of the event, as in cartId",
+        ),
+        ("result", "an event of type before has no result yet"),
+    ];
+    for (path, expected) in coupon {
+        let found = error_of::<CouponFields>("replace", path);
+        assert!(found.ends_with(expected), "{path}: {found}");
         assert_eq!(found.is_empty(), expected.is_empty(), "{path}: {found}");
     }
     for path in ["couponCode", "data/x", "result"] {
