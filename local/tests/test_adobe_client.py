@@ -21,7 +21,7 @@ from function import Function
 from shop import condition
 from shop import request as signed
 from shop_tool import OWN
-from stack import EVENTS, ROOT, channels, sample_requests
+from stack import EVENTS, ROOT, channels, sample_requests, shipped
 from stand_in import IMS, INTEGRATION, TOKEN, running
 from test_decisions import CART, PLACED, added, enabled, rules_file, settings, stock_system, written
 
@@ -185,7 +185,7 @@ def on_premises(folder):
 @contextmanager
 def as_a_service(folder):
     """SaaS, with a credential of Adobe IMS."""
-    with running(supported=[f"observer.{channel}" for channel in channels()]) as shop, ims(shop, folder) as environment:
+    with running(supported=[f"observer.{channel}" for channel in shipped()]) as shop, ims(shop, folder) as environment:
         account = "technical@techacct.adobe.example"
         base = f"{shop.origin}/a-tenant-1"
         parameters = {
@@ -245,7 +245,7 @@ def test_adobes_client_takes_a_subscription_that_uses_everything_and_we_read_it_
 
 def test_subscriptions_and_lists_are_of_the_types_that_adobe_declares(bundle):
     everything = subscriptions()
-    supported = [{"name": f"observer.{channel}"} for channel in channels()]
+    supported = [{"name": f"observer.{channel}"} for channel in shipped()]
     with running(everything, supported=[one["name"] for one in supported]) as shop:
         listed, said = (
             requests.get(f"{shop.url}/V1/webhooks/{what}", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10).json()
@@ -278,7 +278,7 @@ def test_adobes_client_understands_the_errors_and_what_is_supported(both):
 
     [supported] = both.adobe(["getSupportedWebhookList"])
     if both.shop.supported:
-        assert supported["value"] == [{"name": f"observer.{channel}"} for channel in channels()]
+        assert supported["value"] == [{"name": f"observer.{channel}"} for channel in shipped()]
     else:
         assert supported["status"] == 404 and "route" in supported["said"]["message"], "PaaS has no such endpoint"
 

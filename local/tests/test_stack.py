@@ -101,6 +101,7 @@ def test_a_changed_rules_file_takes_effect_and_an_invalid_one_changes_nothing(st
     (line,) = looks()
     assert line.startswith(f"Reloaded {file}: 0 enforced")
     assert answer() == '{"op":"success"}'
+    stack.configure(PLACED, RULES_FILE=str(local_stack.NO_RULES))
     stack.messages(stack.queue(PLACED))
 
 

@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for Operator {
 fn unknown(name: &str) -> String {
     let short: String = name.chars().take(30).collect();
     if let Some(meant) = meant(name) {
-        return format!("there is no operator {short:?}: write {meant}");
+        return format!("there is no operator {short:?} (write {meant})");
     }
     let written = letters(name);
     let is_similar = |operator: &&Operator| {
@@ -62,7 +62,7 @@ fn unknown(name: &str) -> String {
     };
     let listed: Vec<_> = listed.iter().map(ToString::to_string).collect();
     format!(
-        "there is no operator {short:?}: write one of {}",
+        "there is no operator {short:?} (write one of {})",
         listed.join(", ")
     )
 }
@@ -128,7 +128,7 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(
                 unknown(name),
-                format!("there is no operator {name:?}: write {expected}")
+                format!("there is no operator {name:?} (write {expected})")
             );
         }
         assert!(unknown("frobnicate").contains("write one of greaterThan, "));

@@ -71,7 +71,7 @@ fn reports_the_position_and_the_rule_of_a_parse_error() {
         ),
         (
             r#"{"rules":[{"name":"a","when":[{"field":"order.x","operator":"like"}],"then":{"op":"exception"}}]}"#,
-            "rule a: there is no operator \"like\": write contains at line 1 column 67",
+            "rule a: there is no operator \"like\" (write contains) at line 1 column 67",
         ),
         (
             r#"{"rules":[{"name":"a","when":[],"then":[]},{"name":"b","when":[],"then":7},{"name":"c","when":[],"then":7}]}"#,
