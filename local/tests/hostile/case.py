@@ -18,6 +18,7 @@ PRODUCT = "catalog_product_save_after"
 CUSTOMER = "customer_save_after_data_object"
 DELETE = "customer_delete_after"
 CART = "checkout_cart_product_add_after"
+CART_LINE = "sales_quote_item_save_before"
 
 # What can come of a request here: the last part of the problem's type, and the status that the README promises for it.
 STATUS = {
@@ -52,6 +53,7 @@ LEAST = {
     CUSTOMER: ("customer_data_object", {"id": "7004", "email": "zoe@shop.example"}),
     DELETE: ("customer", {"entity_id": "7004", "email": "zoe@shop.example"}),
     CART: ("quote_item", {"sku": "CAP-77-BLU", "qty": 1}),
+    CART_LINE: ("item", {"sku": "CAP-77-BLU", "qty": 1}),
 }
 
 
