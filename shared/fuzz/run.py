@@ -25,9 +25,10 @@ FUZZ = Path(__file__).resolve().parent
 ROOT = FUZZ.parent.parent
 WORK = ROOT / "target" / "fuzz"
 CHANNELS = sorted(path.name for path in (ROOT / "functions").iterdir() if (path / "rules.json").exists())
-OPERATORS = ["greaterThan", "lessThan", "equal", "notEqual", "regex", "in", "isEmpty", "notEmpty"]
-# Flags in the first byte of an input, as in fuzz_targets/.
-PARTS, DER = 0x08, 0x01
+OPERATORS = ["greaterThan", "lessThan", "equal", "notEqual", "regex", "in", "isEmpty", "notEmpty", "notIn", "greaterThanOrEqual",
+             "lessThanOrEqual", "startsWith", "endsWith", "contains"]  # fmt: skip
+# Flags in the second byte of rules and in the first byte of a key, as in fuzz_targets/.
+PARTS, DER = 0x80, 0x01
 
 # The maximum length of an input of each target, in bytes: enough for the samples, and short enough for many inputs per second.
 TARGETS = {"event": 8192, "pem": 4096, "request": 16384, "rules": 8192, "signature": 4096}
@@ -231,18 +232,18 @@ def rules_seeds():
     for index, channel in enumerate(CHANNELS):
         examples = ROOT / "functions" / channel / "examples.json"
         text = examples.read_text() if examples.exists() else '{"rules": []}'
-        yield bytes([index]) + text.encode()
+        yield bytes([index, 0]) + text.encode()
         enabled = text.replace('"enabled": false', '"enabled": true')
         for _, body in (sample for sample in samples("*.body.json") if sample[0] == index):
-            yield bytes([index]) + enabled.encode() + b"\0" + body
+            yield bytes([index, 0]) + enabled.encode() + b"\0" + body
         for rule in json.loads(text)["rules"]:
             then = rule["then"] if isinstance(rule["then"], dict) else rule["then"][0]
-            for condition in rule["when"]:
-                value = condition.get("value")
+            for condition in (one for one in rule["when"] if "field" in one):
+                value = condition.get("value", condition.get("valueField"))
                 value = value if isinstance(value, str) else json.dumps(value)
-                mode = index | PARTS | OPERATORS.index(condition["operator"]) << 4
+                mode = PARTS | OPERATORS.index(condition["operator"])
                 lines = [condition["field"], value, then.get("message", ""), then.get("path", "")]
-                yield bytes([mode]) + "\n".join(lines).encode()
+                yield from (bytes([index, mode | kind << 4]) + "\n".join(lines).encode() for kind in range(6))
     # Fields outside the contract, which no sample rule uses.
     for index, body in samples("ideal.body.json"):
         event = json.loads(body)
@@ -250,11 +251,11 @@ def rules_seeds():
         for value in [None, True, -1, 1.5, "x", [1, [{"below": 2}]], {"below": {"7": "x"}}]:
             event["data"][key]["extra"] = event["data"]["other"] = value
             for number, field in enumerate([f"{key}.extra", f"{key}.extra.below[]", f"{key}.extra[][].below", "other[]"]):
-                mode = index | PARTS | (number * 2 % 8) << 4
-                yield bytes([mode]) + f"{field}\n1\nIs {{{field}}}".encode() + b"\0" + json.dumps(event).encode()
+                mode = PARTS | number * 2
+                yield bytes([index, mode]) + f"{field}\n1\nIs {{{field}}}".encode() + b"\0" + json.dumps(event).encode()
     order, regex = CHANNELS.index("sales_order_place_after"), OPERATORS.index("regex")
     for pattern in PATTERNS:
-        yield bytes([order | PARTS | regex << 4]) + f"order.status\n{pattern}\n\ndata/order/note".encode()
+        yield bytes([order, PARTS | regex]) + f"order.status\n{pattern}\n\ndata/order/note".encode()
 
 
 SEEDS = {
