@@ -89,7 +89,7 @@ def test_no_body_takes_more_memory_or_time_than_promised(stack, channel):
         assert len(request) <= bodies.PAYLOAD_BYTES_MAX, name
         invocation, alive, taken, busy = measured(request)
         if busy > CPU_SECONDS_MAX:
-            # The other work of the machine can slow it down, too. That is not twice so.
+            # Other processes can slow a function down, but hardly twice.
             busy = min(busy, measured(request)[3])
         size = len(content.encode())
         count += 1

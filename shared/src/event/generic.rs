@@ -19,7 +19,7 @@ use crate::{
         },
         diagnostics::{Diagnostics, Segment},
         lookup::{FieldKind, FieldPath, FieldValue, Lookup, PathError, PathStep},
-        scalar::JsonScalar,
+        scalar::{JsonScalar, is_empty_list},
     },
 };
 
@@ -94,15 +94,11 @@ impl<C: GenericChannel> Generic<C> {
                     .filter(|text| text.len() <= ID_BYTES_MAX && !text.contains(char::is_control)),
             ),
             // Neither `[]` nor `{}`.
-            None if json.get(1..json.len() - 1).is_some_and(is_blank) => return,
+            None if is_empty_list(json) => return,
             None => NamedValue::Structure,
         };
         self.values.push((pointer, value));
     }
-}
-
-fn is_blank(json: &str) -> bool {
-    json.trim_ascii().is_empty()
 }
 
 impl<C: GenericChannel> Decode for Generic<C> {
@@ -137,19 +133,12 @@ impl<'de, C: GenericChannel> Structure<'de> for Generic<C> {
     const NAME: &'static str = "an object";
     const EXPECTS: &'static str = "must be an object";
 
-    /// Accepts only an empty list, which PHP writes for an empty object.
     fn read_array<A: SeqAccess<'de>>(
-        mut array: A,
+        array: A,
         diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<Self>, A::Error> {
-        let mut is_empty = true;
-        while array.next_element::<IgnoredAny>()?.is_some() {
-            is_empty = false;
-        }
-        if !is_empty {
-            diagnostics.add_unreadable(<Self as Structure<'_>>::EXPECTS, None);
-        }
-        Ok(None)
+        structure::read_empty_array(array, <Self as Structure<'_>>::EXPECTS, diagnostics)
+            .map(|()| None)
     }
 
     fn read_object<A: MapAccess<'de>>(

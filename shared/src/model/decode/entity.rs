@@ -169,19 +169,11 @@ impl<'de, E: Fields> Structure<'de> for Object<E> {
     const NAME: &'static str = "an object";
     const EXPECTS: &'static str = "must be an object";
 
-    /// Accepts only an empty list, which PHP writes for an empty object.
     fn read_array<A: SeqAccess<'de>>(
-        mut array: A,
+        array: A,
         diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<E>, A::Error> {
-        let mut is_empty = true;
-        while array.next_element::<IgnoredAny>()?.is_some() {
-            is_empty = false;
-        }
-        if !is_empty {
-            diagnostics.add_unreadable(Self::EXPECTS, None);
-        }
-        Ok(None)
+        structure::read_empty_array(array, Self::EXPECTS, diagnostics).map(|()| None)
     }
 
     fn read_object<A: MapAccess<'de>>(

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserializer,
-    de::{MapAccess, SeqAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 use crate::model::diagnostics::{Diagnostics, truncated};
@@ -31,6 +31,23 @@ pub(crate) trait Structure<'de> {
         object: A,
         diagnostics: &mut Diagnostics<'de>,
     ) -> Result<Option<Self::Value>, A::Error>;
+}
+
+/// Reads an array where an object is expected. PHP writes an empty object as an empty array; any
+/// other array is an issue.
+pub(crate) fn read_empty_array<'de, A: SeqAccess<'de>>(
+    mut array: A,
+    expects: &'static str,
+    diagnostics: &mut Diagnostics<'de>,
+) -> Result<(), A::Error> {
+    let mut is_empty = true;
+    while array.next_element::<IgnoredAny>()?.is_some() {
+        is_empty = false;
+    }
+    if !is_empty {
+        diagnostics.add_unreadable(expects, None);
+    }
+    Ok(())
 }
 
 /// Reads a structure. Null, `false` and an empty string are absent; another scalar is an issue.

@@ -49,7 +49,8 @@ impl<'a> JsonScalar<'a> {
     }
 }
 
-/// Whether a JSON array has no elements. PHP writes an empty object like this.
+/// Whether a JSON array has no elements, or an object no members. PHP writes an empty object as an
+/// empty array.
 pub(crate) fn is_empty_list(json: &str) -> bool {
     let inside = json.get(1..json.len() - 1);
     inside.is_some_and(|inside| inside.trim_ascii().is_empty())
