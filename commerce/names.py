@@ -1,4 +1,4 @@
-"""The names of a channel, all derived from the event's name in Commerce (its webhook method) and of the type of its hook.
+"""The names of a channel, all derived from the event's name in Commerce (its webhook method) and the type of its hook.
 
     observer.sales_order_place_after, after                      sales_order_place_after
     observer.catalog_product_save_after, before                  catalog_product_save_after_before
