@@ -8,6 +8,7 @@ mod hmac;
 pub mod keyring;
 mod keys;
 pub mod pem;
+mod refresh;
 mod rsa;
 pub mod secret;
 mod store;
