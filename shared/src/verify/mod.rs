@@ -5,6 +5,7 @@
 //! `match` in this file.
 
 mod hmac;
+pub mod ims;
 pub mod keyring;
 mod keys;
 pub mod pem;
