@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The maximum size of an answer in bytes.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Why the keys of IMS were not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +52,14 @@ impl ImsError {
 #[derive(Debug)]
 pub(super) struct KeysClient {
     connector: SharedHttpConnector,
-    url: String,
+    url: Uri,
 }
 
 impl KeysClient {
-    pub(super) fn new(url: &Uri, connections: &Connections) -> Self {
+    pub(super) fn new(url: Uri, connections: &Connections) -> Self {
         Self {
             connector: connections.connector(WAIT_MAX),
-            url: url.to_string(),
+            url,
         }
     }
 
@@ -81,7 +81,8 @@ impl KeysClient {
 
     /// Returns the body of an answer with status 200. Redirects are not followed.
     async fn ask(&self) -> Result<Vec<u8>, ImsError> {
-        let mut request = HttpRequest::get(&self.url).map_err(|_| ImsError::Unreachable)?;
+        let mut request =
+            HttpRequest::get(self.url.to_string()).map_err(|_| ImsError::Unreachable)?;
         request
             .headers_mut()
             .insert(ACCEPT.as_str(), "application/json");

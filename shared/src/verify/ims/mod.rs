@@ -87,7 +87,7 @@ impl Ims {
     /// Creates the keys without any key yet. Sends no request.
     pub fn new(settings: ImsSettings, connections: &Connections) -> Self {
         Self {
-            client: KeysClient::new(&settings.keys_url, connections),
+            client: KeysClient::new(settings.keys_url, connections),
             known: RefCell::default(),
             schedule: RefreshSchedule::new(settings.refresh),
             failed: Cell::new(false),

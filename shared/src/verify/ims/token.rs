@@ -88,8 +88,8 @@ impl<'a> AccessToken<'a> {
         } else {
             let (scheme, rest) = value.split_at_checked(b"Bearer ".len())?;
             let jwt = rest.trim_ascii();
-            let dots = jwt.iter().filter(|byte| **byte == b'.').count();
-            if !scheme.eq_ignore_ascii_case(b"Bearer ") || dots != 2 {
+            let parts = jwt.split(|byte| *byte == b'.').count();
+            if !scheme.eq_ignore_ascii_case(b"Bearer ") || parts != 3 {
                 return None;
             }
             jwt
@@ -215,3 +215,6 @@ fn milliseconds(value: Option<Value>) -> Option<u64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
