@@ -16,9 +16,9 @@ use crate::{
     aws::Aws,
     deadline::Deadline,
     verify::{
-        Keys,
+        Keys, SignaturePolicy,
         refresh::{RefreshReason, RefreshResult, RefreshSchedule},
-        secret::{Secret, SignaturePolicy},
+        secret::Secret,
         store::{Store, StoreSettings, WAIT_MAX},
     },
 };

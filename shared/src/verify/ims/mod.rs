@@ -3,6 +3,7 @@
 //! A hook of the type "Developer Console OAuth" sends such a token. It identifies the caller. It
 //! does not cover the body.
 
+mod client;
 mod fetch;
 mod json;
 mod keys;
@@ -19,6 +20,7 @@ use tracing::{debug, error};
 
 use self::fetch::KeysClient;
 pub use self::{
+    client::{IMS_ID_CHARS_MAX, ImsClient},
     fetch::ImsError,
     keys::ImsKeys,
     token::{AccessToken, CLOCK_TOLERANCE, TokenError, VerifiedToken},

@@ -54,7 +54,7 @@ pub struct VerifiedToken<'a> {
 }
 
 /// Why a token does not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TokenError {
     /// The request has no token.
     Missing,
@@ -75,6 +75,8 @@ pub enum TokenError {
     Client,
     /// The organization does not belong to the client.
     Organization,
+    /// The key may exist, but IMS could not be asked for it.
+    KeysUnavailable,
 }
 
 impl<'a> AccessToken<'a> {
