@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::verify::ims::tests::{KID, base64url, components, jwk, parse, sign};
+use crate::verify::ims::{
+    IMS_ID_CHARS_MAX,
+    tests::{KID, base64url, components, jwk, parse, sign},
+};
 
 const NOW_MS: u64 = 1_781_814_431_000;
 const HOUR_MS: u64 = 3_600_000;
@@ -378,9 +381,9 @@ fn only_an_access_token_counts() {
 #[test]
 fn a_client_id_is_short_and_visible() {
     let verify = |id: Value| verify_claims(&with(claims(), "client_id", id));
-    assert_eq!(verify(json!("x".repeat(CLIENT_BYTES_MAX))), Ok(()));
+    assert_eq!(verify(json!("x".repeat(IMS_ID_CHARS_MAX))), Ok(()));
     for id in [
-        json!("x".repeat(CLIENT_BYTES_MAX + 1)),
+        json!("x".repeat(IMS_ID_CHARS_MAX + 1)),
         json!(""),
         json!("a b"),
         json!("a\n"),
