@@ -7,7 +7,10 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
 };
 use aws_smithy_types::byte_stream::ByteStream;
-use lambda_http::http::{Uri, header::ACCEPT};
+use lambda_http::http::{
+    Uri,
+    header::{ACCEPT, USER_AGENT},
+};
 
 use crate::{
     aws::http::Connections,
@@ -17,14 +20,17 @@ use crate::{
 /// The maximum size of an answer in bytes.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// The name and version of this client.
+const PRODUCT: &str = concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION"));
+
 /// Why the keys of IMS were not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImsError {
-    /// No answer arrived, or only a part.
+    /// No answer arrived, or only a part of it.
     Unreachable,
     /// The timeout passed.
     TimedOut,
-    /// The answer has another status than 200.
+    /// The status of the answer is not 200.
     Status,
     /// The answer is larger than 64 KB, or has more than 64 keys.
     TooLarge,
@@ -83,9 +89,9 @@ impl KeysClient {
     async fn ask(&self) -> Result<Vec<u8>, ImsError> {
         let mut request =
             HttpRequest::get(self.url.to_string()).map_err(|_| ImsError::Unreachable)?;
-        request
-            .headers_mut()
-            .insert(ACCEPT.as_str(), "application/json");
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT.as_str(), "application/json");
+        headers.insert(USER_AGENT.as_str(), PRODUCT);
         let answer = self.connector.call(request).await;
         let answer = answer.map_err(|_| ImsError::Unreachable)?;
         if answer.status().as_u16() != 200 {

@@ -43,7 +43,8 @@ pub struct ImsSettings {
     pub refresh: Duration,
 }
 
-/// Checks a URL of keys. Whoever can change the answer can make tokens, so it must use TLS.
+/// Checks the URL of the keys. It must use TLS, because a changed answer would let anybody sign
+/// tokens.
 ///
 /// # Errors
 /// Returns what the URL must be.

@@ -63,7 +63,7 @@ pub(super) fn parse(jwks: &[Value]) -> Result<ImsKeys, ImsError> {
     ImsKeys::parse(json!({ "keys": jwks }).to_string().as_bytes())
 }
 
-/// What the stand-in of IMS does with a request.
+/// How the fake IMS handles a request.
 enum Behavior {
     /// Answers, and keeps the connection open.
     Answer(String),
@@ -87,7 +87,7 @@ fn good() -> Behavior {
     Answer(keys(&[jwk(KID)]))
 }
 
-/// Starts a stand-in of IMS, which handles one request for each element of the script. Returns the
+/// Starts a fake IMS, which handles one request for each element of the script. Returns the
 /// client with a refresh interval of zero, and the thread, which returns the requests.
 fn start(script: Vec<Behavior>) -> (Ims, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
