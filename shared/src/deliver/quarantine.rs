@@ -44,7 +44,7 @@ struct UnusableFields<'a> {
     time: String,
     delivery: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    shop: Option<&'a str>,
+    shop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     request_id: &'a str,
@@ -64,7 +64,7 @@ impl Unusable<'_> {
             channel: self.channel,
             time: time(self.received_ms)?,
             delivery: &delivery,
-            shop: shop_name,
+            shop: shop_name.map(str::to_owned),
             key: self.key.map(ToString::to_string),
             request_id: self.request_id,
             reasons: self.reasons,
