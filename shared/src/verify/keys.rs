@@ -260,6 +260,10 @@ impl KnownKeys {
         if self.accepts(Requirement::Token) && token.is_some() {
             match self.find_client(token) {
                 Ok(client) => return Ok(client),
+                // The token may be valid, whatever is wrong with a signature.
+                Err(reason @ SignatureError::Token(TokenError::KeysUnavailable)) => {
+                    return Err(reason);
+                }
                 Err(reason) => error = error.max(reason),
             }
         }
@@ -301,3 +305,6 @@ impl KnownKeys {
         Ok(&client.name)
     }
 }
+
+#[cfg(test)]
+mod tests;
