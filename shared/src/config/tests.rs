@@ -168,14 +168,20 @@ fn reads_every_list_of_requirements() {
         );
         Ok::<_, Vec<String>>(store.policy)
     };
-    let [hmac, rsa, token, hmac_and_token, rsa_and_token] = Requirement::ALL;
+    let [hmac, rsa, token, hmac_and_token, rsa_and_token] =
+        Requirement::WORDS.map(|(_, requirement)| requirement);
     for (words, expected) in [
         ("", vec![hmac, rsa]),
         ("ims", vec![token]),
         ("hmac+ims", vec![hmac_and_token]),
         (" rsa , ims ", vec![rsa, token]),
         ("hmac,rsa+ims", vec![hmac, rsa_and_token]),
-        ("hmac,rsa,ims,hmac+ims,rsa+ims", Requirement::ALL.to_vec()),
+        (
+            "hmac,rsa,ims,hmac+ims,rsa+ims",
+            Requirement::WORDS
+                .map(|(_, requirement)| requirement)
+                .to_vec(),
+        ),
     ] {
         let expected = if words.is_empty() {
             SignaturePolicy::every_signature()

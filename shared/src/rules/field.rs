@@ -1,5 +1,6 @@
 //! The fields that rules refer to: paths in the contract, or in other JSON that the shop sent. The
-//! code that reads values outside the contract is in `walk`. A name with `@` is no part of the event.
+//! code that reads values outside the contract is in `walk`. A name that begins with `@` is no part
+//! of the event.
 
 use serde_json::value::RawValue;
 

@@ -59,7 +59,8 @@ fn expected(
     };
     let client = token.and_then(Result::ok);
     // In the order in which they are preferred.
-    let [hmac, rsa, alone, hmac_and_token, rsa_and_token] = Requirement::ALL;
+    let [hmac, rsa, alone, hmac_and_token, rsa_and_token] =
+        Requirement::WORDS.map(|(_, requirement)| requirement);
     for requirement in [hmac, rsa, hmac_and_token, rsa_and_token, alone] {
         let met = match requirement {
             Requirement::Signature(scheme) => signature(scheme),
@@ -224,8 +225,9 @@ fn check_all(requirements: &[Requirement], has_hmac: bool, rsa_shop: Option<&'st
 
 #[test]
 fn accepts_what_meets_a_requirement_and_tells_why_nothing_else_counts() {
-    for chosen in 1_usize..1 << Requirement::ALL.len() {
-        let requirements: Vec<_> = Requirement::ALL
+    for chosen in 1_usize..1 << Requirement::WORDS.len() {
+        let requirements: Vec<_> = Requirement::WORDS
+            .map(|(_, requirement)| requirement)
             .into_iter()
             .enumerate()
             .filter_map(|(index, requirement)| (chosen >> index & 1 == 1).then_some(requirement))
@@ -248,7 +250,8 @@ fn is_empty_if_no_requirement_can_be_met() {
         let read = Secret::read(&json.to_string(), &policy, None, SecretVersion::Current);
         read.0.keys.is_empty()
     };
-    let [hmac, rsa, token, hmac_and_token, rsa_and_token] = Requirement::ALL;
+    let [hmac, rsa, token, hmac_and_token, rsa_and_token] =
+        Requirement::WORDS.map(|(_, requirement)| requirement);
     for (requirement, expected) in [
         // Without any key, with each kind alone, and with both.
         (hmac, [true, true, false, false]),
