@@ -20,6 +20,12 @@ const SHOPS: [&str; 3] = ["", "eu", "us"];
 /// A signature or a token: the shop whose key verifies it, or why none does.
 type Claim<E> = Result<&'static str, E>;
 
+/// A token, and what it claims.
+type TokenCase = (
+    Option<Result<VerifiedToken<'static>, TokenError>>,
+    Option<Claim<TokenError>>,
+);
+
 /// Returns the HMAC secret of a shop.
 fn secret_of(shop: &str) -> String {
     format!("0123456789abcdef-{shop}")
@@ -108,10 +114,7 @@ fn expected(
 }
 
 /// Returns the tokens to try, with the error of the check before the client, or the token itself.
-fn tokens() -> Vec<(
-    Option<Result<VerifiedToken<'static>, TokenError>>,
-    Option<Claim<TokenError>>,
-)> {
+fn tokens() -> Vec<TokenCase> {
     let token = |client: &str, org_id| {
         Some(Ok(VerifiedToken {
             client_id: format!("client-{client}"),

@@ -216,8 +216,6 @@ fn reads_only_what_the_policy_needs() {
 #[test]
 fn reports_every_error_of_shops_and_clients_without_a_value() {
     let shape = "must be a URI with a scheme, of at most 100 characters";
-    let name =
-        "shops: a name is not 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit";
     let id = "must be 1 to 256 printable ASCII characters without spaces";
     let both = r#"ims: needs both lists, as in {"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
     let object = r#"ims: must be an object, as in {"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
@@ -297,6 +295,12 @@ fn reports_every_error_of_shops_and_clients_without_a_value() {
     ] {
         assert_eq!(read_json(&json).1, expected, "{json}");
     }
+}
+
+#[test]
+fn checks_the_name_of_each_shop() {
+    let name =
+        "shops: a name is not 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit";
     for text in [
         "",
         "EU",
