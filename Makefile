@@ -45,7 +45,7 @@ local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then 
     cargo build --quiet --locked $(BUNDLE) && target/debug/local hooks; \
   fi
 check_rules = $(foreach channel,$(1),$(call try_rules,$(channel)) &&) true
-try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all)
+try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all) $(if $(SHOP),--shop "$(SHOP)")
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle channel contract decisions stage template tolerant tree))
@@ -185,7 +185,7 @@ channel: prerequisites $(TOOLS) ## Add a channel: make channel EVENT=observer.â€
 	@exec python local/new_channel.py --event "$(EVENT)" --entity "$(ENTITY)" --queue "$(QUEUE)" --type "$(TYPE)" --sample "$(SAMPLE)" \
 	  --remove "$(REMOVE)"
 
-rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json)
+rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json; SHOP=â€¦ for rules with @shop)
 	@$(call check_rules,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)))
 
 hooks: binaries ## Write the fields that the rules use into commerce/webhooks.xml (run, test, plan, apply, doctor and deploy do so, too)

@@ -263,6 +263,10 @@ impl KnownKeys {
         if self.accepts(Requirement::Token) && token.is_some() {
             match self.find_client(token) {
                 Ok(client) => return Ok(client),
+                // The token may be valid, whatever is wrong with a signature.
+                Err(reason @ SignatureError::Token(TokenError::KeysUnavailable)) => {
+                    return Err(reason);
+                }
                 Err(reason) => error = error.max(reason),
             }
         }
@@ -304,3 +308,6 @@ impl KnownKeys {
         Ok(&client.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,8 +40,8 @@ impl Shop {
                 .all(|byte| is_plain(byte) || b"-_".contains(&byte))
     }
 
-    /// Returns whether a text can be the source of a shop in the secret: a URI with a scheme, so that
-    /// it differs from every source that is derived from an envelope.
+    /// Returns whether a text can be the source of a shop in the secret: a URI with a scheme, so
+    /// that it differs from every source that is derived from an envelope.
     pub fn is_source(text: &str) -> bool {
         let has_scheme = text.split_once(':').is_some_and(|(scheme, rest)| {
             let in_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);

@@ -1,7 +1,8 @@
 use lambda_http::http::HeaderValue;
 use proptest::prelude::*;
 
-use super::*;
+use super::{secret::Secret, *};
+use crate::request::body::{Unverified, Verified};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const BODY: &[u8] = include_bytes!("../../tests/signature/body.json");
@@ -10,6 +11,20 @@ const SIGNATURE: &str =
 const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 const PEM_CRLF: &str = include_str!("../../tests/signature/public-key.crlf.pem");
 const OTHER_PEM: &str = include_str!("../../tests/signature/other-public-key.pem");
+
+/// Returns a body that the HMAC secret of a shop verifies; without a name, the unnamed shop.
+pub(crate) fn sent_by<'a>(shop: Option<&str>, body: &'a str) -> Verified<'a> {
+    let mut json = serde_json::json!({ "hmac_secrets": SECRET });
+    if let Some(name) = shop {
+        json = serde_json::json!({ "shops": { name: json } });
+    }
+    let policy = SignaturePolicy::every_signature();
+    let (secret, errors) = Secret::read(&json.to_string(), &policy, None, SecretVersion::Current);
+    assert_eq!(errors, [""; 0]);
+    let signature = hex_signature(SECRET, body.as_bytes());
+    let body = Unverified::new(body.as_bytes()).unwrap();
+    body.verify(&secret.keys, hmac(&signature)).unwrap()
+}
 
 /// Returns the keys of these secrets and of the PEM text.
 fn keys(secrets: &[&str], pem: &str) -> Keys {
