@@ -1,8 +1,8 @@
 //! The trace of an event (W3C Trace Context). The shop's request is traced, and its context is in
 //! the message. What the worker does with a message is a span of that trace.
 //!
-//! The span is a line in the log, and the parent of the spans of the ERP system. It is not exported:
-//! that needs an SDK and a collector, which this example leaves to you.
+//! The span is a line in the log, and the parent of the spans of the ERP system. It is not
+//! exported: that needs an SDK and a collector, which this example leaves to you.
 
 use std::{collections::hash_map::RandomState, hash::BuildHasher as _};
 
