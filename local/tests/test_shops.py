@@ -19,7 +19,6 @@ SAVED, PLACED, PAID = "sales_order_save_after", "sales_order_place_after", "sale
 SECRETS = {shop: f"the-secret-of-the-shop-{shop}" for shop in (None, "eu", "us")}
 SOURCES = {None: "/adobe-commerce/us/staging", "eu": "https://eu.example", "us": "urn:commerce-webhooks:shop:us"}
 GROUPS = {None: "order/216", "eu": "eu/order/216", "us": "us/order/216"}
-OUTCOMES = {"Accepted", "NotForwarded", "Refused", "Quarantined", "Unverified", "Invalid", "Failed", "Irregular"}
 FIFO = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
 
 
@@ -131,11 +130,11 @@ def test_shops_beside_it_change_nothing_for_the_shop_without_a_name(shops):
 def test_a_shop_that_claims_to_be_another_is_itself(shops):
     """Another's merchant, environment, delivery, source and name, and its very bytes: only the key counts."""
     function = shops.start(content(ims={"client_ids": ["c"], "org_ids": ["o@AdobeOrg"]}), EVENT_SOURCE="https://top.example")
-    claims = {"shop": "us", "source": SOURCES["us"], "@shop": "us", "key": "current/shops/us/hmac_secrets/0"}
+    claims = {"shop": "eu", "source": SOURCES["eu"], "@shop": "eu", "shops": {"eu": {}}}
     body = envelope({"order": order(**claims)}, **claims)
     made = {shop: of(shop, body) for shop in SECRETS}
     for each in made.values():
-        each["headers"] |= {"x-shop": "us", "shop": "us", "x-webhook-reconciled": "1"}
+        each["headers"] |= {"x-shop": "eu", "shop": "eu"}
     results = {shop: function.invoke(each) for shop, each in made.items()}
     messages = {each["MessageAttributes"].get("shop"): each for each in shops.messages()}
     expected = SOURCES | {None: "https://top.example"}
@@ -199,36 +198,47 @@ def test_unusable_events_of_several_shops_are_quarantined_as_those_of_each(shops
     assert len({each["MessageDeduplicationId"] for each in messages.values()}) == 3
 
 
-def test_a_rule_and_the_metrics_can_tell_shops_apart(shops, tmp_path):
-    refuse = {"op": "exception", "message": "not here"}
-    rules = [
-        {"name": "eu-only", "when": [condition("@shop", "equal", "eu")], "then": refuse},
-        {"name": "named", "when": [condition("@shop", "notEmpty"), condition("order.state", "equal", "closed")], "then": refuse},
-    ]
+def with_rules(shops, tmp_path, *rules):
     file = tmp_path / "rules.json"
-    file.write_text(json.dumps({"mode": "enforce", "rules": rules}))
-    function = shops.start(RULES_FILE=str(file))
+    refuse = {"op": "exception", "message": "not here"}
+    file.write_text(json.dumps({"mode": "enforce", "rules": [{"name": name, "when": when, "then": refuse} for name, *when in rules]}))
+    return shops.start(RULES_FILE=str(file))
+
+
+def test_the_metrics_of_each_outcome_name_the_shop(shops, tmp_path):
+    function = with_rules(shops, tmp_path, ("closed", condition("order.state", "equal", "closed")))
+    outcomes = {
+        "Accepted": {"order": order()},
+        "Refused": {"order": order(state="closed")},
+        "Invalid": {"order": {"state": "new"}},
+    }
+    for shop in SECRETS:
+        for outcome, body in outcomes.items():
+            result = function.invoke(of(shop, body))
+            assert by_shop(result) == ({(shop, outcome): 1} if shop else {}), outcome
+            assert totals(result) == {outcome: 1}, "the total is of all shops"
+        irregular = function.invoke(of(shop, {"order": order(state=[1])}))
+        assert by_shop(irregular) == ({(shop, "Accepted"): 1, (shop, "Irregular"): 1} if shop else {})
+
+
+def test_a_rule_can_tell_shops_apart(shops, tmp_path):
+    function = with_rules(
+        shops, tmp_path,
+        ("eu-only", condition("@shop", "equal", "eu")),
+        ("named", condition("@shop", "notEmpty"), condition("order.state", "equal", "closed")),
+    )  # fmt: skip
 
     def outcome(shop, **fields):
-        result = function.invoke(of(shop, {"order": order(**fields)}))
-        return result.line["outcome"], result.line.get("rules"), by_shop(result)
+        line = function.invoke(of(shop, {"order": order(**fields)})).line
+        return line["outcome"], line.get("rules")
 
-    assert outcome(None) == ("accepted", None, {})
-    assert outcome(None, state="closed") == ("accepted", None, {}), "it has no name"
-    assert outcome("eu") == ("refused", "eu-only", {("eu", "Refused"): 1})
-    assert outcome("us", state="closed") == ("refused", "named", {("us", "Refused"): 1})
-    assert outcome("us", state=[1]) == ("accepted", None, {("us", "Accepted"): 1, ("us", "Irregular"): 1})
-    unusable = function.invoke(of("eu", {"order": {"state": "new"}}))
-    assert by_shop(unusable) == {("eu", "Invalid"): 1}
+    assert outcome(None) == outcome(None, state="closed") == ("accepted", None), "it has no name"
+    assert outcome("eu") == ("refused", "eu-only")
+    assert outcome("us") == ("accepted", None)
+    assert outcome("us", state="closed") == ("refused", "named")
 
 
 # The secret
-
-
-def told(function):
-    """What the function has logged of its secret."""
-    lines = [json.loads(line) for line in function.log().splitlines() if line.startswith("{")]
-    return "\n".join(json.dumps(line) for line in lines if line.get("level") == "ERROR")
 
 
 def outcome(function, secret, **fields):
@@ -249,14 +259,17 @@ def test_a_key_of_two_shops_counts_for_none(shops, twins, others):
     for place in twins:
         *path, field, _ = place.split("/")
         (secret["shops"][path[1]] if path else secret)[field] = [shared]
-    function = shops.start(secret)
-    function.start()
+    function = stored(shops, Keys(shops.stack, **secret))
     result = function.invoke(signed(shared, envelope({"order": order()})))
     assert (result.status, result.line["outcome"]) == (401, "signature_wrong")
-    assert all(place in result.log for place in twins) and shared not in result.log
+    assert all(f"{place}: is the same as" in result.log for place in twins) and shared not in result.log
     for shop, own in others.items():
         assert outcome(function, own)[0] == shop, "the others' keys are not touched"
     assert len(shops.messages()) == len(others)
+    # A secret that is written into the settings is refused as a whole.
+    inline = shops.start(secret)
+    died = inline.invoke({}, lambda_seconds=5)
+    assert died.answer is None and f"{twins[1]}: is the same as" in died.log and shared not in died.log
 
 
 @pytest.mark.parametrize(
@@ -278,7 +291,7 @@ def test_a_source_is_that_of_one_shop(shops, given, expected):
     secret = content()
     for shop, source in given.items():
         secret["shops"][shop]["source"] = source
-    function = shops.start(secret, EVENT_SOURCE="https://top.example")
+    function = stored(shops, Keys(shops.stack, **secret), EVENT_SOURCE="https://top.example")
     for shop in (None, *expected):
         assert outcome(function, SECRETS[shop])[0] == shop
     sources = {each["MessageAttributes"].get("shop"): each["MessageBody"]["source"] for each in shops.messages()}
@@ -286,14 +299,15 @@ def test_a_source_is_that_of_one_shop(shops, given, expected):
 
 
 def test_names_of_shops_are_checked_and_one_shop_costs_the_others_nothing(shops):
-    good = {name: {"hmac_secrets": [f"the-secret-of-{name}"]} for name in ("2", "a-b_c", "x" * 32)}
-    bad = {name: {"hmac_secrets": [f"the-secret-of-{name}"]} for name in ("EU", "-eu", "_", "", "e u", "eu/us", "x" * 33)}
-    function = shops.start({"hmac_secrets": [SECRETS[None]], "shops": {**good, **bad, "list": [], "text": "t"}})
+    good = {name: {"hmac_secrets": [f"the-secret-of-shop-{name}"]} for name in ("2", "a-b_c", "x" * 32)}
+    bad = {name: {"hmac_secrets": [f"the-secret-of-shop-{name}"]} for name in ("EU", "-eu", "_", "", "e u", "eu/us", "x" * 33)}
+    keys = Keys(shops.stack, hmac_secrets=[SECRETS[None]], shops={**good, **bad, "list": [], "text": "t"})
+    function = stored(shops, keys)
     for name in good:
-        assert outcome(function, f"the-secret-of-{name}") == (name, f"inline/shops/{name}/hmac_secrets/0")
+        assert outcome(function, f"the-secret-of-shop-{name}") == (name, f"current/shops/{name}/hmac_secrets/0")
     for name in bad:
-        assert outcome(function, f"the-secret-of-{name}") == "signature_wrong", name
-    assert outcome(function, SECRETS[None]) == (None, "inline/hmac_secrets/0")
+        assert outcome(function, f"the-secret-of-shop-{name}") == "signature_wrong", name
+    assert outcome(function, SECRETS[None]) == (None, "current/hmac_secrets/0")
 
 
 def stored(shops, keys, **environment):
