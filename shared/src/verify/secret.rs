@@ -127,11 +127,11 @@ impl Secret {
         let sections = take_shops(&mut fields, &mut errors);
         secret.tokens = take_tokens(&mut fields, &mut errors);
         if let Keys::Known(known) = &mut secret.keys {
-            let sources = sections
+            let sources: Vec<_> = sections
                 .iter()
                 .map(|(name, section)| (name.clone(), source_of(name, section, &mut errors)))
                 .collect();
-            known.shops = Shops::new(sources, unnamed_source, &mut errors);
+            known.shops = Shops::new(&sources, unnamed_source, &mut errors);
             let mut reader = KeyReader {
                 policy,
                 version,

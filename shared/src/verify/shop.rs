@@ -71,12 +71,12 @@ impl Shops {
     /// that two shops have, or that the unnamed shop has, counts for none of them: consumers could
     /// take an event of one shop for an event of the other.
     pub(super) fn new(
-        sources: Vec<(String, Option<String>)>,
+        sources: &[(String, Option<String>)],
         unnamed: Option<&str>,
         errors: &mut Vec<String>,
     ) -> Self {
         let mut shops = BTreeMap::new();
-        for (name, given) in &sources {
+        for (name, given) in sources {
             let is_taken = |source: &str| {
                 let mut others = sources.iter().filter(|(other, _)| other != name);
                 unnamed == Some(source) || others.any(|(_, other)| other.as_deref() == Some(source))
