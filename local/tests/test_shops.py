@@ -350,3 +350,78 @@ def test_a_key_that_two_shops_have_now_counts_not_even_by_the_version_before(sta
     shared = SECRETS["eu"]
     keys.put(**content() | {"shops": {"eu": {"hmac_secrets": [shared]}, "us": {"hmac_secrets": [shared]}}})
     assert outcome(stored(shops, keys), shared) == "signature_wrong"
+
+
+# Access tokens
+
+
+ORGS = {shop: f"{number:024X}@AdobeOrg" for number, shop in enumerate(SECRETS, 1)}
+CLIENTS = {shop: f"the-client-of-the-shop-{shop}" for shop in SECRETS}
+
+
+@pytest.fixture(scope="module")
+def ims():
+    with pytest.importorskip("ims").Ims() as running:
+        yield running
+
+
+def with_clients(**others):
+    """The secret in which each shop has a client and an organization of its own, too."""
+    secret, clients = content(), CLIENTS | others
+    for shop, section in ((None, secret), *secret["shops"].items()):
+        section["ims"] = {"client_ids": [clients[shop]], "org_ids": [ORGS[shop]]}
+    return secret
+
+
+def with_token(ims, made, client, organization):
+    headers = {"authorization": f"Bearer {ims.token(client_id=client)}", "x-gw-ims-org-id": organization}
+    return made | {"headers": made["headers"] | headers}
+
+
+def by_token(ims, client, organization, body=None):
+    """A request that only has a token."""
+    made = with_token(ims, of(None, body), client, organization)
+    del made["headers"]["x-adobe-signature"]
+    return made
+
+
+def told(result):
+    return (result.line.get("shop"), result.line["key"]) if result.status == 200 else result.line["outcome"]
+
+
+def test_the_client_of_a_token_decides_the_shop_and_its_organization_must_be_that_shops(shops, ims):
+    function = shops.start(with_clients(), SIGNATURE_SCHEMES="ims", IMS_KEYS_URL=ims.url)
+    body = envelope({"order": order(note="by a token")})
+    for shop in SECRETS:
+        key = f"inline/{f'shops/{shop}/' if shop else ''}ims/client_ids/0"
+        assert told(function.invoke(by_token(ims, CLIENTS[shop], ORGS[shop], body))) == (shop, key)
+    messages = {each["MessageAttributes"].get("shop"): each for each in shops.messages()}
+    assert {shop: each["MessageBody"]["source"] for shop, each in messages.items()} == SOURCES
+    assert {shop: each["MessageGroupId"] for shop, each in messages.items()} == GROUPS
+    assert len({each["MessageBody"]["id"] for each in messages.values()}) == 3
+    assert told(function.invoke(by_token(ims, CLIENTS["eu"], ORGS["us"]))) == "token_organization"
+    assert told(function.invoke(by_token(ims, CLIENTS["eu"], ORGS[None]))) == "token_organization"
+
+
+def test_a_signature_and_a_token_must_be_of_one_shop(shops, ims):
+    both = shops.start(with_clients(), SIGNATURE_SCHEMES="hmac+ims", IMS_KEYS_URL=ims.url)
+    for signer in SECRETS:
+        for client in SECRETS:
+            result = both.invoke(with_token(ims, of(signer), CLIENTS[client], ORGS[client]))
+            assert result.line["outcome"] == ("accepted" if signer == client else "shops_differ"), (signer, client)
+            if signer == client:
+                assert (result.line.get("shop"), "hmac_secrets" in result.line["key"]) == (signer, True)
+    # Where one of them is enough, the signature decides, because it covers the body.
+    either = shops.start(with_clients(), SIGNATURE_SCHEMES="hmac,ims", IMS_KEYS_URL=ims.url)
+    assert told(either.invoke(with_token(ims, of("eu"), CLIENTS["us"], ORGS["us"]))) == ("eu", "inline/shops/eu/hmac_secrets/0")
+
+
+def test_a_client_of_two_shops_counts_for_none(shops, ims):
+    keys = Keys(shops.stack, **with_clients(us=CLIENTS["eu"]))
+    function = stored(shops, keys, SIGNATURE_SCHEMES="hmac,ims", IMS_KEYS_URL=ims.url)
+    result = function.invoke(by_token(ims, CLIENTS["eu"], ORGS["eu"]))
+    assert told(result) == "token_client"
+    assert all(f"shops/{shop}/ims/client_ids/0: is the same as" in result.log for shop in ("eu", "us"))
+    assert told(function.invoke(by_token(ims, CLIENTS["eu"], ORGS["us"]))) == "token_client"
+    assert told(function.invoke(by_token(ims, CLIENTS[None], ORGS[None]))) == (None, "current/ims/client_ids/0")
+    assert outcome(function, SECRETS["eu"])[0] == "eu", "its other keys are not touched"
