@@ -138,7 +138,7 @@ class Origin(typing.NamedTuple):
 
 def work(database, event, text, origin):
     """What is done with an event: replace it. What it writes here stands or falls with the note that the event is done. `origin` says
-    which shop it is of, and holds the trace for your own requests.
+    which shop sent it, and has the trace for your own requests.
 
     To fail it raises Refused, Conflict, Busy, or any other exception. Its attribute `retry_after`, if it has one, is the least
     pause before the next attempt, in seconds.

@@ -29,7 +29,8 @@ pub(crate) struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    /// Starts the span of a message. Returns `None` if the shop's context is missing or invalid.
+    /// Starts the span of a message. Returns `None` if the shop's context is missing or invalid:
+    /// then there is no trace to continue.
     pub(crate) fn start(message: &'a Message) -> Option<Self> {
         let (trace_id, parent_id, flags) = parse_traceparent(message.attribute("traceparent")?)?;
         let tracestate = message.attribute("tracestate");
@@ -85,7 +86,8 @@ fn is_tracestate(text: &str) -> bool {
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
 }
 
-/// Returns a random id, which is never zero. The standard library seeds each hasher at random.
+/// Returns a random id, which is never zero. Each `RandomState` has keys of its own, which come from
+/// the operating system's random numbers.
 fn random_id() -> u64 {
     RandomState::new().hash_one(()).max(1)
 }
