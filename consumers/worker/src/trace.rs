@@ -86,8 +86,8 @@ fn is_tracestate(text: &str) -> bool {
         && text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
 }
 
-/// Returns a random id, which is never zero. Each `RandomState` has keys of its own, which come from
-/// the operating system's random numbers.
+/// Returns a random id, which is never zero. Each `RandomState` has keys of its own, which begin
+/// with random numbers of the operating system.
 fn random_id() -> u64 {
     RandomState::new().hash_one(()).max(1)
 }
