@@ -221,6 +221,7 @@ def test_the_metrics_of_each_outcome_name_the_shop(shops, tmp_path):
         assert by_shop(irregular) == ({(shop, "Accepted"): 1, (shop, "Irregular"): 1} if shop else {})
 
 
+@pytest.mark.xfail(strict=True, reason="rules do not know @shop yet: remove this line when they do")
 def test_a_rule_can_tell_shops_apart(shops, tmp_path):
     function = with_rules(
         shops, tmp_path,
