@@ -8,7 +8,7 @@ from answers import ShopError
 from examine import ERROR, INFO, WARNING, Finding, examine, relevant
 from hooks import BadHooks, channel_in, from_rest, from_xml
 from journal import JournalError
-from plan import head, some
+from plan import head, shop_lines, some
 from terminal import paint, wrapped
 from text import printable
 
@@ -22,7 +22,7 @@ NAMES_SHOWN, FINDINGS_SHOWN = 50, 20
 
 
 def doctor(shop, bundle, journal, options):
-    head(("Shop", f"{shop.base}  ({shop.way})"), ("Bundle", str(bundle)))
+    head(*shop_lines(shop, bundle))
     found, hooks = {}, None
     try:
         hooks = from_rest(shop.hooks())
