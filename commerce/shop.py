@@ -27,7 +27,7 @@ try:
     from journal import Journal
     from plan import make_plan, show_plan
     from rest import Shop
-    from shops import which
+    from shops import named, only_name, which
     from terminal import Parser, nobody_reads, note, silence, writable
 except ModuleNotFoundError as missing:
     sys.exit(f"shop: the module {missing.name} is not installed here. Start this with `make plan`, or with .venv/bin/python")
@@ -48,7 +48,8 @@ def carried_out(options):
     shop, code = None, CHANGES if options.command == "plan" else FAILED
     try:
         check_channel(options)
-        options.shop_name, base = which(options.shop) if options.command != "xml" and not options.xml else (None, None)
+        asks_shop = options.command != "xml" and not options.xml
+        options.shop_name, base = which(options.shop) if asks_shop else (only_name(named(options.shop)), None)
         if options.command == "xml":
             code = print_xml(chosen_bundle(options))
         elif options.command == "doctor" and options.xml:
