@@ -12,9 +12,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use shared::verify::{
-    HmacSecret, KEYS_MAX, KeyError, Keys, NamedKey, RsaKey, Scheme, SecretVersion, VerificationKey,
-    pem,
-    secret::{EXAMPLE, Secret, SignaturePolicy},
+    HmacSecret, KEYS_MAX, KeyError, Keys, NamedKey, RsaKey, Scheme, SecretVersion, SignaturePolicy,
+    VerificationKey, pem,
+    secret::{EXAMPLE, Secret},
 };
 
 /// The sample key. Its private key is published with it.
@@ -180,13 +180,14 @@ fn list_keys(secret: &str) -> Result<Usable> {
     let (usable_part, _) = Secret::read(
         secret,
         &SignaturePolicy::every_scheme(),
+        None,
         SecretVersion::Current,
     );
     let place = |(place, key): (String, VerificationKey)| {
         let published = is_published(&key)?;
         Ok(Place { place, published })
     };
-    let keys = usable(usable_part.keys)
+    let keys = usable(&usable_part.keys)
         .into_iter()
         .map(place)
         .collect::<Result<_>>()?;
@@ -201,9 +202,10 @@ fn add_keys(secret: &str, scheme: Scheme, given: Vec<Entry>) -> Result<Change> {
     let (usable_part, mut warnings) = Secret::read(
         secret,
         &SignaturePolicy::every_scheme(),
+        None,
         SecretVersion::Current,
     );
-    let keys = usable(usable_part.keys);
+    let keys = usable(&usable_part.keys);
     for (place, key) in &keys {
         if is_published(key)? {
             warnings.push(format!(
@@ -248,12 +250,9 @@ fn add_keys(secret: &str, scheme: Scheme, given: Vec<Entry>) -> Result<Change> {
 }
 
 /// Returns the usable keys, each with its place.
-fn usable(keys: Keys) -> Vec<(String, VerificationKey)> {
-    let Keys::Known(keys) = keys else {
-        return Vec::new();
-    };
-    let place = |named: NamedKey| (named.name.position(), named.key);
-    keys.into_iter().map(place).collect()
+fn usable(keys: &Keys) -> Vec<(String, VerificationKey)> {
+    let place = |named: &NamedKey<VerificationKey>| (named.name.position(), named.key.clone());
+    keys.signature_keys().iter().map(place).collect()
 }
 
 #[cfg(test)]

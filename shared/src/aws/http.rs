@@ -59,13 +59,19 @@ impl Connections {
     /// Returns an HTTP client for a service of AWS. Opening a connection takes at most
     /// `connect_max`.
     pub fn client(&self, connect_max: Duration) -> SharedHttpClient {
+        let connector = self.connector(connect_max);
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    /// Returns a connector for requests without the SDK. Opening a connection takes at most
+    /// `connect_max`.
+    pub fn connector(&self, connect_max: Duration) -> SharedHttpConnector {
         let connect = Connect {
             inner: self.0.clone(),
             limit: connect_max,
         };
         let client = Client::builder(TokioExecutor::new()).build(connect);
-        let connector = SharedHttpConnector::new(Http(client));
-        http_client_fn(move |_, _| connector.clone())
+        SharedHttpConnector::new(Http(client))
     }
 }
 

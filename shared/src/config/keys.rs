@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::{
     environment::Environment,
     verify::{
-        Scheme, SecretVersion, StoreSettings,
+        Requirement, SecretVersion, SignaturePolicy, StoreSettings,
+        ims::{self, ImsSettings},
         keyring::SecretSource,
-        secret::{EXAMPLE, Secret, SignaturePolicy},
+        secret::{EXAMPLE, Secret},
     },
 };
 
@@ -22,10 +23,38 @@ const SIGNATURE_SCHEMES: &str = "SIGNATURE_SCHEMES";
 /// The value of `SIGNATURE_SCHEMES` that accepts events without a signature.
 const ACCEPT_UNSIGNED: &str = "accept-unsigned";
 
-pub(super) fn secret(environment: &mut Environment<'_>) -> SecretSource {
-    let policy = signature_policy(environment);
+/// Where IMS publishes the keys that verify its access tokens.
+const IMS_KEYS_URL: &str = "https://ims-na1.adobelogin.com/ims/keys";
+
+/// Reads the settings of the keys of IMS; `None` if access tokens are never read.
+pub(super) fn ims(
+    environment: &mut Environment<'_>,
+    policy: &SignaturePolicy,
+) -> Option<ImsSettings> {
+    const NAME: &str = "IMS_KEYS_URL";
+    let url = environment.optional(NAME);
+    let keys_url = ims::check_url(url.as_deref().unwrap_or(IMS_KEYS_URL).trim())
+        .map_err(|error| environment.add_error(NAME, error))
+        .ok();
+    let refresh = environment.seconds(
+        "IMS_KEYS_REFRESH_SECONDS",
+        Duration::from_hours(1),
+        Duration::from_secs(1)..=Duration::from_hours(24),
+    );
+    let keys_url = keys_url.filter(|_| policy.reads_tokens())?;
+    Some(ImsSettings { keys_url, refresh })
+}
+
+/// Reads the source of the secret. `unnamed_source` is the source of the shop without a name, if it
+/// is configured.
+pub(super) fn secret(
+    environment: &mut Environment<'_>,
+    policy: SignaturePolicy,
+    unnamed_source: Option<String>,
+) -> SecretSource {
     let Some(id) = environment.optional(KEYS_SECRET) else {
-        return SecretSource::Inline(inline(environment, &policy));
+        let secret = inline(environment, &policy, unnamed_source.as_deref());
+        return SecretSource::Inline(secret);
     };
     if environment.optional(KEYS).is_some() {
         environment.add_error(
@@ -39,6 +68,7 @@ pub(super) fn secret(environment: &mut Environment<'_>) -> SecretSource {
             .optional("AWS_ENDPOINT_URL_SECRETS_MANAGER")
             .or_else(|| environment.optional("AWS_ENDPOINT_URL")),
         policy,
+        unnamed_source,
         refresh: environment.seconds(
             "KEYS_REFRESH_SECONDS",
             Duration::from_mins(5),
@@ -52,19 +82,20 @@ pub(super) fn secret(environment: &mut Environment<'_>) -> SecretSource {
     })
 }
 
-fn signature_policy(environment: &mut Environment<'_>) -> SignaturePolicy {
+pub(super) fn signature_policy(environment: &mut Environment<'_>) -> SignaturePolicy {
     let Some(words) = environment.optional(SIGNATURE_SCHEMES) else {
-        return SignaturePolicy::every_scheme();
+        return SignaturePolicy::every_signature();
     };
     if words.trim() == ACCEPT_UNSIGNED {
         return SignaturePolicy::AcceptUnsigned;
     }
-    let mut schemes = Vec::new();
+    let mut requirements = Vec::new();
     for word in words.split(',').map(str::trim) {
-        if let Some(scheme) = Scheme::ALL.into_iter().find(|scheme| scheme.word() == word) {
-            schemes.push(scheme);
+        let mut known = Requirement::ALL.into_iter();
+        if let Some(requirement) = known.find(|known| known.word() == word) {
+            requirements.push(requirement);
         } else {
-            let known = Scheme::ALL.map(Scheme::word).join(", ");
+            let known = Requirement::ALL.map(Requirement::word).join(", ");
             environment.add_error(
                 SIGNATURE_SCHEMES,
                 format!(
@@ -74,15 +105,19 @@ fn signature_policy(environment: &mut Environment<'_>) -> SignaturePolicy {
             );
         }
     }
-    SignaturePolicy::Require(schemes)
+    SignaturePolicy::Require(requirements)
 }
 
 /// Reads an inline secret. Any error prevents the start, because the value cannot change later.
-fn inline(environment: &mut Environment<'_>, policy: &SignaturePolicy) -> Secret {
+fn inline(
+    environment: &mut Environment<'_>,
+    policy: &SignaturePolicy,
+    unnamed_source: Option<&str>,
+) -> Secret {
     let json = environment
         .optional(KEYS)
         .unwrap_or_else(|| "{}".to_owned());
-    let (secret, errors) = Secret::read(&json, policy, SecretVersion::Inline);
+    let (secret, errors) = Secret::read(&json, policy, unnamed_source, SecretVersion::Inline);
     if errors.is_empty() && secret.keys.is_empty() {
         environment.add_error(
             KEYS,

@@ -12,8 +12,11 @@ use aws_sdk_sqs::config::Credentials;
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    deadline::ANSWER_MARGIN, deliver::sqs::QueueSettings, environment::Environment,
-    event::Contract, verify::keyring::SecretSource,
+    deadline::ANSWER_MARGIN,
+    deliver::sqs::QueueSettings,
+    environment::Environment,
+    event::Contract,
+    verify::{DEFAULT_SOURCE_PREFIX, ims::ImsSettings, is_uri_text, keyring::SecretSource},
 };
 
 /// The maximum timeout of a hook, which is also the maximum of API Gateway.
@@ -46,9 +49,12 @@ const LEVELS: &[(&str, LevelFilter)] = &[
 pub struct Settings {
     /// The source of the secret with the keys.
     pub secret: SecretSource,
+    /// Where the keys of IMS are read; `None` if access tokens are never read.
+    pub ims: Option<ImsSettings>,
     /// The timeout of the hook in the shop.
     pub hook_timeout: Duration,
-    /// CloudEvents `source`; by default it names the merchant and environment of the envelope.
+    /// CloudEvents `source` of the shop without a name; by default it names the merchant and
+    /// environment of the envelope.
     pub source: Option<String>,
     /// Whether the message includes the original event.
     pub forward_original: bool,
@@ -76,12 +82,15 @@ impl Settings {
     /// Reads the settings. They are valid only if `environment` has no errors afterwards.
     pub fn read(environment: &mut Environment<'_>) -> Self {
         let hook_timeout = hook_timeout(environment);
+        let source = source(environment);
+        let policy = keys::signature_policy(environment);
         Self {
-            secret: keys::secret(environment),
+            ims: keys::ims(environment, &policy),
+            secret: keys::secret(environment, policy, source.clone()),
             hook_timeout,
             queue: queue::queue(environment, hook_timeout.saturating_sub(ANSWER_MARGIN)),
             quarantine_url: queue::quarantine_url(environment),
-            source: source(environment),
+            source,
             forward_original: environment.choice(
                 "FORWARD_ORIGINAL",
                 true,
@@ -125,9 +134,11 @@ fn hook_timeout(environment: &mut Environment<'_>) -> Duration {
 fn source(environment: &mut Environment<'_>) -> Option<String> {
     const NAME: &str = "EVENT_SOURCE";
     let source = environment.optional(NAME)?;
-    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
-    if !source.bytes().all(is_allowed) {
+    if !is_uri_text(&source) {
         environment.add_error(NAME, "must be a URI or a URI reference");
+    } else if source.starts_with(DEFAULT_SOURCE_PREFIX) {
+        let error = format!("must not begin with {DEFAULT_SOURCE_PREFIX}");
+        environment.add_error(NAME, error);
     }
     Some(source)
 }

@@ -11,6 +11,7 @@ use crate::{
     event::{Event, Members, identity::hash_of},
     model::{Entity, Issue, IssueKind, Issues, truncated},
     outcome::Failure,
+    verify::Shop,
 };
 
 /// The maximum length of a message group id, in characters (SQS, `SendMessage`).
@@ -85,6 +86,10 @@ impl Message {
             .entity
             .group()
             .map_or_else(|| deduplication.clone(), group_id);
+        let group = match event.shop {
+            Some(shop) => group_of(shop, &group),
+            None => group,
+        };
         Ok(Self {
             content_type: CONTENT_TYPE,
             body: body.text,
@@ -209,6 +214,15 @@ pub(crate) fn time(received_ms: u64) -> Result<String, Failure> {
         .ok()
         .and_then(|moment| moment.format(&Rfc3339).ok())
         .ok_or(Failure::NotARequest)
+}
+
+/// Returns the message group of a shop, so that events of two shops never wait for each other.
+pub(super) fn group_of(shop: &Shop, group: &str) -> String {
+    let whole = format!("{}/{group}", shop.name);
+    if whole.len() <= GROUP_CHARS_MAX {
+        return whole;
+    }
+    format!("{}/{}", shop.name, hash_of(group))
 }
 
 /// Returns a valid message group id: up to 128 ASCII letters, digits and punctuation marks. Any

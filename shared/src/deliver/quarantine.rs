@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     body::MessageBody,
-    message::{Message, time},
+    message::{Message, group_of, time},
 };
 use crate::{
     deadline::Deadline,
@@ -31,7 +31,7 @@ pub struct Unusable<'a> {
     /// When API Gateway received it, in milliseconds since 1970; 0 if unknown.
     pub received_ms: u64,
     /// The key that verified it.
-    pub key: Option<KeyName>,
+    pub key: Option<&'a KeyName>,
     /// Why it is unusable.
     pub reasons: &'a [Violation],
     /// How many more reasons there are.
@@ -44,6 +44,8 @@ struct UnusableFields<'a> {
     time: String,
     delivery: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    shop: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     request_id: &'a str,
     reasons: &'a [Violation],
@@ -55,12 +57,15 @@ impl Unusable<'_> {
     /// Creates the message. Compression stops at the deadline.
     pub fn message(&self, deadline: Deadline) -> Result<Message, Failure> {
         let delivery = delivery_id(self.method, self.body, self.request_id);
-        let id = body_id(self.channel, self.body, &delivery).to_string();
+        let shop = self.key.and_then(KeyName::shop);
+        let shop_name = shop.map(|shop| &*shop.name);
+        let id = body_id(self.channel, shop_name, self.body, &delivery).to_string();
         let fields = UnusableFields {
             channel: self.channel,
             time: time(self.received_ms)?,
             delivery: &delivery,
-            key: self.key.map(|key| key.to_string()),
+            shop: shop_name,
+            key: self.key.map(ToString::to_string),
             request_id: self.request_id,
             reasons: self.reasons,
             more_reasons: self.more_reasons,
@@ -72,7 +77,7 @@ impl Unusable<'_> {
             body: body.text,
             compressed: body.compressed,
             // Each message has a group of its own, so that a consumer can receive all of them.
-            group: id.clone(),
+            group: shop.map_or_else(|| id.clone(), |shop| group_of(shop, &id)),
             deduplication: id,
             issues: None,
         })

@@ -23,6 +23,8 @@ const REST_BYTES: usize = 1024;
 /// The attributes of a message that depend on the request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RequestAttributes<'a> {
+    /// The name of the shop, if it has one.
+    pub shop: Option<&'a str>,
     /// W3C Trace Context of the shop's request.
     pub traceparent: Option<&'a str>,
     /// W3C Trace Context: the additions of tracing vendors to `traceparent`.
@@ -51,6 +53,8 @@ pub(super) struct SendMessage<'a> {
 #[serde(rename_all = "kebab-case")]
 struct Attributes<'a> {
     channel: Attribute<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shop: Option<Attribute<'a>>,
     content_type: Attribute<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_encoding: Option<Attribute<'a>>,
@@ -99,6 +103,7 @@ impl<'a> SendMessage<'a> {
             message_deduplication_id: &message.deduplication,
             message_attributes: Attributes {
                 channel: Attribute::text(channel),
+                shop: attributes.shop.map(Attribute::text),
                 content_type: Attribute::text(message.content_type),
                 content_encoding: message
                     .compressed
@@ -184,6 +189,7 @@ mod tests {
     use crate::{
         deliver::{body::ATTRIBUTE_BYTES_MAX, message::CONTENT_TYPE},
         request::trace::TRACESTATE_CHARS_MAX,
+        verify::SHOP_NAME_CHARS_MAX,
     };
 
     #[test]
@@ -204,6 +210,7 @@ mod tests {
             issues: Some("other"),
         };
         let attributes = RequestAttributes {
+            shop: Some("eu"),
             traceparent: Some("00-1-2-01"),
             tracestate: Some("rojo=1"),
             xray: Some("Root=1"),
@@ -218,6 +225,7 @@ mod tests {
             "MessageDeduplicationId": "2",
             "MessageAttributes": {
                 "channel": text("channel"),
+                "shop": text("eu"),
                 "content-type": text(CONTENT_TYPE),
                 "content-encoding": text(CONTENT_ENCODING),
                 "issues": text("other"),
@@ -243,7 +251,9 @@ mod tests {
         };
         let traceparent = "0".repeat(55);
         let tracestate = "0".repeat(TRACESTATE_CHARS_MAX);
+        let shop = "s".repeat(SHOP_NAME_CHARS_MAX);
         let attributes = RequestAttributes {
+            shop: Some(&shop),
             traceparent: Some(&traceparent),
             tracestate: Some(&tracestate),
             xray: None,
@@ -253,7 +263,7 @@ mod tests {
         let request = SendMessage::new("https://sqs/1/erp.fifo", channel, &message, attributes);
         let request: Value = serde_json::from_slice(&request.to_json().unwrap()).unwrap();
         let attributes = request["MessageAttributes"].as_object().unwrap();
-        assert_eq!(attributes.len(), 7, "SQS allows ten");
+        assert_eq!(attributes.len(), 8, "SQS allows ten");
         // SQS counts the name, type and value of each attribute, but not the trace header.
         let size = |(name, attribute): (&String, &Value)| {
             let length = |member: &str| attribute[member].as_str().unwrap().len();

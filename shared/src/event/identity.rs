@@ -47,8 +47,11 @@ pub(crate) fn event_id(content_id: &str, delivery: &str) -> Uuid {
 }
 
 /// Returns the deduplication id of a body that is not a valid event.
-pub(crate) fn body_id(channel: &str, body: &str, delivery: &str) -> Uuid {
-    uuid([channel, body, delivery])
+pub(crate) fn body_id(channel: &str, shop: Option<&str>, body: &str, delivery: &str) -> Uuid {
+    match shop {
+        Some(shop) => uuid([channel, shop, body, delivery]),
+        None => uuid([channel, body, delivery]),
+    }
 }
 
 /// Returns the digest that replaces a subject in log lines, which contain no text of an event: the

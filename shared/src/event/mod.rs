@@ -27,6 +27,7 @@ use crate::{
     model::{Decode, Diagnostics, Entity, Issues, Violation},
     outcome::Failure,
     request::body::Verified,
+    verify::Shop,
 };
 
 /// The detail of the violation if valid JSON cannot be represented in Rust.
@@ -42,6 +43,8 @@ pub struct Event<'a, E> {
     /// The CloudEvents extension `contentid`: the same for all events that report the same bytes
     /// about the same entity.
     pub content_id: String,
+    /// The shop whose key verified the event; `None` for the shop without a name.
+    pub shop: Option<&'a Shop>,
     /// The CloudEvents `source`: the shop.
     pub source: Cow<'a, str>,
     /// The CloudEvents `subject`: the entity, if it already has an id of its own.
@@ -61,8 +64,8 @@ pub struct Event<'a, E> {
 /// The inputs of [`Event::read`] besides the body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOptions<'a> {
-    /// The CloudEvents `source` from the configuration. Without it, the source is derived from the
-    /// merchant and the environment in the envelope.
+    /// The CloudEvents `source` of the shop without a name, from the configuration. Without it, the
+    /// source is derived from the merchant and the environment in the envelope.
     pub source: Option<&'a str>,
     /// The id of the request that delivered the event: API Gateway's, or else Lambda's.
     pub request_id: &'a str,
@@ -142,7 +145,9 @@ impl<'a, E: Entity> Event<'a, E> {
             .finish(options.contract == Contract::Strict)
             .map_err(Failure::from_violations)?;
 
-        let source = options.source.map_or_else(
+        let shop = body.shop();
+        let configured = shop.map(|shop| &*shop.source).or(options.source);
+        let source = configured.map_or_else(
             || {
                 let merchant = envelope.merchant.as_deref();
                 Cow::Owned(source(merchant, envelope.environment.as_deref()))
@@ -166,6 +171,7 @@ impl<'a, E: Entity> Event<'a, E> {
         Ok(Self {
             id,
             content_id,
+            shop,
             source,
             subject: entity.subject(),
             entity,

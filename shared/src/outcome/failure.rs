@@ -8,7 +8,7 @@ use crate::{
     aws::AwsError,
     model::Violation,
     telemetry::{LogLevel, Metric},
-    verify::SignatureError,
+    verify::{SignatureError, ims::TokenError},
 };
 
 /// Why an event was not accepted. A refusal is not a failure.
@@ -22,12 +22,14 @@ pub enum Failure {
     TooLarge,
     /// The lists of the event have more than [`crate::model::ELEMENTS_MAX`] elements.
     TooManyElements,
-    /// No key verifies the body, or it has no signature.
+    /// No key verifies the body, or it has no signature, or its access token does not count.
     Untrusted(SignatureError),
     /// The request has no signature, and a header marks it as a check of the deployment.
     Check,
     /// The secret could not be read, so there is no key to verify the body with.
     NoKeys,
+    /// An access token is needed, and the keys of IMS could not be read.
+    NoImsKeys,
     /// The body is not a JSON object in UTF-8.
     NotJson,
     /// The body names another event than the route.
@@ -96,24 +98,10 @@ impl Failure {
                 "Event too large",
                 "The lists of the event have more than 20,000 elements.",
             ),
-            Self::Untrusted(SignatureError::Missing) => (
-                401,
-                "signature_missing",
-                "Unverified event",
-                "The signature is missing.",
-            ),
-            Self::Untrusted(SignatureError::NoKey) => (
-                401,
-                "signature_without_key",
-                "Unverified event",
-                "There is no key here for this kind of signature.",
-            ),
-            Self::Untrusted(SignatureError::Mismatch) => (
-                401,
-                "signature_wrong",
-                "Unverified event",
-                "The signature does not fit the body.",
-            ),
+            Self::Untrusted(error) => {
+                let (name, detail) = describe_untrusted(*error);
+                (401, name, "Unverified event", detail)
+            }
             // Its texts are never used: `problem` answers as if the signature were missing.
             Self::Check => (401, "check", "", ""),
             Self::NoKeys => (
@@ -121,6 +109,12 @@ impl Failure {
                 "keys_unavailable",
                 "Keys unavailable",
                 "The keys that verify events could not be read.",
+            ),
+            Self::NoImsKeys => (
+                503,
+                "ims_keys_unavailable",
+                "Keys unavailable",
+                "The keys that verify access tokens could not be read.",
             ),
             Self::NotJson => (
                 400,
@@ -193,7 +187,9 @@ impl Failure {
             | Self::NotJson
             | Self::WrongEvent
             | Self::Invalid { .. } => Metric::Invalid,
-            Self::NoKeys | Self::Queue(_) | Self::OutOfTime | Self::Internal => Metric::Failed,
+            Self::NoKeys | Self::NoImsKeys | Self::Queue(_) | Self::OutOfTime | Self::Internal => {
+                Metric::Failed
+            }
         })
     }
 
@@ -249,6 +245,58 @@ impl Failure {
             more_errors,
         };
         serde_json::to_string(&problem).unwrap_or_default()
+    }
+}
+
+/// Returns the name and the detail of a request that is not verified.
+fn describe_untrusted(error: SignatureError) -> (&'static str, &'static str) {
+    match error {
+        SignatureError::Missing => ("signature_missing", "The signature is missing."),
+        SignatureError::NoKey => (
+            "signature_without_key",
+            "There is no key here for this kind of signature.",
+        ),
+        SignatureError::Mismatch => ("signature_wrong", "The signature does not fit the body."),
+        SignatureError::ShopsDiffer => (
+            "shops_differ",
+            "The signature and the access token are of different shops.",
+        ),
+        SignatureError::Token(error) => describe_token(error),
+    }
+}
+
+/// Returns the name and the detail of an access token that does not count.
+fn describe_token(error: TokenError) -> (&'static str, &'static str) {
+    match error {
+        TokenError::Missing => ("token_missing", "The access token is missing."),
+        TokenError::Malformed => (
+            "token_malformed",
+            "The access token is not one of Adobe's identity service.",
+        ),
+        TokenError::KeyUnknown => (
+            "token_key_unknown",
+            "The access token is signed with an unknown key.",
+        ),
+        TokenError::Wrong => (
+            "token_wrong",
+            "The signature of the access token is not valid.",
+        ),
+        TokenError::Type => ("token_type", "The token is not an access token."),
+        TokenError::Expired => ("token_expired", "The access token has expired."),
+        TokenError::NotYetValid => (
+            "token_not_yet_valid",
+            "The access token was created in the future.",
+        ),
+        TokenError::Client => (
+            "token_client",
+            "The client of the access token is not accepted here.",
+        ),
+        TokenError::Organization => (
+            "token_organization",
+            "The organization of the access token is missing, or not accepted here.",
+        ),
+        // `Failure::NoImsKeys` reports it.
+        TokenError::KeysUnavailable => ("token_keys_unavailable", "The key could not be read."),
     }
 }
 

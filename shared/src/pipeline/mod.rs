@@ -1,24 +1,21 @@
 //! The path of a request: body → verify → read → decide → write → enqueue → answer.
 
 mod report;
+mod verifier;
 
 use std::{
     cell::Cell,
     convert::Infallible,
-    rc::Rc,
     time::{Duration, Instant},
 };
 
 use lambda_http::{
     Body, Context, LambdaEvent,
     aws_lambda_events::apigw::ApiGatewayV2httpResponse,
-    http::{
-        HeaderMap,
-        header::{CONTENT_TYPE, HeaderValue},
-    },
+    http::header::{CONTENT_TYPE, HeaderValue},
 };
 
-use self::report::Notes;
+use self::{report::Notes, verifier::Verifier};
 use crate::{
     aws::{Aws, http::Connections},
     channel::{Channel, Decision, DecisionContext, HookType, Verdict},
@@ -39,7 +36,6 @@ use crate::{
     },
     rules::{Mode, Rules, Ruling},
     telemetry::{Metrics, Stage},
-    verify::{SignatureError, Signatures, keyring::Keyring, secret::Secret},
 };
 
 /// The share of the hook's timeout that reading the keys may take at a cold start: a quarter.
@@ -49,7 +45,7 @@ const WARM_UP_SHARE: u32 = 4;
 pub struct Function<C> {
     channel: C,
     rules: Rules,
-    keyring: Keyring,
+    verifier: Verifier,
     queue: Queue,
     metrics: Option<Metrics>,
     hook_timeout: Duration,
@@ -72,7 +68,7 @@ impl<C: Channel> Function<C> {
         Self {
             channel,
             rules,
-            keyring: Keyring::new(settings.secret, &aws),
+            verifier: Verifier::new(settings.secret, settings.ims, &aws),
             queue: Queue::new(settings.queue, &aws),
             metrics: settings.metrics_namespace.and_then(Metrics::start),
             hook_timeout: settings.hook_timeout,
@@ -88,7 +84,7 @@ impl<C: Channel> Function<C> {
     /// Reads the keys and opens the connection to the queue, so that the first request does not
     /// wait for them.
     pub async fn warm_up(&self) {
-        let keys = self.keyring.warm_up(self.hook_timeout / WARM_UP_SHARE);
+        let keys = self.verifier.warm_up(self.hook_timeout / WARM_UP_SHARE);
         tokio::join!(keys, self.queue.warm_up());
     }
 
@@ -126,11 +122,15 @@ impl<C: Channel> Function<C> {
     ) -> Result<Outcome, Failure> {
         let body = Unverified::of(request)?;
         notes.stages.enter(Stage::Verify);
-        let (body, secret) = self.verify(body, request.headers(), deadline).await?;
-        notes.key = body.verified_by();
+        let (body, secret) = self
+            .verifier
+            .verify(body, request.headers(), deadline)
+            .await?;
+        notes.key = body.verified_by().cloned();
         notes.reconciled = notes.key.is_some() && headers::is_reconciled(request.headers());
         let xray = xray_of(context).map(|xray| xray.to_string());
         let attributes = RequestAttributes {
+            shop: body.shop().map(|shop| &*shop.name),
             traceparent: headers::traceparent(request.headers()),
             tracestate: headers::tracestate(request.headers()),
             xray: xray.as_deref(),
@@ -210,45 +210,12 @@ impl<C: Channel> Function<C> {
         Ok(Outcome::Accepted(operations))
     }
 
-    /// Verifies the body with the known keys. If none of them verifies it, reads the secret
-    /// again.
-    async fn verify<'b>(
-        &self,
-        body: Unverified<'b>,
-        headers: &HeaderMap,
-        deadline: Deadline,
-    ) -> Result<(Verified<'b>, Rc<Secret>), Failure> {
-        let secret = self.keyring.current(deadline).await;
-        if secret.keys.is_empty() {
-            return Err(Failure::NoKeys);
-        }
-        // After the keys, because a check must also show whether the secret can be read.
-        if headers::is_check(headers) {
-            return Err(Failure::Check);
-        }
-        let signatures = Signatures::of(headers);
-        let (body, reason) = match body.verify(&secret.keys, signatures) {
-            Ok(body) => return Ok((body, secret)),
-            Err(unverified) => unverified,
-        };
-        let newer = match reason {
-            SignatureError::Missing => None,
-            SignatureError::NoKey | SignatureError::Mismatch => {
-                self.keyring.refreshed(deadline).await
-            }
-        };
-        let secret = newer.ok_or(Failure::Untrusted(reason))?;
-        let body = body.verify(&secret.keys, signatures)?;
-        self.keyring.unknown_signature_was_valid();
-        Ok((body, secret))
-    }
-
     /// Returns the unusable event for the quarantine queue; `None` if the failure is of another
     /// kind, or if the sender wants unusable events to be refused.
     fn unusable<'b>(
         failure: &'b Failure,
         request: &Request,
-        body: &Verified<'b>,
+        body: &'b Verified<'_>,
         request_id: &'b str,
     ) -> Option<Unusable<'b>> {
         let Failure::Invalid {

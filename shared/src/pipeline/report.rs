@@ -86,7 +86,8 @@ impl<C: Channel> Function<C> {
         notes: &Notes<'_>,
     ) {
         let event_id = notes.event_id.map(|id| id.to_string());
-        let key = notes.key.map(|key| key.to_string());
+        let key = notes.key.as_ref().map(ToString::to_string);
+        let shop = notes.key.as_ref().and_then(KeyName::shop);
         let names = |rules: &[&str]| (!rules.is_empty()).then(|| rules.join(","));
         let rules = names(&notes.rules);
         let unevaluated = names(&notes.unevaluated);
@@ -119,6 +120,7 @@ impl<C: Channel> Function<C> {
             event_id: event_id.as_deref(),
             subject_digest: notes.subject_digest.as_deref(),
             reconciled: notes.reconciled.then_some(true),
+            shop: shop.map(|shop| &*shop.name),
             key: key.as_deref(),
             rules: rules.as_deref(),
             unevaluated: unevaluated.as_deref(),

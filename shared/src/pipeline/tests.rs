@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::verify::SignatureError;
 use crate::{
     channel::Refusal,
     environment::Environment,

@@ -5,7 +5,7 @@ use std::{fmt, str};
 use super::{InvalidBase64, Request, headers::declares_json};
 use crate::{
     outcome::Failure,
-    verify::{KeyName, Keys, SignatureError, Signatures},
+    verify::{Credentials, KeyName, Keys, Shop, SignatureError, ims::TokenError},
 };
 
 /// The maximum size of a body in bytes. Lambda accepts requests of up to 6 MB, which include the
@@ -62,16 +62,16 @@ impl<'a> Unverified<'a> {
         Ok(Self(bytes))
     }
 
-    /// Verifies that a key signed exactly these bytes.
+    /// Verifies that a key signed exactly these bytes, or that an access token counts instead.
     ///
     /// # Errors
     /// Returns the body, for another attempt with newer keys, and the reason.
-    pub fn verify(
+    pub fn verify<'c>(
         self,
         keys: &Keys,
-        signatures: Signatures<'_>,
+        credentials: impl Into<Credentials<'c>>,
     ) -> Result<Verified<'a>, (Self, SignatureError)> {
-        match keys.check(self.0, signatures) {
+        match keys.check(self.0, credentials) {
             Ok(key) => Ok(Verified { bytes: self.0, key }),
             Err(reason) => Err((self, reason)),
         }
@@ -80,7 +80,10 @@ impl<'a> Unverified<'a> {
 
 impl From<(Unverified<'_>, SignatureError)> for Failure {
     fn from((_, reason): (Unverified<'_>, SignatureError)) -> Self {
-        Self::Untrusted(reason)
+        match reason {
+            SignatureError::Token(TokenError::KeysUnavailable) => Self::NoImsKeys,
+            reason => Self::Untrusted(reason),
+        }
     }
 }
 
@@ -104,8 +107,13 @@ impl<'a> Verified<'a> {
     }
 
     /// Returns the key that verified the body; `None` if the operator accepts unsigned events.
-    pub fn verified_by(&self) -> Option<KeyName> {
-        self.key
+    pub fn verified_by(&self) -> Option<&KeyName> {
+        self.key.as_ref()
+    }
+
+    /// Returns the shop that sent the body; `None` for the shop without a name.
+    pub fn shop(&self) -> Option<&Shop> {
+        self.verified_by()?.shop()
     }
 
     /// Returns the bytes as text.

@@ -20,6 +20,8 @@ pub(crate) struct Line<'a> {
     pub(crate) subject_digest: Option<&'a str>,
     /// `None` instead of `false`, because the log omits fields that do not apply.
     pub(crate) reconciled: Option<bool>,
+    /// The name of the shop, if it has one.
+    pub(crate) shop: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
     pub(crate) rules: Option<&'a str>,
     pub(crate) unevaluated: Option<&'a str>,
@@ -60,6 +62,7 @@ macro_rules! write_at {
                 event_id = $line.event_id,
                 subject_digest = $line.subject_digest,
                 reconciled = $line.reconciled,
+                shop = $line.shop,
                 key = $line.key,
                 rules = $line.rules,
                 unevaluated = $line.unevaluated,

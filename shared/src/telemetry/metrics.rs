@@ -37,7 +37,7 @@ impl Metrics {
     }
 
     /// Returns one line for each set of dimensions: none (the total), the channel, and the channel
-    /// with the key. An outcome without a metric has no line.
+    /// with the shop or with the key. An outcome without a metric has no line.
     fn documents(&self, line: &Line<'_>) -> Vec<u8> {
         let Some(outcome) = line.metric else {
             return Vec::new();
@@ -46,12 +46,24 @@ impl Metrics {
         self.0.set_property("request_id", line.request_id);
         count(outcome, Vec::new());
         count(outcome, channel());
+        // A secret has at most `SHOPS_MAX` shops, so the metric has few values.
+        let shop = line.shop.map(|shop| {
+            let mut labels = channel();
+            labels.push(Label::new("shop", shop.to_owned()));
+            labels
+        });
+        if let Some(labels) = &shop {
+            count(outcome, labels.clone());
+        }
         if line.cold_start {
             count(Metric::ColdStart, channel());
         }
         if outcome == Metric::Accepted && line.issues > 0 {
             count(Metric::Irregular, Vec::new());
             count(Metric::Irregular, channel());
+            if let Some(labels) = shop {
+                count(Metric::Irregular, labels);
+            }
         }
         if line.unevaluated.is_some() {
             count(Metric::RulesUnevaluated, channel());

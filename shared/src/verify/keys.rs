@@ -1,43 +1,64 @@
-//! The keys of a function, their names, and the check of a body against them.
+//! The keys of a function, their names, and the check of a request against them.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use crate::verify::{Scheme, SignatureError, Signatures, SignedBody, VerificationKey};
+use crate::verify::{
+    Credentials, Requirement, Scheme, Shop, SignatureError, Signatures, SignedBody,
+    VerificationKey,
+    ims::{ImsClient, TokenError, VerifiedToken},
+    key_list::{KeyList, NamedKey},
+    shop::Shops,
+};
 
-/// The maximum number of keys that a function uses from one list of the secret. Each key adds time
-/// to a request with a wrong signature.
-pub const KEYS_MAX: usize = 16;
-
-/// The position of a key in the secret, as in `current/public_keys/0`. Logs and metrics use it as
-/// the name of the key. It does not reveal the key itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The position of a key in the secret, as in `current/public_keys/0` or
+/// `current/shops/eu/public_keys/0`. Logs and metrics use it as the name of the key. It does not
+/// reveal the key itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyName {
-    version: SecretVersion,
-    scheme: Scheme,
+    pub(super) version: SecretVersion,
+    pub(super) shop: Option<Arc<Shop>>,
+    list: &'static str,
     index: usize,
 }
 
 impl KeyName {
-    /// Returns the name of a key at an index of its list, counted from 0.
-    pub fn new(version: SecretVersion, scheme: Scheme, index: usize) -> Self {
+    /// Returns the name of a key at an index of a list, counted from 0.
+    pub(super) fn new(
+        version: SecretVersion,
+        shop: Option<Arc<Shop>>,
+        list: &'static str,
+        index: usize,
+    ) -> Self {
         Self {
             version,
-            scheme,
+            shop,
+            list,
             index,
         }
     }
 
+    /// Returns the shop that the key belongs to; `None` for the shop without a name.
+    pub fn shop(&self) -> Option<&Shop> {
+        self.shop.as_deref()
+    }
+
     /// Returns the position within a version of the secret, as in `public_keys/0`.
     pub fn position(&self) -> String {
-        format!("{}/{}", self.scheme.secret_field(), self.index)
+        let prefix = section(self.shop().map(|shop| &*shop.name));
+        format!("{prefix}{}/{}", self.list, self.index)
     }
 }
 
 impl fmt::Display for KeyName {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = self.scheme.secret_field();
-        write!(to, "{}/{list}/{}", self.version, self.index)
+        write!(to, "{}/{}", self.version, self.position())
     }
+}
+
+/// Returns the beginning of the positions in the part of the secret that belongs to a shop.
+pub(super) fn section(shop: Option<&str>) -> String {
+    shop.map(|name| format!("shops/{name}/"))
+        .unwrap_or_default()
 }
 
 /// A version of the secret.
@@ -61,111 +82,222 @@ impl fmt::Display for SecretVersion {
     }
 }
 
-/// A key and its name.
-#[derive(Clone, Debug)]
-pub struct NamedKey {
-    /// The position of the key in the secret.
-    pub name: KeyName,
-    /// The key itself.
-    pub key: VerificationKey,
-}
-
-/// The keys against which bodies are checked.
+/// The keys against which requests are checked.
 #[derive(Clone)]
 pub enum Keys {
-    /// One of these keys must verify the body.
-    Known(Vec<NamedKey>),
+    /// One of the requirements must be met with these keys.
+    Known(KnownKeys),
     /// The operator chose to accept bodies without a signature.
     AcceptUnsigned,
 }
 
-/// Shows the number of keys of each scheme only.
+/// The keys and clients of all shops in a secret.
+#[derive(Clone, Default)]
+pub struct KnownKeys {
+    /// Any of them is enough.
+    pub(super) requirements: Vec<Requirement>,
+    pub(super) signature_keys: KeyList<VerificationKey>,
+    pub(super) ims_clients: KeyList<ImsClient>,
+    pub(super) shops: Shops,
+}
+
+/// Shows the number of keys of each kind only.
 impl fmt::Debug for Keys {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Known(keys) = self else {
+        let Self::Known(known) = self else {
             return to.write_str("unsigned bodies accepted");
         };
-        let counts = Scheme::ALL.map(|scheme| {
-            let count = keys_of(keys, scheme).count();
-            format!("{count} {}", scheme.secret_field())
-        });
-        to.write_str(&counts.join(", "))
+        for (index, scheme) in Scheme::ALL.into_iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            let count = known.keys_of(scheme).count();
+            write!(to, "{separator}{count} {}", scheme.secret_field())?;
+        }
+        if known.requirements.iter().any(|one| one.needs_token()) {
+            write!(to, ", {} IMS clients", known.ims_clients.usable.len())?;
+        }
+        Ok(())
     }
 }
 
 impl Keys {
-    /// Returns these keys as those of an inline secret.
+    /// Returns these keys as those of an inline secret without named shops.
     pub fn inline(keys: impl IntoIterator<Item = VerificationKey>) -> Self {
-        let mut named = Vec::new();
+        let mut known = KnownKeys {
+            requirements: Scheme::ALL.map(Requirement::Signature).to_vec(),
+            ..KnownKeys::default()
+        };
         for key in keys {
-            let index = keys_of(&named, key.scheme()).count();
-            let name = KeyName::new(SecretVersion::Inline, key.scheme(), index);
-            named.push(NamedKey { name, key });
+            let list = key.scheme().secret_field();
+            let index = known.keys_of(key.scheme()).count();
+            let name = KeyName::new(SecretVersion::Inline, None, list, index);
+            known.signature_keys.usable.push(NamedKey { name, key });
         }
-        Self::Known(named)
+        Self::Known(known)
     }
 
-    /// Returns whether no body can be verified.
+    /// Returns the keys that verify signatures.
+    pub fn signature_keys(&self) -> &[NamedKey<VerificationKey>] {
+        match self {
+            Self::Known(known) => &known.signature_keys.usable,
+            Self::AcceptUnsigned => &[],
+        }
+    }
+
+    /// Returns the clients whose access tokens count.
+    pub fn ims_clients(&self) -> &[NamedKey<ImsClient>] {
+        match self {
+            Self::Known(known) => &known.ims_clients.usable,
+            Self::AcceptUnsigned => &[],
+        }
+    }
+
+    /// Returns whether no request can be verified.
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Known(keys) if keys.is_empty())
+        let Self::Known(known) = self else {
+            return false;
+        };
+        let has_key = |scheme| known.keys_of(scheme).next().is_some();
+        let has_client = !known.ims_clients.usable.is_empty();
+        !known.requirements.iter().any(|requirement| {
+            requirement.scheme().is_none_or(has_key) && (has_client || !requirement.needs_token())
+        })
+    }
+
+    /// Returns whether a signature header of the request may be enough, without an access token.
+    pub fn may_accept_signature_alone(&self, signatures: Signatures<'_>) -> bool {
+        let Self::Known(known) = self else {
+            return true;
+        };
+        let mut schemes = signatures.iter().map(|(scheme, _)| scheme);
+        schemes.any(|scheme| known.accepts(Requirement::Signature(scheme)))
     }
 
     /// Returns the same keys under the name of another version.
-    pub(crate) fn renamed(mut self, version: SecretVersion) -> Self {
-        if let Self::Known(keys) = &mut self {
-            for named in keys {
-                named.name.version = version;
-            }
+    pub(super) fn renamed(mut self, version: SecretVersion) -> Self {
+        if let Self::Known(known) = &mut self {
+            known.signature_keys.rename(version);
+            known.ims_clients.rename(version);
         }
         self
     }
 
-    /// Adds the keys of an older version that are not known yet, up to twice [`KEYS_MAX`] per
-    /// scheme.
-    pub(crate) fn add(&mut self, older: &Self) {
-        let (Self::Known(keys), Self::Known(older)) = (self, older) else {
+    /// Adds the keys of an older version that are not known yet. `unnamed` is the source of the
+    /// shop without a name, if it is configured.
+    pub(super) fn add(&mut self, older: &Self, unnamed: Option<&str>) {
+        let (Self::Known(known), Self::Known(older)) = (self, older) else {
             return;
         };
-        for candidate in older {
-            let has_room = keys_of(keys, candidate.key.scheme()).count() < 2 * KEYS_MAX;
-            if has_room && !keys.iter().any(|known| known.key == candidate.key) {
-                keys.push(candidate.clone());
-            }
-        }
+        let shops = &mut known.shops;
+        let mut shop_of = |name: &KeyName| {
+            let shop = name.shop.as_ref();
+            shop.map(|shop| shops.adopt(shop, unnamed))
+        };
+        known
+            .signature_keys
+            .add(&older.signature_keys, VerificationKey::scheme, &mut shop_of);
+        known
+            .ims_clients
+            .add(&older.ims_clients, |_| (), &mut shop_of);
     }
 
-    /// Returns the name of the key that verifies the body; `None` if unsigned bodies are accepted.
-    pub fn check(
+    /// Returns the name of the key that verifies the request; `None` if unsigned bodies are
+    /// accepted.
+    ///
+    /// # Errors
+    /// Returns the reason that helps the sender most.
+    pub fn check<'c>(
         &self,
         body: &[u8],
-        signatures: Signatures<'_>,
+        credentials: impl Into<Credentials<'c>>,
     ) -> Result<Option<KeyName>, SignatureError> {
-        let Self::Known(keys) = self else {
+        let Self::Known(known) = self else {
             return Ok(None);
         };
-        let body = SignedBody::new(body);
+        known
+            .check(&SignedBody::new(body), credentials.into())
+            .map(|name| Some(name.clone()))
+    }
+}
+
+impl KnownKeys {
+    fn accepts(&self, requirement: Requirement) -> bool {
+        self.requirements.contains(&requirement)
+    }
+
+    fn keys_of(&self, scheme: Scheme) -> impl Iterator<Item = &NamedKey<VerificationKey>> {
+        let keys = self.signature_keys.usable.iter();
+        keys.filter(move |known| known.key.scheme() == scheme)
+    }
+
+    /// Checks the signatures that are enough alone, then those that need a token, then the token
+    /// alone.
+    fn check(
+        &self,
+        body: &SignedBody<'_>,
+        Credentials { signatures, token }: Credentials<'_>,
+    ) -> Result<&KeyName, SignatureError> {
         let mut error = SignatureError::Missing;
-        for (scheme, value) in signatures.iter() {
-            let mut candidates = keys_of(keys, scheme).peekable();
-            if candidates.peek().is_none() {
-                if error == SignatureError::Missing {
-                    error = SignatureError::NoKey;
-                }
-                continue;
+        let schemes = || signatures.iter();
+        let alone = |scheme| self.accepts(Requirement::Signature(scheme));
+        for (scheme, value) in schemes().filter(|(scheme, _)| alone(*scheme)) {
+            match self.find_key(body, scheme, value) {
+                Ok(key) => return Ok(key),
+                Err(reason) => error = error.max(reason),
             }
-            error = SignatureError::Mismatch;
-            let Some(signature) = scheme.decode(value) else {
-                continue;
+        }
+        for (scheme, value) in schemes().filter(|(scheme, _)| !alone(*scheme)) {
+            let key = if self.accepts(Requirement::SignatureAndToken(scheme)) {
+                self.find_key(body, scheme, value)
+            } else {
+                Err(SignatureError::NoKey)
             };
-            if let Some(found) = candidates.find(|known| known.key.verifies(&body, &signature)) {
-                return Ok(Some(found.name));
+            match key.and_then(|key| self.find_client(token).map(|client| (key, client))) {
+                Ok((key, client)) if key.shop == client.shop => return Ok(key),
+                Ok(_) => error = error.max(SignatureError::ShopsDiffer),
+                Err(reason) => error = error.max(reason),
+            }
+        }
+        if self.accepts(Requirement::Token) && token.is_some() {
+            match self.find_client(token) {
+                Ok(client) => return Ok(client),
+                Err(reason) => error = error.max(reason),
             }
         }
         Err(error)
     }
-}
 
-fn keys_of(keys: &[NamedKey], scheme: Scheme) -> impl Iterator<Item = &NamedKey> {
-    keys.iter()
-        .filter(move |known| known.key.scheme() == scheme)
+    fn find_key(
+        &self,
+        body: &SignedBody<'_>,
+        scheme: Scheme,
+        value: &str,
+    ) -> Result<&KeyName, SignatureError> {
+        let mut keys = self.keys_of(scheme).peekable();
+        if keys.peek().is_none() {
+            return Err(SignatureError::NoKey);
+        }
+        scheme
+            .decode(value)
+            .and_then(|signature| keys.find(|known| known.key.verifies(body, &signature)))
+            .map(|found| &found.name)
+            .ok_or(SignatureError::Mismatch)
+    }
+
+    /// Returns the client of a token that IMS signed.
+    fn find_client(
+        &self,
+        token: Option<Result<&VerifiedToken<'_>, TokenError>>,
+    ) -> Result<&KeyName, SignatureError> {
+        let token = token
+            .unwrap_or(Err(TokenError::Missing))
+            .map_err(SignatureError::Token)?;
+        let mut clients = self.ims_clients.usable.iter();
+        let client = clients
+            .find(|known| known.key.client_id == token.client_id)
+            .ok_or(SignatureError::Token(TokenError::Client))?;
+        if !client.key.has_organization(token.org_id) {
+            return Err(SignatureError::Token(TokenError::Organization));
+        }
+        Ok(&client.name)
+    }
 }

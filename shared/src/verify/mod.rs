@@ -5,21 +5,30 @@
 //! `match` in this file.
 
 mod hmac;
+pub mod ims;
+mod key_list;
 pub mod keyring;
 mod keys;
 pub mod pem;
+mod policy;
+mod refresh;
 mod rsa;
 pub mod secret;
+mod shop;
 mod store;
 
 use std::{cell::OnceCell, fmt};
 
 use lambda_http::http::HeaderMap;
 
+use self::ims::{TokenError, VerifiedToken};
 pub use self::{
     hmac::HmacSecret,
-    keys::{KEYS_MAX, KeyName, Keys, NamedKey, SecretVersion},
+    key_list::{KEYS_MAX, KEYS_OF_ALL_SHOPS_MAX, NamedKey},
+    keys::{KeyName, Keys, KnownKeys, SecretVersion},
+    policy::{Requirement, SignaturePolicy},
     rsa::RsaKey,
+    shop::{DEFAULT_SOURCE_PREFIX, SHOP_NAME_CHARS_MAX, SHOPS_MAX, Shop, is_uri_text},
     store::StoreSettings,
 };
 
@@ -187,13 +196,36 @@ impl<'a> Signatures<'a> {
     }
 }
 
-/// Why a body is not verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a request has to prove who sent it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// The values of the signature headers.
+    pub signatures: Signatures<'a>,
+    /// The access token, if there is one and it was read.
+    pub token: Option<Result<&'a VerifiedToken<'a>, TokenError>>,
+}
+
+impl<'a> From<Signatures<'a>> for Credentials<'a> {
+    fn from(signatures: Signatures<'a>) -> Self {
+        Self {
+            signatures,
+            token: None,
+        }
+    }
+}
+
+/// Why a request is not verified. If there are several reasons, the last one in this order helps
+/// the sender most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SignatureError {
     /// The request has no signature.
     Missing,
     /// The function has no key for the scheme of the signature.
     NoKey,
+    /// The access token does not count.
+    Token(TokenError),
+    /// The signature is of one shop, and the access token of another.
+    ShopsDiffer,
     /// No key verifies the signature.
     Mismatch,
 }

@@ -59,6 +59,14 @@ impl RsaKey {
             .as_bytes()
             .filter(|_| spki.algorithm.oid == RSA_ENCRYPTION);
         let (modulus, exponent) = key.and_then(rsa_public_key).ok_or(NOT_RSA)?;
+        Self::from_components(modulus, exponent)
+    }
+
+    /// Creates a key from a modulus and an exponent, as big-endian numbers without leading zeros.
+    ///
+    /// # Errors
+    /// [`KeyError::WrongAlgorithm`] or [`KeyError::WrongSize`] if `ring` would reject the key.
+    pub(super) fn from_components(modulus: Vec<u8>, exponent: Vec<u8>) -> Result<Self, KeyError> {
         // `ring` checks these properties only with the first signature. These checks report an
         // unusable key before the first order.
         if !(2048 / 8..=8192 / 8).contains(&modulus.len()) {
@@ -76,16 +84,17 @@ impl RsaKey {
     pub(super) fn verifies(&self, body: &SignedBody<'_>, signature: &[u8]) -> bool {
         // A valid signature is as long as its key. For any other, the body need not be encoded.
         signature.len() == self.modulus.len()
-            && RsaPublicKeyComponents {
-                n: &self.modulus,
-                e: &self.exponent,
-            }
-            .verify(
-                &RSA_PKCS1_2048_8192_SHA256,
-                body.base64().as_bytes(),
-                signature,
-            )
-            .is_ok()
+            && self.verifies_message(body.base64().as_bytes(), signature)
+    }
+
+    /// Returns whether this key verifies a signature of these bytes.
+    pub(super) fn verifies_message(&self, message: &[u8], signature: &[u8]) -> bool {
+        RsaPublicKeyComponents {
+            n: &self.modulus,
+            e: &self.exponent,
+        }
+        .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
+        .is_ok()
     }
 }
 

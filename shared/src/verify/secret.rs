@@ -1,13 +1,31 @@
 //! The content of the secret, as JSON: the keys that verify events, and bearer tokens.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use crate::verify::{KEYS_MAX, KeyName, Keys, NamedKey, Scheme, SecretVersion};
+use crate::verify::{
+    KEYS_MAX, KeyName, Keys, KnownKeys, NamedKey, SHOPS_MAX, Scheme, SecretVersion, Shop,
+    SignaturePolicy,
+    ims::{IMS_ID_CHARS_MAX, ImsClient},
+    keys::section,
+    shop::{SHOP_NAME_CHARS_MAX, SOURCE_CHARS_MAX, Shops},
+};
 
 /// An example of the secret, for error messages.
 pub const EXAMPLE: &str = r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
+
+/// An example of the clients whose access tokens count, for error messages.
+const IMS_EXAMPLE: &str = r#"{"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
+
+const SHOPS: &str = "shops";
+const SOURCE: &str = "source";
+const IMS: &str = "ims";
+const CLIENT_IDS: &str = "client_ids";
+const ORG_IDS: &str = "org_ids";
+
+/// The list of clients, as part of a position.
+const IMS_CLIENTS: &str = "ims/client_ids";
 
 /// The suffix of the name of each token.
 const TOKEN_SUFFIX: &str = "_token";
@@ -74,28 +92,15 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-/// The signatures that a body needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SignaturePolicy {
-    /// A signature of one of these schemes.
-    Require(Vec<Scheme>),
-    /// None: the operator chose to accept events without a signature.
-    AcceptUnsigned,
-}
-
-impl SignaturePolicy {
-    /// Returns the policy that accepts every scheme.
-    pub fn every_scheme() -> Self {
-        Self::Require(Scheme::ALL.to_vec())
-    }
-}
-
 impl Secret {
     /// Returns a secret without keys and tokens.
     pub fn empty(policy: &SignaturePolicy) -> Self {
         let keys = match policy {
             SignaturePolicy::AcceptUnsigned => Keys::AcceptUnsigned,
-            SignaturePolicy::Require(_) => Keys::Known(Vec::new()),
+            SignaturePolicy::Require(requirements) => Keys::Known(KnownKeys {
+                requirements: requirements.clone(),
+                ..KnownKeys::default()
+            }),
         };
         Self {
             keys,
@@ -105,9 +110,12 @@ impl Secret {
 
     /// Reads the usable content of a secret, and returns it with the errors of the rest. No error
     /// quotes the secret.
+    ///
+    /// `unnamed_source` is the source of the shop without a name, if it is configured.
     pub fn read(
         json: &str,
         policy: &SignaturePolicy,
+        unnamed_source: Option<&str>,
         version: SecretVersion,
     ) -> (Self, Vec<String>) {
         let mut secret = Self::empty(policy);
@@ -116,54 +124,218 @@ impl Secret {
             return (secret, vec![format!("must be JSON, as in {EXAMPLE}")]);
         };
         let mut errors = Vec::new();
-        for scheme in Scheme::ALL {
-            let entries = fields.remove(scheme.secret_field());
-            if let (Keys::Known(keys), SignaturePolicy::Require(schemes)) =
-                (&mut secret.keys, policy)
-                && schemes.contains(&scheme)
-            {
-                keys.extend(read_keys(entries, scheme, version, &mut errors));
-            }
-        }
+        let sections = take_shops(&mut fields, &mut errors);
         secret.tokens = take_tokens(&mut fields, &mut errors);
-        if !fields.is_empty() {
-            let known = Scheme::ALL.map(Scheme::secret_field).join(", ");
-            errors.push(format!(
-                "has fields other than {known} and names that end in {TOKEN_SUFFIX}"
-            ));
+        if let Keys::Known(known) = &mut secret.keys {
+            let sources: Vec<_> = sections
+                .iter()
+                .map(|(name, section)| (name.clone(), source_of(name, section, &mut errors)))
+                .collect();
+            known.shops = Shops::new(&sources, unnamed_source, &mut errors);
+            let mut reader = KeyReader {
+                policy,
+                version,
+                known,
+                errors: &mut errors,
+            };
+            reader.read(None, fields);
+            for (name, section) in sections {
+                let shop = reader.known.shops.get(&name);
+                reader.read(shop.as_ref(), section);
+            }
+            reader.finish();
         }
         (secret, errors)
     }
 }
 
-/// Reads a list of keys. The name of a key does not depend on whether other entries are usable.
-fn read_keys(
-    entries: Option<Value>,
-    scheme: Scheme,
+/// Reads the keys of one shop after another.
+struct KeyReader<'a> {
+    policy: &'a SignaturePolicy,
     version: SecretVersion,
-    errors: &mut Vec<String>,
-) -> Vec<NamedKey> {
-    let entries = match entries {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(entries)) => entries,
-        // A single entry, as Secrets Manager generates it.
-        Some(entry) => vec![entry],
-    };
-    let field = scheme.secret_field();
-    let mut keys = Vec::new();
-    for (index, entry) in entries.iter().enumerate() {
-        let name = KeyName::new(version, scheme, index);
-        match entry.as_str().map(|entry| scheme.read_keys(entry)) {
-            Some(Ok(read)) => keys.extend(read.into_iter().map(|key| NamedKey { name, key })),
-            Some(Err(error)) => errors.push(format!("{field}/{index}: {error}")),
-            None => errors.push(format!("{field}/{index}: must be a string")),
+    known: &'a mut KnownKeys,
+    errors: &'a mut Vec<String>,
+}
+
+impl KeyReader<'_> {
+    /// Reads the section of a shop, which is the whole secret for the shop without a name.
+    fn read(&mut self, shop: Option<&Arc<Shop>>, mut fields: Map<String, Value>) {
+        let section = section(shop.map(|shop| &*shop.name));
+        for scheme in Scheme::ALL {
+            let entries = fields.remove(scheme.secret_field());
+            if self.policy.reads_signatures(scheme) {
+                self.read_list(&section, shop, scheme, entries);
+            }
+        }
+        let ims = fields.remove(IMS).filter(|ims| !ims.is_null());
+        if let Some(ims) = ims
+            && self.policy.reads_tokens()
+        {
+            self.read_clients(&section, shop, ims);
+        }
+        fields.remove(SOURCE);
+        if !fields.is_empty() {
+            let lists = Scheme::ALL.map(Scheme::secret_field).join(", ");
+            let at = section.trim_end_matches('/');
+            self.errors.push(if shop.is_some() {
+                format!("{at}: has fields other than {lists}, {IMS} and {SOURCE}")
+            } else {
+                format!(
+                    "has fields other than {lists}, {IMS}, {SHOPS} and names that end in \
+                     {TOKEN_SUFFIX}"
+                )
+            });
         }
     }
-    if keys.len() > KEYS_MAX {
-        errors.push(format!("{field}: more than {KEYS_MAX}"));
-        keys.truncate(KEYS_MAX);
+
+    /// Reads a list of keys. The name of a key does not depend on whether other entries are usable.
+    fn read_list(
+        &mut self,
+        section: &str,
+        shop: Option<&Arc<Shop>>,
+        scheme: Scheme,
+        entries: Option<Value>,
+    ) {
+        let field = scheme.secret_field();
+        let mut keys = Vec::new();
+        for (index, entry) in list_of(entries).iter().enumerate() {
+            let name = KeyName::new(self.version, shop.cloned(), field, index);
+            match entry.as_str().map(|entry| scheme.read_keys(entry)) {
+                Some(Ok(read)) => keys.extend(read.into_iter().map(|key| NamedKey {
+                    name: name.clone(),
+                    key,
+                })),
+                Some(Err(error)) => self
+                    .errors
+                    .push(format!("{section}{field}/{index}: {error}")),
+                None => self
+                    .errors
+                    .push(format!("{section}{field}/{index}: must be a string")),
+            }
+        }
+        self.truncate(&mut keys, &format!("{section}{field}"));
+        self.known.signature_keys.usable.append(&mut keys);
     }
-    keys
+
+    /// Reads the clients whose access tokens count.
+    fn read_clients(&mut self, section: &str, shop: Option<&Arc<Shop>>, ims: Value) {
+        let Value::Object(mut ims) = ims else {
+            let error = format!("{section}{IMS}: must be an object, as in {IMS_EXAMPLE}");
+            return self.errors.push(error);
+        };
+        let mut clients = Vec::new();
+        let org_ids = self.ids(section, ORG_IDS, ims.remove(ORG_IDS));
+        let org_ids: Arc<[String]> = org_ids.into_iter().map(|(_, id)| id).collect();
+        for (index, id) in self.ids(section, CLIENT_IDS, ims.remove(CLIENT_IDS)) {
+            clients.push(NamedKey {
+                name: KeyName::new(self.version, shop.cloned(), IMS_CLIENTS, index),
+                key: ImsClient::new(id, Arc::clone(&org_ids)),
+            });
+        }
+        if clients.is_empty() || org_ids.is_empty() {
+            let error = format!("{section}{IMS}: needs both lists, as in {IMS_EXAMPLE}");
+            self.errors.push(error);
+            return;
+        }
+        if !ims.is_empty() {
+            let error = format!("{section}{IMS}: has fields other than {CLIENT_IDS} and {ORG_IDS}");
+            self.errors.push(error);
+        }
+        self.truncate(&mut clients, &format!("{section}{IMS_CLIENTS}"));
+        self.known.ims_clients.usable.append(&mut clients);
+    }
+
+    /// Returns the usable ids of a list, each with its index.
+    fn ids(&mut self, section: &str, list: &str, entries: Option<Value>) -> Vec<(usize, String)> {
+        let mut ids = Vec::new();
+        for (index, entry) in list_of(entries).into_iter().enumerate() {
+            match entry {
+                Value::String(id) if ImsClient::is_id(&id) => ids.push((index, id)),
+                _ => self.errors.push(format!(
+                    "{section}{IMS}/{list}/{index}: must be 1 to {IMS_ID_CHARS_MAX} printable \
+                     ASCII characters without spaces"
+                )),
+            }
+        }
+        ids
+    }
+
+    fn truncate<K>(&mut self, keys: &mut Vec<K>, list: &str) {
+        if keys.len() > KEYS_MAX {
+            self.errors.push(format!("{list}: more than {KEYS_MAX}"));
+            keys.truncate(KEYS_MAX);
+        }
+    }
+
+    /// Removes keys that two shops have, and keys beyond the limit of all shops.
+    fn finish(self) {
+        self.known.signature_keys.remove_ambiguous(self.errors);
+        self.known.ims_clients.remove_ambiguous(self.errors);
+        for scheme in Scheme::ALL {
+            let name = scheme.secret_field();
+            let keys = &mut self.known.signature_keys;
+            keys.truncate(|key| key.scheme() == scheme, name, self.errors);
+        }
+        let clients = &mut self.known.ims_clients;
+        clients.truncate(|_| true, IMS_CLIENTS, self.errors);
+    }
+}
+
+/// Returns the entries of a list. A single entry is a list of one, because Secrets Manager
+/// generates a secret in this form.
+fn list_of(entries: Option<Value>) -> Vec<Value> {
+    match entries {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(entries)) => entries,
+        Some(entry) => vec![entry],
+    }
+}
+
+/// Removes the shops from the fields, and returns the section of each.
+fn take_shops(
+    fields: &mut Map<String, Value>,
+    errors: &mut Vec<String>,
+) -> Vec<(String, Map<String, Value>)> {
+    let shops = match fields.remove(SHOPS) {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Object(shops)) => shops,
+        Some(_) => {
+            errors.push(format!(
+                "{SHOPS}: must be an object with a member for each shop"
+            ));
+            return Vec::new();
+        }
+    };
+    let mut sections = Vec::new();
+    for (name, section) in shops {
+        match section {
+            // A name that no shop can have may be a secret in the wrong place, so it is not shown.
+            _ if !Shop::is_name(&name) => errors.push(format!(
+                "{SHOPS}: a name is not 1 to {SHOP_NAME_CHARS_MAX} of a-z, 0-9, - and _, beginning \
+                 with a letter or digit"
+            )),
+            Value::Object(section) => sections.push((name, section)),
+            _ => errors.push(format!("{SHOPS}/{name}: must be an object")),
+        }
+    }
+    if sections.len() > SHOPS_MAX {
+        errors.push(format!("{SHOPS}: more than {SHOPS_MAX}"));
+        sections.truncate(SHOPS_MAX);
+    }
+    sections
+}
+
+/// Returns the source that the secret has for a shop.
+fn source_of(name: &str, section: &Map<String, Value>, errors: &mut Vec<String>) -> Option<String> {
+    let source = section.get(SOURCE).filter(|source| !source.is_null())?;
+    let usable = source.as_str().filter(|source| Shop::is_source(source));
+    if usable.is_none() {
+        errors.push(format!(
+            "{SHOPS}/{name}/{SOURCE}: must be a URI with a scheme, of at most {SOURCE_CHARS_MAX} \
+             characters"
+        ));
+    }
+    usable.map(str::to_owned)
 }
 
 /// Returns the name of a token for an error message. A name that no channel would choose may be a
@@ -201,7 +373,7 @@ mod tests {
     const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 
     fn read(json: &str, policy: &SignaturePolicy) -> (String, Vec<String>) {
-        let (secret, errors) = Secret::read(json, policy, SecretVersion::Current);
+        let (secret, errors) = Secret::read(json, policy, None, SecretVersion::Current);
         (format!("{:?}", secret.keys), errors)
     }
 
@@ -212,18 +384,18 @@ mod tests {
             r#"{{"hmac_secrets":["hush","0123456789abcdef"],
                 "public_keys":["hush","{pem}"],"stock_token":"hush\n"}}"#
         );
-        let (keys, errors) = read(&json, &SignaturePolicy::every_scheme());
+        let (keys, errors) = read(&json, &SignaturePolicy::every_signature());
         assert_eq!(keys, "1 hmac_secrets, 1 public_keys");
         assert_eq!(
             errors,
             [
+                "stock_token: must be one line of ASCII",
                 "hmac_secrets/0: the secret is shorter than 16 bytes",
                 "public_keys/0: has no readable PEM block \"PUBLIC KEY\"",
-                "stock_token: must be one line of ASCII",
             ]
         );
         assert_eq!(
-            read("hush", &SignaturePolicy::every_scheme()).0,
+            read("hush", &SignaturePolicy::every_signature()).0,
             "0 hmac_secrets, 0 public_keys"
         );
         assert_eq!(
@@ -240,7 +412,7 @@ mod tests {
         let json = format!(r#"{{"hmac_secrets":[{}]}}"#, many.join(","));
         let expected = vec!["hmac_secrets: more than 16".to_owned()];
         assert_eq!(
-            read(&json, &SignaturePolicy::every_scheme()),
+            read(&json, &SignaturePolicy::every_signature()),
             ("16 hmac_secrets, 0 public_keys".to_owned(), expected)
         );
     }
@@ -248,11 +420,11 @@ mod tests {
     #[test]
     fn reads_a_token_under_any_policy_and_never_shows_it() {
         for policy in [
-            SignaturePolicy::every_scheme(),
+            SignaturePolicy::every_signature(),
             SignaturePolicy::AcceptUnsigned,
         ] {
             let json = r#"{"stock_token":"hush-hush"}"#;
-            let (secret, errors) = Secret::read(json, &policy, SecretVersion::Inline);
+            let (secret, errors) = Secret::read(json, &policy, None, SecretVersion::Inline);
             assert_eq!(errors, Vec::<String>::new());
             assert_eq!(
                 secret.tokens.get("stock_token").unwrap().expose(),
@@ -268,25 +440,25 @@ mod tests {
             "hmac_secrets":[7,"short","0123456789abcdef"]}"#;
         let (secret, errors) = Secret::read(
             json,
-            &SignaturePolicy::every_scheme(),
+            &SignaturePolicy::every_signature(),
+            None,
             SecretVersion::Current,
         );
-        let Keys::Known(keys) = secret.keys else {
-            panic!("unsigned");
-        };
+        let keys = secret.keys.signature_keys();
         let names: Vec<_> = keys.iter().map(|key| key.name.to_string()).collect();
         assert_eq!(names, ["current/hmac_secrets/2"]);
         assert_eq!(
             errors,
             [
+                "stock_token: must be a string",
                 "hmac_secrets/0: must be a string",
                 "hmac_secrets/1: the secret is shorter than 16 bytes",
-                "stock_token: must be a string",
-                "has fields other than hmac_secrets, public_keys and names that end in _token",
+                "has fields other than hmac_secrets, public_keys, ims, shops and names that end in \
+                 _token",
             ]
         );
         for json in ["[]", "7", "", "{\"hmac_secrets\":"] {
-            let (_, errors) = read(json, &SignaturePolicy::every_scheme());
+            let (_, errors) = read(json, &SignaturePolicy::every_signature());
             assert!(errors[0].starts_with("must be JSON"), "{json}");
         }
     }
@@ -300,14 +472,15 @@ mod tests {
             "\u{e9}_token",
         ] {
             let json = serde_json::json!({ name: 7 }).to_string();
-            let (_, errors) = read(&json, &SignaturePolicy::every_scheme());
+            let (_, errors) = read(&json, &SignaturePolicy::every_signature());
             assert_eq!(errors, ["a token: must be a string"], "{name}");
         }
         let long = format!("{}_token", "a".repeat(64));
         let json = serde_json::json!({ long: 7 }).to_string();
         let (secret, errors) = Secret::read(
             &json,
-            &SignaturePolicy::every_scheme(),
+            &SignaturePolicy::every_signature(),
+            None,
             SecretVersion::Current,
         );
         assert_eq!(errors, ["a token: must be a string"]);

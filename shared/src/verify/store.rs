@@ -12,10 +12,7 @@ use tracing::error;
 
 use crate::{
     aws::{Aws, AwsError, WithoutTraceHeader, no_retries},
-    verify::{
-        SecretVersion,
-        secret::{Secret, SignaturePolicy},
-    },
+    verify::{SecretVersion, SignaturePolicy, secret::Secret},
 };
 
 /// The maximum time that one request waits for Secrets Manager.
@@ -37,6 +34,8 @@ pub struct StoreSettings {
     pub endpoint: Option<String>,
     /// The signatures that a body needs.
     pub policy: SignaturePolicy,
+    /// The source of the shop without a name, if it is configured.
+    pub unnamed_source: Option<String>,
     /// The maximum age of the keys before they are read again.
     pub refresh: Duration,
     /// How long the keys of the previous version stay valid after a new version was created.
@@ -115,7 +114,9 @@ impl Store {
             }),
         };
         if let Some(older) = older {
-            secret.keys.add(&older.keys);
+            secret
+                .keys
+                .add(&older.keys, self.settings.unnamed_source.as_deref());
             if has_errors {
                 secret.tokens.add(older.tokens);
             }
@@ -165,7 +166,12 @@ impl Store {
     /// entry does not affect the other keys.
     fn parse_version(&self, version: &GetSecretValueOutput, name: SecretVersion) -> (Secret, bool) {
         let json = version.secret_string().unwrap_or_default();
-        let (secret, mut errors) = Secret::read(json, &self.settings.policy, name);
+        let StoreSettings {
+            policy,
+            unnamed_source,
+            ..
+        } = &self.settings;
+        let (secret, mut errors) = Secret::read(json, policy, unnamed_source.as_deref(), name);
         let has_errors = !errors.is_empty();
         if !has_errors && secret.keys.is_empty() {
             errors.push("has no key for the accepted signature schemes".to_owned());

@@ -7,7 +7,7 @@ use crate::{
     aws::AwsError,
     outcome::Failure,
     telemetry::{LogLevel, Stage, Stages},
-    verify::SignatureError,
+    verify::{SignatureError, ims::TokenError},
 };
 
 const CHANNEL: &str = "sales_order_place_after";
@@ -39,6 +39,7 @@ fn line(metric: Metric, stages: &Stages) -> Line<'_> {
         event_id: None,
         subject_digest: None,
         reconciled: None,
+        shop: None,
         key: None,
         rules: None,
         unevaluated: None,
@@ -174,6 +175,8 @@ fn counts_every_failure_by_its_status() {
     let untrusted = [
         SignatureError::Missing,
         SignatureError::NoKey,
+        SignatureError::Token(TokenError::Expired),
+        SignatureError::ShopsDiffer,
         SignatureError::Mismatch,
     ];
     let failures = [
@@ -181,6 +184,7 @@ fn counts_every_failure_by_its_status() {
         Failure::NotApplicationJson,
         Failure::TooLarge,
         Failure::NoKeys,
+        Failure::NoImsKeys,
         Failure::NotJson,
         Failure::WrongEvent,
         Failure::Invalid {

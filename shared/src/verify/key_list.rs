@@ -1,0 +1,119 @@
+//! The keys of one kind in a secret, each with its name.
+
+use std::sync::Arc;
+
+use crate::verify::{KeyName, SecretVersion, Shop};
+
+/// The maximum number of keys that a function uses from one list of the secret. Each key adds time
+/// to a request with a wrong signature.
+pub const KEYS_MAX: usize = 16;
+
+/// The maximum number of keys of one kind that a function uses from all lists of a version.
+pub const KEYS_OF_ALL_SHOPS_MAX: usize = 64;
+
+/// A key and its name.
+#[derive(Clone, Debug)]
+pub struct NamedKey<K> {
+    /// The position of the key in the secret.
+    pub name: KeyName,
+    /// The key itself.
+    pub key: K,
+}
+
+/// The keys of one kind, of all shops.
+#[derive(Clone)]
+pub(super) struct KeyList<K> {
+    pub(super) usable: Vec<NamedKey<K>>,
+    /// Keys that more than one shop has. They count for none, in older versions neither.
+    ambiguous: Vec<K>,
+}
+
+impl<K> Default for KeyList<K> {
+    fn default() -> Self {
+        Self {
+            usable: Vec::new(),
+            ambiguous: Vec::new(),
+        }
+    }
+}
+
+impl<K: Clone + PartialEq> KeyList<K> {
+    pub(super) fn rename(&mut self, version: SecretVersion) {
+        for named in &mut self.usable {
+            named.name.version = version;
+        }
+    }
+
+    /// Removes the keys that more than one shop has, because their events could be taken for those
+    /// of another shop.
+    pub(super) fn remove_ambiguous(&mut self, errors: &mut Vec<String>) {
+        let twin_of = |named: &NamedKey<K>| {
+            let mut others = self.usable.iter();
+            others.find(|other| other.name.shop != named.name.shop && other.key == named.key)
+        };
+        let is_ambiguous: Vec<bool> = self
+            .usable
+            .iter()
+            .map(|named| {
+                let twin = twin_of(named);
+                if let Some(twin) = twin {
+                    errors.push(format!(
+                        "{}: is the same as {}, so it counts for neither shop",
+                        named.name.position(),
+                        twin.name.position()
+                    ));
+                }
+                twin.is_some()
+            })
+            .collect();
+        let mut flags = is_ambiguous.into_iter();
+        let ambiguous = self
+            .usable
+            .extract_if(.., |_| flags.next().unwrap_or_default());
+        self.ambiguous.extend(ambiguous.map(|named| named.key));
+    }
+
+    /// Removes the keys of one kind beyond [`KEYS_OF_ALL_SHOPS_MAX`].
+    pub(super) fn truncate(
+        &mut self,
+        is_of_kind: impl Fn(&K) -> bool,
+        kind: &str,
+        errors: &mut Vec<String>,
+    ) {
+        let mut count = 0;
+        let all = self.usable.len();
+        self.usable.retain(|named| {
+            count += usize::from(is_of_kind(&named.key));
+            count <= KEYS_OF_ALL_SHOPS_MAX || !is_of_kind(&named.key)
+        });
+        if self.usable.len() < all {
+            errors.push(format!(
+                "{kind}: more than {KEYS_OF_ALL_SHOPS_MAX} in all shops together"
+            ));
+        }
+    }
+
+    /// Adds the keys of an older version that are not known yet, up to twice
+    /// [`KEYS_OF_ALL_SHOPS_MAX`] of one kind.
+    pub(super) fn add<T: PartialEq>(
+        &mut self,
+        older: &Self,
+        kind: impl Fn(&K) -> T,
+        shop_of: &mut impl FnMut(&KeyName) -> Option<Arc<Shop>>,
+    ) {
+        for candidate in &older.usable {
+            let of_kind = self
+                .usable
+                .iter()
+                .filter(|known| kind(&known.key) == kind(&candidate.key));
+            let has_room = of_kind.count() < 2 * KEYS_OF_ALL_SHOPS_MAX;
+            let is_known = self.ambiguous.contains(&candidate.key)
+                || self.usable.iter().any(|known| known.key == candidate.key);
+            if has_room && !is_known {
+                let mut added = candidate.clone();
+                added.name.shop = shop_of(&added.name);
+                self.usable.push(added);
+            }
+        }
+    }
+}
