@@ -56,7 +56,7 @@ DEPLOYED := local/tests/test_whole_deployment.py
 # Those that need Adobe's client for webhooks, which is for Node.
 WITH_ADOBE := local/tests/test_adobe_client.py
 # Those that mostly wait, for pauses, timeouts and programs that start. They run beside the others.
-WAITING := $(addprefix local/tests/test_,$(addsuffix .py,apply apply_checks apply_stopped consumer_failures consumers doctor journal plan \
+WAITING := $(addprefix local/tests/test_,$(addsuffix .py,apply apply_checks apply_stopped consumer_failures consumers doctor hook_oauth journal plan \
   python_worker python_worker_away reconcile reconcile_ends reconcile_gaps reconcile_log redrive shop_hostile shop_rest smoke \
   soak_consumers))
 PYTEST := python -m pytest -q
@@ -261,6 +261,8 @@ deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what 
 	@python local/protect.py $(or $(ENV),default)
 
 keys: $(TOOLS) ## Add keys to the secret: make keys PEM=shop.pem, HMAC=FILE, or IMS_CLIENT=… IMS_ORG=… (SHOP=… SOURCE=…: docs/shops.md; LIST=1)
+	@test 1 = "$(words $(foreach kind,PEM HMAC IMS_CLIENT LIST,$(if $($(kind)),$(kind))))" \
+	  || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key, HMAC=FILE, with a shared secret, or IMS_CLIENT=… IMS_ORG=…"; exit 1; }
 	@$(MAKE) --silent --no-print-directory binaries
 	@exec python commerce/keys.py "$(stack)" $(if $(PEM),--pem "$(PEM)") $(if $(HMAC),--hmac "$(HMAC)") $(if $(IMS_CLIENT),--ims-client "$(IMS_CLIENT)") \
 	  $(if $(IMS_ORG),--ims-org "$(IMS_ORG)") $(if $(LIST),--list) $(if $(SHOP),--shop "$(SHOP)") $(if $(SOURCE),--source "$(SOURCE)")
