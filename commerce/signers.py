@@ -75,7 +75,7 @@ class Signers:
             self._content = content_of(name, self._read(self._stack.output("WebhookKeysArn")))
         entry = entry_of(self._content, shop)
         if entry is None:
-            raise ShopError(f"the secret of {name} has no {words(shop)}")
+            raise ShopError(f"the secret of {name} has no shop {shop}. Add its keys: make keys HMAC=FILE SHOP={shop}")
         reasons = []
         for way in self._ways:
             try:

@@ -29,7 +29,7 @@ EXAMPLE = "https://….execute-api.eu-west-1.amazonaws.com"
 HEADERS = {"Content-Type": "application/json", "x-webhook-check": "1"}
 # It can be no event, whatever answers there.
 BODY = b"[]"
-OURS, EXPECTED = "urn:commerce-webhooks:", ({"signature_missing", "token_missing"}, "Unverified event")
+OURS, EXPECTED = "urn:commerce-webhooks:", ("signature_missing", "Unverified event")
 OK, COLD, SLOW = "ok", "ok, slow only at its first request", "slow"
 LOG = "the functions' log (output FunctionLogGroup)"
 DOMAIN = "With DomainName the API's own address is switched off; give URL=https://<the domain>."
@@ -40,8 +40,6 @@ HELP = {
     "nearer to the region. If it stays, see SlowAnswersAlarm in RUNBOOK.md.",
     "keys unavailable": f"the function runs, but has no key. In {LOG}, `store_error` and `code` say why: the secret (output WebhookKeysArn) "
     "is gone or holds no key, or the function's role or the policy of the KMS key (KmsKeyArn) does not let it read it.",
-    "keys of IMS unavailable": f"the function runs, but has no key of Adobe IMS (ImsKeysUrl), without which no token can be verified. {LOG} "
-    "says why. Is Adobe IMS down, or can the function not reach it?",
     "other problem": f"the function answers, but with {{0}}. Is the stack deployed from this checkout? `outcome` in {LOG} says more.",
     "forbidden": f"API Gateway does not serve this address. {DOMAIN}",
     "no such route": f"API Gateway has no such route. Is the stack deployed from this checkout, with this channel? {DOMAIN}",
@@ -104,11 +102,9 @@ def judge(answer, content):
     status = answer.status_code
     kind, title = problem_of(answer, content)
     if kind is not None:
-        kinds, words = EXPECTED
-        if status == 401 and kind in kinds and title == words:
+        if status == 401 and (kind, title) == EXPECTED:
             return OK, ""
-        unavailable = {"keys_unavailable": "keys unavailable", "ims_keys_unavailable": "keys of IMS unavailable"}
-        return (unavailable[kind], "") if kind in unavailable else ("other problem", f"status {status}, {kind}")
+        return ("keys unavailable", "") if kind == "keys_unavailable" else ("other problem", f"status {status}, {kind}")
     if status >= 500:
         return "function fails", ""
     known = {401: "401, not ours", 403: "forbidden", 404: "no such route", 429: "turned away"}
