@@ -3,7 +3,7 @@
 import os
 import re
 
-from answers import ShopError
+from rest import ShopError, web_address
 
 # As the functions take it.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -28,6 +28,8 @@ def which(given, environment=os.environ):
             f"SHOP={name} is the name of a shop. Where is its REST?",
             remedy="Set COMMERCE_URL in the environment, as https://shop.example/rest/all or https://na1.api.commerce.adobe.com/<tenant>.",
         )
+    if base and base == environment.get("COMMERCE_URL"):
+        web_address("COMMERCE_URL", base)
     return name or of_environment, base
 
 
