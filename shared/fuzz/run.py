@@ -31,7 +31,7 @@ OPERATORS = ["greaterThan", "lessThan", "equal", "notEqual", "regex", "in", "isE
 PARTS, DER = 0x80, 0x01
 
 # The maximum length of an input of each target, in bytes: enough for the samples, and short enough for many inputs per second.
-TARGETS = {"event": 8192, "pem": 4096, "request": 16384, "rules": 8192, "signature": 4096}
+TARGETS = {"event": 8192, "pem": 4096, "request": 16384, "rules": 8192, "signature": 4096, "token": 4096}
 # In seconds and megabytes; the Lambda function has 512 MB.
 TIMEOUT, MEMORY = 10, 512
 
@@ -218,6 +218,26 @@ def signature_seeds():
     yield from (bytes([mode, 5, change]) + b"{}" for mode in range(64) for change in (0, 1))
 
 
+def token_seeds():
+    created, hour = 1781814431000, 3600000
+    head = {"alg": "RS256", "kid": "sample-1", "x5u": "ims_na1-key-at-1.cer", "typ": "JWT"}
+    claims = {"client_id": "a", "type": "access_token", "as": "ims-na1", "created_at": str(created), "expires_in": str(hour)}
+    # The target signs these itself: unchanged and with one changed bit.
+    pairs = [(head, claims), (head | {"alg": "none"}, claims), (head | {"kid": "x"}, claims), (head | {"crit": []}, claims)]
+    changes = [{"type": "x"}, {"created_at": created, "expires_in": hour}, {"created_at": "1"}, {"created_at": "9" * 20}]
+    pairs += [(head, claims | change) for change in changes]
+    for one, other in pairs:
+        parts = json.dumps(one).encode() + b"\n" + json.dumps(other).encode()
+        yield b"\0" + parts
+        yield from (bytes([1, 5, change]) + parts for change in (0, 1))
+    encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (head, claims)]
+    yield b"\2Bearer " + b".".join([*encoded, b"AAAA"]) + b"\n0@AdobeOrg"
+    number = base64.urlsafe_b64encode(b"\xff" * 256).rstrip(b"=").decode()
+    key = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "sample-1", "n": number, "e": "AQAB"}
+    for keys in ([], [key], [key, key], [key, {"kty": "EC", "kid": "b"}], [key | {"kid": str(kid)} for kid in range(3)]):
+        yield b"\3" + json.dumps({"keys": keys}).encode()
+
+
 def pem_seeds():
     for path in sorted([*(ROOT / "shared" / "tests" / "signature").glob("*.pem"), ROOT / "events" / "sample-keys" / "public-key.pem"]):
         pem = path.read_bytes()
@@ -264,6 +284,7 @@ SEEDS = {
     "request": request_seeds,
     "rules": rules_seeds,
     "signature": signature_seeds,
+    "token": token_seeds,
 }
 
 JSON_WORDS = ["null", "true", "false", "1e-7", "-0", '""', "[]", "{}", r"\u0000", r"\ud800", "\ufffe", "2026-06-18T20:27:11+02:00"]
@@ -289,6 +310,9 @@ def words(target):
         return [*names, *OPERATORS, *JSON_WORDS, *PATTERN_WORDS]
     if target == "signature":
         return ["sha256=", "SHA256=", "=", "=="]
+    if target == "token":
+        names = ["alg", "kid", "crit", "client_id", "type", "created_at", "expires_in", "keys", "kty", "use", "n", "e"]
+        return [*(f'"{name}":' for name in names), *JSON_WORDS, "Bearer ", "RS256", "access_token", "1781814431000"]
     markers = ["-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n", "-----BEGIN RSA PUBLIC KEY-----\n", "-----BEGIN PRIVATE KEY-----\n"]
     return [*markers, "\\n", "\\r\\n", "\\\\n", "\\/", "\ufeff", "\u00a0", "\u200b"]
 

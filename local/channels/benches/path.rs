@@ -11,14 +11,16 @@
 
 mod common;
 
+use std::time::SystemTime;
+
 use channels::SalesOrderPlaceAfter;
-use common::{RSA_SIGNATURE, SIZES, hmac, hmac_keys, order, rsa_keys, verified};
+use common::{RSA_SIGNATURE, SIZES, access_token, hmac, hmac_keys, order, rsa_keys, verified};
 use divan::{Bencher, black_box, counter::BytesCount};
 use shared::{
     deliver::body::MESSAGE_BYTES_MAX,
     event::{Event, ReadOptions},
     request::{self, body::Unverified},
-    verify::{Scheme, Signatures},
+    verify::{Scheme, Signatures, ims::AccessToken},
 };
 
 fn main() {
@@ -60,6 +62,18 @@ fn verify_rsa(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         let body = Unverified::new(black_box(body.as_bytes())).expect("small enough");
         black_box(body.verify(&keys, signatures)).expect_err("the signature is of another body");
+    });
+}
+
+/// Verifies an access token of IMS, which does not depend on the size of the order.
+#[divan::bench]
+fn verify_ims(bencher: Bencher<'_, '_>) {
+    let (headers, keys) = access_token();
+    bencher.bench_local(|| {
+        let token = AccessToken::of(black_box(&headers)).expect("a token");
+        token
+            .verify(&keys, SystemTime::UNIX_EPOCH)
+            .expect("it is signed")
     });
 }
 

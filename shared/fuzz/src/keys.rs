@@ -3,7 +3,12 @@
 
 use std::sync::LazyLock;
 
-use ring::{hmac, rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
+use ring::{
+    hmac,
+    rand::SystemRandom,
+    rsa::{KeyPair, PublicKeyComponents},
+    signature::RSA_PKCS1_SHA256,
+};
 use shared::verify::{Keys, Scheme, Signatures};
 
 const SECRET: &str = include_str!("../../../events/sample-keys/hmac-secret.txt");
@@ -36,22 +41,39 @@ pub fn sign_hmac(body: &[u8]) -> [u8; 32] {
     tag.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// Returns the shop's signature of a body with the sample key. RSASSA-PKCS1-v1_5 is deterministic.
+/// The sample key pair, which also signs the access tokens.
+static KEY_PAIR: LazyLock<KeyPair> = LazyLock::new(|| {
+    let der = decode_pem(PRIVATE_KEY);
+    KeyPair::from_pkcs8(&der).expect("the key is valid")
+});
+
+/// Returns the shop's signature of a body with the sample key.
 pub fn sign_rsa(body: &[u8]) -> String {
-    static KEY: LazyLock<KeyPair> = LazyLock::new(|| {
-        let der = decode_pem(PRIVATE_KEY);
-        KeyPair::from_pkcs8(&der).expect("the key is valid")
-    });
     let signed = base64_simd::STANDARD.encode_to_string(body);
-    let mut signature = vec![0; KEY.public().modulus_len()];
-    KEY.sign(
-        &RSA_PKCS1_SHA256,
-        &SystemRandom::new(),
-        signed.as_bytes(),
-        &mut signature,
-    )
-    .expect("a key can sign");
-    base64_simd::STANDARD.encode_to_string(signature)
+    base64_simd::STANDARD.encode_to_string(sign_text(&signed))
+}
+
+/// Signs a text with the sample key. RSASSA-PKCS1-v1_5 is deterministic.
+fn sign_text(text: &str) -> Vec<u8> {
+    let mut signature = vec![0; KEY_PAIR.public().modulus_len()];
+    let random = SystemRandom::new();
+    KEY_PAIR
+        .sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature)
+        .expect("a key can sign");
+    signature
+}
+
+/// Returns the signature of an access token: of the text before its last dot.
+pub fn sign_jwt(signed: &str) -> String {
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(sign_text(signed))
+}
+
+/// Returns a JWK Set with the sample key under this name.
+pub fn jwks(kid: &str) -> String {
+    let PublicKeyComponents { n, e }: PublicKeyComponents<Vec<u8>> = KEY_PAIR.public().into();
+    let [modulus, exponent] =
+        [n, e].map(|number| base64_simd::URL_SAFE_NO_PAD.encode_to_string(number));
+    format!(r#"{{"keys":[{{"kty":"RSA","kid":"{kid}","n":"{modulus}","e":"{exponent}"}}]}}"#)
 }
 
 fn decode_pem(pem: &str) -> Vec<u8> {

@@ -91,11 +91,11 @@ pub(super) fn signature_policy(environment: &mut Environment<'_>) -> SignaturePo
     }
     let mut requirements = Vec::new();
     for word in words.split(',').map(str::trim) {
-        let mut known = Requirement::ALL.into_iter();
-        if let Some(requirement) = known.find(|known| known.word() == word) {
-            requirements.push(requirement);
+        let mut known = Requirement::WORDS.iter();
+        if let Some((_, requirement)) = known.find(|(known, _)| *known == word) {
+            requirements.push(*requirement);
         } else {
-            let known = Requirement::ALL.map(Requirement::word).join(", ");
+            let known = Requirement::WORDS.map(|(word, _)| word).join(", ");
             environment.add_error(
                 SIGNATURE_SCHEMES,
                 format!(

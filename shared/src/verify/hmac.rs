@@ -8,7 +8,6 @@ use crate::verify::{KeyError, SchemeDefinition, VerificationKey, decode_base64};
 pub(super) const DEFINITION: SchemeDefinition = SchemeDefinition {
     header: "x-adobe-signature",
     secret_field: "hmac_secrets",
-    word: "hmac",
     read_keys: |entry| Ok(vec![VerificationKey::Hmac(HmacSecret::new(entry)?)]),
     decode,
 };

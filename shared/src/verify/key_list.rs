@@ -73,24 +73,25 @@ impl<K: Clone + PartialEq> KeyList<K> {
         self.ambiguous.extend(ambiguous.map(|named| named.key));
     }
 
-    /// Removes the keys of one kind beyond [`KEYS_OF_ALL_SHOPS_MAX`].
-    pub(super) fn truncate(
+    /// Adds the keys of one list of the secret, up to [`KEYS_MAX`], and up to
+    /// [`KEYS_OF_ALL_SHOPS_MAX`] with the `count` keys of the same kind in other lists.
+    pub(super) fn append(
         &mut self,
-        is_of_kind: impl Fn(&K) -> bool,
-        kind: &str,
+        keys: Vec<NamedKey<K>>,
+        count: usize,
+        list: &str,
         errors: &mut Vec<String>,
     ) {
-        let mut count = 0;
-        let all = self.usable.len();
-        self.usable.retain(|named| {
-            count += usize::from(is_of_kind(&named.key));
-            count <= KEYS_OF_ALL_SHOPS_MAX || !is_of_kind(&named.key)
-        });
-        if self.usable.len() < all {
+        let room = KEYS_OF_ALL_SHOPS_MAX - count.min(KEYS_OF_ALL_SHOPS_MAX);
+        if keys.len() > KEYS_MAX {
+            errors.push(format!("{list}: more than {KEYS_MAX}"));
+        } else if keys.len() > room {
             errors.push(format!(
-                "{kind}: more than {KEYS_OF_ALL_SHOPS_MAX} in all shops together"
+                "{list}: more than {KEYS_OF_ALL_SHOPS_MAX} with those of other shops"
             ));
         }
+        self.usable
+            .extend(keys.into_iter().take(KEYS_MAX.min(room)));
     }
 
     /// Adds the keys of an older version that are not known yet, up to twice

@@ -93,7 +93,8 @@ impl Keyring {
         self.refresh(reason, limit).await.then(|| self.known())
     }
 
-    /// Ends the pause between such refreshes: a new key verified an event, so the event was not forged.
+    /// Ends the pause between such refreshes: a new key verified an event, so the event was not
+    /// forged.
     pub fn unknown_signature_was_valid(&self) {
         self.schedule.end_unknown_pause();
     }

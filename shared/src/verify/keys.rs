@@ -224,7 +224,10 @@ impl KnownKeys {
         self.requirements.contains(&requirement)
     }
 
-    fn keys_of(&self, scheme: Scheme) -> impl Iterator<Item = &NamedKey<VerificationKey>> {
+    pub(super) fn keys_of(
+        &self,
+        scheme: Scheme,
+    ) -> impl Iterator<Item = &NamedKey<VerificationKey>> {
         let keys = self.signature_keys.usable.iter();
         keys.filter(move |known| known.key.scheme() == scheme)
     }

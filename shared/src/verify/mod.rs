@@ -62,11 +62,6 @@ impl Scheme {
         self.definition().secret_field
     }
 
-    /// Returns the word that selects the scheme in `SIGNATURE_SCHEMES`.
-    pub fn word(self) -> &'static str {
-        self.definition().word
-    }
-
     /// Reads the keys of one entry of the secret.
     ///
     /// # Errors
@@ -85,7 +80,6 @@ impl Scheme {
 struct SchemeDefinition {
     header: &'static str,
     secret_field: &'static str,
-    word: &'static str,
     read_keys: fn(entry: &str) -> Result<Vec<VerificationKey>, KeyError>,
     decode: fn(value: &str) -> Option<Vec<u8>>,
 }

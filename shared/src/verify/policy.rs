@@ -2,9 +2,6 @@
 
 use crate::verify::Scheme;
 
-/// The word that selects an access token in `SIGNATURE_SCHEMES`.
-const TOKEN_WORD: &str = "ims";
-
 /// What is enough to verify a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
@@ -17,23 +14,14 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// Every requirement, in the order in which they are listed for the operator.
-    pub const ALL: [Self; 5] = [
-        Self::Signature(Scheme::Hmac),
-        Self::Signature(Scheme::Rsa),
-        Self::Token,
-        Self::SignatureAndToken(Scheme::Hmac),
-        Self::SignatureAndToken(Scheme::Rsa),
+    /// Every requirement, and the word that selects it in `SIGNATURE_SCHEMES`.
+    pub const WORDS: [(&str, Self); 5] = [
+        ("hmac", Self::Signature(Scheme::Hmac)),
+        ("rsa", Self::Signature(Scheme::Rsa)),
+        ("ims", Self::Token),
+        ("hmac+ims", Self::SignatureAndToken(Scheme::Hmac)),
+        ("rsa+ims", Self::SignatureAndToken(Scheme::Rsa)),
     ];
-
-    /// Returns the word that selects it in `SIGNATURE_SCHEMES`.
-    pub fn word(self) -> String {
-        match self {
-            Self::Signature(scheme) => scheme.word().to_owned(),
-            Self::Token => TOKEN_WORD.to_owned(),
-            Self::SignatureAndToken(scheme) => format!("{}+{TOKEN_WORD}", scheme.word()),
-        }
-    }
 
     /// Returns the scheme of the signature that it needs.
     pub fn scheme(self) -> Option<Scheme> {

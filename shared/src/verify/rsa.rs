@@ -12,7 +12,6 @@ use crate::verify::{KeyError, SchemeDefinition, SignedBody, VerificationKey, dec
 pub(super) const DEFINITION: SchemeDefinition = SchemeDefinition {
     header: "x-adobe-commerce-webhook-signature",
     secret_field: "public_keys",
-    word: "rsa",
     read_keys: |entry| {
         Ok(RsaKey::from_pem(entry)?
             .into_iter()

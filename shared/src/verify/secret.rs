@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde_json::{Map, Value};
 
 use crate::verify::{
-    KEYS_MAX, KeyName, Keys, KnownKeys, NamedKey, SHOPS_MAX, Scheme, SecretVersion, Shop,
-    SignaturePolicy,
+    KeyName, Keys, KnownKeys, NamedKey, SHOPS_MAX, Scheme, SecretVersion, Shop, SignaturePolicy,
     ims::{IMS_ID_CHARS_MAX, ImsClient},
     keys::section,
     shop::{SHOP_NAME_CHARS_MAX, SOURCE_CHARS_MAX, Shops},
@@ -143,7 +142,8 @@ impl Secret {
                 let shop = reader.known.shops.get(&name);
                 reader.read(shop.as_ref(), section);
             }
-            reader.finish();
+            known.signature_keys.remove_ambiguous(&mut errors);
+            known.ims_clients.remove_ambiguous(&mut errors);
         }
         (secret, errors)
     }
@@ -213,8 +213,11 @@ impl KeyReader<'_> {
                     .push(format!("{section}{field}/{index}: must be a string")),
             }
         }
-        self.truncate(&mut keys, &format!("{section}{field}"));
-        self.known.signature_keys.usable.append(&mut keys);
+        let count = self.known.keys_of(scheme).count();
+        let list = format!("{section}{field}");
+        self.known
+            .signature_keys
+            .append(keys, count, &list, self.errors);
     }
 
     /// Reads the clients whose access tokens count.
@@ -241,8 +244,9 @@ impl KeyReader<'_> {
             let error = format!("{section}{IMS}: has fields other than {CLIENT_IDS} and {ORG_IDS}");
             self.errors.push(error);
         }
-        self.truncate(&mut clients, &format!("{section}{IMS_CLIENTS}"));
-        self.known.ims_clients.usable.append(&mut clients);
+        let known = &mut self.known.ims_clients;
+        let list = format!("{section}{IMS_CLIENTS}");
+        known.append(clients, known.usable.len(), &list, self.errors);
     }
 
     /// Returns the usable ids of a list, each with its index.
@@ -258,26 +262,6 @@ impl KeyReader<'_> {
             }
         }
         ids
-    }
-
-    fn truncate<K>(&mut self, keys: &mut Vec<K>, list: &str) {
-        if keys.len() > KEYS_MAX {
-            self.errors.push(format!("{list}: more than {KEYS_MAX}"));
-            keys.truncate(KEYS_MAX);
-        }
-    }
-
-    /// Removes keys that two shops have, and keys beyond the limit of all shops.
-    fn finish(self) {
-        self.known.signature_keys.remove_ambiguous(self.errors);
-        self.known.ims_clients.remove_ambiguous(self.errors);
-        for scheme in Scheme::ALL {
-            let name = scheme.secret_field();
-            let keys = &mut self.known.signature_keys;
-            keys.truncate(|key| key.scheme() == scheme, name, self.errors);
-        }
-        let clients = &mut self.known.ims_clients;
-        clients.truncate(|_| true, IMS_CLIENTS, self.errors);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The shops of a bundle. The key that verifies an event decides from which shop it is.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// The maximum number of shops in a secret. Each is a value of a metric dimension.
 pub const SHOPS_MAX: usize = 32;
@@ -62,9 +62,9 @@ pub fn is_uri_text(text: &str) -> bool {
     text.bytes().all(is_allowed)
 }
 
-/// The shops of a version of the secret, by name.
+/// The shops of a version of the secret.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shops(BTreeMap<String, Arc<Shop>>);
+pub(super) struct Shops(Vec<Arc<Shop>>);
 
 impl Shops {
     /// Creates the shops from their names and the sources that the secret has for them. A source
@@ -75,7 +75,7 @@ impl Shops {
         unnamed: Option<&str>,
         errors: &mut Vec<String>,
     ) -> Self {
-        let mut shops = BTreeMap::new();
+        let mut shops = Vec::with_capacity(sources.len());
         for (name, given) in sources {
             let is_taken = |source: &str| {
                 let mut others = sources.iter().filter(|(other, _)| other != name);
@@ -93,13 +93,13 @@ impl Shops {
                 name: name.clone(),
                 source,
             };
-            shops.insert(name.clone(), Arc::new(shop));
+            shops.push(Arc::new(shop));
         }
         Self(shops)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<Arc<Shop>> {
-        self.0.get(name).cloned()
+        self.0.iter().find(|shop| shop.name == name).cloned()
     }
 
     /// Returns this version's shop for a shop of an older version: the shop with the same name, or
@@ -109,7 +109,7 @@ impl Shops {
             return known;
         }
         let is_taken = unnamed == Some(&*older.source)
-            || self.0.values().any(|shop| shop.source == older.source);
+            || self.0.iter().any(|shop| shop.source == older.source);
         let shop = if is_taken {
             Arc::new(Shop {
                 name: older.name.clone(),
@@ -118,7 +118,7 @@ impl Shops {
         } else {
             Arc::clone(older)
         };
-        self.0.insert(shop.name.clone(), Arc::clone(&shop));
+        self.0.push(Arc::clone(&shop));
         shop
     }
 }

@@ -9,6 +9,12 @@
 use std::time::Duration;
 
 use channels::SalesOrderPlaceAfter;
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use ring::{
+    rand::SystemRandom,
+    rsa::{KeyPair, PublicKeyComponents},
+    signature::RSA_PKCS1_SHA256,
+};
 use serde_json::{Value, json};
 use shared::{
     Deadline,
@@ -16,7 +22,7 @@ use shared::{
     event::Event,
     model::Order,
     request::body::{Unverified, Verified},
-    verify::{Keys, Scheme, Signatures},
+    verify::{Keys, Scheme, Signatures, ims::ImsKeys},
 };
 
 /// The sizes of an order in bytes: about the smallest that a shop sends, a typical one, and two
@@ -95,6 +101,43 @@ pub(crate) fn rsa_keys() -> Keys {
 pub(crate) fn hmac(body: &str) -> String {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SECRET.as_bytes());
     base64_simd::STANDARD.encode_to_string(ring::hmac::sign(&key, body.as_bytes()))
+}
+
+/// Returns the headers of a request with an access token that is valid in 1970, and the keys of
+/// IMS.
+pub(crate) fn access_token() -> (HeaderMap, ImsKeys) {
+    let pem = include_str!("../../../../events/sample-keys/private-key.pem");
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = base64_simd::STANDARD.decode_to_vec(base64).expect("base64");
+    let key_pair = KeyPair::from_pkcs8(&der).expect("a private key");
+    let base64url = |bytes: &[u8]| base64_simd::URL_SAFE_NO_PAD.encode_to_string(bytes);
+
+    let PublicKeyComponents { n, e }: PublicKeyComponents<Vec<u8>> = key_pair.public().into();
+    let jwk = json!({"kty": "RSA", "kid": "ims", "n": base64url(&n), "e": base64url(&e)});
+    let keys = ImsKeys::parse(json!({"keys": [jwk]}).to_string().as_bytes());
+
+    let header = json!({"alg": "RS256", "kid": "ims", "x5u": "ims.cer", "typ": "JWT"});
+    let claims = json!({
+        "client_id": "commerce-sample-client", "type": "access_token", "as": "ims-na1",
+        "user_id": "0123456789ABCDEF01234567@techacct.adobe.com",
+        "scope": "AdobeID,openid,adobeio_api", "created_at": "0", "expires_in": "86400000",
+    });
+    let [header, claims] = [header, claims].map(|part| base64url(part.to_string().as_bytes()));
+    let signed = format!("{header}.{claims}");
+    let mut signature = vec![0; key_pair.public().modulus_len()];
+    let random = SystemRandom::new();
+    key_pair
+        .sign(
+            &RSA_PKCS1_SHA256,
+            &random,
+            signed.as_bytes(),
+            &mut signature,
+        )
+        .expect("a key can sign");
+    let value = format!("Bearer {signed}.{}", base64url(&signature));
+    let value = HeaderValue::from_str(&value).expect("visible ASCII");
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+    (headers, keys.expect("a JWK Set"))
 }
 
 /// Returns the message of an event, with the original.

@@ -7,7 +7,10 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
 };
 use aws_smithy_types::byte_stream::ByteStream;
-use lambda_http::http::{Uri, header::ACCEPT};
+use lambda_http::http::{
+    Uri,
+    header::{ACCEPT, USER_AGENT},
+};
 
 use crate::{
     aws::http::Connections,
@@ -15,16 +18,19 @@ use crate::{
 };
 
 /// The maximum size of an answer in bytes.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The name and version of this client.
+const PRODUCT: &str = concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION"));
 
 /// Why the keys of IMS were not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImsError {
-    /// No answer arrived, or only a part.
+    /// No answer arrived, or only a part of it.
     Unreachable,
     /// The timeout passed.
     TimedOut,
-    /// The answer has another status than 200.
+    /// The status of the answer is not 200.
     Status,
     /// The answer is larger than 64 KB, or has more than 64 keys.
     TooLarge,
@@ -52,14 +58,14 @@ impl ImsError {
 #[derive(Debug)]
 pub(super) struct KeysClient {
     connector: SharedHttpConnector,
-    url: String,
+    url: Uri,
 }
 
 impl KeysClient {
-    pub(super) fn new(url: &Uri, connections: &Connections) -> Self {
+    pub(super) fn new(url: Uri, connections: &Connections) -> Self {
         Self {
             connector: connections.connector(WAIT_MAX),
-            url: url.to_string(),
+            url,
         }
     }
 
@@ -81,10 +87,11 @@ impl KeysClient {
 
     /// Returns the body of an answer with status 200. Redirects are not followed.
     async fn ask(&self) -> Result<Vec<u8>, ImsError> {
-        let mut request = HttpRequest::get(&self.url).map_err(|_| ImsError::Unreachable)?;
-        request
-            .headers_mut()
-            .insert(ACCEPT.as_str(), "application/json");
+        let mut request =
+            HttpRequest::get(self.url.to_string()).map_err(|_| ImsError::Unreachable)?;
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT.as_str(), "application/json");
+        headers.insert(USER_AGENT.as_str(), PRODUCT);
         let answer = self.connector.call(request).await;
         let answer = answer.map_err(|_| ImsError::Unreachable)?;
         if answer.status().as_u16() != 200 {

@@ -14,7 +14,7 @@ pub(super) fn members<const N: usize>(
     let mut values = [const { None }; N];
     let mut reader = serde_json::Deserializer::from_slice(json);
     reader
-        .deserialize_map(Members {
+        .deserialize_map(NamedMembers {
             names: &names,
             values: &mut values,
         })
@@ -24,12 +24,12 @@ pub(super) fn members<const N: usize>(
 }
 
 /// Stores the value of each name at the same index.
-struct Members<'a> {
+struct NamedMembers<'a> {
     names: &'a [&'static str],
     values: &'a mut [Option<Value>],
 }
 
-impl<'de> Visitor<'de> for Members<'_> {
+impl<'de> Visitor<'de> for NamedMembers<'_> {
     type Value = ();
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {

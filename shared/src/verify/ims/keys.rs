@@ -98,3 +98,6 @@ impl ImsKey {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

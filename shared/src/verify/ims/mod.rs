@@ -43,7 +43,8 @@ pub struct ImsSettings {
     pub refresh: Duration,
 }
 
-/// Checks a URL of keys. Whoever can change the answer can make tokens, so it must use TLS.
+/// Checks the URL of the keys. It must use TLS, because a changed answer would let anybody sign
+/// tokens.
 ///
 /// # Errors
 /// Returns what the URL must be.
@@ -89,7 +90,7 @@ impl Ims {
     /// Creates the keys without any key yet. Sends no request.
     pub fn new(settings: ImsSettings, connections: &Connections) -> Self {
         Self {
-            client: KeysClient::new(&settings.keys_url, connections),
+            client: KeysClient::new(settings.keys_url, connections),
             known: RefCell::default(),
             schedule: RefreshSchedule::new(settings.refresh),
             failed: Cell::new(false),

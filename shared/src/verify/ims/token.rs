@@ -12,7 +12,7 @@ use lambda_http::http::{HeaderMap, header::AUTHORIZATION};
 use serde_json::Value;
 
 use crate::verify::ims::{
-    ImsKeys,
+    ImsClient, ImsKeys,
     json::{self, decode_base64url},
     keys::KID_BYTES_MAX,
 };
@@ -27,13 +27,10 @@ const ALGORITHM: &str = "RS256";
 const ACCESS_TOKEN: &str = "access_token";
 
 /// How far the clocks of IMS and of the function may differ.
-pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// The maximum size of a token in bytes.
 const TOKEN_BYTES_MAX: usize = 10 * 1024;
-
-/// The maximum length of a client id in bytes.
-const CLIENT_BYTES_MAX: usize = 256;
 
 /// An access token and the organization of a request, before any check.
 #[derive(Clone, Copy)]
@@ -90,8 +87,8 @@ impl<'a> AccessToken<'a> {
         } else {
             let (scheme, rest) = value.split_at_checked(b"Bearer ".len())?;
             let jwt = rest.trim_ascii();
-            let dots = jwt.iter().filter(|byte| **byte == b'.').count();
-            if !scheme.eq_ignore_ascii_case(b"Bearer ") || dots != 2 {
+            let parts = jwt.split(|byte| *byte == b'.').count();
+            if !scheme.eq_ignore_ascii_case(b"Bearer ") || parts != 3 {
                 return None;
             }
             jwt
@@ -186,17 +183,12 @@ impl<'a> Jwt<'a> {
             signed,
             signature,
             kid: text(kid).filter(|kid| (1..=KID_BYTES_MAX).contains(&kid.len()))?,
-            client_id: text(client_id).filter(|id| is_client_id(id))?,
+            client_id: text(client_id).filter(|id| ImsClient::is_id(id))?,
             token_type: text(token_type)?,
             created: Duration::from_millis(created),
             expires: Duration::from_millis(created.checked_add(expires_in)?),
         })
     }
-}
-
-fn is_client_id(id: &str) -> bool {
-    let is_graphic = id.bytes().all(|byte| byte.is_ascii_graphic());
-    is_graphic && (1..=CLIENT_BYTES_MAX).contains(&id.len())
 }
 
 fn text(value: Option<Value>) -> Option<String> {
@@ -217,3 +209,6 @@ fn milliseconds(value: Option<Value>) -> Option<u64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
