@@ -235,17 +235,16 @@ impl Section {
         for (list, id) in [("client_ids", client_id), ("org_ids", org_id)] {
             let mut entries = take_list(&mut ims, list);
             let place = |index| format!("{}ims/{list}/{index}", self.prefix);
-            match entries.iter().position(|known| *known == id) {
-                Some(index) => self.known.push(place(index)),
-                None => {
-                    ensure!(
-                        entries.len() < KEYS_MAX,
-                        "the secret would contain more than {KEYS_MAX} {}ims/{list}; remove some first",
-                        self.prefix
-                    );
-                    self.added.push(place(entries.len()));
-                    entries.push(id.into());
-                }
+            if let Some(index) = entries.iter().position(|known| *known == id) {
+                self.known.push(place(index));
+            } else {
+                ensure!(
+                    entries.len() < KEYS_MAX,
+                    "the secret would contain more than {KEYS_MAX} {}ims/{list}; remove some first",
+                    self.prefix
+                );
+                self.added.push(place(entries.len()));
+                entries.push(id.into());
             }
             ims.insert(list.to_owned(), Value::Array(entries));
         }

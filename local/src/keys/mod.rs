@@ -26,7 +26,7 @@ use self::{
 pub(crate) struct KeysCommand {
     #[command(flatten)]
     task: Task,
-    /// Organization of the client in IMS, which ends in @AdobeOrg.
+    /// Organization of the client in IMS, which ends in `@AdobeOrg`.
     #[arg(long, value_name = "ID", requires = "ims_client")]
     ims_org: Option<String>,
     /// Name of the shop that the keys belong to; the shop without a name if it is missing.
