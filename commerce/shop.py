@@ -8,6 +8,8 @@
 Only hooks of the batch that commerce/webhooks.xml names are ever changed. Credentials come from the environment: COMMERCE_TOKEN; or
 COMMERCE_CONSUMER_KEY, COMMERCE_CONSUMER_SECRET, COMMERCE_ACCESS_TOKEN and COMMERCE_ACCESS_TOKEN_SECRET (an integration, OAuth 1.0a);
 or COMMERCE_CLIENT_ID, COMMERCE_CLIENT_SECRET and COMMERCE_ORG_ID (Adobe IMS). How to get each: docs/commerce-credentials.md.
+WEBHOOK_OAUTH_CLIENT_ID, WEBHOOK_OAUTH_CLIENT_SECRET and WEBHOOK_OAUTH_ORG_ID are those that the hooks get: docs/ims.md. With several
+shops, COMMERCE_SHOP is the name of this one in the secret, and COMMERCE_URL the base of its REST: docs/shops.md.
 """
 
 import argparse
