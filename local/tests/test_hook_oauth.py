@@ -8,7 +8,6 @@ from shop_tool import (  # noqa: F401 — fixtures, too
     BUNDLE,
     CHANGED,
     OWN,
-    OWN_FILE,
     TIMES,
     commerce_hooks,
     environment,

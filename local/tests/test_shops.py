@@ -11,13 +11,12 @@ import pytest
 from reconciling import HOUR, PLACED, Bundle, deployed, line, missing, orders_missing, shop  # noqa: F401 — fixtures, too
 from reconciling import api as own_api  # noqa: F401
 from reconciling import run as reconcile  # noqa: F401
-from record_shop import order
-from shop_tool import ADDRESS, BUNDLE, OWN, environment, flat, journals, keys, lose_a_hook, wanted  # noqa: F401
+from shop_tool import environment, flat, keys  # noqa: F401
 from shop_tool import run as shop_tool  # noqa: F401
 from stack import ROOT
-from stand_in import HOOK_OAUTH, HOOK_TOKEN, TOKEN, running
+from stand_in import HOOK_OAUTH, HOOK_TOKEN, running
 from test_apply_checks import PUBLIC, secret  # noqa: F401
-from test_quarantine import KEY, ORDER, SUCCESS, Quarantine, api
+from test_quarantine import KEY, ORDER, Quarantine, api, post, real  # noqa: F401
 from test_quarantine import run as quarantine  # noqa: F401
 
 sys.path.append(str(ROOT / "commerce"))
@@ -200,6 +199,28 @@ def test_each_event_is_sent_as_one_of_its_shop_or_kept(stack, quarantine, api):
     code, said = quarantine(held, "--send", "--shop", "us")
     assert code == 1 and "no HMAC secret of the shop us" in said
     assert quarantine(held, "--shop", "https://us.example")[0] == 1
+
+
+def test_a_quarantined_event_stays_one_of_its_shop(real, stack, quarantine):
+    held, server = real(CONTRACT="strict", WEBHOOK_KEYS=json.dumps(SECRET))
+    [arn] = [one["OutputValue"] for one in stack.client("cloudformation").describe_stacks(StackName=held.name)["Stacks"][0]["Outputs"] if one["OutputKey"] == "WebhookKeysArn"]
+    stack.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=json.dumps(SECRET))
+    # The same number in both shops, and something that the strict contract does not take.
+    content = {"increment_id": "1", "customer_email": "n/a", "grand_total": 5, "order_currency_code": "EUR", "items": [{"sku": "A", "qty_ordered": 1}]}
+    body = {"eventName": ORDER, "data": {"order": content}}
+    raw = json.dumps(body, separators=(",", ":")).encode()
+    of_eu = {"x-adobe-signature": hmac.new(EU.encode(), raw, hashlib.sha256).hexdigest()}
+    for headers in ({}, of_eu):
+        assert post(server, body, **headers) == (200, {"op": "success"})
+    assert [line.get("shop") for line in server.lines] == [None, "eu"]
+    # What takes it.
+    real(WEBHOOK_KEYS=json.dumps(SECRET))
+    code, said = quarantine(held, "--send", "--shop", "eu")
+    assert code == 0 and said.endswith("\n1 accepted.\n") and server.lines[-1]["shop"] == "eu"
+    assert quarantine(held, "--send")[0] == 0 and "shop" not in server.lines[-1]
+    eu, unnamed = [message["MessageBody"] for message in stack.messages(stack.queue(ORDER))]
+    assert eu["source"] == "urn:commerce-webhooks:shop:eu" != unnamed["source"]
+    assert eu["subject"] == unnamed["subject"] and eu["id"] != unnamed["id"]
 
 
 # Reconciling
