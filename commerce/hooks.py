@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from credentials import HOOK_OAUTH
+from credentials import HOOK_OAUTH, PRODUCTION
 from names import METHOD, channel_of, routes_of, usual_type, without_magento
 from text import short
 
@@ -142,7 +142,9 @@ def to_rest(hook):
         if getattr(hook, name):
             body[name] = [dict(zip(parts, row)) for row in getattr(hook, name)]
     if hook.developer_console_oauth:
-        body["developer_console_oauth"] = dict(hook.developer_console_oauth)
+        # Releases of Commerce that do not know the environment take a hook without it, and the others take it for production.
+        usual = ("environment", PRODUCTION)
+        body["developer_console_oauth"] = {name: value for name, value in hook.developer_console_oauth if (name, value) != usual}
     return body
 
 
@@ -321,7 +323,7 @@ def oauth_of(value):
     given = value if isinstance(value, dict) else {}
     if not any(given.values()):
         return ()
-    usual = {"environment": "production"}
+    usual = {"environment": PRODUCTION}
     return tuple((name, worded(given.get(name) or usual.get(name, ""))) for name in OAUTH)
 
 

@@ -80,12 +80,14 @@ def test_hooks_get_the_credentials_of_the_environment_and_nobody_sees_the_secret
         assert code == 2 and said.count('"client_secret": "•••"') == len(OWN)
         assert run("apply", shop, "--yes")[0] == 0
         assert secrets_of(shop) == [HOOK_SECRET] * len(OWN)
+        assert '"environment"' not in run("apply", shop, "--dry-run", "--renew-oauth")[1], "older releases do not know it"
         assert {form["scope"] for form in shop.forms} == {rest.HOOK_SCOPES}, "IMS is asked as the shop asks it"
         assert run("plan", shop)[0] == 0, "that the list has the secret encrypted is no difference"
         assert run("doctor", shop)[0] == 0
         given(WEBHOOK_OAUTH_ENVIRONMENT="staging")
         lines = [" ".join(line.split()) for line in run("plan", shop)[1].splitlines()]
         assert "developer_console_oauth - environment production" in lines and "+ environment staging" in lines
+        assert run("apply", shop, "--dry-run")[1].count('"environment": "staging"') == len(OWN)
 
 
 def test_the_secret_can_be_sent_again(run, given):
