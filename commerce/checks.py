@@ -10,7 +10,9 @@ from answers import ShopError
 from credentials import OAUTH_GUIDE
 from rest import HookTokens
 from schemes import ACCEPT_UNSIGNED, DEFAULT, TOKEN, ways
+from shops import ims_command
 from terminal import paint, wrapped
+from text import short
 
 # A word for each check, which whoever knows better gives as ANYWAY=….
 PATH, UNANSWERED, NO_KEY, NO_TOKEN, OAUTH = "path", "unanswered", "no-key", "no-token", "oauth"
@@ -47,7 +49,7 @@ def refuse(bundle, steps, anyway):
             else:
                 what = f"Whether the secret of {bundle.stack} has a key of the shop cannot be known: {error.what}"
                 found.append(Problem(NO_KEY, what, "Without one, every event would get 401.", error.remedy or LOOK))
-    if NO_TOKEN not in anyway and any(hook.developer_console_oauth for hook in required):
+    if bundle.oauth and NO_TOKEN not in anyway and any(hook.developer_console_oauth for hook in required):
         found += about_token(bundle)
     if not found:
         return
@@ -63,27 +65,30 @@ def show(problem):
 
 
 def with_sendable_oauth(bundle, steps, anyway):
-    """The steps, whose new hooks have only credentials that can be sent. Ends `apply` if a hook has others, because it could not be put
-    in, or not be put back: the shop does not give the client secret out of its hand."""
+    """The steps, with new hooks whose credentials can be sent. Ends `apply` if a hook has others, because the shop shows no client
+    secret: such a hook could not be put in again, or not be put back."""
     own = bundle.oauth and bundle.oauth.client_id
-    unsendable = {client_of(step.new) for step in steps if step.new} - {own, None}
+    unsendable = {client_of(step.new) for step in steps} - {own, None}
     before = {client_of(hook) for step in steps if step.new for hook in (step.old, step.lost)}
     # A stack that looks at no token lacks nothing if a hook comes back without.
     no_way_back = before - {own, None} - unsendable if bundle.takes_token else set()
-    clients = ", ".join(sorted(unsendable or no_way_back))
-    if clients and OAUTH not in anyway:
+    if (unsendable or no_way_back) and OAUTH not in anyway:
+        clients = short(", ".join(sorted(unsendable or no_way_back)))
+        instead = f"with the client {own}" if own else "without Developer Console OAuth"
+        why = f"If the shop refuses a new hook, the old one can be put back only {instead}."
         if unsendable:
-            what = f"Hooks that change have the OAuth client {clients}, whose client secret is not in the environment."
-            why = "The shop does not show it, so without it these hooks can be put in again only without Developer Console OAuth."
-        else:
-            what = f"Hooks that change have the OAuth client {clients}, whose client secret is not in the environment."
-            instead = f"with that of {own}" if own else "without Developer Console OAuth"
-            why = f"If the shop refuses a new hook, the old one can be put back only {instead}."
+            why = "The shop does not show it, so these hooks can be put in again only without Developer Console OAuth."
+        problem = Problem(
+            OAUTH,
+            f"Hooks that change have the OAuth client {clients}, whose client secret is not in the environment.",
+            why,
+            f"Set WEBHOOK_OAUTH_* to the credentials of that client ({OAUTH_GUIDE}).",
+        )
         print()
-        show(Problem(OAUTH, what, why, f"Set WEBHOOK_OAUTH_* to the credentials of that client ({OAUTH_GUIDE})."))
+        show(problem)
         raise ShopError("nothing was changed")
     return [
-        replace(step, new=replace(step.new, developer_console_oauth=())) if step.new and client_of(step.new) in unsendable else step
+        replace(step, new=replace(step.new, developer_console_oauth=())) if client_of(step.new) in unsendable else step
         for step in steps
     ]
 
@@ -155,7 +160,8 @@ def about_keys(bundle):
     if lacking:
         where = f"{f'SHOP={bundle.shop} ' if bundle.shop else ''}STACK={bundle.stack}"
         signed = any(TOKEN not in way for way in ways(schemes))
-        ims = bundle.oauth and f"make keys IMS_CLIENT={bundle.oauth.client_id} IMS_ORG={bundle.oauth.org_id} {where}"
+        oauth = bundle.oauth
+        ims = oauth and ims_command(oauth.client_id, oauth.org_id, bundle.shop, bundle.stack)
         remedy = f"Add the shop's public key: make keys PEM=shop.pem {where}." if signed else ""
         if bundle.takes_token and (ims or not signed):
             remedy = f"{remedy} {'Or add' if remedy else 'Add'} its client: {ims or f'make keys IMS_CLIENT=… IMS_ORG=… {where}'}.".strip()

@@ -11,7 +11,7 @@ from credentials import OAUTH_GUIDE, PRODUCTION, STAGING
 from hooks import ROUTE, URL_VARIABLE, channel_in, shown_url
 from names import routes_of, without_magento
 from rest import is_loopback
-from shops import words
+from shops import ims_command, words
 from text import short
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -245,13 +245,13 @@ def about_oauth(hook, bundle):
     if bundle.ims is not None and not any("{" in oauth[name] for name in ("client_id", "org_id")):
         clients, organizations = bundle.ims
         place = f"`ims` of {words(bundle.shop)}"
-        remedy = f"make keys IMS_CLIENT={oauth['client_id']} IMS_ORG={oauth['org_id']}{f' SHOP={bundle.shop}' if bundle.shop else ''} STACK={bundle.stack}"
+        remedy = ims_command(oauth["client_id"], oauth["org_id"], bundle.shop, bundle.stack)
         if oauth["client_id"] not in clients:
             what = f"has the OAuth client {short(oauth['client_id'], 60)}, which {place} in the secret does not name"
-            yield Finding(level, what, why, short(remedy))
+            yield Finding(level, what, why, remedy)
         elif oauth["org_id"] not in organizations:
             what = f"has the organization {short(oauth['org_id'], 60)}, which {place} in the secret does not name"
-            yield Finding(level, what, why, short(remedy))
+            yield Finding(level, what, why, remedy)
     asked = IMS_ENVIRONMENTS.get(host_of(bundle.ims_keys_url or ""))
     if asked and oauth["environment"] != asked:
         what = f"gets its tokens from the {short(oauth['environment'], 40)} environment of Adobe IMS"

@@ -50,3 +50,10 @@ def only_name(given, environment=os.environ):
 
 def words(name):
     return f"the shop {name}" if name else UNNAMED
+
+
+def ims_command(client, organization, shop, stack):
+    """The command line that names a client and its organization in the secret. Ids that come from a shop could hold what a shell obeys."""
+    client, organization = (one if re.fullmatch(r"[A-Za-z0-9_.@-]{1,256}", one) else "…" for one in (client, organization))
+    where = [f"SHOP={shop}"] if shop else []
+    return " ".join([f"make keys IMS_CLIENT={client} IMS_ORG={organization}", *where, f"STACK={stack}"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from credentials import HOOK_OAUTH, enumerated, hook_oauth
 from rest import HookTokens, ShopError
 from schemes import ACCEPT_UNSIGNED, DEFAULT, TOKEN, ways
-from shops import words
+from shops import ims_command, words
 
 HMAC = "hmac"
 # Of the ways that a stack takes, the first of these. Nobody but the shop has the key for RSA.
@@ -102,7 +102,7 @@ class Signers:
         if oauth.client_id not in texts(ims.get("client_ids")) or oauth.org_id not in texts(ims.get("org_ids")):
             raise ShopError(
                 f"`ims` of {words(shop)} in the secret of {name} does not name the client {oauth.client_id} with the organization "
-                f"{oauth.org_id}. Add them: make keys IMS_CLIENT={oauth.client_id} IMS_ORG={oauth.org_id}{option}"
+                f"{oauth.org_id}. Add them: {ims_command(oauth.client_id, oauth.org_id, shop, name)}"
             )
         if self._token is None:
             self._token = HookTokens(oauth, self._environment).get()

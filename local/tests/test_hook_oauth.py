@@ -188,7 +188,7 @@ def test_a_hook_of_another_client_changes_only_if_that_is_meant(run, given):
         given(shop)
         code, said = run("apply", shop, "--yes")
         assert code == 1 and shop.changes() == []
-        assert f"If the shop refuses a new hook, the old one can be put back only with that of {CLIENT}." in flat(said)
+        assert f"If the shop refuses a new hook, the old one can be put back only with the client {CLIENT}." in flat(said)
         shop.faults = [("POST subscribe", "The URL is not allowed")]
         code, said = run("apply", shop, "--yes", "--anyway", "oauth")
         assert secrets_of(shop) == [HOOK_SECRET] * len(OWN), "it was put back with what there is"
@@ -251,6 +251,13 @@ def test_the_doctor_compares_hooks_and_secret(run, stack, schemes, hook, secret,
     assert (f"{level} {expected}" in said) if level else ("OAuth" not in said)
     if expected and "client" in expected:
         assert f"→ make keys IMS_CLIENT={CLIENT} IMS_ORG={ORGANIZATION} STACK=any" in said
+
+
+def test_what_a_shop_lists_is_no_command(run, stack):
+    where = stack("ims", clients=["x"])
+    with running(listed(**{PLACED: {"developer_console_oauth": oauth(client_id="$(shell id)", org_id="`id`")}})) as shop:
+        said = flat(run("doctor", shop, *where, "--channel", PLACED)[1])
+    assert "→ make keys IMS_CLIENT=… IMS_ORG=… STACK=any" in said
 
 
 def test_a_secret_that_takes_no_token_of_the_hooks_gets_no_required_hook(run, given, stack):
