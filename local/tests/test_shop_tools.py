@@ -223,6 +223,26 @@ def test_a_quarantined_event_stays_one_of_its_shop(real, stack, quarantine):
     assert eu["subject"] == unnamed["subject"] and eu["id"] != unnamed["id"]
 
 
+@pytest.mark.parametrize("schemes", ["hmac+ims", "ims"])
+def test_a_function_takes_the_token_with_which_an_event_is_sent_again(real, stack, quarantine, monkeypatch, schemes):
+    identity_service = pytest.importorskip("ims")
+    eu = {"ims": IMS} | ({"hmac_secrets": [EU]} if "hmac" in schemes else {})
+    secret = json.dumps({"hmac_secrets": KEY, "shops": {"eu": eu}})
+    for name, value in HOOK_OAUTH.items():
+        monkeypatch.setenv(name, value)
+    with identity_service.Ims() as service:
+        monkeypatch.setattr(signers.HookTokens, "get", lambda _: service.token(client_id=CLIENT))
+        _, server = real(WEBHOOK_KEYS=secret, SIGNATURE_SCHEMES=schemes, IMS_KEYS_URL=service.url)
+        held = Quarantine(stack, f"http://127.0.0.1:{server.server_port}")
+        held.deploy(secret, schemes)
+        content = {"increment_id": "1", "grand_total": 5, "order_currency_code": "EUR", "items": [{"sku": "A", "qty_ordered": 1}]}
+        held.put(json.dumps({"data": {"order": content}}), shop="eu")
+        code, said = quarantine(held, "--send")
+    assert code == 0 and said.endswith("\n1 accepted.\n"), server.lines
+    key = "ims/client_ids/0" if schemes == "ims" else "hmac_secrets/0"
+    assert (server.lines[-1]["shop"], server.lines[-1]["key"]) == ("eu", f"inline/shops/eu/{key}")
+
+
 # Reconciling
 
 
