@@ -8,11 +8,14 @@ import base64
 import json
 import re
 
-from shop import values
+from shop import of_token, values
 from stack import EVENTS, ROOT, STACK_NAME, is_metrics
 
 ID = r"[A-Za-z0-9_.:=-]{1,128}"
 NUMBER = r"\d+"
+KNOWN_KEYS = r"\d+ hmac_secrets, \d+ public_keys(, \d+ IMS clients)?|unsigned bodies accepted"
+# What an operator may name a shop.
+SHOP = r"[a-z0-9][a-z0-9_-]{0,31}"
 FIELDS = {
     "timestamp": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
     "level": r"DEBUG|INFO|WARN|ERROR",
@@ -26,7 +29,8 @@ FIELDS = {
     "event_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "subject_digest": r"[0-9a-f]{32}",
     "reconciled": r"True",
-    "key": r"(inline|current|previous)/(hmac_secrets|public_keys)/\d{1,2}",
+    "key": rf"(inline|current|previous)/(shops/{SHOP}/)?(hmac_secrets|public_keys|ims/client_ids)/\d{{1,2}}",
+    "shop": SHOP,
     "rules": r"[\w.,-]+",
     "unevaluated": r"[\w.,-]+",
     "observed": r"refused|changed|not_forwarded",
@@ -43,8 +47,10 @@ FIELDS = {
     "store_error": r"[a-z_]+",
     "code": r"[A-Za-z.]+",
     "attempt": r"[12]",
-    "keys": r"\d+ hmac_secrets, \d+ public_keys|unsigned bodies accepted",
-    "known": r"\d+ hmac_secrets, \d+ public_keys|unsigned bodies accepted",
+    "keys": KNOWN_KEYS,
+    "known": KNOWN_KEYS,
+    "count": NUMBER,
+    "ims_error": r"[a-z_]+",
     "stage": r"AWSCURRENT|AWSPREVIOUS",
     "version": r"current|previous",
     # The worker's
@@ -61,8 +67,10 @@ OUTCOMES, TIMES = ["Accepted", "NotForwarded", "Refused", "Quarantined", "Unveri
 # The metrics that there are, by the dimensions that they have, and how the value of each looks.
 COUNTS = ["ColdStart", "RulesUnevaluated", "Irregular"]
 WRITTEN = {(): {*OUTCOMES, "Irregular"}, ("channel",): {*OUTCOMES, *TIMES, *COUNTS}, ("channel", "key"): {"Verified"}}
+# Of a shop with a name. An event that was not verified is of no shop.
+WRITTEN[("channel", "shop")] = {*OUTCOMES, "Irregular"} - {"Unverified"}
 METRICS = dict.fromkeys([*OUTCOMES, *COUNTS, "Verified"], ONE) | dict.fromkeys(TIMES, MILLISECONDS)
-METRICS_FIELDS = {"channel": FIELDS["channel"], "key": FIELDS["key"], "request_id": ID, **METRICS}
+METRICS_FIELDS = {"request_id": ID, **{name: FIELDS[name] for name in ("channel", "key", "shop")}, **METRICS}
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
 FORMAL = {"timestamp", "request_id", "trace_id", "shop_request_id", "event_id", "subject_digest", "message_id"}
@@ -103,6 +111,10 @@ class Audit:
         if isinstance(headers, dict):
             for name, value in headers.items():
                 if "signature" in name.lower() and isinstance(value, str) and len(value) >= 16:
+                    self.secrets.add(value)
+                if name.lower() == "authorization" and isinstance(value, str):
+                    self.secrets |= {str(found) for found in of_token(value)}
+                if name.lower() == "x-gw-ims-org-id" and isinstance(value, str) and len(value) >= 16:
                     self.secrets.add(value)
         if not isinstance(body, str) or len(body) > 1_000_000:
             return
@@ -152,7 +164,7 @@ class Audit:
 
 def directive(members):
     """What a line of metrics with these members has to tell CloudWatch."""
-    dimensions = [name for name in ("channel", "key") if name in members]
+    dimensions = [name for name in ("channel", "key", "shop") if name in members]
     names = [name for name in members if name in WRITTEN.get(tuple(dimensions), ())]
     metrics = [{"Name": name, "Unit": "Count" if METRICS[name] == ONE else "Milliseconds"} for name in names]
     return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}
