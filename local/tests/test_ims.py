@@ -99,7 +99,7 @@ def test_one_order_of_two_shops_is_two_events(stack, function, ims):
     assert groups["eu"] == f"eu/{groups[None]}"
 
 
-def test_without_ims_in_the_schemes_nobody_asks_it(function, ims):
+def test_without_ims_in_the_schemes_no_request_is_sent_to_it(function, ims):
     one = function("hmac,rsa")
     assert outcome(one.invoke(by_token(ims))) == (401, "signature_missing")
     assert one.invoke(placed() | {}).status == 200
@@ -170,12 +170,12 @@ def test_forged_keys_while_ims_is_away_wait_for_it_at_most_once_a_second(functio
     ims.fault = "fails"
     started, asked = time.monotonic(), len(ims.requests)
     forged = [one.invoke(by_token(ims, header={"kid": f"forged-{number}"})) for number in range(30)]
-    assert {outcome(result) for result in forged} == {(503, "ims_keys_unavailable")}, "nobody knows that they are forged"
+    assert {outcome(result) for result in forged} == {(503, "ims_keys_unavailable")}, "no function knows that they are forged"
     assert len(ims.requests) - asked <= 2 * (time.monotonic() - started + 1)
 
 
 def test_a_new_key_while_ims_is_away(function, ims):
-    """A known key keeps working. What a key signed that nobody could ask for is 503, not 401, and accepted once IMS is back."""
+    """A known key keeps working. A token by a new key is 503, not 401, and accepted once IMS is back."""
     one = function()
     old = by_token(ims)
     assert one.invoke(old).status == 200

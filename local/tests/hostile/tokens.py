@@ -43,7 +43,7 @@ IMS.jwks += [
     jwk("", OTHER),
     jwk("\u0000", OTHER, kty="rsa"),
 ]  # fmt: skip
-# A server to which tokens point, and that nobody may ever ask. It serves the key of OTHER under the name of the sample key.
+# A server to which tokens point. No function may send a request to it. It serves the key of OTHER under the name of the sample key.
 TRAP = Ims()
 TRAP.jwks = [jwk(IMS.kid, OTHER)]
 
@@ -168,7 +168,7 @@ by_text("client-twice-alike", "token_malformed", content=f'{{@,"client_id":"{SAM
 by_text("type-twice", "token_malformed", content='{@,"type":"refresh_token"}')
 by_text("created-twice", "token_malformed", content='{@,"created_at":"1"}')
 by_text("lifetime-twice-escaped", "token_malformed", content='{@,"expires\\u005fin":"9"}')
-by_text("scope-twice", "accepted", content='{@,"scope":"other"}', why="nobody reads it")
+by_text("scope-twice", "accepted", content='{@,"scope":"other"}', why="no function reads it")
 by_text("claims-with-white-space", "accepted", content="\n{ @ }\n", why="IMS may write as it likes")
 by_token("without-signature", lambda: IMS.token().rpartition(".")[0] + ".", "token_wrong")
 
@@ -268,7 +268,7 @@ for name, pointers in POINTERS.items():
         lambda pointers=pointers: compact(OTHER, IMS.header(**pointers(), kid="attacker"), claims()),
         "token_key_unknown",
     )
-by_token("jku-beside-the-right-key", lambda: IMS.token({"jku": TRAP.url, "x5u": TRAP.url}), "accepted", "nobody looks at it")
+by_token("jku-beside-the-right-key", lambda: IMS.token({"jku": TRAP.url, "x5u": TRAP.url}), "accepted", "no function reads them")
 by_header("critical", "token_malformed", crit=["exp"])
 by_header("critical-empty", "token_malformed", crit=[])
 by_header("critical-b64", "token_malformed", crit=["b64"], b64=False)
@@ -333,7 +333,7 @@ by_claims("lived-no-time", "token_expired", age_s=70, expires_in="0")
 by_token("times-as-numbers", lambda: IMS.token(created_at=now_ms(), expires_in=DAY_MS), "accepted")
 by_token("created-in-seconds", lambda: IMS.token(created_at=str(now_ms() // 1000)), "token_expired")
 by_token("created-in-microseconds", lambda: IMS.token(created_at=f"{now_ms()}000"), "token_not_yet_valid")
-by_token("exp-in-the-past", lambda: IMS.token(exp=1, nbf=2**40, iat=2**40), "accepted", "IMS writes none of these, and nobody reads them")
+by_token("exp-in-the-past", lambda: IMS.token(exp=1, nbf=2**40, iat=2**40), "accepted", "IMS has none of these claims, and no function reads them")
 for name, value in {
     "missing": None, "empty": "", "negative": "-1", "negative-number": -1, "plus": "+1000", "float": 1781814431123.5, "exponent": "1e13",
     "hex": "0x19f", "space": " 1000", "true": True, "list": ["1000"], "object": {}, "arabic": "١٢٣", "2-to-the-64": str(2**64),
