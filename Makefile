@@ -191,8 +191,8 @@ rules: which-channel binaries ## Check the rules files, or try one: make rules E
 hooks: binaries ## Write the fields that the rules use into commerce/webhooks.xml (run, test, plan, apply, doctor and deploy do so, too)
 	@target/debug/local hooks
 
-send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (ARGS=--help for more)
-	@cargo run --quiet -p local -- send $(ARGS)
+send: prerequisites ## Sign and post a file: make send ARGS="FILE --url URL" (SCHEME=ims, rsa+ims … and SHOP=eu: README; ARGS=--help for more)
+	@cargo run --quiet -p local -- send $(if $(SCHEME),--scheme "$(SCHEME)") $(if $(SHOP),--shop "$(SHOP)") $(ARGS)
 
 logs: $(TOOLS) ## Show what the functions have logged while make run STAY=1 is up (PORT=… if it is not 4566)
 	@python local/stack.py logs $(if $(PORT),--port $(PORT))

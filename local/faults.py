@@ -49,6 +49,9 @@ class Proxy:
     """Passes requests on to AWS, or does to them what `fault` says: a name out of REACHES_AWS, or a function that is given the
     operation (`SendMessage`) and chooses one. Use it in a `with`."""
 
+    # The fault that is none.
+    WORKS = "passes"
+
     def __init__(self, port, fault="passes"):
         self.upstream = port
         self.fault = fault

@@ -15,8 +15,9 @@ import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
 
+from ims import Ims
 from reload import Rules
-from stack import EVENTS, PORT, ROOT, STATE, Stack, channels, is_metrics, merchant_rules, paths, queue_of
+from stack import EVENTS, PORT, ROOT, STATE, Stack, channels, is_metrics, merchant_rules, paths, queue_of, sample_secret
 
 sys.path.insert(0, str(ROOT / "commerce"))
 
@@ -25,6 +26,8 @@ from names import channel_of  # noqa: E402
 WIDTH = 100
 # In the URL, which is the same at every start.
 API = "commerce"
+# Besides signatures also access tokens of the stand-in for IMS.
+SCHEMES = {"SignatureSchemes": "hmac,rsa,ims"}
 # How often the rules files are looked at.
 POLL_SECONDS = 0.2
 # The emulator collects the functions' lines a moment after the answer.
@@ -175,6 +178,9 @@ In another terminal, sign and post a sample, then look at the functions' logs:
     --url {stack.url(place)}"
   make logs{"" if stack.port == PORT else f" PORT={stack.port}"}
 
+`make send SCHEME=rsa` signs as a real shop, SCHEME=ims sends an access token of Adobe IMS instead,
+and SHOP=eu is a second shop with keys of its own.
+
 Queues, for any AWS client with --endpoint-url {stack.endpoint} and the credentials test/test:
 
   ERP  {stack.outputs["ErpQueueUrl"]}
@@ -203,7 +209,7 @@ def main():
     STATE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STATE, prefix="rules-") as folder:
         rules = Rules(folder)
-        with Stack(arguments.port, rules=rules.copy) as stack:
+        with Ims() as ims, Stack(arguments.port, sample_secret(), SCHEMES, rules=rules.copy, ims_url=ims.url) as stack:
             stack.serve_at(API)
             print(f"… up after {time.monotonic() - started:.1f} s.\n", flush=True)
             done = demo(stack)

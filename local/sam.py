@@ -4,7 +4,8 @@
     sam.py start-api   the routes on loopback, through `sam local start-api`, until Ctrl-C
 
 They need Docker, or another engine that sam finds: Finch, or what DOCKER_HOST names. What else is given goes to sam. The emulator
-listens where containers see this machine: on Linux that is the address of Docker's bridge.
+listens where containers see this machine: on Linux that is the address of Docker's bridge. Access tokens do not count: IMS's keys
+must come over TLS or from the function's own machine.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from samcli.commands.exceptions import UserException
 from samcli.local.docker.container_client_factory import ContainerClientFactory
 from samcli.yamlhelper import yaml_parse
 
-from stack import CREDENTIALS, EVENTS, REGION, ROOT, STACK_NAME, STATE, Stack, channels, machine, paths, template
+from stack import CREDENTIALS, EVENTS, REGION, ROOT, STACK_NAME, STATE, Stack, channels, machine, paths, sample_secret, template
 
 IMAGE = f"public.ecr.aws/lambda/provided:al2023-{machine()}"
 ARCHITECTURE = ["--parameter-overrides", f"Architecture={machine()}"]
@@ -104,7 +105,7 @@ class Queues(Stack):
     def __init__(self, container_host):
         """Listens where containers find it."""
         self.container_host = container_host
-        super().__init__(host=container_host if ours(container_host) else "127.0.0.1")
+        super().__init__(keys=sample_secret(), host=container_host if ours(container_host) else "127.0.0.1")
 
     def deploy(self):
         bundle = template()

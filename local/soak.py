@@ -3,8 +3,11 @@ with what is in the queues.
 
     soak.py --events 100000 --seed 1
 
-Nothing may be refused, lost, merged with another event or there twice, and no event may be there of which the log says that it is
-not. Exits with 1 if so.
+The events are those of four shops, three of them with a name, which have the same orders and entities: one signs with HMAC, one with
+RSA, one has access tokens of IMS, and the one without a name signs with HMAC.
+
+Nothing may be refused, lost, merged with another event, there twice or taken for another shop's, and no event may be there of which the log
+says that it is not. Exits with 1 if so.
 
 Which requests are one event is computed here a second time, from what docs/contract.md promises, because a judge that asks the
 functions would repeat their mistakes. Most of what is sent is hard to tell apart on purpose: see `Plan`.
@@ -25,14 +28,21 @@ import threading
 import time
 import uuid
 
+from cryptography.hazmat.primitives import serialization
+
 import figures
+import ims
 from faults import REACHES_AWS, Proxy
 from function import Function
-from stack import EVENTS, Stack
+from stack import EVENTS, SAMPLE_ORG, Stack
 
+# The client of the shop that sends access tokens.
+CLIENT = "client-of-the-soak"
 HOOK_TIMEOUT_MS = 1500
 ANSWER_MARGIN_MS = 300
 FAULTS = [fault for fault in REACHES_AWS if fault != "passes"]
+# The names of the shops, None for the one without a name, and the scheme that each uses.
+SHOPS = {None: "hmac", "de": "hmac", "fr": "rsa", "us": "ims"}
 # SQS looks for repeats for five minutes, so whoever repeats an event must do it sooner.
 REPEAT_WITHIN_S = 120
 
@@ -99,45 +109,69 @@ def names_itself(entity):
     return bool(entity.get("entity_id") or entity.get("id") or by_number)
 
 
-def ids(channel, body, request_id):
+def source_of(shop, envelope):
+    """The source of an event. That of a shop with a name does not depend on the event."""
+    if shop:
+        return f"https://{shop}.example"
+    return "/".join(["/adobe-commerce", *(envelope[name] for name in ("merchant_id", "environment_id") if envelope.get(name))])
+
+
+def ids(channel, body, request_id, shop=None):
     """The `contentid` and the `id` that the message of this body has, if API Gateway has named its request so."""
     places = [("data", key) for key in [*KEYS[channel], "data_object"]] + [(key,) for key in KEYS[channel]]
     entity = next(found for place in places if (found := span(body, *place)) not in (None, "null", "[]"))
     envelope = json.loads(body)
-    shop = [envelope[name] for name in ("merchant_id", "environment_id") if envelope.get(name)]
-    content = content_id(channel, "/".join(["/adobe-commerce", *shop]), entity)
+    content = content_id(channel, source_of(shop, envelope), entity)
     once = channel in ONCE and names_itself(json.loads(entity))
     return content, event_id(content, "" if once else envelope.get("event_id") or request_id)
 
 
 class Secret:
-    """A secret in the emulated store that is replaced while events come."""
+    """A secret in the emulated store, with keys of all shops, that is replaced while events come."""
 
     def __init__(self, stack, chance):
         self.store, self.chance = stack.client("secretsmanager"), chance
-        self.values = [self.new()]
+        # Few key pairs, because it takes a while to generate one.
+        self.pairs = [ims.new_key() for _ in range(3)]
+        self.secrets = {shop: [self.new()] for shop, how in SHOPS.items() if how == "hmac"}
+        self.replaced = 0
         self.id = self.store.create_secret(Name=f"soak-{uuid.uuid4().hex[:8]}", SecretString=self.content())["ARN"]
 
     def new(self):
         return f"secret-{self.chance.getrandbits(128):032x}"
 
+    def pair(self, age=0):
+        return self.pairs[(self.replaced - age) % len(self.pairs)]
+
     def content(self):
-        return json.dumps({"hmac_secrets": self.values[-1:]})
+        key = self.pair().public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        shops = {shop: {"hmac_secrets": values[-1:]} for shop, values in self.secrets.items()}
+        shops["fr"] = {"public_keys": [key.decode()]}
+        shops["us"] = {"ims": {"client_ids": [CLIENT], "org_ids": [SAMPLE_ORG]}}
+        unnamed = shops.pop(None)
+        return json.dumps(unnamed | {"shops": {shop: keys | {"source": source_of(shop, {})} for shop, keys in shops.items()}})
 
     def replace(self):
-        self.values = [*self.values[-1:], self.new()]
+        self.secrets = {shop: [*values[-1:], self.new()] for shop, values in self.secrets.items()}
+        self.replaced += 1
         self.store.put_secret_value(SecretId=self.id, SecretString=self.content())
 
-    def sign(self, body, chance):
-        """With the current secret or the one before: both count."""
-        return hmac.new(chance.choice(self.values).encode(), body, hashlib.sha256).hexdigest()
+    def headers(self, shop, body, chance, server):
+        """The headers that authenticate an event of a shop: a signature by the current key or the previous one, which both count, or a token."""
+        if SHOPS[shop] == "ims":
+            return server.headers(client_id=CLIENT)
+        if SHOPS[shop] == "rsa":
+            pair = self.pair(chance.randrange(2) if self.replaced else 0)
+            signature = ims.signature(pair, base64.b64encode(body).decode())
+            return {"x-adobe-commerce-webhook-signature": base64.b64encode(signature).decode()}
+        return {"x-adobe-signature": hmac.new(chance.choice(self.secrets[shop]).encode(), body, hashlib.sha256).hexdigest()}
 
 
 class Event:
-    """What the rules take for one event: its `contentid`, and what came of each of its requests."""
+    """What the rules take for one event: its `contentid`, its shop, and what came of each of its requests."""
 
-    def __init__(self, content):
-        self.content = content
+    def __init__(self, content, shop=None):
+        self.content, self.shop = content, shop
         self.started = time.monotonic()
         self.answers = []
         # The ids that the log gave it.
@@ -155,7 +189,7 @@ class Event:
 
 
 class Plan:
-    """The hooks that the shop fires on one channel: pairs of a body and the shop's name for its own request, or None.
+    """The hooks that the shops fire on one channel: a body, the shop's name for its own request, or None, and the shop.
 
     They come in scenes: what happens to one entity, most often with something in it that was there before."""
 
@@ -169,10 +203,13 @@ class Plan:
 
     def __iter__(self):
         scenes = [self.plain, self.plain, self.there_and_back, self.alike, self.one_event_id, self.an_event_id_of_all_channels]
-        scenes += [self.sent_again, self.two_shops]
+        scenes += [self.sent_again, self.two_environments]
         while True:
+            # The same bytes from each shop, one after the other; or all from one shop.
+            shops = list(SHOPS) if self.chance.random() < 0.1 else [self.chance.choice(list(SHOPS))]
             for body in self.chance.choice(scenes)():
-                yield body, self.next_shop_request()
+                for shop in shops:
+                    yield body, self.next_shop_request(), shop
 
     def next_shop_request(self):
         """A new one, or the same for several events, as the shop does, or none at all."""
@@ -206,7 +243,7 @@ class Plan:
         """Whoever fires it again says that it is the same event, if he gives it the same event_id."""
         return [self.written(self.entity(), self.new_event_id())] * 2
 
-    def two_shops(self):
+    def two_environments(self):
         event, given = self.entity(), self.maybe_event_id()
         return [self.written(event | {"merchant_id": "example-merchant", "environment_id": name}, given) for name in "ab"]
 
@@ -259,7 +296,7 @@ class Plan:
         return json.dumps(event, indent=self.chance.choice([None, 2]), ensure_ascii=False)
 
 
-class Shop:
+class Sender:
     """Sends the events of one channel, one after the other, to its function."""
 
     def __init__(self, channel, stack, secret, seed, count):
@@ -267,10 +304,10 @@ class Shop:
         self.chance = random.Random(f"{seed} {channel}")
         self.template = json.loads((EVENTS / channel / "ideal.request.json").read_text())
         self.plan = Plan(channel, seed)
-        self.sqs, self.store = Proxy(stack.port), Proxy(stack.port)
+        self.sqs, self.store, self.ims = Proxy(stack.port), Proxy(stack.port), ims.Ims()
         self.function = Function(
             channel, stack.queue(channel), WEBHOOK_KEYS=None, WEBHOOK_KEYS_SECRET=secret.id, KEYS_REFRESH_SECONDS="2",
-            HOOK_TIMEOUT_MS=str(HOOK_TIMEOUT_MS),
+            HOOK_TIMEOUT_MS=str(HOOK_TIMEOUT_MS), SIGNATURE_SCHEMES="hmac,rsa,ims", IMS_KEYS_REFRESH_SECONDS="2",
         )  # fmt: skip
         # The events by their ids, and how often a hook was fired, without what somebody sent again.
         self.events, self.fired, self.to_repeat = {}, 0, collections.deque()
@@ -280,6 +317,8 @@ class Shop:
     def __enter__(self):
         self.sqs.__enter__()
         self.store.__enter__()
+        self.ims.__enter__()
+        self.function.environment["IMS_KEYS_URL"] = self.ims.url
         self.function.environment["AWS_ENDPOINT_URL_SQS"] = self.sqs.endpoint
         self.function.environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = self.store.endpoint
         self.function.__enter__()
@@ -289,14 +328,15 @@ class Shop:
         self.function.__exit__()
         self.sqs.__exit__()
         self.store.__exit__()
+        self.ims.__exit__()
 
     def run(self):
-        for body, shop_request in itertools.islice(self.plan, self.count):
-            event = self.send(body, shop_request)
+        for body, shop_request, shop in itertools.islice(self.plan, self.count):
+            event = self.send(body, shop_request, shop)
             self.fired += 1
             # As a real shop, half of the time: it never sends again. The other half somebody does.
             if not event.refused() and self.chance.random() < (0.05 if event.accepted() else 0.5):
-                self.to_repeat.append((event.started, body))
+                self.to_repeat.append((event.started, body, shop))
             while self.to_repeat and (len(self.to_repeat) > 20 or time.monotonic() - self.to_repeat[0][0] > REPEAT_WITHIN_S / 2):
                 self.repeat()
         while self.to_repeat:
@@ -305,22 +345,21 @@ class Shop:
 
     def repeat(self):
         """Sends a body again. Without an event_id that is another event, by the rules: what it was before, nobody can know."""
-        started, body = self.to_repeat.popleft()
+        started, body, shop = self.to_repeat.popleft()
         if time.monotonic() - started > REPEAT_WITHIN_S:
             return
-        event = self.send(body, None)
+        event = self.send(body, None, shop)
         if not event.accepted() and not event.refused():
-            self.to_repeat.append((started, body))
+            self.to_repeat.append((started, body, shop))
 
-    def send(self, body, shop_request):
+    def send(self, body, shop_request, shop):
         """The event of which this was a request."""
         # API Gateway names each request anew.
         request_id = base64.b64encode(self.chance.randbytes(11)).decode()
-        content, identity = ids(self.channel, body, request_id)
-        event = self.events.setdefault(identity, Event(content))
+        content, identity = ids(self.channel, body, request_id, shop)
+        event = self.events.setdefault(identity, Event(content, shop))
         made = self.template
-        made["headers"]["x-adobe-signature"] = self.secret.sign(body.encode(), self.chance)
-        made["headers"].pop("x-adobe-commerce-request-id", None)
+        made["headers"] = {"content-type": "application/json", **self.secret.headers(shop, body.encode(), self.chance, self.ims)}
         if shop_request:
             made["headers"]["x-adobe-commerce-request-id"] = shop_request
         made["requestContext"]["requestId"] = request_id
@@ -343,75 +382,88 @@ class Shop:
 class Weather(threading.Thread):
     """Switches faults on and off."""
 
-    def __init__(self, shops, secret, seed):
+    def __init__(self, senders, secret, seed):
         super().__init__(daemon=True)
-        self.shops, self.secret, self.chance = shops, secret, random.Random(f"{seed} weather")
+        self.senders, self.secret, self.chance = senders, secret, random.Random(f"{seed} weather")
         self.over = threading.Event()
         self.counts = collections.Counter()
 
     def run(self):
-        kinds = ["queue", "queue", "queue", "queue closed", "store", "store closed", "kill", "starve", "secret replaced"]
+        kinds = ["queue", "queue", "queue", "queue closed", "store", "store closed", "ims", "ims closed", "kill", "starve"]
+        kinds += ["keys replaced"]
         while not self.over.is_set():
             self.over.wait(self.chance.uniform(0.0, 0.15))
-            kind, shop = self.chance.choice(kinds), self.chance.choice(self.shops)
-            threading.Thread(target=self.strike, args=(kind, shop, self.chance.choice(FAULTS), self.chance.random()), daemon=True).start()
+            kind, sender = self.chance.choice(kinds), self.chance.choice(self.senders)
+            fault = self.chance.choice(ims.FAULTS if kind == "ims" else FAULTS)
+            threading.Thread(target=self.strike, args=(kind, sender, fault, self.chance.random()), daemon=True).start()
 
-    def strike(self, kind, shop, fault, how):
+    def strike(self, kind, sender, fault, how):
         lasts = 0.05 + how / 2
-        if kind in ("queue", "store"):
-            proxy = shop.sqs if kind == "queue" else shop.store
+        proxy = {"queue": sender.sqs, "store": sender.store, "ims": sender.ims}.get(kind.split()[0])
+        if kind in ("queue", "store", "ims"):
+            works = proxy.WORKS
             # All requests, or every other one.
-            proxy.fault = fault if how < 0.5 else lambda _, turns=iter(range(10**9)): (fault, "passes")[next(turns) % 2]
-            if kind == "store" and how < 0.3:
-                self.kill(shop)  # a cold start without a key
+            proxy.fault = fault if how < 0.5 else lambda _, turns=iter(range(10**9)): (fault, works)[next(turns) % 2]
+            if kind != "queue" and how < 0.3:
+                self.kill(sender)  # a cold start without a key
             time.sleep(lasts)
-            proxy.fault = "passes"
+            proxy.fault = works
             self.counts[f"{kind} {fault}"] += 1
-        elif kind in ("queue closed", "store closed"):
-            proxy = shop.sqs if kind == "queue closed" else shop.store
+        elif kind in ("queue closed", "store closed", "ims closed"):
             proxy.stop_listening()
             time.sleep(lasts)
             with contextlib.suppress(OSError):
                 proxy.listen_again()
             self.counts[kind] += 1
         elif kind == "kill":
-            self.kill(shop)
+            self.kill(sender)
         elif kind == "starve":
-            self.starve(shop, lasts)
+            self.starve(sender, lasts)
         elif how < 0.1:
             self.secret.replace()
-            self.counts["secret replaced"] += 1
+            sender.ims.rotate()
+            self.counts["keys replaced"] += 1
 
-    def kill(self, shop):
-        process = shop.function.process
+    def kill(self, sender):
+        process = sender.function.process
         if process and process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             self.counts["process killed"] += 1
 
-    def starve(self, shop, lasts):
-        process = shop.function.process
+    def starve(self, sender, lasts):
+        process = sender.function.process
         with contextlib.suppress(ProcessLookupError, AttributeError):
             allowed = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
             if allowed[0] == 3:
                 return
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, allowed[1]))
-            shop.sqs.stop_listening()
+            sender.sqs.stop_listening()
             with contextlib.suppress(OSError):
-                shop.sqs.listen_again()
+                sender.sqs.listen_again()
             time.sleep(lasts)
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, allowed)
             self.counts["no file descriptor left"] += 1
 
 
 class Message:
-    """What a message says of itself, and the `contentid` that it should say."""
+    """What a message says of itself, and the `contentid` that it should say. `shop` is its attribute, and `group` its message group."""
 
-    def __init__(self, body):
+    def __init__(self, body, shop=None, group=""):
         event = json.loads(body)
         self.id, self.said = event["id"], event.get("contentid")
         channel = event["type"].removeprefix("com.adobe.commerce.observer.")
         self.content = content_id(channel, event["source"], span(body, "data", "original"))
+        # The shops that its attribute, its source and its group name, which must be one.
+        by_source = next((name for name in SHOPS if name and event["source"] == source_of(name, {})), None)
+        by_group = group.partition("/")[0]
+        self.shops = {shop, by_source, by_group if by_group in SHOPS else None}
+
+
+def read(message):
+    """A message as SQS gives it."""
+    shop = message.get("MessageAttributes", {}).get("shop", {}).get("StringValue")
+    return Message(message["Body"], shop, message["Attributes"]["MessageGroupId"])
 
 
 class Consumer(threading.Thread):
@@ -425,8 +477,9 @@ class Consumer(threading.Thread):
     def run(self):
         while True:
             ending = self.last.is_set()
-            taken = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages", [])
-            self.messages += [Message(message["Body"]) for message in taken]
+            wanted = {"AttributeNames": ["MessageGroupId"], "MessageAttributeNames": ["shop"]}
+            taken = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10, **wanted).get("Messages", [])
+            self.messages += map(read, taken)
             if taken:
                 entries = [{"Id": str(n), "ReceiptHandle": one["ReceiptHandle"]} for n, one in enumerate(taken)]
                 self.sqs.delete_message_batch(QueueUrl=self.queue, Entries=entries)
@@ -442,32 +495,32 @@ def soak(stack, events, seed):
     started = time.monotonic()
     with contextlib.ExitStack() as opened:
         each = -(-events // len(KEYS))
-        shops = [opened.enter_context(Shop(channel, stack, secret, seed, each)) for channel in KEYS]
+        senders = [opened.enter_context(Sender(channel, stack, secret, seed, each)) for channel in KEYS]
         queues = list(dict.fromkeys(stack.queue(channel) for channel in KEYS))
         for queue in queues:
             # What others left, hidden from receives or not, is none of this storm.
             stack.client("sqs").purge_queue(QueueUrl=queue)
         consumers = [Consumer(stack, queue) for queue in queues]
-        weather = Weather(shops, secret, seed)
-        threads = [threading.Thread(target=shop.run, daemon=True) for shop in shops]
+        weather = Weather(senders, secret, seed)
+        threads = [threading.Thread(target=sender.run, daemon=True) for sender in senders]
         for thread in [*threads, *consumers, weather]:
             thread.start()
-        watch(threads, shops, events, started)
+        watch(threads, senders, events, started)
         for thread in threads:
             thread.join()
         weather.over.set()
         for consumer in consumers:
             consumer.last.set()
             consumer.join()
-        if not all(shop.ended for shop in shops):
+        if not all(sender.ended for sender in senders):
             raise SystemExit("a sender broke off: see above")
-    return report(shops, consumers, weather, time.monotonic() - started)
+    return report(senders, consumers, weather, time.monotonic() - started)
 
 
-def watch(threads, shops, events, started):
+def watch(threads, senders, events, started):
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.5)
-        sent = sum(shop.fired for shop in shops)
+        sent = sum(sender.fired for sender in senders)
         if sys.stderr.isatty():
             rate = sent / (time.monotonic() - started)
             print(f"\r{sent:>7} of {events} events, {rate:.0f}/s ", end="", file=sys.stderr, flush=True)
@@ -487,6 +540,7 @@ def judge(events, messages):
         "queued twice": {identity for identity, count in counts.items() if count > 1},
         "queued though said not to be": denied & queued,
         "queued from nowhere": queued - set(events),
+        "of another shop": {one.id for one in messages if one.id in events and one.shops != {events[one.id].shop}},
         "contentid wrong": {one.id for one in messages if {one.said, events.get(one.id, one).content} != {one.content}},
     }
 
@@ -508,9 +562,9 @@ def merged(events, accepted, messages):
     return missing & set().union(*few)
 
 
-def report(shops, consumers, weather, seconds):
+def report(senders, consumers, weather, seconds):
     """The figures and the mistakes."""
-    events = {identity: event for shop in shops for identity, event in shop.events.items()}
+    events = {identity: event for sender in senders for identity, event in sender.events.items()}
     messages = [message for consumer in consumers for message in consumer.messages]
     mistakes = judge(events, messages)
     queued = {message.id for message in messages}
@@ -518,9 +572,10 @@ def report(shops, consumers, weather, seconds):
     denied = {identity for identity, event in events.items() if event.surely_not_queued()}
     unknown = set(events) - accepted - denied
     contents = collections.Counter(event.content for event in events.values())
-    slowest = max(shop.slowest_ms for shop in shops)
-    outcomes = sum((shop.outcomes for shop in shops), collections.Counter())
+    slowest = max(sender.slowest_ms for sender in senders)
+    outcomes = sum((sender.outcomes for sender in senders), collections.Counter())
     rows = [("events", len(events)), ("of these with the content of another", sum(n for n in contents.values() if n > 1))]
+    rows += [(f"of the shop {shop or 'without a name'}, by {how}", sum(event.shop == shop for event in events.values())) for shop, how in SHOPS.items()]
     rows += [("requests, with repeats", sum(outcomes.values()))]
     rows += [("of these for an event that was sent before", sum(outcomes.values()) - len(events))]
     rows += [(f"fault: {name}", count) for name, count in sorted(weather.counts.items())]

@@ -46,6 +46,9 @@ REGION = "eu-west-1"
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": REGION}
 PORT = 4566
 BUCKET = "code"
+# What the stand-in for IMS says of the shop (ims.py), and what the secret with all samples has.
+SAMPLE_CLIENT, SAMPLE_ORG = "commerce-sample-client", "0123456789ABCDEF01234567@AdobeOrg"
+SAMPLE_SHOP = "eu"
 # Without rules. The rules in functions/*/rules.json are the merchant's, and the tests and samples do not depend on them.
 NO_RULES = ROOT / "local" / "no-rules.json"
 
@@ -128,6 +131,21 @@ def sample_keys(*more_public_keys):
     })
 
 
+def sample_secret():
+    """The sample keys with IMS, and with a second shop, which has keys of its own."""
+    folder = EVENTS / "sample-keys"
+    return json.dumps({
+        **json.loads(sample_keys()),
+        "ims": {"client_ids": [SAMPLE_CLIENT], "org_ids": [SAMPLE_ORG]},
+        "shops": {SAMPLE_SHOP: {
+            "hmac_secrets": [(folder / f"{SAMPLE_SHOP}-hmac-secret.txt").read_text().strip()],
+            "public_keys": [(folder / f"{SAMPLE_SHOP}-public-key.pem").read_text()],
+            "ims": {"client_ids": [f"{SAMPLE_CLIENT}-{SAMPLE_SHOP}"], "org_ids": [SAMPLE_ORG]},
+            "source": f"https://{SAMPLE_SHOP}.example",
+        }},
+    })
+
+
 def sample_requests():
     """Every sample: channel, case, the API Gateway request."""
     for path in sorted(EVENTS.glob("*/*.request.json")):
@@ -137,7 +155,7 @@ def sample_requests():
 class Stack:
     """The emulator and the deployed bundle. Use it in a `with`, so that nothing is left running."""
 
-    def __init__(self, port=PORT, keys=None, parameters=None, host="127.0.0.1", rules=lambda channel: NO_RULES):
+    def __init__(self, port=PORT, keys=None, parameters=None, host="127.0.0.1", rules=lambda channel: NO_RULES, ims_url=None):
         self.host = host
         self.port = free_port(host, port)
         self.endpoint = f"http://{host}:{self.port}"
@@ -145,6 +163,8 @@ class Stack:
         self.scratch = STATE / f"emulator-{host}-{self.port}"
         self.keys = keys or sample_keys()
         self.parameters = parameters or {}
+        # Where a stand-in for IMS serves its keys, over HTTP, which the template does not take.
+        self.ims_url = ims_url
         # The rules file of a channel.
         self.rules = rules
         self.outputs = {}
@@ -241,7 +261,10 @@ class Stack:
         for channel, name in channels().items():
             function = resources[name]
             function["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": channel}
-            function["Properties"]["Environment"]["Variables"]["RULES_FILE"] = str(self.rules(channel))
+            variables = function["Properties"]["Environment"]["Variables"]
+            variables["RULES_FILE"] = str(self.rules(channel))
+            if self.ims_url:
+                variables["IMS_KEYS_URL"] = self.ims_url
             del function["Metadata"]
         everywhere = bundle["Globals"]["Function"]
         everywhere["Environment"]["Variables"]["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = self.endpoint

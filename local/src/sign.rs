@@ -1,15 +1,21 @@
-//! Signs a body with HMAC, as in the specification, or with RSA, as a real shop does.
+//! Signs a body with HMAC, as in the specification, or with RSA, as a real shop does; and signs
+//! access tokens, as Adobe's Identity Management Service (IMS) does.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use base64_simd::STANDARD as BASE64;
+use base64_simd::{STANDARD as BASE64, URL_SAFE_NO_PAD as BASE64_URL};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ring::{
     rand::SystemRandom,
     signature::{RSA_PKCS1_SHA256, RsaKeyPair},
 };
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 /// The header with the HMAC signature.
@@ -17,6 +23,24 @@ pub(crate) const HMAC_HEADER: &str = "x-adobe-signature";
 
 /// The header with the RSA signature.
 pub(crate) const RSA_HEADER: &str = "x-adobe-commerce-webhook-signature";
+
+/// The header with the access token.
+pub(crate) const TOKEN_HEADER: &str = "authorization";
+
+/// The header with the organization to which the client of the token belongs.
+pub(crate) const ORGANIZATION_HEADER: &str = "x-gw-ims-org-id";
+
+/// The organization of the sample clients.
+pub(crate) const SAMPLE_ORGANIZATION: &str = "0123456789ABCDEF01234567@AdobeOrg";
+
+/// The client of the sample shop without a name. A sample shop with a name appends it.
+pub(crate) const SAMPLE_CLIENT: &str = "commerce-sample-client";
+
+/// The name of the sample key in events/sample-keys/ims-keys.json.
+const SAMPLE_KEY_ID: &str = "sample-1";
+
+/// The lifetime of an access token, in milliseconds.
+const TOKEN_LIFETIME_MS: u32 = 24 * 60 * 60 * 1000;
 
 /// Returns the HMAC-SHA256 of the raw body.
 pub(crate) fn hmac(secret: &str, body: &[u8]) -> Result<Vec<u8>> {
@@ -33,16 +57,46 @@ pub(crate) fn hmac(secret: &str, body: &[u8]) -> Result<Vec<u8>> {
 /// Returns the RSA signature (RSASSA-PKCS1-v1_5, SHA-256) of the base64 text of the raw body, in
 /// base64.
 pub(crate) fn rsa(key: &RsaKeyPair, body: &[u8]) -> Result<String> {
-    let signed = BASE64.encode_to_string(body);
+    let signature = rsa_signature(key, &BASE64.encode_to_string(body))?;
+    Ok(BASE64.encode_to_string(signature))
+}
+
+/// Returns an access token of a client, signed with the sample key of IMS.
+pub(crate) fn access_token(
+    key: &RsaKeyPair,
+    client_id: &str,
+    created_at: SystemTime,
+) -> Result<String> {
+    let created_at = created_at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_millis();
+    let header = json!({ "alg": "RS256", "kid": SAMPLE_KEY_ID, "typ": "JWT" });
+    // IMS writes both times as strings.
+    let claims = json!({
+        "type": "access_token",
+        "client_id": client_id,
+        "as": "ims-na1",
+        "created_at": created_at.to_string(),
+        "expires_in": TOKEN_LIFETIME_MS.to_string(),
+    });
+    let part = |value: Value| BASE64_URL.encode_to_string(value.to_string());
+    let signed = format!("{}.{}", part(header), part(claims));
+    let signature = BASE64_URL.encode_to_string(rsa_signature(key, &signed)?);
+    Ok(format!("{signed}.{signature}"))
+}
+
+/// Returns the RSA signature (RSASSA-PKCS1-v1_5, SHA-256) of a text.
+fn rsa_signature(key: &RsaKeyPair, text: &str) -> Result<Vec<u8>> {
     let mut signature = vec![0; key.public().modulus_len()];
     key.sign(
         &RSA_PKCS1_SHA256,
         &SystemRandom::new(),
-        signed.as_bytes(),
+        text.as_bytes(),
         &mut signature,
     )
     .map_err(|_| anyhow!("the private key cannot sign"))?;
-    Ok(BASE64.encode_to_string(signature))
+    Ok(signature)
 }
 
 /// Encodes bytes in lower-case hex.
@@ -83,7 +137,7 @@ pub(crate) fn read_private_key(path: &Path) -> Result<RsaKeyPair> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
     use rustls_pki_types::SubjectPublicKeyInfoDer;
     use spki::{SubjectPublicKeyInfoRef, der::Decode as _};
 
@@ -102,6 +156,32 @@ pub(crate) mod tests {
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key)
             .verify(BASE64.encode_to_string(body).as_bytes(), &signature)
             .is_ok()
+    }
+
+    /// Returns the claims of an access token, if the served keys have the one that signed it.
+    pub(crate) fn claims_of(token: &str) -> Option<Value> {
+        let json = fs::read(sample_keys().join("ims-keys.json")).unwrap();
+        let served: Value = serde_json::from_slice(&json).unwrap();
+        let decode = |part: &str| BASE64_URL.decode_to_vec(part).unwrap();
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let (header, claims) = signed.split_once('.').unwrap();
+        let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+        assert_eq!(header["alg"], "RS256");
+        let keys = served["keys"].as_array().unwrap();
+        let key = keys.iter().find(|key| key["kid"] == header["kid"])?;
+        let number = |name: &str| decode(key[name].as_str().unwrap());
+        let public_key = RsaPublicKeyComponents {
+            n: number("n"),
+            e: number("e"),
+        };
+        public_key
+            .verify(
+                &RSA_PKCS1_2048_8192_SHA256,
+                signed.as_bytes(),
+                &decode(signature),
+            )
+            .ok()?;
+        serde_json::from_slice(&decode(claims)).ok()
     }
 
     /// Returns whether the digest verifies with the secret, in another library than the signer's.
@@ -131,6 +211,21 @@ pub(crate) mod tests {
         let value = rsa(&key, BODY).unwrap();
         assert!(verifies_by_rsa(BODY, &value));
         assert!(!verifies_by_rsa(b"{}", &value));
+    }
+
+    #[test]
+    fn an_access_token_verifies_with_the_served_keys_only() {
+        let created_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_781_814_431_123);
+        let token = |key: &str| {
+            let key = read_private_key(&sample_keys().join(key)).unwrap();
+            access_token(&key, "a-client", created_at).unwrap()
+        };
+        let claims = claims_of(&token("ims-private-key.pem")).unwrap();
+        assert_eq!(claims["client_id"], "a-client");
+        assert_eq!(claims["type"], "access_token");
+        assert_eq!(claims["created_at"], "1781814431123");
+        assert_eq!(claims["expires_in"], "86400000");
+        assert_eq!(claims_of(&token("private-key.pem")), None);
     }
 
     #[test]

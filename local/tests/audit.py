@@ -8,7 +8,7 @@ import base64
 import json
 import re
 
-from shop import values
+from shop import of_token, values
 from stack import EVENTS, ROOT, STACK_NAME, is_metrics
 
 ID = r"[A-Za-z0-9_.:=-]{1,128}"
@@ -115,6 +115,10 @@ class Audit:
         if isinstance(headers, dict):
             for name, value in headers.items():
                 if "signature" in name.lower() and isinstance(value, str) and len(value) >= 16:
+                    self.secrets.add(value)
+                if name.lower() == "authorization" and isinstance(value, str):
+                    self.secrets |= {str(found) for found in of_token(value)}
+                if name.lower() == "x-gw-ims-org-id" and isinstance(value, str) and len(value) >= 16:
                     self.secrets.add(value)
         if not isinstance(body, str) or len(body) > 1_000_000:
             return

@@ -81,6 +81,22 @@ def signatures(made):
     for name, value in headers.items() if isinstance(headers, dict) else []:
         if name.lower().endswith("signature") and isinstance(value, str) and len(value) >= 5:
             yield value
+        if name.lower() == "authorization" and isinstance(value, str):
+            yield from of_token(value)
+
+
+def of_token(value):
+    """A bearer token, its parts, and what its claims hold."""
+    parts = value.split()[-1:] + value.split()[-1].split(".") if value.strip() else []
+    yield from (part for part in parts if len(part) >= 16)
+    for part in parts:
+        try:
+            claims = json.loads(base64.urlsafe_b64decode(part + "=="))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(claims, dict):
+            named = (claims.get(name) for name in ("client_id", "user_id", "id", "kid"))
+            yield from (value for value in named if isinstance(value, str) and len(value) >= 8)
 
 
 def contents(made):

@@ -10,11 +10,12 @@ import urllib.request
 import uuid
 
 import figures
+import ims
 import pytest
 from faults import REACHES_AWS, Proxy
 from function import PREFIX, Function, RuntimeApi
 from shop import LATE_MS, request
-from stack import sample_keys
+from stack import sample_keys, sample_secret
 
 PLACED = "sales_order_place_after"
 HOOK_TIMEOUT_MS = 1500
@@ -366,6 +367,94 @@ def test_a_failing_secret_store_later(stack, secret, fault):
         assert (refused.status, refused.line["outcome"]) == (401, "signature_wrong")
         note(f"secret store {'refuses connections' if fault == 'closed' else fault}", "warm", results)
         assert len(bench.queued()) == 6
+
+
+# IMS. What its keys mean stands in test_ims.py, and which tokens count in hostile/tokens.py.
+
+
+IMS_FAULTS = {
+    "hangs": "timed_out",
+    **dict.fromkeys(["resets", "garbage", "empty", "truncated", "closed"], "unreachable"),
+    **dict.fromkeys(["fails", "denied", "redirect"], "status"),
+    "huge": "too_large",
+    "not-json": "not_keys",
+    "no-keys": "no_key",
+}
+
+
+def test_every_fault_of_ims_is_tried():
+    assert set(IMS_FAULTS) == {*ims.FAULTS, "closed"}
+
+
+@pytest.fixture
+def benches(stack):
+    """For each fault of IMS a function that takes a signature or a token, and its stand-in for IMS. Together, so that they wait once."""
+    with contextlib.ExitStack() as opened:
+        made = {}
+        for fault in IMS_FAULTS:
+            server = opened.enter_context(ims.Ims())
+            named = {"WEBHOOK_KEYS": sample_secret(), "SIGNATURE_SCHEMES": "hmac,rsa,ims", "IMS_KEYS_URL": server.url}
+            made[fault] = server, opened.enter_context(Bench(stack, IMS_KEYS_REFRESH_SECONDS="1", **named))
+        yield made
+
+
+def with_token(server):
+    made = placed()
+    del made["headers"]["x-adobe-signature"]
+    made["headers"] |= server.headers()
+    return made
+
+
+def strike(server, fault):
+    if fault == "closed":
+        server.stop_listening()
+    else:
+        server.fault = fault
+
+
+def of_ims(fault):
+    return f"IMS {'refuses connections' if fault == 'closed' else fault}"
+
+
+def test_a_failing_ims_at_cold_start(benches):
+    accepted = []
+    for fault, (server, bench) in benches.items():
+        strike(server, fault)
+        results = [bench.send(with_token(server)), bench.send(with_token(server))]
+        for result in results:
+            assert (result.status, result.line["outcome"], result.line["forwarded"]) == (503, "ims_keys_unavailable", "no"), result.log
+            assert result.line["level"] == "ERROR"
+        assert "no key of IMS is known" in results[0].log and f'"ims_error":"{IMS_FAULTS[fault]}"' in results[0].log
+        note(of_ims(fault), "cold", results)
+        accepted.append(bench.send())
+        assert (accepted[-1].status, accepted[-1].line["key"]) == (200, "inline/hmac_secrets/0"), "a signature is enough meanwhile"
+        if fault == "closed":
+            server.listen_again()
+        server.fault = "serves"
+    time.sleep(1.0)
+    for server, bench in benches.values():
+        accepted.append(bench.send(with_token(server)))
+        assert (accepted[-1].status, accepted[-1].line["key"]) == (200, "inline/ims/client_ids/0"), accepted[-1].log
+        assert bench.function.starts == 1
+    bench.assert_truth(accepted)
+
+
+def test_a_failing_ims_later(benches):
+    """Known keys keep working, and only one request in a while waits for an IMS that is away."""
+    accepted = []
+    for server, bench in benches.values():
+        accepted.append(bench.send(with_token(server)))
+        assert accepted[-1].status == 200
+    time.sleep(1.0)  # the keys are old now
+    for fault, (server, bench) in benches.items():
+        strike(server, fault)
+        results = [bench.send(with_token(server)) for _ in range(4)]
+        assert [result.line.get("key") for result in results] == ["inline/ims/client_ids/0"] * 4, results[0].log
+        assert f'"ims_error":"{IMS_FAULTS[fault]}"' in results[0].log, "it was asked, in vain"
+        assert sum('"ims_error"' in result.log for result in results) <= 1 + sum(result.seconds for result in results), "once a second"
+        note(of_ims(fault), "warm", results)
+        accepted += results
+    bench.assert_truth(accepted)
 
 
 def test_a_process_that_is_gone_takes_no_request_with_it():

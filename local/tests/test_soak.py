@@ -115,12 +115,12 @@ def test_a_seed_chooses_what_is_sent():
 @pytest.mark.parametrize("channel", queued())
 def test_what_is_sent_is_hard_to_tell_apart(channel):
     requests = fired(channel)
-    bodies = [json.loads(body) for body, _ in requests]
-    ids = [soak.ids(channel, body, f"request-{index}") for index, (body, _) in enumerate(requests)]
-    entities = [soak.span(body, "data", key) for body, _ in requests for key in soak.KEYS[channel]]
+    bodies = [json.loads(body) for body, *_ in requests]
+    ids = [soak.ids(channel, body, f"request-{index}", shop) for index, (body, _, shop) in enumerate(requests)]
+    entities = [soak.span(body, "data", key) for body, *_ in requests for key in soak.KEYS[channel]]
 
     assert {"eventName" in body for body in bodies} == {"event_id" in body for body in bodies} == {True, False}
-    named = Counter(name for _, name in requests)
+    named = Counter(name for _, name, _ in requests)
     assert named[None] > 300 and sum(count > 1 for name, count in named.items() if name) > 300, "the shop's own requests"
     by_content, by_event_id = defaultdict(set), defaultdict(set)
     for (content, identity), body in zip(ids, bodies):
@@ -136,8 +136,17 @@ def test_what_is_sent_is_hard_to_tell_apart(channel):
         assert names == {True, False}
 
 
+def test_shops_have_the_same_orders():
+    shops_of = defaultdict(set)
+    for body, _, shop in fired(SAVED):
+        shops_of[body].add(shop)
+    assert sum(shops == set(soak.SHOPS) for shops in shops_of.values()) > 50, "the same bytes from every shop"
+    counts = Counter(shop for *_, shop in fired(SAVED))
+    assert counts.keys() == soak.SHOPS.keys() and min(counts.values()) > 300
+
+
 def test_channels_share_event_ids():
-    given = [{json.loads(body).get("event_id") for body, _ in fired(channel, 200)} - {None} for channel in queued()]
+    given = [{json.loads(body).get("event_id") for body, *_ in fired(channel, 200)} - {None} for channel in queued()]
     assert set.intersection(*given)
 
 
@@ -152,62 +161,67 @@ class Product:
         self.identify, self.deduplicate, self.known = identify, deduplicate, set()
         self.requests = 0
 
-    def take(self, channel, body, answer=(200, "yes"), shop_request=None):
+    def take(self, channel, body, answer=(200, "yes"), shop_request=None, shop=None):
         self.requests += 1
         request_id = f"request-{self.requests}"
-        content, identity = soak.ids(channel, body, request_id)
-        event = self.events.setdefault(identity, soak.Event(content))
+        content, identity = soak.ids(channel, body, request_id, shop)
+        event = self.events.setdefault(identity, soak.Event(content, shop))
         event.answers.append(answer)
-        said, given = self.identify(channel, body, shop_request if self.identify is by_shop_request else request_id)
+        said, given = self.identify(channel, body, shop_request if self.identify is by_shop_request else request_id, shop)
         event.said.add(given)
         key = self.deduplicate(said, given)
         if answer[1] != "no" and key not in self.known:
             self.known.add(key)
-            self.messages.append(message(channel, body, said, given))
+            self.messages.append(message(channel, body, said, given, shop))
 
     def mistakes(self):
         return {name: identities for name, identities in soak.judge(self.events, self.messages).items() if identities}
 
 
-def message(channel, body, said, identity):
+def message(channel, body, said, identity, of=None, **shown):
+    """A message of the shop `of`, which shows another one's attribute or group if `shown` says so."""
     entity = next(found for key in soak.KEYS[channel] if (found := soak.span(body, "data", key)) not in (None, "null"))
     envelope = json.loads(body)
-    shop = [envelope[name] for name in ("merchant_id", "environment_id") if name in envelope]
-    head = {"id": identity, "source": "/".join(["/adobe-commerce", *shop]), "type": f"com.adobe.commerce.observer.{channel}"}
+    head = {"id": identity, "source": soak.source_of(of, envelope), "type": f"com.adobe.commerce.observer.{channel}"}
     text = json.dumps(head | {"contentid": said, "data": {}})
-    return soak.Message(text.replace('"data": {}', f'"data":{{"original":{entity}}}'))
+    shown = {"shop": of, "group": f"{of}/order/1" if of else "order/1"} | shown
+    return soak.Message(text.replace('"data": {}', f'"data":{{"original":{entity}}}'), **shown)
 
 
-def without_delivery(channel, body, _):
-    content, _ = soak.ids(channel, body, "")
+def without_delivery(channel, body, _, shop):
+    content, _ = soak.ids(channel, body, "", shop)
     return content, soak.event_id(content, "")
 
 
-def by_event_id(channel, body, request_id):
-    content, identity = soak.ids(channel, body, request_id)
+def by_event_id(channel, body, request_id, shop):
+    content, identity = soak.ids(channel, body, request_id, shop)
     return content, json.loads(body).get("event_id") or identity
 
 
-def by_shop_request(channel, body, shop_request):
-    return soak.ids(channel, body, shop_request or "")
+def by_shop_request(channel, body, shop_request, shop):
+    return soak.ids(channel, body, shop_request or "", shop)
 
 
-def by_body(channel, body, request_id):
+def without_shop(channel, body, request_id, _):
+    return soak.ids(channel, body, request_id)
+
+
+def by_body(channel, body, request_id, shop):
     """As if the exception were the rule, and its bytes the whole body."""
-    content, _ = soak.ids(channel, body, request_id)
+    content, _ = soak.ids(channel, body, request_id, shop)
     return content, soak.event_id(hashlib.sha256(body.encode()).hexdigest(), "")
 
 
-def reprinted(channel, body, request_id):
+def reprinted(channel, body, request_id, shop):
     if json.loads(body).get("data", {}).get("data_object") is not None:
         body = json.dumps(json.loads(body))
-    return soak.ids(channel, body, request_id)
+    return soak.ids(channel, body, request_id, shop)
 
 
 def everything(product):
     for channel in queued():
-        for body, shop_request in fired(channel, 300):
-            product.take(channel, body, shop_request=shop_request)
+        for body, shop_request, shop in fired(channel, 300):
+            product.take(channel, body, shop_request=shop_request, shop=shop)
     return product
 
 
@@ -292,6 +306,27 @@ def test_a_message_of_no_event_is_found():
     content, stray = soak.ids(PLACED, body, "")
     product.messages.append(message(PLACED, body, content, stray))
     assert product.mistakes() == {NOWHERE: {stray}}
+
+
+def test_functions_that_forget_the_shop_are_found_out():
+    product = Product(without_shop)
+    for body, shop_request, shop in fired(SAVED, 300):
+        product.take(SAVED, body, shop_request=shop_request, shop=shop)
+    assert len(product.mistakes()[LOST]) > 100 and len(product.mistakes()[NOWHERE]) > 100
+
+
+@pytest.mark.parametrize(
+    ("source", "attribute", "group"),
+    [("de", "fr", "de/order/1"), ("de", None, "de/order/1"), ("fr", "de", "de/order/1"), (None, "de", "de/order/1"), ("de", "de", "fr/order/1"),
+     ("de", "de", "order/1"), ("fr", "fr", "fr/order/1"), (None, None, "order/1")],
+)  # fmt: skip
+def test_a_message_with_something_of_another_shop_is_found(source, attribute, group):
+    product = Product()
+    product.take(PLACED, BODIES[0], shop="de")
+    (identity,) = product.events
+    assert product.mistakes() == {}
+    product.messages = [message(PLACED, BODIES[0], "", identity, source, shop=attribute, group=group)]
+    assert product.mistakes()["of another shop"] == {identity}
 
 
 def test_a_message_with_the_content_of_another_event_is_found():

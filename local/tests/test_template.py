@@ -108,10 +108,10 @@ def what_lambda_keeps(parameters):
     }
 
 
-OTHER = {"Architecture": "x86_64", "ForwardBefore": "true", "HeadlessStock": "false", "SignatureSchemes": "rsa", "ForwardOriginal": "false", "StockWhenUnknown": "refuse"} | {
+OTHER = {"Architecture": "x86_64", "ForwardBefore": "true", "HeadlessStock": "false", "SignatureSchemes": "rsa,rsa+ims", "ForwardOriginal": "false", "StockWhenUnknown": "refuse"} | {
     "Contract": "strict", "InvalidEvents": "quarantine",
     "Deployment": "Canary10Percent5Minutes", "PreTrafficCheck": "true", "LogLevel": "warn", "LogRetentionDays": 7,
-    "DefaultEndpoint": "always",
+    "DefaultEndpoint": "always", "ImsKeysUrl": "https://ims-na1-stg1.adobelogin.com/ims/keys",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:0:alarms", "KmsKeyArn": "arn:aws:kms:eu-west-1:0:key/1",
 }
 
@@ -143,10 +143,11 @@ def test_without_language_extensions_it_would_not():
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_description_fits(name):
-    longest = {"SignatureSchemes": "accept-unsigned", "EventSource": "x" * template()["Parameters"]["EventSource"]["MaxLength"]}
+    longest = {"SignatureSchemes": "hmac,rsa,ims,hmac+ims,rsa+ims", "EventSource": "x" * template()["Parameters"]["EventSource"]["MaxLength"]}
     longest |= {"KeysPreviousSeconds": 31536000, "KeysRefreshSeconds": 86400, "HookTimeoutMs": 29000, "ForwardOriginal": "false"}
     longest |= {"Contract": "tolerant", "InvalidEvents": "quarantine", "ForwardBefore": "false"}
     longest |= {f"{group}Reserved": 100000 for group in (*SHOPPERS.values(), "Others")}
+    assert len(longest["SignatureSchemes"]) == template()["Parameters"]["SignatureSchemes"]["MaxLength"]
     assert len(expanded(**longest)[name]["Properties"]["Description"]) <= 256, "Lambda takes no more"
 
 
@@ -485,6 +486,8 @@ def watched():
 def searched(first):
     """What an expression of the dashboard searches in our namespace: names of the dimensions, and of the metrics."""
     expression = first["expression"] if isinstance(first, dict) else ""
+    if queried := re.fullmatch(r'SELECT SUM\((\w+)\) FROM SCHEMA\("%s",([,\w]*)\) GROUP BY \w+' % re.escape(NAMESPACE), expression):
+        return [(tuple(queried[2].split(",")), [queried[1]])]
     found = re.findall(r'\{"%s"([,\w]*)\} MetricName=("\w+"|\([^)]+\))' % re.escape(NAMESPACE), expression)
     assert len(found) == expression.count(NAMESPACE), "a search that this test does not understand"
     return [(tuple(filter(None, dimensions.split(","))), re.findall(r'"(\w+)"', names)) for dimensions, names in found]

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -43,9 +43,13 @@ pub(crate) struct SendCommand {
     #[arg(long, value_parser = http_url)]
     url: Uri,
 
-    /// Signature scheme. The default is rsa with --private-key, and otherwise hmac.
+    /// Scheme. The default is rsa with --private-key, and otherwise hmac.
     #[arg(long, value_enum)]
     scheme: Option<Scheme>,
+
+    /// Sample shop whose sample keys sign. The default is the shop without a name.
+    #[arg(long, value_parser = ["eu"])]
+    shop: Option<String>,
 
     /// Secret for hmac. The variable `WEBHOOK_SECRET` keeps it out of the shell's history.
     #[arg(long, value_name = "TEXT", conflicts_with = "secret_file")]
@@ -82,8 +86,30 @@ enum Scheme {
     Hmac,
     /// RSA with the shop's private key, as a real shop signs.
     Rsa,
-    /// No signature.
+    /// Access token of a sample client, signed with the sample key of IMS.
+    Ims,
+    /// HMAC-SHA256 and an access token.
+    #[value(name = "hmac+ims")]
+    HmacIms,
+    /// RSA and an access token.
+    #[value(name = "rsa+ims")]
+    RsaIms,
+    /// Neither a signature nor a token.
     None,
+}
+
+impl Scheme {
+    fn has_hmac(self) -> bool {
+        matches!(self, Self::Hmac | Self::HmacIms)
+    }
+
+    fn has_rsa(self) -> bool {
+        matches!(self, Self::Rsa | Self::RsaIms)
+    }
+
+    fn has_token(self) -> bool {
+        matches!(self, Self::Ims | Self::HmacIms | Self::RsaIms)
+    }
 }
 
 type Header = (HeaderName, HeaderValue);
@@ -153,31 +179,57 @@ impl SendCommand {
     fn all_headers(&self, body: &[u8]) -> Result<Vec<Header>> {
         let json = HeaderValue::from_static("application/json");
         let mut headers = vec![(HeaderName::from_static("content-type"), json)];
-        headers.extend(self.signature(body)?);
+        headers.extend(self.credentials(body)?);
         headers.retain(|(name, _)| !self.headers.iter().any(|(other, _)| other == name));
         headers.extend(self.headers.iter().cloned());
         Ok(headers)
     }
 
-    fn signature(&self, body: &[u8]) -> Result<Option<Header>> {
+    /// Returns the headers with the signature and the token of the scheme.
+    fn credentials(&self, body: &[u8]) -> Result<Vec<Header>> {
         let default = match self.private_key {
             Some(_) => Scheme::Rsa,
             None => Scheme::Hmac,
         };
-        let (name, value) = match self.scheme.unwrap_or(default) {
-            Scheme::Hmac => {
-                let secret = self.secret(env::var(SECRET_VARIABLE).ok())?;
-                (sign::HMAC_HEADER, sign::hex(&sign::hmac(&secret, body)?))
-            }
-            Scheme::Rsa => {
-                let sample = || sample("private-key.pem");
-                let key = self.private_key.clone().unwrap_or_else(sample);
-                let key = sign::read_private_key(&key)?;
-                (sign::RSA_HEADER, sign::rsa(&key, body)?)
-            }
-            Scheme::None => return Ok(None),
+        let scheme = self.scheme.unwrap_or(default);
+        let mut headers = Vec::new();
+        let mut add = |name, value: String| -> Result<()> {
+            headers.push((HeaderName::from_static(name), value.parse()?));
+            Ok(())
         };
-        Ok(Some((HeaderName::from_static(name), value.parse()?)))
+        if scheme.has_hmac() {
+            let secret = self.secret(env::var(SECRET_VARIABLE).ok())?;
+            add(sign::HMAC_HEADER, sign::hex(&sign::hmac(&secret, body)?))?;
+        }
+        if scheme.has_rsa() {
+            let sample = || self.sample("private-key.pem");
+            let key = self.private_key.clone().unwrap_or_else(sample);
+            let key = sign::read_private_key(&key)?;
+            add(sign::RSA_HEADER, sign::rsa(&key, body)?)?;
+        }
+        if scheme.has_token() {
+            let key = sign::read_private_key(&sample("ims-private-key.pem"))?;
+            let token = sign::access_token(&key, &self.client(), SystemTime::now())?;
+            add(sign::TOKEN_HEADER, format!("Bearer {token}"))?;
+            add(sign::ORGANIZATION_HEADER, sign::SAMPLE_ORGANIZATION.into())?;
+        }
+        Ok(headers)
+    }
+
+    /// Returns the path of a sample key of the shop.
+    fn sample(&self, file: &str) -> PathBuf {
+        match &self.shop {
+            Some(shop) => sample(&format!("{shop}-{file}")),
+            None => sample(file),
+        }
+    }
+
+    /// Returns the sample client of the shop.
+    fn client(&self) -> String {
+        match &self.shop {
+            Some(shop) => format!("{}-{shop}", sign::SAMPLE_CLIENT),
+            None => sign::SAMPLE_CLIENT.to_owned(),
+        }
     }
 
     fn secret(&self, from_environment: Option<String>) -> Result<String> {
@@ -189,7 +241,7 @@ impl SendCommand {
         }
         match from_environment.filter(|secret| !secret.is_empty()) {
             Some(secret) => Ok(secret),
-            None => sign::read_secret(&sample("hmac-secret.txt")),
+            None => sign::read_secret(&self.sample("hmac-secret.txt")),
         }
     }
 

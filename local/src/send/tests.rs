@@ -9,7 +9,7 @@ use std::{
 use clap::Parser as _;
 
 use super::*;
-use crate::sign::tests::verifies_by_rsa;
+use crate::sign::tests::{claims_of, verifies_by_rsa};
 
 /// A server that gives the same answer to every request, and returns the requests.
 struct Server {
@@ -114,6 +114,48 @@ fn signs_with_a_private_key_as_a_shop_does() {
         assert!(verifies_by_rsa(&body, value), "{arguments:?}");
         assert!(!headers.contains_key("x-adobe-signature"));
     }
+}
+
+#[test]
+fn sends_an_access_token_alone_or_beside_a_signature() {
+    let server = server("200 OK", "[]");
+    let organization = "0123456789ABCDEF01234567@AdobeOrg";
+    for (scheme, has_hmac, has_rsa) in [
+        ("ims", false, false),
+        ("hmac+ims", true, false),
+        ("rsa+ims", false, true),
+    ] {
+        send(&server.url, &["--scheme", scheme]).unwrap();
+        let (headers, body) = server.requests.recv().unwrap();
+        let token = headers["authorization"].strip_prefix("Bearer ").unwrap();
+        let claims = claims_of(token).unwrap();
+        assert_eq!(claims["client_id"], "commerce-sample-client");
+        assert_eq!(headers["x-gw-ims-org-id"], organization);
+        assert_eq!(headers.contains_key("x-adobe-signature"), has_hmac);
+        let rsa = headers.get("x-adobe-commerce-webhook-signature");
+        assert_eq!(
+            rsa.is_some_and(|value| verifies_by_rsa(&body, value)),
+            has_rsa
+        );
+    }
+}
+
+#[test]
+fn signs_as_a_sample_shop_with_a_name() {
+    let server = server("200 OK", "[]");
+    send(&server.url, &["--scheme", "hmac+ims", "--shop", "eu"]).unwrap();
+    let (headers, body) = server.requests.recv().unwrap();
+    let secret = sign::read_secret(&sample_keys().join("eu-hmac-secret.txt")).unwrap();
+    let expected = sign::hex(&sign::hmac(&secret, &body).unwrap());
+    assert_eq!(headers["x-adobe-signature"], expected);
+    let token = headers["authorization"].strip_prefix("Bearer ").unwrap();
+    let claims = claims_of(token).unwrap();
+    assert_eq!(claims["client_id"], "commerce-sample-client-eu");
+
+    send(&server.url, &["--scheme", "rsa", "--shop", "eu"]).unwrap();
+    let (headers, body) = server.requests.recv().unwrap();
+    let value = &headers["x-adobe-commerce-webhook-signature"];
+    assert!(!verifies_by_rsa(&body, value), "of the shop without a name");
 }
 
 #[test]

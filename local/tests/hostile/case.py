@@ -29,6 +29,8 @@ STATUS = {
     "signature_missing": 401,
     "signature_without_key": 401,
     "signature_wrong": 401,
+    **dict.fromkeys(["token_missing", "token_malformed", "token_key_unknown", "token_wrong", "token_type"], 401),
+    **dict.fromkeys(["token_expired", "token_not_yet_valid", "token_client", "token_organization", "shops_differ"], 401),
     "too_large": 413,
     "too_many_elements": 413,
     "unsupported_media_type": 415,
