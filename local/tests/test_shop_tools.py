@@ -8,6 +8,7 @@ import time
 import types
 
 import pytest
+from ims import Ims
 from reconciling import HOUR, PLACED, Bundle, deployed, line, missing, orders_missing, shop  # noqa: F401 — fixtures, too
 from reconciling import api as own_api  # noqa: F401
 from reconciling import run as reconcile  # noqa: F401
@@ -225,12 +226,11 @@ def test_a_quarantined_event_stays_one_of_its_shop(real, stack, quarantine):
 
 @pytest.mark.parametrize("schemes", ["hmac+ims", "ims"])
 def test_a_function_takes_the_token_with_which_an_event_is_sent_again(real, stack, quarantine, monkeypatch, schemes):
-    identity_service = pytest.importorskip("ims")
     eu = {"ims": IMS} | ({"hmac_secrets": [EU]} if "hmac" in schemes else {})
     secret = json.dumps({"hmac_secrets": KEY, "shops": {"eu": eu}})
     for name, value in HOOK_OAUTH.items():
         monkeypatch.setenv(name, value)
-    with identity_service.Ims() as service:
+    with Ims() as service:
         monkeypatch.setattr(signers.HookTokens, "get", lambda _: service.token(client_id=CLIENT))
         _, server = real(WEBHOOK_KEYS=secret, SIGNATURE_SCHEMES=schemes, IMS_KEYS_URL=service.url)
         held = Quarantine(stack, f"http://127.0.0.1:{server.server_port}")

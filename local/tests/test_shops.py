@@ -9,6 +9,7 @@ import uuid
 
 import pytest
 from function import Function
+from ims import Ims
 from shop import condition, request
 from stack import REGION, readable
 from test_keys import Keys
@@ -221,7 +222,6 @@ def test_the_metrics_of_each_outcome_name_the_shop(shops, tmp_path):
         assert by_shop(irregular) == ({(shop, "Accepted"): 1, (shop, "Irregular"): 1} if shop else {})
 
 
-@pytest.mark.xfail(strict=True, reason="rules do not know @shop yet: remove this line when they do")
 def test_a_rule_can_tell_shops_apart(shops, tmp_path):
     function = with_rules(
         shops, tmp_path,
@@ -367,7 +367,7 @@ CLIENTS = {shop: f"the-client-of-the-shop-{shop}" for shop in SECRETS}
 
 @pytest.fixture(scope="module")
 def ims():
-    with pytest.importorskip("ims").Ims() as running:
+    with Ims() as running:
         yield running
 
 

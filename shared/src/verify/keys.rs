@@ -181,16 +181,15 @@ impl Keys {
         self
     }
 
-    /// Adds the keys of an older version that are not known yet. `unnamed` is the source of the
-    /// shop without a name, if it is configured.
-    pub(super) fn add(&mut self, older: &Self, unnamed: Option<&str>) {
+    /// Adds the keys of an older version that are not known yet.
+    pub(super) fn add(&mut self, older: &Self) {
         let (Self::Known(known), Self::Known(older)) = (self, older) else {
             return;
         };
         let shops = &mut known.shops;
         let mut shop_of = |name: &KeyName| {
             let shop = name.shop.as_ref();
-            shop.map(|shop| shops.adopt(shop, unnamed))
+            shop.map(|shop| shops.adopt(shop))
         };
         known
             .signature_keys

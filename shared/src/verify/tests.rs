@@ -256,15 +256,15 @@ fn adds_only_new_keys_of_an_older_version() {
     let (first, second) = ("0123456789abcdef-1", "0123456789abcdef-2");
     let count = |keys: &Keys| format!("{keys:?}");
     let mut keys = by_secrets(&[first]);
-    keys.add(&by_secrets(&[first, second, first]), None);
+    keys.add(&by_secrets(&[first, second, first]));
     assert_eq!(count(&keys), "2 hmac_secrets, 0 public_keys");
-    keys.add(&by_pem(&format!("{PEM}{OTHER_PEM}{PEM_CRLF}")), None);
+    keys.add(&by_pem(&format!("{PEM}{OTHER_PEM}{PEM_CRLF}")));
     assert_eq!(count(&keys), "2 hmac_secrets, 2 public_keys");
     let many: Vec<_> = (0..3 * KEYS_OF_ALL_SHOPS_MAX)
         .map(|number| format!("0123456789abcdef/{number}"))
         .collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
-    keys.add(&by_secrets(&many), None);
+    keys.add(&by_secrets(&many));
     assert_eq!(count(&keys), "128 hmac_secrets, 2 public_keys");
     assert!(by_secrets(&[]).is_empty() && !keys.is_empty());
     assert!(!Keys::AcceptUnsigned.is_empty());

@@ -509,7 +509,7 @@ fn merged(current: &Value, previous: &Value, unnamed: Option<&str>) -> Vec<Strin
             .keys
     };
     let mut keys = read(current, SecretVersion::Current);
-    keys.add(&read(previous, SecretVersion::Previous), unnamed);
+    keys.add(&read(previous, SecretVersion::Previous));
     named(&keys)
 }
 
@@ -594,7 +594,7 @@ fn a_client_has_the_organizations_of_the_current_version() {
             .keys
     };
     let mut keys = read("new");
-    keys.add(&read("old"), None);
+    keys.add(&read("old"));
     let orgs: Vec<_> = keys
         .ims_clients()
         .iter()
