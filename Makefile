@@ -37,7 +37,7 @@ stack = $(or $(STACK),$(if $(ENV),$(or $(STACK_OF_ENV),$(error samconfig.toml kn
 # Where the shop and the bundle are. By `exec`, so that a signal to make reaches the program, and no shell that would leave it behind.
 shop = exec python commerce/shop.py $(1) $(if $(SHOP),--shop "$(SHOP)") $(if $(stack),--stack "$(stack)") $(if $(URL),--url "$(URL)") \
   $(if $(HOOK_TIMEOUT_MS),--hook-timeout-ms $(HOOK_TIMEOUT_MS)) $(if $(SOFT_TIMEOUT_MS),--soft-timeout-ms $(SOFT_TIMEOUT_MS)) \
-  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)")
+  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(REQUIRED),--required "$(REQUIRED)") $(if $(RENEW_OAUTH),--renew-oauth)
 # Builds what reads the secret of a stack, and writes the fields that rules use into webhooks.xml. Without Rust, the program says that
 # it does not know whether there is a key, and webhooks.xml is used as it is.
 local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then \
@@ -45,7 +45,7 @@ local_tool = if command -v cargo > /dev/null && command -v cc > /dev/null; then 
     cargo build --quiet --locked $(BUNDLE) && target/debug/local hooks; \
   fi
 check_rules = $(foreach channel,$(1),$(call try_rules,$(channel)) &&) true
-try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all)
+try_rules = target/debug/local rules $(1) $(or $(RULES),functions/$(1)/$(if $(EXAMPLES),examples,rules).json) $(EVENT) $(if $(ALL),--all) $(if $(SHOP),--shop "$(SHOP)")
 
 # The tests that `make test` runs against an emulated AWS. `make test-all` runs every other file under local/tests/.
 QUICK := $(addprefix local/tests/test_,$(addsuffix .py,alarms audit bundle channel contract decisions stage template tolerant tree))
@@ -56,7 +56,7 @@ DEPLOYED := local/tests/test_whole_deployment.py
 # Those that need Adobe's client for webhooks, which is for Node.
 WITH_ADOBE := local/tests/test_adobe_client.py
 # Those that mostly wait, for pauses, timeouts and programs that start. They run beside the others.
-WAITING := $(addprefix local/tests/test_,$(addsuffix .py,apply apply_checks apply_stopped consumer_failures consumers doctor journal plan \
+WAITING := $(addprefix local/tests/test_,$(addsuffix .py,apply apply_checks apply_stopped consumer_failures consumers doctor hook_oauth journal plan \
   python_worker python_worker_away reconcile reconcile_ends reconcile_gaps reconcile_log redrive shop_hostile shop_rest smoke \
   soak_consumers))
 PYTEST := python -m pytest -q
@@ -185,7 +185,7 @@ channel: prerequisites $(TOOLS) ## Add a channel: make channel EVENT=observer.�
 	@exec python local/new_channel.py --event "$(EVENT)" --entity "$(ENTITY)" --queue "$(QUEUE)" --type "$(TYPE)" --sample "$(SAMPLE)" \
 	  --remove "$(REMOVE)"
 
-rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json)
+rules: which-channel binaries ## Check the rules files, or try one: make rules EVENT=events/CHANNEL/CASE.body.json (ALL=1: also what is not enabled; EXAMPLES=1: examples.json; SHOP=… for rules with @shop)
 	@$(call check_rules,$(or $(CHANNEL),$(EVENT_CHANNEL),$(CHANNELS)))
 
 hooks: binaries ## Write the fields that the rules use into commerce/webhooks.xml (run, test, plan, apply, doctor and deploy do so, too)
@@ -208,9 +208,9 @@ redrive: $(TOOLS) ## Move dead letters back: make redrive QUEUE=URL (DRY_RUN=1 o
 	@python consumers/redrive.py "$(QUEUE)" $(if $(DRY_RUN),--dry-run) $(if $(CHANNEL),--channel "$(CHANNEL)") \
 	  $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)") $(ARGS)
 
-quarantine: $(TOOLS) ## List the events that nobody could use (SEND=1 sends them again, DELETE=1 deletes; CHANNEL=… ID=… MAX=… choose; ENV=… or STACK=…)
+quarantine: $(TOOLS) ## List the events that nobody could use (SEND=1 sends them again, DELETE=1 deletes; SHOP=… CHANNEL=… ID=… MAX=… choose; ENV=… or STACK=…)
 	@python commerce/quarantine.py "$(stack)" $(if $(SEND),--send) $(if $(DELETE),--delete) $(if $(YES),--yes) \
-	  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)")
+	  $(if $(CHANNEL),--channel "$(CHANNEL)") $(if $(ID),--id "$(ID)") $(if $(MAX),--max "$(MAX)") $(if $(SHOP),--shop "$(SHOP)")
 
 # In the place of the shell, so that a signal reaches the program itself.
 reconcile: $(TOOLS) ## Find what the shop has and no accepted event tells of: make reconcile SHOP=… SINCE=6h (SEND=1 posts it; docs/reconcile.md)
@@ -260,11 +260,12 @@ deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what 
 	@python local/deploy.py $(or $(ENV),default) $(if $(YES),--yes)
 	@python local/protect.py $(or $(ENV),default)
 
-keys: $(TOOLS) ## Add keys of the shop to the secret: make keys PEM=shop.pem, or HMAC=FILE (ENV=… or STACK=… say where)
-	@test -n "$(PEM)$(HMAC)" -a -z "$(and $(PEM),$(HMAC))" \
-	  || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key, or HMAC=FILE, with a shared secret"; exit 1; }
+keys: $(TOOLS) ## Add keys to the secret: make keys PEM=shop.pem, HMAC=FILE, or IMS_CLIENT=… IMS_ORG=… (SHOP=… SOURCE=…: docs/shops.md; LIST=1)
+	@test 1 = "$(words $(foreach kind,PEM HMAC IMS_CLIENT LIST,$(if $($(kind)),$(kind))))" \
+	  || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key, HMAC=FILE, with a shared secret, or IMS_CLIENT=… IMS_ORG=…"; exit 1; }
 	@$(MAKE) --silent --no-print-directory binaries
-	@python commerce/keys.py "$(stack)" $(if $(PEM),pem "$(PEM)",hmac "$(HMAC)")
+	@exec python commerce/keys.py "$(stack)" $(if $(PEM),--pem "$(PEM)") $(if $(HMAC),--hmac "$(HMAC)") $(if $(IMS_CLIENT),--ims-client "$(IMS_CLIENT)") \
+	  $(if $(IMS_ORG),--ims-org "$(IMS_ORG)") $(if $(LIST),--list) $(if $(SHOP),--shop "$(SHOP)") $(if $(SOURCE),--source "$(SOURCE)")
 
 plan: $(TOOLS) ## Show what the shop's hooks lack: make plan SHOP=https://shop.example/rest/all (ENV=…, STACK=… or URL=… says where the bundle is)
 	@$(local_tool)

@@ -37,15 +37,17 @@ INVOICE_PAID = "sales_order_invoice_pay"
 class Accepted:
     """When the last event of a channel about a subject was accepted, and when those that say no subject."""
 
-    def __init__(self, channels):
+    def __init__(self, channels, shop=None):
         self.channels = set(channels)
+        # The log has no shop for the one without a name.
+        self.shop = shop
         self.numbers = dict.fromkeys(channels, 0)
         self._last, self._original = {}, {}
         # By the event's id, so that none counts twice.
         self._without = {channel: {} for channel in channels}
 
-    def add(self, channel, when, subject_digest, event_id, reconciled=False):
-        if channel not in self.channels:
+    def add(self, channel, when, subject_digest, event_id, reconciled=False, shop=None):
+        if channel not in self.channels or (shop or None) != self.shop:
             return
         if not subject_digest:
             self._without[channel][event_id] = when
@@ -75,9 +77,9 @@ def latest(times, channel, digests, earliest):
     return when if when >= earliest and when > -math.inf else None
 
 
-def read(logs, group, since, until, channels, report=lambda done, of: None):
-    """The accepted events of the channels between two times, in seconds since 1970."""
-    accepted = Accepted(channels)
+def read(logs, group, since, until, channels, report=lambda done, of: None, shop=None):
+    """The accepted events of the channels and of one shop between two times, in seconds since 1970."""
+    accepted = Accepted(channels, shop)
     since, until = int(since), int(until) + 1
     if is_loopback(urlsplit(logs.meta.endpoint_url).hostname):
         by_filter(logs, group, since, until, accepted)
@@ -136,7 +138,7 @@ def take(event, accepted):
         return
     if isinstance(line, dict) and line.get("message") == "answered" and line.get("outcome") in OUTCOMES:
         event_id, when = line.get("event_id") or line.get("request_id"), event["timestamp"] / 1000
-        accepted.add(line.get("channel"), when, line.get("subject_digest"), event_id, bool(line.get("reconciled")))
+        accepted.add(line.get("channel"), when, line.get("subject_digest"), event_id, bool(line.get("reconciled")), line.get("shop"))
 
 
 # Logs Insights
@@ -145,9 +147,11 @@ def take(event, accepted):
 def by_insights(logs, group, since, until, accepted, report):
     named = ", ".join(f'"{channel}"' for channel in sorted(accepted.channels))
     outcomes = ", ".join(f'"{outcome}"' for outcome in OUTCOMES)
+    # A name has no quotation marks. What has no shop is told apart here: a field that no line has is nothing to ask for.
+    of_shop = f' and shop = "{accepted.shop}"' if accepted.shop else ""
     text = (
-        "fields @timestamp, channel, subject_digest, event_id, request_id, reconciled "
-        f'| filter message = "answered" and outcome in [{outcomes}] and channel in [{named}] | limit {ROWS_MAX}'
+        "fields @timestamp, channel, subject_digest, event_id, request_id, reconciled, shop "
+        f'| filter message = "answered" and outcome in [{outcomes}] and channel in [{named}]{of_shop} | limit {ROWS_MAX}'
     )
     pool, running, end = ThreadPoolExecutor(AT_ONCE), {}, threading.Event()
 
@@ -228,4 +232,5 @@ def add_rows(rows, accepted):
         when = datetime.fromisoformat(cells["@timestamp"]).replace(tzinfo=UTC).timestamp()
         event_id = cells.get("event_id") or cells.get("request_id")
         # Insights has 1 for true.
-        accepted.add(cells.get("channel"), when, cells.get("subject_digest"), event_id, cells.get("reconciled") in ("1", "true"))
+        reconciled = cells.get("reconciled") in ("1", "true")
+        accepted.add(cells.get("channel"), when, cells.get("subject_digest"), event_id, reconciled, cells.get("shop"))

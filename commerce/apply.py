@@ -47,13 +47,13 @@ class Outcome:
 def apply(shop, bundle, journal, options):
     """The exit code of `shop.py apply`."""
     if options.dry_run:
-        plan = make_plan(shop, bundle, journal, options.channel)
+        plan = make_plan(shop, bundle, journal, options.channel, options.renew_oauth)
         show_plan(shop, bundle, plan, options.channel)
         if plan.todo:
             show_requests(shop, plan.todo)
         return CHANGES if plan.todo else IN_STEP
     with journal.alone():
-        plan = make_plan(shop, bundle, journal, options.channel)
+        plan = make_plan(shop, bundle, journal, options.channel, options.renew_oauth)
         if plan.unread:
             note(f"shop: {shop.clean(str(plan.unread.what))} {journal.set_aside()}")
             plan = replace(plan, unread=None)
@@ -62,7 +62,8 @@ def apply(shop, bundle, journal, options):
         if not plan.todo:
             return IN_STEP
         try:
-            checks.refuse(bundle, plan.todo, options.anyway)
+            steps = checks.with_sendable_oauth(bundle, plan.todo, options.anyway)
+            checks.refuse(bundle, steps, options.anyway)
             go_on = agreed_to(plan, options)
         except ShopError as error:
             still = ", ".join(entry.new.channel for entry in plan.missing)
@@ -71,7 +72,7 @@ def apply(shop, bundle, journal, options):
             print("Nothing was changed.")
             return CHANGES
         print(flush=True)
-        return make_it_so(shop, bundle, journal, options, plan.todo)
+        return make_it_so(shop, bundle, journal, options, steps)
 
 
 def agreed_to(plan, options):
@@ -189,6 +190,7 @@ def put_in_again(shop, old, new, done, late=False):
             problem = ShopError("the shop said yes, but its list says otherwise: it does not have the hook.")
         except Exception as error:  # noqa: BLE001 — whatever it is, the shop may have said yes to nothing
             return Outcome(problem=f"the shop said yes, but its list cannot be read: {error}", whole=None)
+    old = replace(old, developer_console_oauth=checks.sendable(old, new))
     reason, second, body = str(problem), None, as_listed(old)
     for pause in PAUSES:
         time.sleep(pause)
@@ -303,12 +305,14 @@ def deferred():
 def command(verb, shop, options):
     """The command line that does the same again."""
     given = {
-        "SHOP": shop.base,
+        "SHOP": options.shop_name or shop.base,
+        "COMMERCE_URL": shop.base if options.shop_name else None,
         "STACK": None if options.url else options.stack,
         "URL": options.url,
         "HOOK_TIMEOUT_MS": options.hook_timeout_ms,
         "SOFT_TIMEOUT_MS": options.soft_timeout_ms,
         "REQUIRED": options.required,
+        "RENEW_OAUTH": "1" if options.renew_oauth else None,
         "ANYWAY": ",".join(sorted(options.anyway)),
     }
     return " ".join([f"make {verb}", *(f"{name}={shlex.quote(str(value))}" for name, value in given.items() if value)])

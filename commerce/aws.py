@@ -60,6 +60,7 @@ def stack_says(name):
         "schemes": parameters.get("SignatureSchemes"),
         "secret": outputs.get("WebhookKeysArn"),
         "forward_before": parameters.get("ForwardBefore"),
+        "ims_keys_url": parameters.get("ImsKeysUrl"),
         "outputs": set(outputs),
     }
 

@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from credentials import HOOK_OAUTH, OAUTH_GUIDE, HookOauth, enumerated
 from hooks import ROUTE, URL_VARIABLE, BadHooks, for_bundle, from_xml
 from names import logical_id, routes_of, usual_type, without_magento
 from rest import ShopError, web_address
+from schemes import needs_token, takes_token
 
 OWN_FILE = Path(__file__).resolve().parent / "webhooks.xml"
 TEMPLATE = OWN_FILE.parent.parent / "template.yaml"
 STACK = "commerce-webhooks"
 # What is known of a stack, beside its address and its times.
-KNOWN = ("invalid_events", "contract", "schemes", "secret", "forward_before")
+KNOWN = ("invalid_events", "contract", "schemes", "secret", "forward_before", "ims_keys_url")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Bundle:
     schemes: str = None
     secret: str = None
     forward_before: str = None
+    ims_keys_url: str = None
+    # The shop whose hooks these are, by its name in the secret.
+    shop: str = None
+    # With which the hooks get tokens, and what the secret knows of this shop's: clients and organizations.
+    oauth: HookOauth = None
+    ims: tuple = None
     # Those of the times that nobody said.
     assumed: tuple = ()
     # Whether hooks are required is what webhooks.xml says, or no hook is.
@@ -43,6 +51,8 @@ class Bundle:
         hooks = [for_bundle(hook, self.url or URL_VARIABLE, self.timeout, self.soft_timeout) for hook in own]
         if self.none_required:
             hooks = [replace(hook, required=False) for hook in hooks]
+        oauth = self.oauth.public if self.oauth and self.takes_token else ()
+        hooks = [replace(hook, developer_console_oauth=oauth) for hook in hooks]
         return {hook.channel: hook for hook in hooks}
 
     def with_subscribed(self, live):
@@ -66,6 +76,26 @@ class Bundle:
             return other if other in supported and usual not in supported else usual
 
         return {channel: replace(hook, webhook_method=name(hook.webhook_method)) for channel, hook in hooks.items()}
+
+    @property
+    def takes_token(self):
+        """Whether the stack looks at tokens, or nobody knows."""
+        return self.stack is None or takes_token(self.schemes)
+
+    @property
+    def needs_token(self):
+        """Whether the stack is known to take no event without a token."""
+        return self.stack is not None and needs_token(self.schemes)
+
+    def with_oauth(self, oauth):
+        """The bundle with the credentials for its hooks. Raises ShopError if its stack needs them and there are none."""
+        if self.needs_token and oauth is None:
+            raise ShopError(
+                f"the stack {self.stack} takes no event without a token of Adobe IMS (SignatureSchemes={self.schemes}), and the credentials "
+                f"for the hooks are missing in the environment: {enumerated(tuple(HOOK_OAUTH.values()))}.",
+                remedy=f"How to get them: {OAUTH_GUIDE}.",
+            )
+        return replace(self, oauth=oauth)
 
     @property
     def path(self):
@@ -113,6 +143,7 @@ def bundle_of(options):
         url=url,
         assumed=assumed,
         none_required=options.required == "false",
+        shop=options.shop_name,
         left_out=tuple(left_out(outputs, options.channel).items()),
         **times,
         **known,

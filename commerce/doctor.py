@@ -1,5 +1,6 @@
 """What is wrong between a shop and the bundle: with the way into the shop, with its hooks, and with the address that they post to."""
 
+from dataclasses import replace
 from itertools import islice
 
 import checks
@@ -8,7 +9,7 @@ from answers import ShopError
 from examine import ERROR, INFO, WARNING, Finding, examine, relevant
 from hooks import BadHooks, channel_in, from_rest, from_xml
 from journal import JournalError
-from plan import head, some
+from plan import head, shop_lines, some
 from terminal import paint, wrapped
 from text import printable
 
@@ -22,7 +23,7 @@ NAMES_SHOWN, FINDINGS_SHOWN = 50, 20
 
 
 def doctor(shop, bundle, journal, options):
-    head(("Shop", f"{shop.base}  ({shop.way})"), ("Bundle", str(bundle)))
+    head(*shop_lines(shop, bundle))
     found, hooks = {}, None
     try:
         hooks = from_rest(shop.hooks())
@@ -31,7 +32,7 @@ def doctor(shop, bundle, journal, options):
     except BadHooks as error:
         found["the shop's REST"] = [Finding(ERROR, str(error), "", "Is SHOP the base of the shop's REST?")]
     if hooks is not None:
-        bundle = bundle.with_subscribed(hooks)
+        bundle = with_ims(bundle.with_subscribed(hooks))
         found |= examine(hooks, bundle, supported(shop, found))
     add_missing(found, journal, hooks)
     return show_findings(found, hooks, bundle, options.channel, "make apply", shop.is_saas)
@@ -48,8 +49,21 @@ def doctor_of_file(bundle, options):
     except BadHooks as error:
         raise BadHooks(f"{path} {error}") from None
     head(("File", str(path)), ("Bundle", str(bundle)))
-    bundle = bundle.with_subscribed(hooks)
+    bundle = with_ims(bundle.with_subscribed(hooks))
     return show_findings(examine(hooks, bundle), hooks, bundle, options.channel, "make webhooks-xml", False)
+
+
+def with_ims(bundle):
+    """The bundle with the clients and organizations that the secret names, if tokens count and that can be known."""
+    if not (bundle.secret and bundle.takes_token):
+        return bundle
+    from keys import known_of  # boto3 takes a third of a second, which only this needs
+
+    try:
+        return replace(bundle, ims=known_of(bundle.secret, bundle.shop).ims)
+    except ShopError:
+        # What the secret has of keys is looked at later, and why it cannot be known is said there.
+        return bundle
 
 
 def supported(shop, found):
@@ -99,6 +113,8 @@ def add_bundle(found, bundle, channel):
             found.setdefault(name, []).append(Finding(level, what, why, "make smoke asks it again."))
             if level == ERROR and not general:
                 general = [Finding(ERROR, one.what, one.why, one.remedy) for one in checks.about_path(bundle)]
+    if bundle.oauth and bundle.takes_token:
+        general += [Finding(ERROR if bundle.needs_token else WARNING, one.what, one.why, one.remedy) for one in checks.about_token(bundle)]
     if bundle.secret:
         try:
             general += [Finding(ERROR, one.what, one.why, one.remedy) for one in checks.about_keys(bundle)]

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from credentials import OAUTH_GUIDE, PRODUCTION, STAGING
 from hooks import ROUTE, URL_VARIABLE, channel_in, shown_url
 from names import routes_of, without_magento
 from rest import is_loopback
+from shops import ims_command, words
 from text import short
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +25,9 @@ MADE_OF = [
         ["grand_total", "subtotal", "tax_amount", "shipping_amount", "discount_amount"],
     ),
 ]
+# By the host of ImsKeysUrl.
+IMS_ENVIRONMENTS = {"ims-na1.adobelogin.com": PRODUCTION, "ims-na1-stg1.adobelogin.com": STAGING}
+OTHER_ENVIRONMENT = "Set WEBHOOK_OAUTH_ENVIRONMENT and the credentials of the same environment, then run make apply. Or deploy with another ImsKeysUrl."
 # Their stock check decides, also without rules.
 STOCK = ("checkout_cart_product_add_after", "sales_quote_item_save_before")
 
@@ -114,6 +119,7 @@ def findings(hook, bundle, own):
     yield from about_address(hook, bundle, own)
     yield from about_time(hook, bundle)
     yield from about_outcome(hook, bundle, own)
+    yield from about_oauth(hook, bundle)
     yield from about_fields(hook, bundle, own)
 
 
@@ -214,6 +220,42 @@ def about_outcome(hook, bundle, own):
     for field, operator, _ in hook.rules:
         why = "The shop holds back every event for which it does not hold. Nobody here knows of them."
         yield Finding(INFO, f"has the condition {short(field, 100)} {short(operator, 40)}", why, "make apply: it takes the condition away.")
+
+
+def about_oauth(hook, bundle):
+    oauth, refused = dict(hook.developer_console_oauth), "Every event gets 401."
+    # Where a signature alone is enough, a wrong token costs nothing.
+    level, why = (ERROR, refused) if bundle.needs_token else (WARNING, "Its tokens are not accepted: only a signature counts.")
+    if hook.holds_client_secret:
+        remedy = "Write {env:WEBHOOK_OAUTH_CLIENT_SECRET} there, and get a new client secret."
+        yield Finding(ERROR, "has its client secret in the file", "Whoever can read the file can get tokens of this client.", remedy)
+    if not oauth:
+        if bundle.needs_token:
+            what = "has no Developer Console OAuth, and the stack takes no event without a token"
+            yield Finding(ERROR, what, f"{refused} SignatureSchemes={bundle.schemes}.", f"Set WEBHOOK_OAUTH_* ({OAUTH_GUIDE}), then run make apply.")
+        return
+    if not bundle.takes_token:
+        why = f"The shop asks Adobe IMS for tokens, and the stack looks at none (SignatureSchemes={bundle.schemes})."
+        yield Finding(INFO, "has Developer Console OAuth", why, "make apply: it takes it away. Or deploy with SignatureSchemes=hmac,rsa,ims.")
+        return
+    if any(name.lower() == "authorization" for name, _ in hook.headers):
+        remedy = "Take the header away."
+        yield Finding(level, "has a header Authorization beside Developer Console OAuth", "Only one of the two is sent.", remedy)
+    # A file may name variables of the shop's environment.
+    if bundle.ims is not None and not any("{" in oauth[name] for name in ("client_id", "org_id")):
+        clients, organizations = bundle.ims
+        place = f"`ims` of {words(bundle.shop)}"
+        remedy = ims_command(oauth["client_id"], oauth["org_id"], bundle.shop, bundle.stack)
+        if oauth["client_id"] not in clients:
+            what = f"has the OAuth client {short(oauth['client_id'], 60)}, which {place} in the secret does not name"
+            yield Finding(level, what, why, remedy)
+        elif oauth["org_id"] not in organizations:
+            what = f"has the organization {short(oauth['org_id'], 60)}, which {place} in the secret does not name"
+            yield Finding(level, what, why, remedy)
+    asked = IMS_ENVIRONMENTS.get(host_of(bundle.ims_keys_url or ""))
+    if asked and oauth["environment"] != asked:
+        what = f"gets its tokens from the {short(oauth['environment'], 40)} environment of Adobe IMS"
+        yield Finding(level, what, f"The stack has the keys of the {asked} environment (ImsKeysUrl). {why}", OTHER_ENVIRONMENT)
 
 
 def decides_nothing(channel, bundle):

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from credentials import HOOK_OAUTH, PRODUCTION
 from names import METHOD, channel_of, routes_of, usual_type, without_magento
 from text import short
 
@@ -18,7 +19,13 @@ SECOND_ROUTE = re.compile(r"/webhook/plugin\.magento\.([a-z0-9_.]+(/(before|afte
 IDENTITY = ("webhook_method", "webhook_type", "batch_name", "hook_name")
 # What a hook says, beside who it is, in the order in which it is shown.
 SCALARS = ("url", "method", "timeout", "soft_timeout", "ttl", "required", "fallback_error_message", "priority", "batch_order")
+# Of Developer Console OAuth all but the client secret, which the shop gives back encrypted.
+OAUTH = ("client_id", "environment", "org_id")
 LISTS = {"fields": ("name", "source"), "rules": ("field", "operator", "value"), "headers": ("name", "value")}
+
+
+# The element developerConsoleOauth in XML.
+XML_OAUTH = {"client_id": "clientId", "client_secret": "clientSecret", "org_id": "orgId", "environment": "environment"}
 
 
 class BadHooks(Exception):
@@ -45,9 +52,11 @@ class Hook:
     fields: tuple = ()
     rules: tuple = ()
     headers: tuple = ()
-    # Credentials with which the shop signs in at Adobe for the hook; and XML alone can switch certificates off.
+    # With which client the shop gets a token of Adobe IMS for the hook: name and value of each of OAUTH. Never its secret.
     developer_console_oauth: tuple = ()
+    # Only XML can switch the check of certificates off, or hold the client secret where a hook can be read.
     verifies_certificates: bool = True
+    holds_client_secret: bool = False
     # Its entry in the shop's list, which may say more than is known here.
     listed: dict = field(default=None, compare=False, repr=False)
 
@@ -119,7 +128,7 @@ def from_rest(entries):
                 headers=tuple(
                     (worded(row["name"]), worded(row.get("value") or "")) for row in rows(entry.get("headers")) if row.get("name")
                 ),
-                developer_console_oauth=credentials(entry.get("developer_console_oauth")),
+                developer_console_oauth=oauth_of(entry.get("developer_console_oauth")),
                 listed=entry,
             )
         )
@@ -133,7 +142,9 @@ def to_rest(hook):
         if getattr(hook, name):
             body[name] = [dict(zip(parts, row)) for row in getattr(hook, name)]
     if hook.developer_console_oauth:
-        body["developer_console_oauth"] = dict(hook.developer_console_oauth)
+        # Releases of Commerce that do not know the environment take a hook without it, and the others take it for production.
+        usual = ("environment", PRODUCTION)
+        body["developer_console_oauth"] = {name: value for name, value in hook.developer_console_oauth if (name, value) != usual}
     return body
 
 
@@ -144,7 +155,9 @@ def as_listed(hook):
         given = [row for row in rows(listed.get(name)) if name == "rules" or row.get("name")]
         if name in body and given:
             body[name] = [more(row) | known for row, known in zip(given, body[name], strict=True)]
-    body |= {name: value for name, value in more(listed).items() if name not in (*body, *LISTS, "developer_console_oauth")}
+    # Nothing about OAuth, whatever its name: it may be the client secret.
+    others = {name: value for name, value in more(listed).items() if not name.startswith("developer_console_oauth")}
+    body |= {name: value for name, value in others.items() if name not in (*body, *LISTS)}
     try:
         json.dumps(body, allow_nan=False)
     except (ValueError, RecursionError):
@@ -166,6 +179,7 @@ def from_xml(text):
     for method in root.iter("method"):
         for batch in method.iter("batch"):
             for hook in kept(batch.iter("hook")):
+                oauth, holds_client_secret = oauth_of_xml(hook)
                 hooks.append(
                     Hook(
                         webhook_method=method.get("name", ""),
@@ -188,7 +202,9 @@ def from_xml(text):
                         headers=tuple(
                             (one.get("name", ""), (one.text or "").strip()) for one in kept(hook.iter("header")) if one.get("name")
                         ),
+                        developer_console_oauth=oauth,
                         verifies_certificates=flag(hook.get("sslVerification")),
+                        holds_client_secret=holds_client_secret,
                     )
                 )
     return hooks
@@ -198,6 +214,19 @@ def with_timeouts(text, timeout, soft_timeout):
     """The text of a webhooks.xml with other timeouts."""
     text = re.sub(r'(\stimeout=)"\d*"', rf'\1"{timeout}"', text)
     return re.sub(r'(\ssoftTimeout=)"\d*"', rf'\1"{soft_timeout}"', text)
+
+
+def with_oauth(text):
+    """The text of a webhooks.xml whose hooks take their credentials for Developer Console OAuth from the shop's environment."""
+    lines = (f"<{tag}>{{env:{HOOK_OAUTH[name]}}}</{tag}>" for name, tag in XML_OAUTH.items() if name in HOOK_OAUTH)
+
+    def put(found):
+        indent = f"{found[1]}    "
+        inner = "".join(f"{indent}    {line}\n" for line in written)
+        return f"{found[0]}\n{indent}<developerConsoleOauth>\n{inner}{indent}</developerConsoleOauth>"
+
+    written = list(lines)
+    return re.sub(r"^([ \t]*)<hook\s[^>]*[^/]>", put, text, flags=re.MULTILINE)
 
 
 def without_method(text, method, hook_type):
@@ -213,7 +242,7 @@ def for_bundle(hook, url, timeout, soft_timeout):
 
 def difference(old, new):
     """What changes from one hook to another: attribute, what there was, what there will be. Of lists, only what goes and what comes;
-    of headers and credentials, which may be secret, only the names."""
+    of headers, which may be secret, only the names."""
     changes = []
     for name in SCALARS:
         if name == "url" and old.address == new.address:
@@ -255,7 +284,7 @@ def ordered(rows, wanted):
 def row_shown(kind, row):
     if kind == "fields":
         return short(row[0] if row[0] == row[1] else f"{row[0]} ← {row[1]}")
-    return short(" ".join(row) if kind == "rules" else row[0])
+    return short(" ".join(row) if kind in ("rules", "developer_console_oauth") else row[0])
 
 
 def rows(value):
@@ -289,6 +318,20 @@ def flag(value, default=True):
     return worded(value).lower() not in ("false", "0", "no")
 
 
-def credentials(value):
+def oauth_of(value):
+    """What a list says of the client with which the shop gets tokens. Adobe's default is the production environment."""
     given = value if isinstance(value, dict) else {}
-    return tuple(sorted((str(name), worded(part)) for name, part in given.items() if part))
+    if not any(given.values()):
+        return ()
+    usual = {"environment": PRODUCTION}
+    return tuple((name, worded(given.get(name) or usual.get(name, ""))) for name in OAUTH)
+
+
+def oauth_of_xml(hook):
+    """The same of a file, and whether the file holds the client secret itself, and no variable."""
+    element = hook.find("developerConsoleOauth")
+    if element is None:
+        return (), False
+    said = {name: (element.findtext(tag) or "").strip() for name, tag in XML_OAUTH.items()}
+    secret = said.pop("client_secret")
+    return oauth_of(said), bool(secret) and not re.fullmatch(r"\{(env|config):[^}]+\}", secret)

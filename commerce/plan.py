@@ -19,10 +19,15 @@ class Step:
     old: Hook
     new: Hook
     lost: Hook = None
+    # Whether it gets the client secret again, which the shop's list does not tell from another.
+    renewed: bool = False
 
     @property
     def changes(self):
-        return difference(self.old, self.new) if self.old and self.new else []
+        changes = difference(self.old, self.new) if self.old and self.new else []
+        if self.renewed:
+            changes.append(("developer_console_oauth", [], ["the client secret of the environment"]))
+        return changes
 
     @property
     def sign(self):
@@ -61,9 +66,9 @@ class Plan:
         return [step for step in self.steps if step.sign != "="]
 
 
-def make_plan(shop, bundle, journal, channel=None):
+def make_plan(shop, bundle, journal, channel=None, renew_oauth=False):
     """What becomes of each hook of ours, those that go last, so that no event goes nowhere. With a channel, of its hooks alone, and of
-    those that are missing since an `apply` was stopped."""
+    those that are missing since an `apply` was stopped. With `renew_oauth` every hook that has credentials gets them again."""
     live = from_rest(shop.hooks())
     wanted = bundle.with_subscribed(live).with_names_of(shop).values()
     batches = {hook.batch_name for hook in own_hooks()}
@@ -80,7 +85,11 @@ def make_plan(shop, bundle, journal, channel=None):
         lost, old = missing.get(hook.identity), ours.pop(hook.identity, None)
         # The name that the shop took once, it takes again.
         hook = replace(hook, webhook_method=old.webhook_method) if old else hook
-        steps.append(Step(old, hook, lost and lost.old))
+        lost = lost and lost.old
+        if bundle.takes_token and bundle.oauth is None:
+            # Who gives no credentials does not mean to take any away.
+            hook = replace(hook, developer_console_oauth=next((one.developer_console_oauth for one in (old, lost) if one), ()))
+        steps.append(Step(old, hook, lost, bool(renew_oauth and old and hook.developer_console_oauth)))
     steps += [Step(hook, None) for hook in ours.values()]
     if channel:
         steps = [step for step in steps if channel == channel_in(step.new or step.old, by_channel) or step.lost]
@@ -101,7 +110,7 @@ def read(journal):
 
 
 def show_plan(shop, bundle, plan, channel=None):
-    head(("Shop", f"{shop.base}  ({shop.way})"), ("Bundle", str(bundle)))
+    head(*shop_lines(shop, bundle))
     says = {"+": "will be subscribed", "~": "will be changed", "-": "will be unsubscribed", "=": "as it should be"}
     colours = {"+": 32, "~": 33, "-": 31, "=": 2}
     width = max((len(step.name) for step in plan.steps), default=0)
@@ -130,6 +139,12 @@ def show_plan(shop, bundle, plan, channel=None):
         show_absent(plan, channel)
     if bundle.none_required:
         text = "With REQUIRED=false no hook is required: when one fails, the shop goes on, and the event is lost."
+        print(wrapped(paint("! ", 33), text, "  "))
+    if bundle.oauth and not bundle.takes_token:
+        text = (
+            f"WEBHOOK_OAUTH_* are in the environment, but the stack looks at no token (SignatureSchemes={bundle.schemes}), so no hook gets "
+            "Developer Console OAuth."
+        )
         print(wrapped(paint("! ", 33), text, "  "))
     if any(step.old and URL_VARIABLE in step.old.url for step in plan.steps):
         text = (
@@ -170,12 +185,21 @@ def show_requests(shop, steps):
             show_request(shop, "unsubscribe", {name: getattr(step.old, name) for name in IDENTITY})
         if step.new:
             hidden = replace(step.new, headers=tuple((name, "•••") for name, _ in step.new.headers))
-            show_request(shop, "subscribe", to_rest(hidden))
+            body = to_rest(hidden)
+            if "developer_console_oauth" in body:
+                body["developer_console_oauth"]["client_secret"] = "•••"
+            show_request(shop, "subscribe", body)
 
 
 def show_request(shop, deed, body):
     content = json.dumps({"webhook": body}, indent=2, ensure_ascii=False)
     print(f"\nPOST {shop.base}/V1/webhooks/{deed}\n" + "\n".join(map(printable, content.split("\n"))))
+
+
+def shop_lines(shop, bundle):
+    """Which shop and which bundle, for the head of what is shown."""
+    name = f"{bundle.shop}: " if bundle.shop else ""
+    return ("Shop", f"{name}{shop.base}  ({shop.way})"), ("Bundle", str(bundle))
 
 
 def head(*lines):

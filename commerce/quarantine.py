@@ -5,7 +5,7 @@
     quarantine.py STACK --delete    delete those of --id or --channel, after asking
 
 An event is posted to the API as the shop sent it. Its event_id is its first delivery, unless the shop gave it one, so that it has the
-same id however often it is sent. It is signed with the first HMAC secret of the stack, and asks for a 422 if it still cannot be used.
+same id however often it is sent. It is signed with the first HMAC secret of its shop, and asks for a 422 if it still cannot be used.
 The body of a plugin's event has no place for an event_id, so such an event has a new id each time it is sent.
 
 Nothing of a body and no secret is ever shown.
@@ -26,6 +26,7 @@ from aws import PATIENCE, boto3_session, reason_of
 from bundle import channel_named, methods
 from routes import DECODER, Stack, api_of, decoded, operations
 from rest import ShopError
+from shops import NAME, only_name
 from terminal import Parser, agreed, paint, wrapped
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "consumers"))
@@ -62,6 +63,8 @@ class Event:
     reasons: str = ""
     delivery: str = ""
     body: str = ""
+    # Its name in the secret; None for the one without.
+    shop: str = None
 
 
 # What the quarantine holds
@@ -96,6 +99,9 @@ def parts(said):
     """What is known of an event by its message."""
     if not CHANNEL.fullmatch(said["channel"]) or not isinstance(said["delivery"], str) or not said["delivery"]:
         raise ValueError("no channel or delivery")
+    shop = said.get("shop")
+    if shop is not None and not NAME.fullmatch(shop):
+        raise ValueError("no name of a shop")
     request = said.get("request_id") or "-"
     return {
         "channel": said["channel"],
@@ -106,6 +112,7 @@ def parts(said):
         "reasons": pointers(said.get("reasons"), said.get("more_reasons")),
         "delivery": said["delivery"],
         "body": said["body"],
+        "shop": shop,
     }
 
 
@@ -121,6 +128,8 @@ def pointers(reasons, more):
 
 def is_chosen(event, options):
     ids = {event.id, event.request} - {"-"}
+    if options.shop and event.shop != options.shop:
+        return False
     return (not options.channel or event.channel == options.channel) and (not options.id or options.id in ids)
 
 
@@ -131,6 +140,8 @@ def show(event, retention):
         f"kept until {datetime.fromtimestamp(until, UTC):%Y-%m-%d}"
     )
     rows = {"id": event.id}
+    if event.shop:
+        rows["shop"] = event.shop
     if event.readable:
         rows |= {"request": event.request, "key": event.key, "reasons": event.reasons}
     for name, value in rows.items():
@@ -154,13 +165,16 @@ def send(api, event):
     """Posts an event again, shows what came of it, and says it in a word or two for the sum."""
     if not event.readable:
         return "not sent"
+    if reason := api.why_not(event.shop):
+        note("!", f"not sent, and kept: {reason}")
+        return "not sent"
     try:
         body = (event.body if is_plugin(event.channel) else with_event_id(event.body, event.delivery)).encode()
     except (ValueError, RecursionError):
         note("!", "not sent, and kept: its body is not a JSON object, or is nested too deeply")
         return "not sent"
     try:
-        response, content = api.post(event.channel, body)
+        response, content = api.post(event.channel, body, event.shop)
     except ShopError as error:
         raise ShopError(f"{error}. {STAYS}") from None
     status, answer = response.status_code, decoded(content)
@@ -236,6 +250,8 @@ def work(options):
     stack = Stack(options.stack)
     queue = stack.output("QuarantineQueueUrl")
     api = api_of(stack) if options.send else None
+    if api and (reason := api.why_not(options.shop) if options.shop else api.why_nobody()):
+        raise ShopError(reason)
     sqs = boto3_session().client("sqs", config=PATIENCE)
     waiting, hidden, retention = (
         int(attribute(sqs, queue, name) or 0)
@@ -276,7 +292,7 @@ def may_delete(number, options):
 
 def summary(outcomes, options):
     if not outcomes:
-        return "It has no such event." if options.channel or options.id else "It has nothing to show."
+        return "It has no such event." if options.channel or options.id or options.shop else "It has nothing to show."
     counts = {outcome: outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)}
     counted = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
     if options.delete:
@@ -296,6 +312,7 @@ def read_options(arguments):
     parser.add_argument("--yes", action="store_true", help="delete without asking")
     parser.add_argument("--channel", type=channel_named, help="only this channel's, as sales_order_place_after")
     parser.add_argument("--id", help="only the one with this id, or of this request")
+    parser.add_argument("--shop", help="only this shop's, by its name in the secret")
     parser.add_argument("--max", type=count, help="no more than this many, at least 1")
     options = parser.parse_args(arguments)
     if options.send and options.delete:
@@ -308,6 +325,7 @@ def read_options(arguments):
 def main(arguments=None):
     options = read_options(arguments)
     try:
+        options.shop = only_name(options.shop)
         work(options)
         return 0
     except ShopError as error:

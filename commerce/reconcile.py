@@ -29,6 +29,7 @@ from records import CHANNELS, KINDS, RECORDS_MAX, UNASKED, changed, shifted, wri
 from resend import ACCEPTED, Sender
 from rest import Shop, ShopError
 from routes import Stack, api_of
+from shops import which, words
 from terminal import Parser, agreed, nobody_reads, paint, silence, wrapped, writable
 from terminal import note as tell
 
@@ -72,7 +73,8 @@ def clock_of(headers):
 
 
 def work(options):
-    shop, now = ClockedShop(options.shop), time.time()
+    name, base = which(options.shop)
+    shop, now = ClockedShop(base), time.time()
     stack = Stack(options.stack)
     level = stack.parameters.get("LogLevel") or "info"
     if level != "info":
@@ -89,7 +91,9 @@ def work(options):
     group = stack.output("FunctionLogGroup")
     # Before anything is read that only a sender needs.
     api = api_of(stack, options.url) if options.send else None
-    print(f"Shop    {shop.base}  ({shop.way})")
+    if api and (reason := api.why_not(name)):
+        raise ShopError(reason)
+    print(f"Shop    {f'{name}: ' if name else ''}{shop.base}  ({shop.way})")
     print(f"Stack   {stack.name}")
     print(f"Time    {written(since)} to {written(until)} UTC\n", flush=True)
 
@@ -104,7 +108,7 @@ def work(options):
         records, unreadable = read_records(shop, kinds, since + ahead, now + ahead)
         records = [shifted(record, -ahead) for record in records]
     # Afterwards, so that what is accepted meanwhile is seen.
-    known = read_accepted(group, since - gaps.EARLIER, time.time() + 60, options.channels) if records else accepted.Accepted(())
+    known = read_accepted(group, since - gaps.EARLIER, time.time() + 60, options.channels, name) if records else accepted.Accepted(())
     found = gaps.find(records, known, since, options.tolerance, until)
     show(found, kinds, known, unreadable, options)
     if not found.gaps:
@@ -114,7 +118,7 @@ def work(options):
         number = f"{events(len(found.gaps))} {'is' if len(found.gaps) == 1 else 'are'}"
         print(f"\n{number} missing. SEND=1 posts what is missing through the functions, after asking.")
         return MISSING
-    return send(shop, api, found.gaps, options)
+    return send(shop, api, found.gaps, options, name)
 
 
 def read_records(shop, kinds, since, until):
@@ -134,10 +138,10 @@ def read_records(shop, kinds, since, until):
     return records, unreadable
 
 
-def read_accepted(group, since, until, channels):
+def read_accepted(group, since, until, channels, name):
     logs = boto3_session().client("logs", config=PATIENCE)
     known = accepted.read(
-        logs, group, since, until, channels, lambda done, of: say(f"{100 * done // of} % of the functions' log searched")
+        logs, group, since, until, channels, lambda done, of: say(f"{100 * done // of} % of the functions' log searched"), name
     )
     say("")
     return known
@@ -216,16 +220,16 @@ def events(number):
     return f"{number:,} event{'' if number == 1 else 's'}"
 
 
-def send(shop, api, missing, options):
+def send(shop, api, missing, options, name=None):
     chosen = missing[: options.max]
     if len(chosen) < len(missing):
         note(f"{events(len(missing))} are missing. This run sends the first {len(chosen):,}; MAX=… sends more.")
     refusal = "nothing was sent: there is nobody to ask. Add YES=1 to send unasked."
-    if not options.yes and not agreed(f"Post {events(len(chosen))} to {api.url}?", refusal):
+    if not options.yes and not agreed(f"Post {events(len(chosen))}{f' of {words(name)}' if name else ''} to {api.url}?", refusal):
         print("Nothing was sent.")
         return MISSING
     print(flush=True)
-    sent = Sender(shop, api, options.rate).send(chosen)
+    sent = Sender(shop, api, options.rate, name).send(chosen)
     counts = [f"{number:,} {outcome}" for outcome, number in sorted(sent.outcomes.items(), key=lambda one: one[0] != ACCEPTED)]
     rest = len(missing) - sent.number
     counts += [f"{rest:,} left"] if rest else []
@@ -281,7 +285,7 @@ def at_least_one(text):
 
 def read_options(arguments):
     parser = Parser("reconcile", __doc__)
-    parser.add_argument("--shop", help="the base of the shop's REST")
+    parser.add_argument("--shop", help="the base of the shop's REST; or its name in the secret, and COMMERCE_URL is that base")
     parser.add_argument("--stack", help="the stack in CloudFormation")
     parser.add_argument("--url", help="the API's endpoint, where the stack's output WebhooksUrl is not the one to post to")
     parser.add_argument("--since", type=since, help="since when, as 6h, 2d, or 2026-06-18T20:00 (UTC)")

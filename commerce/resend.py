@@ -49,8 +49,8 @@ class Sent:
 class Sender:
     """Sends the events of gaps. What it did so far is in `sent`, however it ends."""
 
-    def __init__(self, shop, api, rate):
-        self._shop, self._api, self._every = shop, api, 1 / rate
+    def __init__(self, shop, api, rate, name=None):
+        self._shop, self._api, self._every, self._name = shop, api, 1 / rate, name
         self._end, self._lock, self._shop_lock = threading.Event(), threading.Lock(), threading.Lock()
         self.sent, self._failures = Sent(), 0
 
@@ -118,7 +118,7 @@ class Sender:
                 return
             body, content = body_of(gap.record, gap.channel, content), None
             try:
-                answer, said = self._api.post(gap.channel, body, **{"x-webhook-reconciled": "1"})
+                answer, said = self._api.post(gap.channel, body, self._name, **{"x-webhook-reconciled": "1"})
                 status, reason = answer.status_code, f"the API answered status {answer.status_code}"
             except ShopError as error:
                 answer, status, reason = None, None, str(error)

@@ -1,8 +1,7 @@
 """The routes of a deployed bundle, to which the operator's tools post signed events."""
 
-import hashlib
-import hmac
 import json
+import os
 import threading
 
 import requests
@@ -11,10 +10,9 @@ from aws import PATIENCE, boto3_session, described
 from bundle import route_of
 from hooks import ROUTE
 from rest import ROUTE_TIMES, ShopError, host_of, innermost, limited, web_address
+from signers import Signers
 
 OPERATIONS = {"success", "exception", "add", "replace", "remove"}
-# As the functions take it.
-SECRET_BYTES_MIN = 16
 # Numbers stay text: nobody reads them here, and Python refuses very long ones.
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
 
@@ -35,21 +33,34 @@ class Stack:
 
 
 class Api:
-    """The routes of a stack, and the secret that signs what is posted to them. Several threads may use it."""
+    """The routes of a stack, and what signs the events that are posted to them. Several threads may use it."""
 
-    def __init__(self, url, secret, name="the output WebhooksUrl"):
+    def __init__(self, url, signers, name="the output WebhooksUrl"):
         url = web_address(name, url, "https://….execute-api.eu-west-1.amazonaws.com")
         # Given with a route, it is that of every channel.
         self.url = ROUTE.sub("", url).rstrip("/")
-        self._secret = secret
+        self._signers = signers
         self._own = threading.local()
 
-    def post(self, channel, body, **more_headers):
+    def why_not(self, shop=None):
+        """Why no event of the shop can be posted, or None."""
+        try:
+            self._signers.of(shop)
+        except ShopError as error:
+            return str(error)
+        return None
+
+    def why_nobody(self):
+        """Why no event of any shop can be posted, or None."""
+        reason = self.why_not()
+        return reason if reason and all(map(self.why_not, self._signers.shops())) else None
+
+    def post(self, channel, body, shop=None, **more_headers):
         """The answer, of which the content is read, and the content."""
         host = host_of(self.url)
         headers = {
             "Content-Type": "application/json",
-            "X-Adobe-Signature": hmac.new(self._secret, body, hashlib.sha256).hexdigest(),
+            **self._signers.of(shop).headers(body),
             # An event that cannot be used is answered with 422, whatever InvalidEvents says.
             "x-invalid-events": "refuse",
             **more_headers,
@@ -68,25 +79,11 @@ class Api:
         return self._own.session
 
 
-def api_of(stack, url=None):
-    """The routes of the stack, with the first HMAC secret that its functions take. A URL counts instead of the stack's own."""
-    if stack.parameters.get("SignatureSchemes", "hmac,rsa") == "rsa":
-        raise ShopError(
-            f"the functions of {stack.name} take no HMAC (SignatureSchemes=rsa). Deploy with hmac,rsa to send events again"
-        )
+def api_of(stack, url=None, environment=os.environ):
+    """The routes of the stack, with what signs for its shops. A URL counts instead of the stack's own."""
     store = boto3_session().client("secretsmanager", config=PATIENCE)
-    content = store.get_secret_value(SecretId=stack.output("WebhookKeysArn")).get("SecretString", "")
-    try:
-        secrets = json.loads(content).get("hmac_secrets")
-    except (ValueError, AttributeError, RecursionError):
-        raise ShopError(f"the secret of {stack.name} is not a JSON object") from None
-    # As the functions read it: one text or a list, and line breaks at the end belong to the file that it came from.
-    secrets = secrets if isinstance(secrets, list) else [secrets]
-    usable = [one.rstrip("\r\n").encode() for one in secrets if isinstance(one, str) and "-----BEGIN" not in one]
-    usable = [one for one in usable if len(one) >= SECRET_BYTES_MIN and one.strip()]
-    if not usable:
-        raise ShopError(f"the secret of {stack.name} has no HMAC secret to sign with. Add one: make keys HMAC=FILE")
-    return Api(url, usable[0], "URL") if url else Api(stack.output("WebhooksUrl"), usable[0])
+    signers = Signers(stack, lambda arn: store.get_secret_value(SecretId=arn).get("SecretString", ""), environment)
+    return Api(url, signers, "URL") if url else Api(stack.output("WebhooksUrl"), signers)
 
 
 def decoded(content):

@@ -8,10 +8,14 @@
 Only hooks of the batch that commerce/webhooks.xml names are ever changed. Credentials come from the environment: COMMERCE_TOKEN; or
 COMMERCE_CONSUMER_KEY, COMMERCE_CONSUMER_SECRET, COMMERCE_ACCESS_TOKEN and COMMERCE_ACCESS_TOKEN_SECRET (an integration, OAuth 1.0a);
 or COMMERCE_CLIENT_ID, COMMERCE_CLIENT_SECRET and COMMERCE_ORG_ID (Adobe IMS). How to get each: docs/commerce-credentials.md.
+WEBHOOK_OAUTH_CLIENT_ID, WEBHOOK_OAUTH_CLIENT_SECRET and WEBHOOK_OAUTH_ORG_ID are those that the hooks get: docs/ims.md. With several
+shops, COMMERCE_SHOP is the name of this one in the secret, and COMMERCE_URL the base of its REST: docs/shops.md.
 """
 
 import argparse
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 try:
@@ -19,11 +23,13 @@ try:
     from apply import CHANGES, FAILED, IN_STEP, apply
     from bundle import OWN_FILE, STACK, bundle_of, channel_named, methods, own_hooks
     from checks import WORDS
+    from credentials import HOOK_OAUTH, OAUTH_GUIDE, enumerated, hook_oauth
     from doctor import doctor, doctor_of_file
-    from hooks import BadHooks, with_timeouts, without_method
+    from hooks import BadHooks, with_oauth, with_timeouts, without_method
     from journal import Journal
     from plan import make_plan, show_plan
     from rest import Shop
+    from shops import named, only_name, which
     from terminal import Parser, nobody_reads, note, silence, writable
 except ModuleNotFoundError as missing:
     sys.exit(f"shop: the module {missing.name} is not installed here. Start this with `make plan`, or with .venv/bin/python")
@@ -44,12 +50,14 @@ def carried_out(options):
     shop, code = None, CHANGES if options.command == "plan" else FAILED
     try:
         check_channel(options)
+        asks_shop = options.command != "xml" and not options.xml
+        options.shop_name, base = which(options.shop) if asks_shop else (only_name(named(options.shop)), None)
         if options.command == "xml":
             code = print_xml(chosen_bundle(options))
         elif options.command == "doctor" and options.xml:
             code = doctor_of_file(chosen_bundle(options), options)
         else:
-            shop = Shop(options.shop)
+            shop = Shop(base)
             do = {"plan": plan, "apply": apply, "doctor": doctor}[options.command]
             code = do(shop, chosen_bundle(options), Journal(shop.base), options)
         print(end="", flush=True)
@@ -73,7 +81,8 @@ def read_options(arguments):
     parser = Parser("shop", __doc__)
     parser.add_argument("command", choices=["plan", "apply", "doctor", "xml"])
     parser.add_argument(
-        "--shop", help="base of the shop's REST: https://shop.example/rest/all, https://na1.api.commerce.adobe.com/<tenant>"
+        "--shop", help="base of the shop's REST: https://shop.example/rest/all, https://na1.api.commerce.adobe.com/<tenant>; or its name "
+        "in the stack's secret, and COMMERCE_URL in the environment is that base"
     )
     parser.add_argument("--stack", help=f"the bundle's stack in CloudFormation (default {STACK})")
     parser.add_argument("--url", help="the bundle's API endpoint, instead of a stack")
@@ -84,6 +93,7 @@ def read_options(arguments):
     parser.add_argument("--xml", type=Path, help="doctor: look at this webhooks.xml instead of asking a shop")
     parser.add_argument("--yes", action="store_true", help="apply: do not ask")
     parser.add_argument("--dry-run", action="store_true", help="apply: show the requests, send none")
+    parser.add_argument("--renew-oauth", action="store_true", help="plan, apply: give the hooks the client secret of the environment again")
     parser.add_argument("--exit-zero", action="store_true", help="end with 0 also if there are changes")
     parser.add_argument(
         "--anyway", type=words, default=frozenset(), metavar="WORD,…",
@@ -122,13 +132,15 @@ def check_channel(options):
 
 def chosen_bundle(options):
     bundle = bundle_of(options)
+    oauth = hook_oauth(os.environ)
+    bundle = bundle.with_oauth(oauth) if options.command in ("plan", "apply") else replace(bundle, oauth=oauth)
     if why := dict(bundle.left_out).get(options.channel):
         raise ShopError(why)
     return bundle
 
 
 def plan(shop, bundle, journal, options):
-    found = make_plan(shop, bundle, journal, options.channel)
+    found = make_plan(shop, bundle, journal, options.channel, options.renew_oauth)
     show_plan(shop, bundle, found, options.channel)
     if at_work := journal.at_work():
         print(f"\nAnother `make apply` ({at_work}) is changing the shop now.")
@@ -140,11 +152,15 @@ def plan(shop, bundle, journal, options):
 
 def print_xml(bundle):
     text = with_timeouts(OWN_FILE.read_text(), bundle.timeout, bundle.soft_timeout)
+    oauth = bundle.needs_token or (bundle.oauth and bundle.takes_token)
+    text = with_oauth(text) if oauth else text
     for channel, why in bundle.left_out:
         text = without_method(text, *methods()[channel])
         note(why)
     print(text, end="")
     note(f"Set in the shop's environment: COMMERCE_WEBHOOKS_URL={bundle.url}")
+    if oauth:
+        note(f"And {enumerated(tuple(HOOK_OAUTH.values()))}, with the credentials of {OAUTH_GUIDE}")
     return IN_STEP
 
 

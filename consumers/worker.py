@@ -27,6 +27,7 @@ import signal
 import sqlite3
 import sys
 import time
+import typing
 import uuid
 import zlib
 
@@ -68,6 +69,15 @@ SHOP_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 ENTITIES = {"order", "invoice", "shipment", "customer", "product", "quote_item"}
 
 
+# The name of a shop, in the message attribute `shop`.
+SHOP = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
+# W3C Trace Context: version, id of the trace, id of the parent, flags. A version after 00 may add more.
+TRACEPARENT = re.compile("(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+TRACESTATE = re.compile(r"[\t -~]{1,512}")
+# The flags that are passed on: sampled, and that the id of the trace is random. The others are reserved, and must be zero.
+KNOWN_FLAGS = 0b11
+
+
 class UnknownSchema(Exception):
     """The event keeps to a contract that is not known here."""
 
@@ -84,19 +94,78 @@ class Busy(Exception):
     """The other side limits how much it takes, as with 408, 429, or 503 with Retry-After. That is never because of this event."""
 
 
-def work(database, event, text):
-    """What is done with an event: replace it. What it writes here stands or falls with the note that the event is done.
+class Span(typing.NamedTuple):
+    """The span in which a message is handled. Its parent is the span of the shop's request. It is not exported: that needs an SDK and a
+    collector. Give `traceparent` and `tracestate` to each request that the work makes, so that the trace goes on there."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str
+    flags: int
+    tracestate: str | None
+
+    @classmethod
+    def start(cls, message):
+        """None if the shop's request was not traced, or its context is invalid."""
+        context = TRACEPARENT.fullmatch(attribute(message, "traceparent") or "")
+        if not context or (context[1] == "00" and context[5]):
+            return None
+        state = attribute(message, "tracestate")
+        state = state if state and TRACESTATE.fullmatch(state) else None
+        return cls(context[2], f"{random.getrandbits(64) or 1:016x}", context[3], int(context[4], 16) & KNOWN_FLAGS, state)
+
+    @property
+    def traceparent(self):
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+
+
+class Origin(typing.NamedTuple):
+    """Where an event comes from, as the attributes of its message say: the name of the shop, if it has one, and the trace."""
+
+    shop: str | None
+    span: Span | None
+
+    @classmethod
+    def of(cls, message):
+        return cls(shop(message), Span.start(message))
+
+    def __str__(self):
+        """For the line of the message."""
+        named = {"shop": self.shop, **(self.span._asdict() if self.span else {})}
+        names = ("shop", "trace_id", "span_id", "parent_span_id")
+        return "".join(f" {name}={named[name]}" for name in names if named.get(name))
+
+
+def work(database, event, text, origin):
+    """What is done with an event: replace it. What it writes here stands or falls with the note that the event is done. `origin` says
+    which shop sent it, and has the trace for your own requests.
 
     To fail it raises Refused, Conflict, Busy, or any other exception. Its attribute `retry_after`, if it has one, is the least
     pause before the next attempt, in seconds.
 
     What you do outside of this database remains when the work fails: it may happen twice, and `last_done` does not tell of it."""
-    database.execute("INSERT INTO events (id, type, event) VALUES (?, ?, ?)", (event["id"], event["type"], text))
+    traceparent = origin.span.traceparent if origin.span else None
+    row = event["id"], event["type"], text, origin.shop, traceparent
+    database.execute("INSERT INTO events (id, type, event, shop, traceparent) VALUES (?, ?, ?, ?, ?)", row)
+
+
+def attribute(message, name):
+    """The text of a message attribute; None if it is absent or not a text."""
+    return message.get("MessageAttributes", {}).get(name, {}).get("StringValue")
+
+
+def shop(message):
+    """The name of the shop; None if it has none, or an invalid one."""
+    name = attribute(message, "shop")
+    return name if name and SHOP.fullmatch(name) else None
 
 
 def read(message):
     """The event, and its JSON as it was sent. An exception means that the message can never succeed."""
-    text, encoding = message["Body"], message.get("MessageAttributes", {}).get("content-encoding")
+    text, attributes = message["Body"], message.get("MessageAttributes", {})
+    if "shop" in attributes and not shop(message):
+        raise ValueError("an event must not be taken for one of the shop without a name")
+    encoding = attributes.get("content-encoding")
     if encoding:
         unpacker = zlib.decompressobj(wbits=31)  # gzip, up to 64 MB
         text = unpacker.decompress(base64.b64decode(text, validate=True), 64 * 1024 * 1024).decode()
@@ -139,7 +208,7 @@ def entity(event):
 def has_expected_issues(message, data):
     """Whether something is wrong with a field that the channel expects. The attribute says so; if it was lost on the way, the
     list of issues does. Where neither can tell, the answer is yes: somebody should look."""
-    told = message.get("MessageAttributes", {}).get("issues", {}).get("StringValue")
+    told = attribute(message, "issues")
     if told in ("expected", "other"):
         return told == "expected"
     try:
@@ -287,7 +356,7 @@ def whole_number(digits):
     return int(digits) if len(digits) < 1000 else digits
 
 
-def handle(sqs, message, dead_letters, database, recent, expires_after, take_expected_issues):
+def handle(sqs, message, dead_letters, database, recent, expires_after, take_expected_issues, origin):
     """The outcome, and the pause before the next attempt; None if the message is finished."""
     try:
         event, text = read(message)
@@ -309,7 +378,7 @@ def handle(sqs, message, dead_letters, database, recent, expires_after, take_exp
     attempts.successes, attempts.running = successes, True
     attempts.save(database, of_event)  # before the work begins, because it may end the process
     try:
-        outcome = do(database, event, text, of_event)
+        outcome = do(database, event, text, of_event, origin)
     except Exception as raised:
         failure, retry_after = raised, retry_after_of(raised)
     else:
@@ -344,14 +413,14 @@ def failed(failure, pause):
     return f"failed: {type(failure).__name__}, next attempt in {pause} s", pause
 
 
-def do(database, event, text, of_event):
+def do(database, event, text, of_event, origin):
     with database:  # one transaction: the work and the notes, or neither
         database.execute("DELETE FROM attempts WHERE (source, type, id) = (?, ?, ?)", of_event)
         if database.execute("INSERT OR IGNORE INTO done_events (source, type, id) VALUES (?, ?, ?)", of_event).rowcount == 0:
             return "repeated"
         if skipped := compare(database, event):
             return skipped
-        work(database, event, text)
+        work(database, event, text, origin)
         note(database, event)
         database.execute("INSERT INTO successes (id, number) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET number = number + 1")
         return "done"
@@ -370,9 +439,9 @@ def handle_next(sqs, queue, dead_letters, database, recent, expires_after, take_
         MessageAttributeNames=["All"],
     ).get("Messages", [])
     for message in messages:
-        problem = None
+        problem, origin = None, Origin.of(message)
         try:
-            outcome, pause = handle(sqs, message, dead_letters, database, recent, expires_after, take_expected_issues)
+            outcome, pause = handle(sqs, message, dead_letters, database, recent, expires_after, take_expected_issues, origin)
         except Exception as raised:
             problem = raised
             outcome, pause = handle_without_notes(sqs, message, dead_letters, expires_after, problem)
@@ -387,7 +456,7 @@ def handle_next(sqs, queue, dead_letters, database, recent, expires_after, take_
             if not re.search("ReceiptHandleIsInvalid|InvalidParameterValue|MessageNotInflight", code_of(error)):
                 raise
             outcome += f", after more than {VISIBILITY_SECONDS} s: it comes again"
-        print(message["MessageId"], outcome, flush=True)
+        print(f"{message['MessageId']} {outcome}{origin}", flush=True)
         if problem:
             raise problem
     return bool(messages)
@@ -482,6 +551,11 @@ def open_database(file):
     ):
         database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({key}, {rest}PRIMARY KEY ({key}))")
     database.execute("CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, id TEXT, type TEXT, event TEXT)")
+    # A file of an earlier version lacks them.
+    known = {name for _, name, *_ in database.execute("PRAGMA table_info(events)")}
+    for column in ("shop", "traceparent"):
+        if column not in known:
+            database.execute(f"ALTER TABLE events ADD COLUMN {column} TEXT")
     return database
 
 

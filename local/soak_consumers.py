@@ -6,7 +6,8 @@ fails at random, is away for long, answers 409 and cannot take some events at al
 Every event must be done exactly once, in the order of its group, or be set aside for a reason of its own. Exits with 1 if not.
 Time is shortened: pauses are of 1 to 2 seconds, and an event is given up after 5. What is done is what the ERP system has taken. A
 repeat with the same Idempotency-Key changes nothing there, as the example asks for, but it must have a cause: a copy that was killed,
-or an answer that came too late. In some groups the entity goes there and back again, which is three events, and not a repeat.
+or an answer that came too late. In some groups the entity goes there and back again, which is three events, and not a repeat. Three
+shops send the same orders, of the same numbers and contents, and no event may be taken for one of another shop.
 """
 
 import collections
@@ -33,6 +34,7 @@ RETRY = {"PAUSE_MIN_SECONDS": "1", "PAUSE_MAX_SECONDS": "2", "GIVE_UP_AFTER_SECO
 OUTAGE_SECONDS = 60
 GROUP = 5
 UNDER_WAY_MAX = 600
+SHOPS = (None, "eu", "us")
 # What an event is like, and how many in a thousand are: the ERP system refuses it; fails for it, always; says 409 to it at first; does
 # the work at first too slowly.
 KINDS = {"refused": 8, "poisonous": 3, "locked": 12, "slow": 4}
@@ -47,24 +49,38 @@ class Event:
     def __init__(self, group, number, chance):
         self.id = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         self.group, self.number = group, number
+        # Each group is an order of one shop, and each shop has one of the same number.
+        self.order, shop = divmod(group, len(SHOPS))
+        self.shop = SHOPS[shop]
         kinds = [*KINDS, "ordinary"]
         self.kind = chance.choices(kinds, [*KINDS.values(), 1000 - sum(KINDS.values())])[0]
         self.conflicts = chance.randint(1, 3)
         self.content = number
 
     def body(self):
-        order = {"entity_id": self.group, "increment_id": f"{self.group:09}", "state": f"step {self.content}"}
+        order = {"entity_id": self.order, "increment_id": f"{self.order:09}", "state": f"step {self.content}"}
         return json.dumps(
             {
                 "specversion": "1.0",
                 "id": self.id,
-                "source": "/adobe-commerce",
+                "source": f"https://{self.shop}.example" if self.shop else "/adobe-commerce",
                 "type": "com.adobe.commerce.observer.sales_order_save_after",
-                "subject": f"order/{self.group:09}",
-                "contentid": f"{self.group:032x}{self.content:032x}",
+                "subject": f"order/{self.order:09}",
+                "contentid": f"{self.order:032x}{self.content:032x}",
                 "data": {"order": order},
             }
         )
+
+    def entry(self, number):
+        """For SQS, in a batch."""
+        attributes = {"shop": {"DataType": "String", "StringValue": self.shop}} if self.shop else {}
+        return {
+            "Id": str(number),
+            "MessageBody": self.body(),
+            "MessageGroupId": f"{self.shop}/order/{self.order}" if self.shop else f"order/{self.order}",
+            "MessageDeduplicationId": self.id,
+            "MessageAttributes": attributes,
+        }
 
 
 def plan(count, chance):
@@ -95,6 +111,8 @@ class Erp(http.server.ThreadingHTTPServer):
         self.taken, self.asked, self.answers = {}, collections.Counter(), collections.Counter()
         # How often each event was taken, and how often an answer to it came too late.
         self.times, self.late = collections.Counter(), collections.Counter()
+        # The events that came as those of another shop.
+        self.mixed = set()
         self.away, self.lock, self.chance = threading.Event(), threading.Lock(), random.Random(f"{seed} erp")
 
     def take(self, event):
@@ -139,7 +157,10 @@ class ErpCall(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
-        status, headers, hesitates, name = self.server.answer(self.server.events[self.headers["idempotency-key"]])
+        event = self.server.events[self.headers["idempotency-key"]]
+        if self.headers["x-shop"] != event.shop:
+            self.server.mixed.add(event.id)
+        status, headers, hesitates, name = self.server.answer(event)
         self.server.answers[name] += 1
         time.sleep(hesitates)
         if status is None:
@@ -166,12 +187,15 @@ class Copy(threading.Thread):
         wanted = {"MaxNumberOfMessages": 1, "WaitTimeSeconds": 1, "MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"]}
         while not self.over.is_set():
             for message in self.sqs.receive_message(QueueUrl=self.queue, **wanted).get("Messages", []):
+                attributes = message.get("MessageAttributes", {})
                 record = {
                     "messageId": message["MessageId"],
                     "receiptHandle": message["ReceiptHandle"],
                     "body": message["Body"],
                     "attributes": message["Attributes"],
-                    "messageAttributes": {},
+                    "messageAttributes": {
+                        name: {"stringValue": value["StringValue"], "dataType": value["DataType"]} for name, value in attributes.items()
+                    },
                 }
                 answer = self.function.invoke({"Records": [record]}, lambda_seconds=LAMBDA_SECONDS).answer
                 if answer is None:
@@ -275,10 +299,7 @@ def send(sqs, queue, events, settled):
     for start in range(0, len(events), 10):
         while start - settled() > UNDER_WAY_MAX:
             time.sleep(0.05)
-        entries = [
-            {"Id": str(number), "MessageBody": event.body(), "MessageGroupId": f"order/{event.group}", "MessageDeduplicationId": event.id}
-            for number, event in enumerate(events[start : start + 10])
-        ]
+        entries = [event.entry(number) for number, event in enumerate(events[start : start + 10])]
         assert not sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed")
         if sys.stderr.isatty() and len(events) > 1:
             print(f"\r{settled():>7} of {len(events)} events settled ", end="", file=sys.stderr, flush=True)
@@ -307,9 +328,9 @@ def wait_for_the_end(sqs, queue, erp, dead, weather, count):
         time.sleep(0.5)
 
 
-def judge(events, taken, reasons, needless=()):
+def judge(events, taken, reasons, needless=(), mixed=()):
     """The mistakes, as sets of ids. `taken`: when the ERP system took an event first; `reasons`: why events were set aside; `needless`:
-    what it took again without a cause."""
+    what it took again without a cause; `mixed`: what came to it as an event of another shop."""
     right = {event.id: SET_ASIDE.get(event.kind) for event in events}
     aside = collections.defaultdict(list)
     for identity, reason in reasons:
@@ -329,6 +350,7 @@ def judge(events, taken, reasons, needless=()):
         "set aside twice": {identity for identity, found in aside.items() if len(found) > 1},
         "out of order in its group": wrong_order,
         "done again without a cause": set(needless),
+        "taken for an event of another shop": set(mixed),
     }
 
 
@@ -336,8 +358,9 @@ def report(events, erp, dead, copies, weather, seconds):
     """The figures and the mistakes."""
     causes = sum((copy.deaths for copy in copies), collections.Counter()) + erp.late
     needless = {identity for identity in erp.planned if erp.times[identity] > 1 + causes[identity]}
-    mistakes = judge(events, erp.taken, dead.reasons, needless)
-    rows = [("events", len(events)), ("groups", len({event.group for event in events})), ("copies of the function", len(copies))]
+    mistakes = judge(events, erp.taken, dead.reasons, needless, erp.mixed)
+    rows = [("events", len(events)), ("shops", len({event.shop for event in events})), ("groups", len({event.group for event in events}))]
+    rows += [("copies of the function", len(copies))]
     rows += [("requests to the ERP system", sum(erp.asked.values()))]
     rows += [(f"answer: {name}", number) for name, number in sorted(erp.answers.items())]
     rows += [("times away", len(weather.outages)), ("longest time away, s", round(max(weather.outages, default=0)))]

@@ -27,6 +27,10 @@ pub(crate) struct RulesCommand {
     /// Try the rules that are not enabled, too.
     #[arg(long)]
     all: bool,
+
+    /// The name of the shop that the event is from. By default, it is from the shop without a name.
+    #[arg(long)]
+    shop: Option<String>,
 }
 
 impl RulesCommand {
@@ -40,6 +44,8 @@ impl RulesCommand {
             Some(self.file.clone()),
             self.event.clone(),
             option(self.all, "--all"),
+            option(self.shop.is_some(), "--shop"),
+            self.shop.clone(),
             option(color, "--color"),
             option(has_hooks, "--hooks"),
             option(has_hooks, &hooks.to_string_lossy()),

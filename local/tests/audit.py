@@ -24,7 +24,8 @@ FIELDS = {
     "status": NUMBER,
     "forwarded": r"yes|no|unknown",
     "request_id": ID,
-    "trace_id": r"1-[0-9a-f]{8}-[0-9a-f]{24}",
+    # X-Ray's in a function's line, W3C's in the worker's.
+    "trace_id": r"1-[0-9a-f]{8}-[0-9a-f]{24}|[0-9a-f]{32}",
     "shop_request_id": ID,
     "event_id": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "subject_digest": r"[0-9a-f]{32}",
@@ -55,6 +56,8 @@ FIELDS = {
     "version": r"current|previous",
     # The worker's
     "message_id": ID,
+    "span_id": r"[0-9a-f]{16}",
+    "parent_span_id": r"[0-9a-f]{16}",
     "received": NUMBER,
     "counted": NUMBER,
     "failing_s": NUMBER,
@@ -74,6 +77,7 @@ METRICS_FIELDS = {"request_id": ID, **{name: FIELDS[name] for name in ("channel"
 NAMESPACE = f"CommerceWebhooks/{STACK_NAME}"
 # Fields whose form leaves no room for anything else. Ids come from outside, but they are no payload.
 FORMAL = {"timestamp", "request_id", "trace_id", "shop_request_id", "event_id", "subject_digest", "message_id"}
+FORMAL |= {"span_id", "parent_span_id"}
 FORMAL |= {name for name, form in FIELDS.items() if form == NUMBER}
 # Of one body, at most so many values are looked for: the hostile ones have a hundred thousand of a kind.
 VALUES_MAX = 2000

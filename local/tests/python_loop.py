@@ -26,8 +26,8 @@ def wanted(event):
     files = folder / event["id"], folder / "all"
     return next((file.read_text() for file in files if file.exists()), "")
 
-def work(database, event, text):
-    usual(database, event, text)
+def work(database, event, text, origin):
+    usual(database, event, text, origin)
     with (folder / "tried").open("a") as tried:
         tried.write(event["id"] + "\\n")
     while (what := wanted(event)) == "waits":
@@ -128,8 +128,8 @@ class Here:
         self.fate, self.tried = {}, []
         usual = python_worker.work
 
-        def work(database, event, text):
-            usual(database, event, text)
+        def work(database, event, text, origin):
+            usual(database, event, text, origin)
             self.tried.append(text)
             if text in self.fate:
                 raise self.fate[text]

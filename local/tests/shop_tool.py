@@ -109,7 +109,7 @@ def lose_a_hook(run, shop):
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, tmp_path):
-    for name in [name for name in os.environ if name.startswith("COMMERCE_")]:
+    for name in [name for name in os.environ if name.startswith(("COMMERCE_", "WEBHOOK_OAUTH_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("COMMERCE_TOKEN", TOKEN)

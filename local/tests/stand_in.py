@@ -32,6 +32,12 @@ IMS = {
     "COMMERCE_CLIENT_SECRET": "p8e-client-secret",
     "COMMERCE_ORG_ID": "12345@AdobeOrg",
 }
+# What the hooks get, and the token that IMS gives the shop for it.
+HOOK_OAUTH = {
+    "WEBHOOK_OAUTH_CLIENT_ID": "hook-client-0123456789",
+    "WEBHOOK_OAUTH_CLIENT_SECRET": "p8e-client-secret-of-the-hooks",
+    "WEBHOOK_OAUTH_ORG_ID": "67890@AdobeOrg",
+}
 TEXT, FILLED, NUMBER = {"type": "string"}, {"type": "string", "minLength": 1}, {"type": "number"}
 
 
@@ -61,7 +67,18 @@ def token(**claims):
 
 
 IMS_TOKEN = token(type="access_token", created_at=str(int(time.time() * 1000)), expires_in=str(24 * 3600 * 1000))
-SECRETS = {TOKEN, IMS_TOKEN, *INTEGRATION.values(), IMS["COMMERCE_CLIENT_SECRET"]}
+HOOK_TOKEN = token(type="access_token", client_id=HOOK_OAUTH["WEBHOOK_OAUTH_CLIENT_ID"])
+HOOK_SECRET = HOOK_OAUTH["WEBHOOK_OAUTH_CLIENT_SECRET"]
+SECRETS = {TOKEN, IMS_TOKEN, HOOK_TOKEN, HOOK_SECRET, *INTEGRATION.values(), IMS["COMMERCE_CLIENT_SECRET"]}
+
+
+def encrypted(hook):
+    """The hook as a shop keeps it and lists it: with the client secret encrypted, and the environment that it takes if none is given."""
+    oauth = hook.get("developer_console_oauth")
+    if not oauth:
+        return hook
+    secret = "0:3:" + base64.b64encode(oauth["client_secret"].encode()).decode()
+    return hook | {"developer_console_oauth": oauth | {"client_secret": secret, "environment": oauth.get("environment") or "production"}}
 
 
 class ShopStandIn(ThreadingHTTPServer):
@@ -73,7 +90,7 @@ class ShopStandIn(ThreadingHTTPServer):
         self.supported, self.denied = supported, denied
         # What happens to the next request of a kind, once each: ("POST subscribe", what), see Handler.misbehave.
         self.faults = []
-        self.seen, self.nonces = [], set()
+        self.seen, self.nonces, self.forms = [], set(), []
         # How a list comes out of PHP.
         self.written = lambda hook: hook
         # The beginning of the names of methods that this shop does not know.
@@ -226,7 +243,7 @@ class Handler(BaseHTTPRequestHandler):
             return problem(400, "The webhook is not valid")
         if identity(hook) in live:
             return problem(400, "The webhook already exists")
-        live[identity(hook)] = hook
+        live[identity(hook)] = encrypted(hook)
         return 200, b"[]"
 
     def known(self):
@@ -259,6 +276,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def sign_in(self, content):
         form = self.form(content)
+        self.server.forms.append(form)
+        if (form.get("client_id"), form.get("client_secret")) == (HOOK_OAUTH["WEBHOOK_OAUTH_CLIENT_ID"], HOOK_SECRET):
+            return 200, json.dumps({"access_token": HOOK_TOKEN, "token_type": "bearer", "expires_in": 86399}).encode()
         if (form.get("client_id"), form.get("client_secret")) != (IMS["COMMERCE_CLIENT_ID"], IMS["COMMERCE_CLIENT_SECRET"]):
             return 400, json.dumps(
                 {"error": "invalid_client", "error_description": f"no such client: {form.get('client_secret')}"}

@@ -22,11 +22,12 @@ from shop import condition
 from shop import request as signed
 from shop_tool import OWN
 from stack import EVENTS, ROOT, channels, sample_requests, shipped
-from stand_in import IMS, INTEGRATION, TOKEN, running
+from stand_in import HOOK_OAUTH, HOOK_SECRET, IMS, INTEGRATION, TOKEN, running
 from test_decisions import CART, PLACED, added, enabled, rules_file, settings, stock_system, written
 
 sys.path.append(str(ROOT / "commerce"))
 
+import credentials  # noqa: E402
 import hooks as commerce_hooks  # noqa: E402
 
 ADOBE = ROOT / "target" / "adobe"
@@ -48,8 +49,9 @@ FULL = commerce_hooks.Hook(
     fields=(("total", "order.grand_total"), ("order.items[].sku", "order.items[].sku")),
     rules=(("order.grand_total", "greaterThan", "10"), ("order.coupon_code", "isEmpty", "")),
     headers=(("x-tenant", "one"), ("Authorization", "Bearer {env:TOKEN}")),
-    developer_console_oauth=(("client_id", "c"), ("client_secret", "s"), ("environment", "stage"), ("org_id", "o@AdobeOrg")),
+    developer_console_oauth=(("client_id", "c"), ("environment", "staging"), ("org_id", "o@AdobeOrg")),
 )
+OAUTH = credentials.HookOauth("c", "o@AdobeOrg", "staging", "client-secret")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,7 +64,12 @@ def subscriptions():
     """What `make apply` sends for each hook of ours, and for one that uses everything."""
     hooks = commerce_hooks.from_xml((ROOT / "commerce" / "webhooks.xml").read_text())
     ours = [commerce_hooks.for_bundle(hook, "https://bundle.example", 5000, 1000) for hook in hooks]
-    return [commerce_hooks.to_rest(hook) for hook in [*ours, FULL]]
+    return [*map(commerce_hooks.to_rest, ours), full()]
+
+
+def full():
+    """What `make apply` sends for the hook that uses everything."""
+    return credentials.with_client_secret(commerce_hooks.to_rest(FULL), OAUTH)
 
 
 def node(script, given, folder, **environment):
@@ -169,6 +176,11 @@ class Both:
         return seen
 
 
+def hook_oauth(shop):
+    """With which hooks get Developer Console OAuth."""
+    return HOOK_OAUTH | {"WEBHOOK_OAUTH_IMS_URL": f"{shop.origin}/ims/token/v3"}
+
+
 @contextmanager
 def on_premises(folder):
     """PaaS, with the four values of an integration."""
@@ -179,7 +191,7 @@ def on_premises(folder):
             "config": {"baseUrl": shop.origin, "flavor": "paas"},
             "auth": {names[name]: value for name, value in INTEGRATION.items()},
         }
-        yield Both(shop, shop.url, parameters, INTEGRATION, folder, {})
+        yield Both(shop, shop.url, parameters, INTEGRATION | hook_oauth(shop), folder, {})
 
 
 @contextmanager
@@ -199,7 +211,7 @@ def as_a_service(folder):
                 "scopes": ["openid"],
             },
         }
-        yield Both(shop, base, parameters, IMS | {"COMMERCE_IMS_URL": f"{shop.origin}/ims/token/v3"}, folder, environment)
+        yield Both(shop, base, parameters, IMS | hook_oauth(shop) | {"COMMERCE_IMS_URL": f"{shop.origin}/ims/token/v3"}, folder, environment)
 
 
 @pytest.fixture(params=[on_premises, as_a_service], ids=["integration", "Adobe IMS"])
@@ -222,7 +234,9 @@ def test_adobes_client_sends_what_apply_sends_and_each_reads_what_the_other_subs
     assert listed["value"] == list(ours.values())
     removed = both.adobe(*(["unsubscribeWebhook", identity(hook)] for hook in ours.values()))
     assert removed == [{"value": []}] * len(OWN) and both.shop.live == {}
-    subscribed = both.adobe(*(["subscribeWebhook", hook] for hook in ours.values()))
+    # With the client secret as it was sent.
+    sent = [hook | {"developer_console_oauth": hook["developer_console_oauth"] | {"client_secret": HOOK_SECRET}} for hook in ours.values()]
+    subscribed = both.adobe(*(["subscribeWebhook", hook] for hook in sent))
     assert subscribed == [{"value": []}] * len(OWN)
     assert both.shop.live == ours, "every member that we send is one that Adobe's client knows"
     assert set(asked) <= set(both.paths()), "and it goes to the same places"
@@ -239,7 +253,7 @@ def test_adobes_client_takes_a_subscription_that_uses_everything_and_we_read_it_
     assert {hook["webhook_type"] for hook in everything} == {"before", "after"}
     results = both.adobe(*(["subscribeWebhook", hook] for hook in everything), ["getWebhookList"])
     assert results[:-1] == [{"value": []}] * len(everything)
-    assert list(both.shop.live.values()) == everything == results[-1]["value"]
+    assert list(both.shop.live.values()) == [*map(stand_in.encrypted, everything)] == results[-1]["value"]
     assert commerce_hooks.from_rest(results[-1]["value"])[-1] == FULL
 
 
@@ -327,7 +341,7 @@ def paths(value):
 
 
 def test_the_stand_in_subscribes_what_adobes_client_lets_through_and_nothing_else(tmp_path):
-    cases = list(changed(commerce_hooks.to_rest(FULL)))
+    cases = list(changed(full()))
     with on_premises(tmp_path) as both:
         results = both.adobe(*([call, made] for _, _, made in cases for call in ("subscribeWebhook", "unsubscribeWebhook")))[::2]
     with running() as shop, requests.Session() as session:

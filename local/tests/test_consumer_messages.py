@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -15,7 +16,7 @@ import uuid
 import pytest
 from stack import ROOT
 from test_consumers import (  # noqa: F401 (fixtures among them)
-    cloud_event, deliver, erp, erp_server, ledger_key, python_worker, queues, redrive, rust_worker, started, strings,
+    cloud_event, deliver, erp, erp_server, ledger_key, lines_of, python_worker, queues, redrive, rust_worker, started, strings,
 )  # fmt: skip
 
 CHANNEL = "sales_order_save_after"
@@ -48,6 +49,8 @@ class Consumer:
 
     def __init__(self, queues):
         self.queues = queues
+        # Of the last messages that it handled: the line of each, as names and values.
+        self.lines = []
 
     def handle(self, *messages, **how):
         """What becomes of each message."""
@@ -66,10 +69,16 @@ class InRust(Consumer):
         if setting.items() - self.function.environment.items():
             self.function.environment |= setting
             self.function.kill()
-        return deliver(self.queues, self.function)[0]
+        outcomes, _, log = deliver(self.queues, self.function)
+        self.lines = [line for line in lines_of(log) if line["message"] == "handled"]
+        return outcomes
 
     def worked_on(self):
         return self.erp.accepted()
+
+    def origins(self):
+        """Shop and trace of each event, as the work got them."""
+        return [tuple(post.headers.get(name) for name in ("x-shop", "traceparent")) for post in self.erp.posts]
 
     def notes(self):
         return self.dynamodb.scan(TableName=self.function.table)["Items"]
@@ -84,10 +93,16 @@ class InPython(Consumer):
         options = ["--once", *["--take-expected-issues"] * take_expected_issues]
         code, said, errors = started(self.stack, "worker.py", self.queues.live, self.queues.dead, self.file, *options)
         assert (code, errors) == (0, "")
-        return [line.split(" ", 1)[1].removeprefix("set aside: ") for line in said.splitlines()]
+        self.lines = [dict(word.split("=") for word in line.split() if "=" in word) for line in said.splitlines()]
+        return [re.sub("( [a-z_]+=[^ ]+)+$", "", line.split(" ", 1)[1]).removeprefix("set aside: ") for line in said.splitlines()]
 
     def worked_on(self):
         return self.rows("SELECT id FROM events ORDER BY number")
+
+    def origins(self):
+        """Shop and trace of each event, as the work got them."""
+        with contextlib.closing(sqlite3.connect(self.file)) as database:
+            return database.execute("SELECT shop, traceparent FROM events ORDER BY number").fetchall()
 
     def notes(self):
         return [row for table in ("done_events", "last_done", "contents") for row in self.rows(f"SELECT * FROM {table}")]
@@ -384,6 +399,109 @@ def test_an_event_of_another_contract_is_set_aside(consumer):
     assert consumer.handle(*events, message("b"), message("c", dataschema=None)) == ["unknown_schema"] * 5 + ["done"] * 2
     dead = consumer.queues.peek(consumer.queues.dead)
     assert [(each["Body"], strings(each)["reason"]) for each in dead] == [(event.body, "unknown_schema") for event in events]
+
+
+# Where it comes from
+
+
+def context(digit, flags):
+    return f"00-{digit * 32}-{digit * 16}-{flags}"
+
+
+def test_the_work_on_each_event_continues_the_trace_of_its_own_request(consumer):
+    queues = consumer.queues  # noqa: F811
+    state = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
+    traces = [context("a", "01"), context("b", "00"), None, "00-zoe"]
+    for number, traceparent in enumerate(traces):
+        headers = {"traceparent": traceparent, "tracestate": state} if traceparent else {}
+        queues.shop_sends(CHANNEL, {"order": {"entity_id": number + 1, "increment_id": f"{number}", "state": "new"}}, **headers)
+    # An invalid one that did not come from the functions.
+    queues.send(message("x").body, group="x", traceparent="00-" + "a" * 51, tracestate=state)
+    assert consumer.handle_what_is_there() == ["done"] * 5
+    passed = [traceparent for _, traceparent in consumer.origins()]
+    assert passed[2:] == [None] * 3, "without a valid context there is no trace"
+    assert not any("trace_id" in line or "span_id" in line for line in consumer.lines[2:])
+    for digit, flags, continued, line in zip("ab", ("01", "00"), passed, consumer.lines):
+        version, trace, span, sampled = continued.split("-")
+        assert (version, trace, sampled) == ("00", digit * 32, flags)
+        assert re.fullmatch("[0-9a-f]{16}", span) and span != digit * 16
+        assert {name: line[name] for name in line if name.endswith("_id") and name not in ("event_id", "message_id")} == {
+            "trace_id": trace, "span_id": span, "parent_span_id": digit * 16,
+        }  # fmt: skip
+    if isinstance(consumer, InRust):
+        assert [post.headers.get("tracestate") for post in consumer.erp.posts] == [state] * 2 + [None] * 3
+
+
+def test_a_further_attempt_is_another_span_of_the_same_trace(stack, queues, erp):  # noqa: F811
+    erp.answer = lambda key, body, before: 200 if before else 503
+    queues.send(message("a").body, traceparent=context("a", "01"))
+    with rust_worker(stack, queues, erp) as function:
+        consumer = InRust(queues, function, erp, stack)
+        assert [consumer.handle_what_is_there() for _ in range(2)] == [["erp_failed"], ["done"]]
+    first, second = (post.headers["traceparent"].split("-") for post in erp.posts)
+    assert first[1] == second[1] == "a" * 32 and first[2] != second[2]
+
+
+def of_shop(shop, content, **changes):
+    """An event of a shop with the number, the entity and the content that the other shops' have, too."""
+    named = {"source": f"https://{shop}.example", "attributes": {"shop": shop}} if shop else {}
+    return message(content, **named, **changes)
+
+
+def test_the_orders_of_two_shops_with_one_number_are_two_and_nobody_waits_for_the_other(consumer):
+    shops = [None, "eu", "u-s_2"]
+    for content, expected in (("a", "done"), ("a", "repeated"), ("b", "done")):
+        for shop in shops:
+            # The id, too, is the same: a consumer must not rely on its being another.
+            event = of_shop(shop, content, id=str(uuid.UUID(int=ord(content))) if expected == "done" else str(uuid.uuid4()))
+            consumer.queues.send(event.body, group=f"{shop}/order/1" if shop else "order/1", **event.attributes)
+        assert consumer.handle_what_is_there() == [expected] * 3
+        assert [line.get("shop") for line in consumer.lines] == shops
+    assert [shop for shop, _ in consumer.origins()] == shops * 2
+    if isinstance(consumer, InRust):
+        down = "eu"
+        consumer.erp.answer = lambda key, body, before: 503 if body["state"] == "c" and consumer.erp.posts[-1].status == 200 else 200
+        events = [of_shop(down, "c"), of_shop(down, "d"), of_shop(None, "d")]
+        for event, group in zip(events, ("eu/order/1", "eu/order/1", "order/1")):
+            consumer.queues.send(event.body, group=group, **event.attributes)
+        assert consumer.handle_what_is_there() == ["erp_failed", "behind_a_failure", "done"]
+
+
+def test_an_event_whose_shop_cannot_be_told_is_set_aside_unread(consumer):
+    reason = "not_ours" if isinstance(consumer, InRust) else "unreadable"
+    wrong = [of_shop(None, "a", attributes={"shop": name}) for name in ("EU", "eu/us", "x" * 33, "zo\u00eb@shop.example")]
+    assert consumer.handle(*wrong, of_shop("x" * 32, "a")) == [reason] * 4 + ["done"]
+    assert consumer.worked_on() and not any("shop" in line for line in consumer.lines[:4])
+    assert [strings(dead)["shop"] for dead in consumer.queues.peek(consumer.queues.dead)] == [event.attributes["shop"] for event in wrong]
+
+
+def test_a_dead_letter_and_its_redrive_keep_the_shop_and_the_trace(consumer):
+    # Every attribute that a message can have: SQS takes ten, and the reason is one more.
+    everything = {
+        "content-type": "application/cloudevents+json", "reconciled": "true", "issues": "expected",
+        "traceparent": context("a", "01"), "tracestate": "rojo=1",
+    }  # fmt: skip
+    event = of_shop("eu", "a")
+    event.attributes.update(everything)
+    assert consumer.handle(event) == ["expected_issues"]
+    (dead,) = consumer.queues.peek(consumer.queues.dead)
+    assert strings(dead) == {**event.attributes, "reason": "expected_issues"}
+    # Once more, because SQS drops the first as a repeat.
+    consumer.queues.send(dead["Body"], group="eu/order/1", queue=consumer.queues.dead, **strings(dead))
+    assert "2 listed, 2 moved" in redrive(consumer.queues, "--min-age", "0")
+    (back,) = consumer.queues.peek(consumer.queues.live)
+    assert back["Attributes"]["MessageGroupId"] == "eu/order/1"
+    assert strings(back) == event.attributes
+
+
+def test_the_python_worker_adds_its_columns_to_the_database_of_an_earlier_version(tmp_path):
+    file = tmp_path / "events.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE events (number INTEGER PRIMARY KEY, id TEXT, type TEXT, event TEXT)")
+        database.execute("INSERT INTO events (id, type, event) VALUES ('1', 't', '{}')")
+    for _ in range(2):
+        with contextlib.closing(python_worker.open_database(file)) as database:
+            assert database.execute("SELECT id, shop, traceparent FROM events").fetchall() == [("1", None, None)]
 
 
 # Issues

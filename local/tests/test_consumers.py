@@ -132,11 +132,11 @@ class Queues:
         visible, taken = (int(numbers[name]) for name in names)
         return visible + taken, visible
 
-    def shop_sends(self, channel, body=None):
+    def shop_sends(self, channel, body=None, **headers):
         """The shop's event through the channel's function into the queue."""
         if channel not in self.functions:
             self.functions[channel] = self.running.enter_context(Function(channel, self.live))
-        made = sample(channel) if body is None else request(channel, body)
+        made = sample(channel) if body is None else request(channel, body, **headers)
         assert self.functions[channel].invoke(made).status == 200, channel
         return raw_body(made)
 

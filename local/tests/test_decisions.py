@@ -250,6 +250,13 @@ def test_a_rules_file_can_be_tried_on_an_event(tmp_path):
     said = tried(rules_file(tmp_path, enabled(written(PLACED)), "observe"), f"events/{PLACED}/default.body.json")
     assert "guest-order-limit: did not match" in said.stdout
     assert "false    order.grand_total greaterThan 10000" in said.stdout
+    of_shop = [{"name": "eu", "when": [{"field": "@shop", "operator": "equal", "value": "eu"}], "then": {"op": "exception"}}]
+    for shop, word in (("eu", "matched → refused"), ("us", "did not match"), (None, "did not match")):
+        said = tried(rules_file(tmp_path, of_shop), f"{case}.body.json", *(["--shop", shop] if shop else []))
+        assert said.returncode == 0 and f"eu: {word}\n" in said.stdout, said
+        assert f"found {json.dumps(shop) if shop else 'nothing'}" in said.stdout, said
+    said = tried(rules_file(tmp_path, of_shop), f"{case}.body.json", "--shop", "EU")
+    assert said.returncode == 1 and "is not the name of a shop" in said.stderr
     said = tried(example_rules(PLACED), f"events/{PLACED}/invalid.body.json")
     assert said.returncode == 1 and "would answer 422 (invalid)\n  /data/order" in said.stderr
     assert tried().returncode == 2 and "Usage: local rules" in tried().stderr

@@ -347,7 +347,7 @@ def public_key(path, bits=2048):
 
 
 def keys(stack, path, kind="pem", **environment):
-    return run(PYTHON, ROOT / "commerce" / "keys.py", stack, kind, path, **environment)
+    return run(PYTHON, ROOT / "commerce" / "keys.py", stack, f"--{kind}", path, **environment)
 
 
 def put(stack, name, content):

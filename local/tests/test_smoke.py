@@ -15,7 +15,7 @@ import pytest
 from certificates import certificates
 from function import Function
 from shop import request
-from stack import CREDENTIALS, REGION, ROOT, channels, is_metrics, paths, shipped, template
+from stack import CREDENTIALS, REGION, ROOT, channels, is_metrics, paths, sample_secret, shipped, template
 from test_deploy import run as command
 
 sys.path.append(str(ROOT / "commerce"))
@@ -178,11 +178,12 @@ def function(stack, **environment):
         yield one
 
 
-@pytest.mark.parametrize("schemes", ["hmac,rsa", "hmac", "rsa", "accept-unsigned"])
+@pytest.mark.parametrize("schemes", ["hmac,rsa", "hmac", "rsa", "ims", "rsa+ims", "accept-unsigned"])
 @pytest.mark.parametrize("made", [order, lambda: request(PLACED, {"order": {}}), lambda: request(PLACED, b"[]")], ids=["event", "unusable", "none"])
 def test_a_check_reaches_no_queue_and_counts_as_nothing_whatever_its_body(stack, schemes, made):
     take_all(stack)
-    with function(stack, SIGNATURE_SCHEMES=schemes) as one:
+    # No check has a token, so IMS is not needed.
+    with function(stack, SIGNATURE_SCHEMES=schemes, WEBHOOK_KEYS=sample_secret(), IMS_KEYS_URL="http://127.0.0.1:9/keys") as one:
         result = one.invoke(check(made()))
     assert (result.status, result.body["type"]) == (401, OURS["type"])
     line = result.line

@@ -13,6 +13,7 @@ def test_every_event_is_done_once_and_in_order_or_set_aside_for_a_reason_of_its_
     rows, mistakes = soak.soak(stack, count=200, seed=seed, longest=7, kills=False)
     figures = {row["what"]: row["count"] for row in rows}
     assert not any(mistakes.values()), f"seed {seed}: {mistakes}"
+    assert figures["shops"] == 3
     assert figures["events done"] + sum(number for name, number in figures.items() if name.startswith("set aside: ")) == 200
 
 
@@ -42,5 +43,6 @@ def test_the_judge_sees_every_mistake(taken, reasons, mistake):
     taken = {made[place].id: when for place, when in taken.items()}
     found = soak.judge(made, taken, [(made[place].id, reason) for place, reason in reasons])
     assert {name for name, identities in found.items() if identities} == ({mistake} if mistake else set())
-    again = soak.judge(made, taken, [], [made[0].id])
+    again = soak.judge(made, taken, [], [made[0].id], [made[1].id])
     assert again["done again without a cause"] == {made[0].id}
+    assert again["taken for an event of another shop"] == {made[1].id}

@@ -263,7 +263,7 @@ def rules_seeds():
                 value = value if isinstance(value, str) else json.dumps(value)
                 mode = PARTS | OPERATORS.index(condition["operator"])
                 lines = [condition["field"], value, then.get("message", ""), then.get("path", "")]
-                yield from (bytes([index, mode | kind << 4]) + "\n".join(lines).encode() for kind in range(6))
+                yield from (bytes([index, mode | kind << 4]) + "\n".join(lines).encode() for kind in range(7))
     # Fields outside the contract, which no sample rule uses.
     for index, body in samples("ideal.body.json"):
         event = json.loads(body)
@@ -290,7 +290,7 @@ SEEDS = {
 JSON_WORDS = ["null", "true", "false", "1e-7", "-0", '""', "[]", "{}", r"\u0000", r"\ud800", "\ufffe", "2026-06-18T20:27:11+02:00"]
 SHAPE_WORDS = ["event", "eventName", "event_id", "merchant_id", "environment_id", "data_object", "customer_data_object",
                "address_type", "addresses", "id", "billing", "shipping"]  # fmt: skip
-PATTERN_WORDS = ["[^", "[[:alpha:]]", "(?:", "(?P<a>", "{2,3}", r"\d", r"\x{e9}", "$/D", "/isu", "data.", "[].", "{order.items[].sku}"]
+PATTERN_WORDS = ["[^", "[[:alpha:]]", "(?:", "(?P<a>", "{2,3}", r"\d", r"\x{e9}", "$/D", "/isu", "data.", "[].", "{order.items[].sku}", "@shop"]
 PATTERNS = ["/^a|b$/i", "/(?:p|(e)+)nd/D", "/(?P<n>[a-z-]{2,3})*$/us", r"/\d\s\w\b\x41/", "/[^[:alpha:]x-z]?/", r"~\A(a{2}|\.)\z~", "/é/u",
             r"/\p{L}/u", "/a**/", "/(?i)a/", "/[a&&b]/", "/$a/"]  # fmt: skip
 

@@ -11,9 +11,11 @@ mod body;
 mod dead_letters;
 mod event;
 mod ledger;
+mod origin;
 mod outcome;
 mod queue;
 mod settings;
+mod trace;
 mod work;
 mod worker;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::{batch::Message, dead_letters::DeadLetterReason};
+use crate::{batch::Message, dead_letters::DeadLetterReason, origin::Origin};
 
 /// The outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +41,15 @@ impl Outcome {
 
 /// The values of an event for the log line of its message. No field may contain customers' data.
 #[derive(Debug, Default)]
-pub(crate) struct LogLine {
+pub(crate) struct LogLine<'a> {
+    pub(crate) origin: Origin<'a>,
     pub(crate) event_id: Option<String>,
     pub(crate) channel: Option<String>,
     /// The failed attempts that count, for an event that has failed.
     pub(crate) counted: Option<u64>,
 }
 
-impl LogLine {
+impl LogLine<'_> {
     /// Writes the line.
     pub(crate) fn write(&self, message: &Message, outcome: Outcome, spent: Duration) {
         let seconds = |time: Duration| time.as_secs();
@@ -67,6 +68,7 @@ impl LogLine {
                 ("failed", Some(reason))
             }
         };
+        let span = self.origin.span;
         let received = message.attributes.approximate_receive_count.as_deref();
         // The level of a log line must be known at compile time.
         macro_rules! write_at {
@@ -76,11 +78,15 @@ impl LogLine {
                     reason,
                     event_id = self.event_id,
                     channel = self.channel,
+                    shop = self.origin.shop,
                     message_id = message.message_id,
                     received,
                     counted = self.counted,
                     failing_s,
                     pause_s,
+                    trace_id = span.map(|span| span.trace_id),
+                    span_id = span.map(|span| span.id()),
+                    parent_span_id = span.map(|span| span.parent_id),
                     spent_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX),
                     "handled"
                 )

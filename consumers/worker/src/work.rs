@@ -1,5 +1,6 @@
-//! The work for an event: posts it to an HTTP endpoint, with its id as `Idempotency-Key`. Replace
-//! this file with your own code. Only code for the ERP system belongs here.
+//! The work for an event: posts it to an HTTP endpoint, with its id as `Idempotency-Key`, the name
+//! of its shop, and the trace of the shop's request. Replace this file with your own code. Only
+//! code for the ERP system belongs here.
 //!
 //! `work` must be idempotent. It can run more than once for an event: if an earlier call did the
 //! work but got no response, or if the process ended before the ledger was updated. The endpoint
@@ -23,7 +24,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::{attempts::Cause, event::Event};
+use crate::{attempts::Cause, event::Event, origin::Origin};
 
 /// The maximum size of a response body, in bytes. The body is read only to reuse the connection.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
@@ -59,8 +60,12 @@ impl WorkError {
 }
 
 /// Does the work for one event.
-pub(crate) async fn work(erp: &Erp, event: &Event<'_>) -> Result<(), WorkError> {
-    let posted = tokio::time::timeout(erp.timeout, erp.post(event)).await;
+pub(crate) async fn work(
+    erp: &Erp,
+    event: &Event<'_>,
+    origin: Origin<'_>,
+) -> Result<(), WorkError> {
+    let posted = tokio::time::timeout(erp.timeout, erp.post(event, origin)).await;
     let response = posted.unwrap_or_else(|_| Err(WorkError::transient("erp_timed_out")))?;
     classify(response)
 }
@@ -125,13 +130,13 @@ impl Erp {
         })
     }
 
-    async fn post(&self, event: &Event<'_>) -> Result<ErpResponse, WorkError> {
+    async fn post(&self, event: &Event<'_>, origin: Origin<'_>) -> Result<ErpResponse, WorkError> {
         let may_reuse = self.may_reuse_connection.replace(false);
-        let mut response = self.client.request(self.request(event)?).await;
+        let mut response = self.client.request(self.request(event, origin)?).await;
         // The endpoint may have closed an idle connection. That is no failure of the endpoint, so
         // the request is sent once more.
         if may_reuse && response.as_ref().is_err_and(|error| !error.is_connect()) {
-            response = self.client.request(self.request(event)?).await;
+            response = self.client.request(self.request(event, origin)?).await;
         }
         let response = response.map_err(|_| WorkError::transient("erp_unreachable"))?;
         let head = ErpResponse {
@@ -146,7 +151,11 @@ impl Erp {
         Ok(head)
     }
 
-    fn request(&self, event: &Event<'_>) -> Result<Request<Full<Bytes>>, WorkError> {
+    fn request(
+        &self,
+        event: &Event<'_>,
+        origin: Origin<'_>,
+    ) -> Result<Request<Full<Bytes>>, WorkError> {
         let (content_type, body) = match self.content {
             Content::Entity => ("application/json", event.entity.get()),
             Content::Event => ("application/cloudevents+json", event.json),
@@ -159,6 +168,15 @@ impl Erp {
                 USER_AGENT,
                 concat!("commerce-webhooks-worker/", env!("CARGO_PKG_VERSION")),
             );
+        if let Some(shop) = origin.shop {
+            request = request.header("x-shop", shop);
+        }
+        if let Some(span) = origin.span {
+            request = request.header("traceparent", span.traceparent());
+            if let Some(tracestate) = span.tracestate {
+                request = request.header("tracestate", tracestate);
+            }
+        }
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

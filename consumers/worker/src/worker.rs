@@ -16,6 +16,7 @@ use crate::{
     dead_letters::{DeadLetterReason, DeadLetters},
     event::Event,
     ledger::{Claim, Claimant, History, Lease, Ledger},
+    origin::Origin,
     outcome::{LogLine, Outcome},
     queue::{Pause, Queue},
     settings::{ExpectedIssues, Settings},
@@ -83,7 +84,12 @@ impl Worker {
         BatchResponse::new(&retries)
     }
 
-    async fn handle(&self, message: &Message, context: &Context, line: &mut LogLine) -> Outcome {
+    async fn handle<'a>(
+        &self,
+        message: &'a Message,
+        context: &Context,
+        line: &mut LogLine<'a>,
+    ) -> Outcome {
         let deadline = context.deadline();
         let invocation_left = deadline
             .duration_since(SystemTime::now())
@@ -91,6 +97,10 @@ impl Worker {
         if invocation_left < self.message_time_max {
             return Outcome::untried("out_of_time", self.retry.pause_min);
         }
+        line.origin = match Origin::of(message) {
+            Ok(origin) => origin,
+            Err(reason) => return self.set_aside(message, reason).await,
+        };
         let json = match body::decode(&message.body, message.attribute("content-encoding")) {
             Ok(json) => json,
             Err(reason) => return self.set_aside(message, reason).await,
@@ -189,14 +199,14 @@ impl Worker {
         message: &Message,
         event: &Event<'_>,
         attempts: &mut Attempts,
-        line: &mut LogLine,
+        line: &mut LogLine<'_>,
     ) -> Outcome {
         if attempts.are_exhausted(SystemTime::now(), self.retry) {
             // The last attempt never ended. Otherwise the event would have been set aside then.
             let reason = DeadLetterReason::FailedAlone;
             return self.set_aside(message, reason).await;
         }
-        let result = work(&self.erp, event).await;
+        let result = work(&self.erp, event, line.origin).await;
         // A rejected event and a conflict also show that the ERP system is available.
         let erp_available = match &result {
             Ok(()) | Err(WorkError::Permanent) => true,

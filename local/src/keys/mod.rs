@@ -1,34 +1,43 @@
 //! Adds keys to the text of a secret. It reads keys with the code of the functions, so a function
 //! can use every key that it adds.
 
+mod change;
+mod given;
+
 use std::{
-    fs,
+    collections::BTreeMap,
     io::{self, Read as _, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde::Serialize;
-use serde_json::{Map, Value};
-use shared::verify::{
-    HmacSecret, KEYS_MAX, KeyError, Keys, NamedKey, RsaKey, Scheme, SecretVersion, SignaturePolicy,
-    VerificationKey, pem,
-    secret::{EXAMPLE, Secret},
+use shared::verify::{Keys, Scheme, SecretVersion, Shop, SignaturePolicy, secret::Secret};
+
+use self::{
+    change::{Target, change},
+    given::{Given, is_published},
 };
 
-/// The sample key. Its private key is published with it.
-const SAMPLE_PEM: &str = include_str!("../../../events/sample-keys/public-key.pem");
-
-/// The sample secret.
-const SAMPLE_HMAC: &str = include_str!("../../../events/sample-keys/hmac-secret.txt");
-
-/// Adds the keys of a file to a secret, or lists the keys of the secret. It reads the secret from
-/// standard input and writes JSON to standard output.
+/// Adds the keys of a file, or a client of IMS, to a secret, or lists the keys of the secret. It
+/// reads the secret from standard input and writes JSON to standard output.
 #[derive(Args)]
 pub(crate) struct KeysCommand {
     #[command(flatten)]
     task: Task,
+    /// Organization of the client in IMS, which ends in `@AdobeOrg`.
+    #[arg(long, value_name = "ID", requires = "ims_client")]
+    ims_org: Option<String>,
+    /// Name of the shop that the keys belong to; the shop without a name if it is missing.
+    #[arg(long, value_name = "NAME", value_parser = shop_name)]
+    shop: Option<String>,
+    /// Source of the shop's events, a URI.
+    #[arg(long, value_name = "URI", requires = "shop")]
+    source: Option<String>,
+    /// Source of the events of the shop without a name, if it is configured.
+    #[arg(long, value_name = "URI")]
+    event_source: Option<String>,
     /// Accept the published sample keys, too, for an emulator on this machine.
     #[arg(long)]
     allow_published: bool,
@@ -43,15 +52,33 @@ struct Task {
     /// File with a secret that the shop shares.
     #[arg(long, value_name = "FILE")]
     hmac: Option<PathBuf>,
+    /// Client of IMS whose tokens count.
+    #[arg(long, value_name = "ID", requires = "ims_org")]
+    ims_client: Option<String>,
     /// List the places of the usable keys, without the keys.
     #[arg(long)]
     list: bool,
 }
 
-/// The output of `--list`, for `make apply` and `make doctor`.
+/// Checks the name of a shop.
+fn shop_name(text: &str) -> Result<String, &'static str> {
+    if Shop::is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit")
+    }
+}
+
+/// The output of `--list`, for `make keys`, `make apply` and `make doctor`.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 struct Usable {
+    /// The keys that verify signatures.
     keys: Vec<Place>,
+    /// The clients of each shop in IMS. Their ids are not secret.
+    ims: Vec<ImsOfShop>,
+    /// The shops that have a usable key or client.
+    shops: Vec<NamedShop>,
 }
 
 #[derive(Serialize)]
@@ -62,18 +89,19 @@ struct Place {
     published: bool,
 }
 
-/// The changed secret. `Debug` shows the secret, so only tests derive it.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(Debug))]
-struct Change {
-    /// The new text of the secret; `None` if it already contains every key of the file.
-    secret: Option<String>,
-    /// Places of the new keys.
-    added: Vec<String>,
-    /// Places of the keys that the secret already contained.
-    known: Vec<String>,
-    /// Entries of the secret that are invalid or should not be used. They stay unchanged.
-    warnings: Vec<String>,
+#[cfg_attr(test, derive(Debug, PartialEq))]
+struct ImsOfShop {
+    shop: Option<String>,
+    client_ids: Vec<String>,
+    org_ids: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
+struct NamedShop {
+    name: String,
+    source: String,
 }
 
 impl KeysCommand {
@@ -84,175 +112,79 @@ impl KeysCommand {
             .read_to_string(&mut secret)
             .context("the secret cannot be read")?;
         if self.task.list {
-            serde_json::to_writer(out, &list_keys(&secret)?)?;
+            serde_json::to_writer(out, &list_keys(&secret, self.event_source.as_deref())?)?;
             return Ok(true);
         }
-        let (scheme, given) = self.given()?;
-        serde_json::to_writer(out, &add_keys(&secret, scheme, given)?)?;
+        let target = Target {
+            shop: self.shop.as_deref(),
+            source: self.source.as_deref(),
+            unnamed_source: self.event_source.as_deref(),
+        };
+        serde_json::to_writer(out, &change(&secret, &target, self.given()?)?)?;
         Ok(true)
     }
 
-    /// Reads the keys of the file.
-    fn given(&self) -> Result<(Scheme, Vec<Entry>)> {
-        let (scheme, file, read): (_, _, fn(&str) -> _) = match (&self.task.pem, &self.task.hmac) {
-            (Some(file), _) => (Scheme::Rsa, file, public_keys),
-            (None, Some(file)) => (Scheme::Hmac, file, hmac_secret),
-            (None, None) => bail!("no file is given"),
-        };
-        let entries = read(&text_of(file)?).with_context(|| file.display().to_string())?;
-        for (key, _) in &entries {
-            ensure!(
-                self.allow_published || !is_published(key)?,
-                "{} contains the published sample key, with which anybody can sign",
-                file.display()
-            );
+    /// Reads what is added.
+    fn given(&self) -> Result<Given> {
+        let Task {
+            pem,
+            hmac,
+            ims_client,
+            ..
+        } = &self.task;
+        match (pem, hmac, ims_client, &self.ims_org) {
+            (Some(file), ..) => Given::from_file(Scheme::Rsa, file, self.allow_published),
+            (_, Some(file), ..) => Given::from_file(Scheme::Hmac, file, self.allow_published),
+            (_, _, Some(client_id), Some(org_id)) => Given::client(client_id, org_id),
+            _ => bail!("no file and no client is given"),
         }
-        Ok((scheme, entries))
     }
 }
 
-/// Reads a text file in UTF-8, or in UTF-16 with a byte order mark, as PowerShell writes files.
-fn text_of(file: &Path) -> Result<String> {
-    let name = file.display();
-    let bytes = fs::read(file).map_err(|reason| anyhow!("{name} cannot be read: {reason}"))?;
-    let units = |of: fn([u8; 2]) -> u16| -> Vec<u16> {
-        let pairs = bytes.get(2..).unwrap_or_default().chunks_exact(2);
-        pairs
-            .filter_map(|pair| pair.try_into().ok().map(of))
-            .collect()
-    };
-    let text = match bytes.get(..2) {
-        Some([0xFF, 0xFE]) => String::from_utf16(&units(u16::from_le_bytes)).ok(),
-        Some([0xFE, 0xFF]) => String::from_utf16(&units(u16::from_be_bytes)).ok(),
-        _ => str::from_utf8(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes))
-            .map(str::to_owned)
-            .ok(),
-    };
-    // UTF-16 without a byte order mark is valid UTF-8 with NUL characters.
-    text.filter(|text| !text.contains('\0'))
-        .with_context(|| format!("{name} is not a text file in UTF-8"))
-}
-
-/// Returns whether a key is a published sample key, with which anybody can sign.
-fn is_published(key: &VerificationKey) -> Result<bool> {
-    let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
-    Ok(samples.iter().flatten().any(|(sample, _)| key == sample))
-}
-
-/// A key, and its text in the secret.
-type Entry = (VerificationKey, String);
-
-/// Reads all public keys of a PEM text.
-fn public_keys(text: &str) -> Result<Vec<Entry>, KeyError> {
-    if pem::has_private_key(text) {
-        return Err(KeyError::PrivateKey);
-    }
-    let keys = pem::public_keys(text)?;
-    let entry = |der: &Vec<u8>| Ok((VerificationKey::Rsa(RsaKey::from_der(der)?), canonical(der)));
-    keys.iter().map(entry).collect()
-}
-
-/// Returns a public key in PEM (RFC 7468), as OpenSSL writes it.
-fn canonical(der: &[u8]) -> String {
-    let mut rest = &*base64_simd::STANDARD.encode_to_string(der);
-    let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
-    while !rest.is_empty() {
-        // Base64 is ASCII, so every index is a character boundary.
-        let (line, tail) = rest.split_at_checked(64).unwrap_or((rest, ""));
-        pem += line;
-        pem.push('\n');
-        rest = tail;
-    }
-    pem + "-----END PUBLIC KEY-----\n"
-}
-
-/// Reads a shared secret.
-fn hmac_secret(text: &str) -> Result<Vec<Entry>, KeyError> {
-    let key = VerificationKey::Hmac(HmacSecret::new(text)?);
-    Ok(vec![(
-        key,
-        HmacSecret::without_line_breaks(text).to_owned(),
-    )])
+/// Reads the usable keys of a secret, and the errors of the rest.
+fn read(secret: &str, unnamed_source: Option<&str>) -> (Keys, Vec<String>) {
+    let (usable, errors) = Secret::read(
+        secret,
+        &SignaturePolicy::every_scheme(),
+        unnamed_source,
+        SecretVersion::Current,
+    );
+    (usable.keys, errors)
 }
 
 /// Lists the places of the usable keys.
-fn list_keys(secret: &str) -> Result<Usable> {
-    let (usable_part, _) = Secret::read(
-        secret,
-        &SignaturePolicy::every_scheme(),
-        None,
-        SecretVersion::Current,
-    );
-    let place = |(place, key): (String, VerificationKey)| {
-        let published = is_published(&key)?;
-        Ok(Place { place, published })
-    };
-    let keys = usable(&usable_part.keys)
-        .into_iter()
-        .map(place)
-        .collect::<Result<_>>()?;
-    Ok(Usable { keys })
-}
-
-/// Adds keys of one kind to the text of the secret. Errors and warnings contain no part of it.
-fn add_keys(secret: &str, scheme: Scheme, given: Vec<Entry>) -> Result<Change> {
-    let Ok(mut content) = serde_json::from_str::<Map<String, Value>>(secret) else {
-        bail!("the secret is not a JSON object, as in {EXAMPLE}");
-    };
-    let (usable_part, mut warnings) = Secret::read(
-        secret,
-        &SignaturePolicy::every_scheme(),
-        None,
-        SecretVersion::Current,
-    );
-    let keys = usable(&usable_part.keys);
-    for (place, key) in &keys {
-        if is_published(key)? {
-            warnings.push(format!(
-                "{place}: is the published sample key, with which anybody can sign; remove it"
-            ));
-        }
+fn list_keys(secret: &str, unnamed_source: Option<&str>) -> Result<Usable> {
+    let (usable, _) = read(secret, unnamed_source);
+    let (mut keys, mut shops) = (Vec::new(), BTreeMap::new());
+    let mut ims = BTreeMap::<_, ImsOfShop>::new();
+    for named in usable.signature_keys() {
+        keys.push(Place {
+            place: named.name.position(),
+            published: is_published(&named.key)?,
+        });
     }
-    let mut keys: Vec<_> = keys
-        .into_iter()
-        .filter(|(_, key)| key.scheme() == scheme)
-        .collect();
-    let list = scheme.secret_field();
-    let mut entries = match content.remove(list) {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(entries)) => entries,
-        Some(one) => vec![one],
-    };
-    let (mut added, mut known) = (Vec::new(), Vec::new());
-    for (key, text) in given {
-        if let Some((place, _)) = keys.iter().find(|(_, known)| *known == key) {
-            if !added.contains(place) && !known.contains(place) {
-                known.push(place.clone());
-            }
-            continue;
-        }
-        ensure!(
-            keys.len() < KEYS_MAX,
-            "the secret would contain more than {KEYS_MAX} {list}, and a function uses the first {KEYS_MAX} only; remove some first"
-        );
-        let place = format!("{list}/{}", entries.len());
-        entries.push(Value::String(text));
-        added.push(place.clone());
-        keys.push((place, key));
+    for client in usable.ims_clients() {
+        let shop = client.name.shop().map(|shop| shop.name.clone());
+        let of_shop = ims.entry(shop.clone()).or_insert_with(|| ImsOfShop {
+            shop,
+            client_ids: Vec::new(),
+            org_ids: client.key.org_ids().to_vec(),
+        });
+        of_shop.client_ids.push(client.key.client_id.clone());
     }
-    content.insert(list.to_owned(), Value::Array(entries));
-    Ok(Change {
-        secret: (!added.is_empty()).then(|| Value::Object(content).to_string()),
-        added,
-        known,
-        warnings,
+    let of_keys = usable.signature_keys().iter().map(|named| &named.name);
+    let of_clients = usable.ims_clients().iter().map(|named| &named.name);
+    for shop in of_keys.chain(of_clients).filter_map(|name| name.shop()) {
+        shops.insert(shop.name.clone(), shop.source.clone());
+    }
+    Ok(Usable {
+        keys,
+        ims: ims.into_values().collect(),
+        shops: shops
+            .into_iter()
+            .map(|(name, source)| NamedShop { name, source })
+            .collect(),
     })
-}
-
-/// Returns the usable keys, each with its place.
-fn usable(keys: &Keys) -> Vec<(String, VerificationKey)> {
-    let place = |named: &NamedKey<VerificationKey>| (named.name.position(), named.key.clone());
-    keys.signature_keys().iter().map(place).collect()
 }
 
 #[cfg(test)]

@@ -60,12 +60,14 @@ fn file(text: &str, operator: &str, kind: u8) -> String {
         serde_json::from_str(value).unwrap_or_else(|_| value.into())
     };
     let condition = |operand: &str| json!({ operand: field, "operator": operator, "value": value });
+    let of_shop = json!({ "field": "@shop", "operator": operator, "value": value });
     let when = match kind {
         1 => json!({ "any": [condition("field"), condition("count")] }),
         2 => condition("count"),
         3 => condition("sum"),
         4 => json!({ "field": field, "operator": operator, "valueField": value }),
         5 => json!({ "element": message, "all": [condition("field")] }),
+        6 => json!({ "any": [of_shop, condition("field")] }),
         _ => condition("field"),
     };
     let when = json!([when]);

@@ -11,6 +11,7 @@ use shared::{
     event::{Event, ReadOptions},
     operation::{self, Operation},
     rules::{Mode, OPERATIONS_MAX, RULES_MAX, RuleSet, Rules},
+    verify::Shop,
 };
 
 use crate::event::unsigned;
@@ -32,6 +33,12 @@ static SAMPLES: LazyLock<BTreeMap<&str, [Vec<u8>; 2]>> = LazyLock::new(|| {
 static NAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^[a-z0-9_-]{1,64}$").expect("the pattern is valid"));
 
+/// A shop with a name of its own.
+static SHOP: LazyLock<Shop> = LazyLock::new(|| Shop {
+    name: "eu".to_owned(),
+    source: "https://eu.example".to_owned(),
+});
+
 /// Longer than the timeout of the fuzzer, so that the fuzzer reports slow rules.
 const BUDGET: Duration = Duration::from_mins(1);
 
@@ -50,22 +57,23 @@ pub fn check<C: Channel>(text: &str, body: &[u8]) {
         .iter()
         .any(|part| text.contains(part));
     for rules in [Mode::Enforce, Mode::Observe].map(|mode| rules.in_mode(mode)) {
-        for sample in &SAMPLES[C::NAME] {
+        for (sample, shop) in SAMPLES[C::NAME].iter().zip([None, Some(&*SHOP)]) {
             assert!(
-                apply::<C>(rules, sample) || can_be_unknown,
+                apply::<C>(rules, sample, shop) || can_be_unknown,
                 "each rule can be evaluated on a sample"
             );
         }
-        apply::<C>(rules, body);
+        apply::<C>(rules, body, Some(&SHOP));
     }
 }
 
-/// Applies the rules to a body, and returns whether all of them could be evaluated.
-fn apply<C: Channel>(rules: &RuleSet, body: &[u8]) -> bool {
+/// Applies the rules to a body of a shop, and returns whether all of them could be evaluated.
+fn apply<C: Channel>(rules: &RuleSet, body: &[u8], shop: Option<&Shop>) -> bool {
     let body = unsigned(body).expect("the body is small enough");
-    let Ok(event) = Event::read::<C>(&body, ReadOptions::default()) else {
+    let Ok(mut event) = Event::read::<C>(&body, ReadOptions::default()) else {
         return false;
     };
+    event.shop = shop;
     let deadline = Deadline::new(BUDGET, 0, 0);
     let ruling = rules.apply(&event, deadline);
     assert_eq!(

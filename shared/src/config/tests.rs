@@ -1,5 +1,8 @@
 use super::*;
-use crate::{environment::ConfigError, verify::KEYS_MAX};
+use crate::{
+    environment::ConfigError,
+    verify::{KEYS_MAX, Requirement, SignaturePolicy},
+};
 
 const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 
@@ -148,6 +151,139 @@ fn reads_one_key_or_a_list_of_the_selected_schemes() {
         .unwrap(),
         "1 hmac_secrets, 0 public_keys"
     );
+}
+
+#[test]
+fn reads_every_list_of_requirements() {
+    let policy = |words: &str| {
+        let store = [("WEBHOOK_KEYS", ""), ("WEBHOOK_KEYS_SECRET", "keys")];
+        let settings = read(&[store[0], store[1], ("SIGNATURE_SCHEMES", words)])?;
+        let SecretSource::Store(store) = settings.secret else {
+            panic!("inline");
+        };
+        assert_eq!(
+            settings.ims.is_some(),
+            store.policy.reads_tokens(),
+            "{words}"
+        );
+        Ok::<_, Vec<String>>(store.policy)
+    };
+    let [hmac, rsa, token, hmac_and_token, rsa_and_token] =
+        Requirement::WORDS.map(|(_, requirement)| requirement);
+    for (words, expected) in [
+        ("", vec![hmac, rsa]),
+        ("ims", vec![token]),
+        ("hmac+ims", vec![hmac_and_token]),
+        (" rsa , ims ", vec![rsa, token]),
+        ("hmac,rsa+ims", vec![hmac, rsa_and_token]),
+        (
+            "hmac,rsa,ims,hmac+ims,rsa+ims",
+            Requirement::WORDS
+                .map(|(_, requirement)| requirement)
+                .to_vec(),
+        ),
+    ] {
+        let expected = if words.is_empty() {
+            SignaturePolicy::every_signature()
+        } else {
+            SignaturePolicy::Require(expected)
+        };
+        assert_eq!(policy(words), Ok(expected), "{words}");
+    }
+    assert_eq!(
+        policy("accept-unsigned"),
+        Ok(SignaturePolicy::AcceptUnsigned)
+    );
+    for words in [
+        "IMS",
+        "ims+hmac",
+        "hmac + ims",
+        "hmac+rsa",
+        "ims,",
+        "ims;rsa",
+        "ims,accept-unsigned",
+    ] {
+        assert_eq!(
+            policy(words).unwrap_err(),
+            [
+                "SIGNATURE_SCHEMES: must be a list of hmac, rsa, ims, hmac+ims, rsa+ims, separated by \
+              commas; or accept-unsigned alone, to accept events without a signature"
+            ],
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn reads_where_the_keys_of_ims_are() {
+    let ims = |changes: &[(&str, &str)]| {
+        let changes = [
+            changes,
+            &[
+                ("WEBHOOK_KEYS", ""),
+                ("WEBHOOK_KEYS_SECRET", "keys"),
+                ("SIGNATURE_SCHEMES", "hmac,ims"),
+            ],
+        ]
+        .concat();
+        let ims = read(&changes)?.ims.unwrap();
+        Ok::<_, Vec<String>>((ims.keys_url.to_string(), ims.refresh.as_secs()))
+    };
+    let default = "https://ims-na1.adobelogin.com/ims/keys".to_owned();
+    assert_eq!(ims(&[]), Ok((default.clone(), 3600)));
+    for (text, seconds) in [("1", 1), ("86400", 86400)] {
+        assert_eq!(
+            ims(&[("IMS_KEYS_REFRESH_SECONDS", text)]),
+            Ok((default.clone(), seconds))
+        );
+    }
+    for url in [
+        "https://ims-na1-stg1.adobelogin.com/ims/keys",
+        "http://localhost:1/keys",
+        "http://127.0.0.1:1/keys",
+        "http://[::1]:1/keys",
+    ] {
+        assert_eq!(ims(&[("IMS_KEYS_URL", url)]), Ok((url.to_owned(), 3600)));
+    }
+    for (name, value) in [
+        ("IMS_KEYS_URL", "http://ims.example/keys"),
+        ("IMS_KEYS_URL", "http://127.0.0.1.example/keys"),
+        ("IMS_KEYS_URL", "http://localhost@ims.example/keys"),
+        ("IMS_KEYS_URL", "https://hush@ims.example/keys"),
+        ("IMS_KEYS_URL", "ftp://ims.example/keys"),
+        ("IMS_KEYS_URL", "ims.example/keys"),
+        ("IMS_KEYS_URL", "/ims/keys"),
+        ("IMS_KEYS_REFRESH_SECONDS", "0"),
+        ("IMS_KEYS_REFRESH_SECONDS", "86401"),
+        ("IMS_KEYS_REFRESH_SECONDS", "1 h"),
+    ] {
+        let errors = ims(&[(name, value)]).unwrap_err();
+        assert!(
+            errors.len() == 1 && errors[0].starts_with(name),
+            "{value}: {errors:?}"
+        );
+        assert!(!errors[0].contains("hush"));
+    }
+    assert!(read(&[]).unwrap().ims.is_none(), "IMS is never asked");
+}
+
+#[test]
+fn the_source_of_the_unnamed_shop_is_never_that_of_a_named_one() {
+    let source = |source: &str| read(&[("EVENT_SOURCE", source)]).map(|settings| settings.source);
+    assert_eq!(
+        source("urn:commerce-webhooks:shop:eu").unwrap_err(),
+        ["EVENT_SOURCE: must not begin with urn:commerce-webhooks:shop:"]
+    );
+    assert!(source("urn:commerce-webhooks:eu").is_ok());
+    let shop = r#"{"shops":{"eu":{"hmac_secrets":"0123456789abcdef","source":"a:1"}}}"#;
+    assert_eq!(
+        read(&[("EVENT_SOURCE", "a:1"), ("WEBHOOK_KEYS", shop)]).unwrap_err(),
+        [
+            "WEBHOOK_KEYS: shops/eu/source: another shop has the same; the source is \
+          urn:commerce-webhooks:shop:eu"
+        ]
+    );
+    assert!(read(&[("EVENT_SOURCE", "a:2"), ("WEBHOOK_KEYS", shop)]).is_ok());
 }
 
 #[test]

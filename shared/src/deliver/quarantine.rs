@@ -44,7 +44,7 @@ struct UnusableFields<'a> {
     time: String,
     delivery: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    shop: Option<&'a str>,
+    shop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     request_id: &'a str,
@@ -64,7 +64,7 @@ impl Unusable<'_> {
             channel: self.channel,
             time: time(self.received_ms)?,
             delivery: &delivery,
-            shop: shop_name,
+            shop: shop_name.map(str::to_owned),
             key: self.key.map(ToString::to_string),
             request_id: self.request_id,
             reasons: self.reasons,
@@ -91,8 +91,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::verify::{SHOP_NAME_CHARS_MAX, tests::sent_by};
 
     fn message(body: &str) -> Message {
+        message_of(body, None)
+    }
+
+    fn message_of(body: &str, key: Option<&KeyName>) -> Message {
         let reasons = [Violation {
             pointer: "/order/increment_id".to_owned(),
             detail: "is required",
@@ -103,7 +108,7 @@ mod tests {
             body,
             request_id: "gateway-1",
             received_ms: 1_781_814_431_000,
-            key: None,
+            key,
             reasons: &reasons,
             more_reasons: 2,
         };
@@ -131,6 +136,24 @@ mod tests {
             (message.compressed, message.content_type),
             (false, "application/json")
         );
+    }
+
+    #[test]
+    fn a_message_of_a_shop_names_it_and_has_ids_of_its_own() {
+        let body = r#"{"order":{}}"#;
+        let longest = "s".repeat(SHOP_NAME_CHARS_MAX);
+        let of = |shop| message_of(body, sent_by(shop, body).verified_by());
+        let [unnamed, eu, long] = [None, Some("eu"), Some(longest.as_str())].map(of);
+        let written: Value = serde_json::from_str(&eu.body).unwrap();
+        assert_eq!(written["shop"], "eu");
+        assert_eq!(written["key"], "current/shops/eu/hmac_secrets/0");
+        assert_eq!(eu.group, format!("eu/{}", eu.deduplication));
+        let written: Value = serde_json::from_str(&unnamed.body).unwrap();
+        assert_eq!(written["key"], "current/hmac_secrets/0");
+        assert_eq!(written.get("shop"), None);
+        assert_eq!(unnamed.group, unnamed.deduplication);
+        assert_ne!(eu.deduplication, unnamed.deduplication);
+        assert!(long.group.len() <= 128, "SQS allows 128 characters");
     }
 
     #[test]

@@ -37,20 +37,20 @@ pub(crate) fn source(merchant: Option<&str>, environment: Option<&str>) -> Strin
 
 /// Returns the `contentid`: the same for the same entity bytes, in every delivery.
 pub(crate) fn content_id(channel: &str, source: &str, entity: &str) -> String {
-    hex(digest([channel, source, entity]))
+    hex(digest(&[channel, source, entity]))
 }
 
 /// Returns the `id` of an event, derived from its content and its delivery: a UUID of version 8
 /// (RFC 9562).
 pub(crate) fn event_id(content_id: &str, delivery: &str) -> Uuid {
-    uuid([content_id, delivery])
+    uuid(&[content_id, delivery])
 }
 
 /// Returns the deduplication id of a body that is not a valid event.
 pub(crate) fn body_id(channel: &str, shop: Option<&str>, body: &str, delivery: &str) -> Uuid {
     match shop {
-        Some(shop) => uuid([channel, shop, body, delivery]),
-        None => uuid([channel, body, delivery]),
+        Some(shop) => uuid(&[channel, shop, body, delivery]),
+        None => uuid(&[channel, body, delivery]),
     }
 }
 
@@ -59,12 +59,12 @@ pub(crate) fn body_id(channel: &str, shop: Option<&str>, body: &str, delivery: &
 /// trying all numbers reveals the subject.
 pub(crate) fn subject_digest(subject: &str, store_id: Option<u64>) -> String {
     let store_id = store_id.map(|id| id.to_string()).unwrap_or_default();
-    let mut digest = hex(digest([subject, &store_id]));
+    let mut digest = hex(digest(&[subject, &store_id]));
     digest.truncate(SUBJECT_DIGEST_CHARS);
     digest
 }
 
-fn uuid<const N: usize>(parts: [&str; N]) -> Uuid {
+fn uuid(parts: &[&str]) -> Uuid {
     let mut id = [0; 16];
     id.iter_mut()
         .zip(digest(parts))
@@ -74,7 +74,7 @@ fn uuid<const N: usize>(parts: [&str; N]) -> Uuid {
 
 /// Hashes the parts with zero bytes between them. At most one part can contain a zero byte, so
 /// different lists of parts never hash the same bytes.
-fn digest<const N: usize>(parts: [&str; N]) -> [u8; 32] {
+fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let mut rest = parts.iter();
     if let Some(first) = rest.next() {
@@ -89,7 +89,7 @@ fn digest<const N: usize>(parts: [&str; N]) -> [u8; 32] {
 
 /// Returns a hash that replaces a text that is too long or has characters that are not allowed.
 pub(crate) fn hash_of(text: &str) -> String {
-    format!("sha256:{}", hex(digest([text])))
+    format!("sha256:{}", hex(digest(&[text])))
 }
 
 #[cfg(test)]

@@ -323,3 +323,48 @@ struct Problem<'a> {
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::body::Unverified;
+
+    #[test]
+    fn every_request_that_is_not_verified_has_a_name_of_its_own() {
+        let token = SignatureError::Token;
+        let expected = [
+            (SignatureError::Missing, 401, "signature_missing"),
+            (SignatureError::NoKey, 401, "signature_without_key"),
+            (SignatureError::Mismatch, 401, "signature_wrong"),
+            (SignatureError::ShopsDiffer, 401, "shops_differ"),
+            (token(TokenError::Missing), 401, "token_missing"),
+            (token(TokenError::Malformed), 401, "token_malformed"),
+            (token(TokenError::KeyUnknown), 401, "token_key_unknown"),
+            (token(TokenError::Wrong), 401, "token_wrong"),
+            (token(TokenError::Type), 401, "token_type"),
+            (token(TokenError::Expired), 401, "token_expired"),
+            (token(TokenError::NotYetValid), 401, "token_not_yet_valid"),
+            (token(TokenError::Client), 401, "token_client"),
+            (token(TokenError::Organization), 401, "token_organization"),
+            (
+                token(TokenError::KeysUnavailable),
+                503,
+                "ims_keys_unavailable",
+            ),
+        ];
+        for (error, status, name) in expected {
+            let body = Unverified::new(b"{}").unwrap();
+            let failure = Failure::from((body, error));
+            assert_eq!((failure.status(), failure.name()), (status, name));
+            let problem = failure.problem("request-1");
+            let kind = format!("\"type\":\"urn:commerce-webhooks:{name}\"");
+            assert!(problem.contains(&kind), "{problem}");
+            let metric = if status == 401 {
+                Metric::Unverified
+            } else {
+                Metric::Failed
+            };
+            assert_eq!(failure.metric(), Some(metric), "{name}");
+        }
+    }
+}

@@ -100,7 +100,7 @@ impl Verifier {
         Ok((body, secret))
     }
 
-    /// Verifies a token with the known keys of IMS. If they have not its key, reads them again.
+    /// Verifies a token with the known keys of IMS. If its key is unknown, reads them again.
     async fn verify_token<'t>(
         &self,
         token: AccessToken<'t>,
@@ -110,12 +110,12 @@ impl Verifier {
             return Err(TokenError::Missing);
         };
         let keys = ims.current(deadline).await;
-        if keys.is_empty() {
-            return Err(TokenError::KeysUnavailable);
-        }
         let verified = token.verify(&keys, SystemTime::now());
         if !matches!(verified, Err(TokenError::KeyUnknown)) {
             return verified;
+        }
+        if keys.is_empty() {
+            return Err(TokenError::KeysUnavailable);
         }
         match ims.refreshed(deadline).await {
             KidRefresh::Read(keys) => {

@@ -2,7 +2,7 @@
 
 use super::{
     CONDITIONS_MAX,
-    field::{Field, SentRoot},
+    field::{Field, SentRoot, is_special},
     file,
     operator::{Comparison, Operator, check_kind},
     pattern::Pattern,
@@ -215,12 +215,10 @@ const SHAPES: &str = "write a condition with field, count or sum; or element and
 /// Returns the elements of a list.
 fn elements<C: Channel>(element: &str) -> Result<(Field, SentRoot, Vec<PathStep>), String> {
     let field = Field::parse::<C>(element)?;
-    if field.path().last() != Some(&PathStep::Each) {
-        return Err(
-            "is not the elements of a list; write [] at its end, as in order.items[]".into(),
-        );
-    }
-    let (root, path) = field.clone().into_sent();
+    let sent = field.clone().into_sent();
+    let (root, path) = sent
+        .filter(|(_, path)| path.last() == Some(&PathStep::Each))
+        .ok_or("is not the elements of a list; write [] at its end, as in order.items[]")?;
     Ok((field, root, path))
 }
 
@@ -245,6 +243,12 @@ fn compile_condition<C: Channel>(
     };
     let operator = condition.operator.ok_or("the operator is missing")?;
     let parse = |name: &str, is_single: bool| {
+        if element.is_some() && is_special(name) {
+            return Err(format!(
+                "the field {name:?} does not belong to an element; write its condition beside the \
+                 group"
+            ));
+        }
         let full = match element {
             Some(element) => format!("{element}.{name}"),
             None => name.to_owned(),
@@ -254,13 +258,11 @@ fn compile_condition<C: Channel>(
         if is_single && full.matches("[]").count() > above {
             return Err(format!("the field {name:?} must be one value, without []"));
         }
-        Ok(if element.is_some() {
-            let kind = field.kind();
-            let (root, path) = field.into_sent();
+        let kind = field.kind();
+        let sent = element.and_then(|_| field.clone().into_sent());
+        Ok(sent.map_or((field, None), |(root, path)| {
             (Field::Sent(root, path), kind)
-        } else {
-            (field, None)
-        })
+        }))
     };
     let (field, sent_as) = parse(name, false)?;
     check_operand(operand, name, operator, &field, sent_as)?;

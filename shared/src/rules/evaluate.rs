@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use super::{
     CompiledRule, RuleSet,
     condition::{Comparand, CompiledCondition, CompiledEntry, ElementGroup, Operand},
-    field::Field,
+    field::{Field, shop_of},
     operator::{Comparison, Operator},
     sent::SentValues,
     total::Total,
@@ -121,6 +121,11 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
                 any.result(comparison)
             }
             (Field::Contract(path, _), operand) => self.total(path, operand).evaluate(comparison),
+            (Field::Shop, _) => {
+                let mut any = AnyValue::default();
+                any.add(comparison, &shop_of(self.event), &self.meter);
+                any.result(comparison)
+            }
             (Field::Sent(..), _) => {
                 let sent = self.sent();
                 match condition.slot.and_then(|slot| sent.conditions.get(slot)) {
@@ -182,6 +187,7 @@ impl<'a, 'e, E: Entity> Evaluator<'a, 'e, E> {
                 }
                 with(values.other.as_ref().unwrap_or(&FieldValue::Absent))
             }
+            Field::Shop => with(&shop_of(self.event)),
         }
     }
 

@@ -10,25 +10,31 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use self::{event::explain, hooks::unsent_fields, notes::notes, render::Style};
 use super::{Rules, file, read};
-use crate::channel::Channel;
+use crate::{
+    channel::Channel,
+    verify::{DEFAULT_SOURCE_PREFIX, SHOP_NAME_CHARS_MAX, Shop},
+};
 
-const USAGE: &str = "usage: rules FILE [EVENT] [--all] [--color] [--hooks WEBHOOKS_XML]
+const USAGE: &str =
+    "usage: rules FILE [EVENT] [--all] [--shop NAME] [--color] [--hooks WEBHOOKS_XML]
 
 Checks the rules in FILE. With an EVENT (a body as a shop sends it, or an API Gateway request with
 such a body), it explains which rules match and shows the answer to the shop. --all includes rules
-that are not enabled. With --hooks, each field that the rules need must be sent by the hook.";
+that are not enabled. With --shop, the event is from the shop with this name. With --hooks, each
+field that the rules need must be sent by the hook.";
 
 /// Runs the command with its arguments and returns the output.
 ///
 /// Fails if the arguments are wrong, the file has errors, or the event cannot be read.
 pub fn command<C: Channel>(arguments: &[String]) -> Result<String, String> {
-    let (mut paths, mut all, mut hooks) = (Vec::new(), false, None);
+    let (mut paths, mut all, mut hooks, mut shop) = (Vec::new(), false, None, None);
     let mut style = Style::default();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--all" => all = true,
             "--color" => style.color = true,
+            "--shop" => shop = Some(named_shop(arguments.next().ok_or(USAGE)?)?),
             "--hooks" => hooks = Some(arguments.next().ok_or(USAGE)?),
             option if option.starts_with('-') => return Err(USAGE.to_owned()),
             path => paths.push(path),
@@ -61,11 +67,26 @@ pub fn command<C: Channel>(arguments: &[String]) -> Result<String, String> {
     if let Some(event) = event {
         let file_rules: Vec<_> = file.rules.iter().filter(|rule| wanted(rule)).collect();
         let input = fs::read(event).map_err(|error| format!("{event}: cannot be read: {error}"))?;
-        let explanation = explain::<C>(&rules, file.mode, &file_rules, &input, style)
-            .map_err(|error| format!("{event}: {error}"))?;
+        let explanation =
+            explain::<C>(&rules, file.mode, &file_rules, &input, shop.as_ref(), style)
+                .map_err(|error| format!("{event}: {error}"))?;
         let _ = write!(output, "\n{explanation}");
     }
     Ok(output)
+}
+
+/// Returns the shop with this name.
+fn named_shop(name: &str) -> Result<Shop, String> {
+    if !Shop::is_name(name) {
+        return Err(format!(
+            "{name:?} is not the name of a shop: 1 to {SHOP_NAME_CHARS_MAX} of a-z, 0-9, - and _, \
+             beginning with a letter or digit"
+        ));
+    }
+    Ok(Shop {
+        name: name.to_owned(),
+        source: format!("{DEFAULT_SOURCE_PREFIX}{name}"),
+    })
 }
 
 fn summary(path: &str, file: &file::File) -> String {

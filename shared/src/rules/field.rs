@@ -1,5 +1,6 @@
 //! The fields that rules refer to: paths in the contract, or in other JSON that the shop sent. The
-//! code that reads values outside the contract is in `walk`.
+//! code that reads values outside the contract is in `walk`. A name that begins with `@` is no part
+//! of the event.
 
 use serde_json::value::RawValue;
 
@@ -12,7 +13,7 @@ use crate::{
     event::{Event, envelope_keys},
     model::{
         Entity, Lookup as _,
-        lookup::{FieldKind, FieldPath, PathError, PathStep},
+        lookup::{FieldKind, FieldPath, FieldValue, PathError, PathStep},
     },
 };
 
@@ -26,6 +27,8 @@ pub(super) enum Field {
     Contract(Vec<PathStep>, FieldKind),
     /// Any other value that the shop sent.
     Sent(SentRoot, Vec<PathStep>),
+    /// The name of the shop whose key verified the event. Absent for the shop without a name.
+    Shop,
 }
 
 /// Where a path outside the contract starts.
@@ -41,6 +44,9 @@ impl Field {
     /// Parses a field, as in `order.items[].sku` or, as a shop writes it, `data.order.items[].sku`.
     /// The error is a clause that follows the field.
     pub(super) fn parse<C: Channel>(field: &str) -> Result<Self, String> {
+        if is_special(field) {
+            return special(field);
+        }
         let (name, keys) = (C::Entity::NAME, C::Entity::KEYS);
         let envelope_keys = envelope_keys(C::METHOD);
         let mut steps = parse_steps(field)?;
@@ -103,22 +109,26 @@ impl Field {
     pub(super) fn path(&self) -> &FieldPath {
         match self {
             Self::Contract(path, _) | Self::Sent(_, path) => path,
+            Self::Shop => &[],
         }
     }
 
-    /// Returns the same field as the shop sent it, outside the contract.
-    pub(super) fn into_sent(self) -> (SentRoot, Vec<PathStep>) {
+    /// Returns the same field as the shop sent it, outside the contract. `None` if it is no part of
+    /// the event.
+    pub(super) fn into_sent(self) -> Option<(SentRoot, Vec<PathStep>)> {
         match self {
-            Self::Contract(path, _) => (SentRoot::Entity, path),
-            Self::Sent(root, path) => (root, path),
+            Self::Contract(path, _) => Some((SentRoot::Entity, path)),
+            Self::Sent(root, path) => Some((root, path)),
+            Self::Shop => None,
         }
     }
 
-    /// Returns the kind of a field of the contract, or `None` for any other field.
+    /// Returns the kind of a field of the contract and of the shop, or `None` for any other field.
     pub(super) fn kind(&self) -> Option<FieldKind> {
         match self {
             Self::Contract(_, kind) => Some(*kind),
             Self::Sent(..) => None,
+            Self::Shop => Some(FieldKind::Text),
         }
     }
 
@@ -126,7 +136,7 @@ impl Field {
     #[cfg(any(feature = "schema", feature = "explain"))]
     pub(super) fn hook_name<C: Channel>(&self, entity_path: &str) -> Option<String> {
         let name = match self {
-            Self::Contract(..) => return None,
+            Self::Contract(..) | Self::Shop => return None,
             Self::Sent(SentRoot::Entity, path) => path_name(entity_path, path),
             Self::Sent(SentRoot::Argument(argument), path) => {
                 let root = if is_plugin(C::METHOD) { "" } else { "data." };
@@ -158,6 +168,10 @@ impl Field {
                 tree.add(path, End::Value(0));
                 tree.walk(root.json(event), observer)
             }
+            Self::Shop => {
+                observer.observe(End::Value(0), &shop_of(event));
+                Ok(())
+            }
         }
     }
 }
@@ -172,6 +186,34 @@ impl SentRoot {
                 .find_map(|(known, raw)| (known == name).then_some(*raw)),
         }
     }
+}
+
+/// The name of [`Field::Shop`] in a rules file.
+const SHOP: &str = "@shop";
+
+/// Whether a field of a rules file is no part of the event.
+pub(super) fn is_special(field: &str) -> bool {
+    field.starts_with('@')
+}
+
+/// Parses a field that is no part of the event.
+fn special(field: &str) -> Result<Field, String> {
+    if field == SHOP {
+        return Ok(Field::Shop);
+    }
+    let is_misspelled = nearest(field, [SHOP]).is_some() || field.starts_with(SHOP);
+    Err(if is_misspelled {
+        format!("is unknown; did you mean {SHOP}?")
+    } else {
+        format!("is unknown; the only name with @ is {SHOP}")
+    })
+}
+
+/// Returns the value of [`Field::Shop`].
+pub(super) fn shop_of<'a, E>(event: &'a Event<'_, E>) -> FieldValue<'a> {
+    event.shop.map_or(FieldValue::Absent, |shop| {
+        FieldValue::Text(shop.name.as_str().into())
+    })
 }
 
 /// The argument in which a shop sends the entity again.

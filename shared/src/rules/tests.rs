@@ -11,7 +11,7 @@ use crate::{
     event::ReadOptions,
     model::{Customer, Order, QuoteItem},
     request::body::Unverified,
-    verify::{Keys, Signatures},
+    verify::{Keys, Shop, Signatures},
 };
 
 pub(super) struct Placed;
@@ -49,6 +49,20 @@ pub(super) fn apply<C: Channel>(rules: &Rules, body: &str) -> (Decision, Vec<Str
     let (decision, matched, unevaluated) = apply_within::<C>(rules, body, Duration::from_mins(1));
     assert_eq!(unevaluated, [""; 0]);
     (decision, matched)
+}
+
+/// Returns the decision about a body of a shop.
+pub(super) fn decide<C: Channel>(rules: &Rules, body: &str, shop: Option<&Shop>) -> Decision {
+    let body = Unverified::new(body.as_bytes()).unwrap();
+    let body = body
+        .verify(&Keys::AcceptUnsigned, Signatures::default())
+        .unwrap();
+    let mut event = Event::read::<C>(&body, ReadOptions::default()).unwrap();
+    event.shop = shop;
+    let deadline = Deadline::new(Duration::from_mins(1), 0, 0);
+    let ruling = rules.enforced.apply(&event, deadline);
+    assert_eq!(ruling.unevaluated, [""; 0]);
+    ruling.decision
 }
 
 /// Returns the decision about a body, the rules that matched and those that were unevaluated.

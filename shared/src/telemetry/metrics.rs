@@ -43,27 +43,23 @@ impl Metrics {
             return Vec::new();
         };
         let channel = || vec![Label::from_static_parts("channel", line.channel)];
-        self.0.set_property("request_id", line.request_id);
-        count(outcome, Vec::new());
-        count(outcome, channel());
-        // A secret has at most `SHOPS_MAX` shops, so the metric has few values.
-        let shop = line.shop.map(|shop| {
+        let channel_and = |name: &'static str, value: &str| {
             let mut labels = channel();
-            labels.push(Label::new("shop", shop.to_owned()));
+            labels.push(Label::new(name, value.to_owned()));
             labels
-        });
-        if let Some(labels) = &shop {
-            count(outcome, labels.clone());
+        };
+        self.0.set_property("request_id", line.request_id);
+        let is_irregular = outcome == Metric::Accepted && line.issues > 0;
+        // A secret has at most `SHOPS_MAX` shops, so this dimension has few values.
+        let shop = line.shop.map(|shop| channel_and("shop", shop));
+        for labels in [Vec::new(), channel()].into_iter().chain(shop) {
+            if is_irregular {
+                count(Metric::Irregular, labels.clone());
+            }
+            count(outcome, labels);
         }
         if line.cold_start {
             count(Metric::ColdStart, channel());
-        }
-        if outcome == Metric::Accepted && line.issues > 0 {
-            count(Metric::Irregular, Vec::new());
-            count(Metric::Irregular, channel());
-            if let Some(labels) = shop {
-                count(Metric::Irregular, labels);
-            }
         }
         if line.unevaluated.is_some() {
             count(Metric::RulesUnevaluated, channel());
@@ -75,9 +71,7 @@ impl Metrics {
         }
         time(Metric::TimeLeft, line.left, channel());
         if let Some(key) = line.key {
-            let mut labels = channel();
-            labels.push(Label::new("key", key.to_owned()));
-            count(Metric::Verified, labels);
+            count(Metric::Verified, channel_and("key", key));
         }
         let mut documents = Vec::new();
         // Writing to a vector never fails.

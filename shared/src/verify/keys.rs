@@ -181,16 +181,15 @@ impl Keys {
         self
     }
 
-    /// Adds the keys of an older version that are not known yet. `unnamed` is the source of the
-    /// shop without a name, if it is configured.
-    pub(super) fn add(&mut self, older: &Self, unnamed: Option<&str>) {
+    /// Adds the keys of an older version that are not known yet.
+    pub(super) fn add(&mut self, older: &Self) {
         let (Self::Known(known), Self::Known(older)) = (self, older) else {
             return;
         };
         let shops = &mut known.shops;
         let mut shop_of = |name: &KeyName| {
             let shop = name.shop.as_ref();
-            shop.map(|shop| shops.adopt(shop, unnamed))
+            shop.map(|shop| shops.adopt(shop))
         };
         known
             .signature_keys
@@ -263,6 +262,10 @@ impl KnownKeys {
         if self.accepts(Requirement::Token) && token.is_some() {
             match self.find_client(token) {
                 Ok(client) => return Ok(client),
+                // The token may be valid, whatever is wrong with a signature.
+                Err(reason @ SignatureError::Token(TokenError::KeysUnavailable)) => {
+                    return Err(reason);
+                }
                 Err(reason) => error = error.max(reason),
             }
         }
@@ -304,3 +307,6 @@ impl KnownKeys {
         Ok(&client.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,4 +271,4 @@ fn decode_base64(value: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -173,7 +173,9 @@ impl KeyReader<'_> {
         {
             self.read_clients(&section, shop, ims);
         }
-        fields.remove(SOURCE);
+        if shop.is_some() {
+            fields.remove(SOURCE);
+        }
         if !fields.is_empty() {
             let lists = Scheme::ALL.map(Scheme::secret_field).join(", ");
             let at = section.trim_end_matches('/');
@@ -351,123 +353,4 @@ fn take_tokens(fields: &mut Map<String, Value>, errors: &mut Vec<String>) -> Bea
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PEM: &str = include_str!("../../tests/signature/public-key.pem");
-
-    fn read(json: &str, policy: &SignaturePolicy) -> (String, Vec<String>) {
-        let (secret, errors) = Secret::read(json, policy, None, SecretVersion::Current);
-        (format!("{:?}", secret.keys), errors)
-    }
-
-    #[test]
-    fn keeps_the_usable_keys_if_another_one_is_unusable() {
-        let pem = PEM.replace('\n', "\\n");
-        let json = format!(
-            r#"{{"hmac_secrets":["hush","0123456789abcdef"],
-                "public_keys":["hush","{pem}"],"stock_token":"hush\n"}}"#
-        );
-        let (keys, errors) = read(&json, &SignaturePolicy::every_signature());
-        assert_eq!(keys, "1 hmac_secrets, 1 public_keys");
-        assert_eq!(
-            errors,
-            [
-                "stock_token: must be one line of ASCII",
-                "hmac_secrets/0: the secret is shorter than 16 bytes",
-                "public_keys/0: has no readable PEM block \"PUBLIC KEY\"",
-            ]
-        );
-        assert_eq!(
-            read("hush", &SignaturePolicy::every_signature()).0,
-            "0 hmac_secrets, 0 public_keys"
-        );
-        assert_eq!(
-            read("hush", &SignaturePolicy::AcceptUnsigned).0,
-            "unsigned bodies accepted"
-        );
-    }
-
-    #[test]
-    fn keeps_only_the_first_of_too_many_keys() {
-        let many: Vec<_> = (0..20)
-            .map(|number| format!("\"0123456789abcdef/{number}\""))
-            .collect();
-        let json = format!(r#"{{"hmac_secrets":[{}]}}"#, many.join(","));
-        let expected = vec!["hmac_secrets: more than 16".to_owned()];
-        assert_eq!(
-            read(&json, &SignaturePolicy::every_signature()),
-            ("16 hmac_secrets, 0 public_keys".to_owned(), expected)
-        );
-    }
-
-    #[test]
-    fn reads_a_token_under_any_policy_and_never_shows_it() {
-        for policy in [
-            SignaturePolicy::every_signature(),
-            SignaturePolicy::AcceptUnsigned,
-        ] {
-            let json = r#"{"stock_token":"hush-hush"}"#;
-            let (secret, errors) = Secret::read(json, &policy, None, SecretVersion::Inline);
-            assert_eq!(errors, Vec::<String>::new());
-            assert_eq!(
-                secret.tokens.get("stock_token").unwrap().expose(),
-                "hush-hush"
-            );
-            assert!(!format!("{secret:?}").contains("hush"), "{secret:?}");
-        }
-    }
-
-    #[test]
-    fn names_a_key_by_its_position_and_reports_every_error() {
-        let json = r#"{"comment":1,"public_keys":null,"stock_token":12345,
-            "hmac_secrets":[7,"short","0123456789abcdef"]}"#;
-        let (secret, errors) = Secret::read(
-            json,
-            &SignaturePolicy::every_signature(),
-            None,
-            SecretVersion::Current,
-        );
-        let keys = secret.keys.signature_keys();
-        let names: Vec<_> = keys.iter().map(|key| key.name.to_string()).collect();
-        assert_eq!(names, ["current/hmac_secrets/2"]);
-        assert_eq!(
-            errors,
-            [
-                "stock_token: must be a string",
-                "hmac_secrets/0: must be a string",
-                "hmac_secrets/1: the secret is shorter than 16 bytes",
-                "has fields other than hmac_secrets, public_keys, ims, shops and names that end in \
-                 _token",
-            ]
-        );
-        for json in ["[]", "7", "", "{\"hmac_secrets\":"] {
-            let (_, errors) = read(json, &SignaturePolicy::every_signature());
-            assert!(errors[0].starts_with("must be JSON"), "{json}");
-        }
-    }
-
-    #[test]
-    fn does_not_show_a_name_that_may_be_a_secret() {
-        for name in [
-            "5f4dcc3b5aa765d6_token",
-            "Hush_token",
-            "hush hush_token",
-            "\u{e9}_token",
-        ] {
-            let json = serde_json::json!({ name: 7 }).to_string();
-            let (_, errors) = read(&json, &SignaturePolicy::every_signature());
-            assert_eq!(errors, ["a token: must be a string"], "{name}");
-        }
-        let long = format!("{}_token", "a".repeat(64));
-        let json = serde_json::json!({ long: 7 }).to_string();
-        let (secret, errors) = Secret::read(
-            &json,
-            &SignaturePolicy::every_signature(),
-            None,
-            SecretVersion::Current,
-        );
-        assert_eq!(errors, ["a token: must be a string"]);
-        assert_eq!(format!("{:?}", secret.tokens), "0 tokens");
-    }
-}
+mod tests;

@@ -40,8 +40,8 @@ impl Shop {
                 .all(|byte| is_plain(byte) || b"-_".contains(&byte))
     }
 
-    /// Returns whether a text can be the source of a shop in the secret: a URI with a scheme, so that
-    /// it differs from every source that is derived from an envelope.
+    /// Returns whether a text can be the source of a shop in the secret: a URI with a scheme, so
+    /// that it differs from every source that is derived from an envelope.
     pub fn is_source(text: &str) -> bool {
         let has_scheme = text.split_once(':').is_some_and(|(scheme, rest)| {
             let in_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -104,12 +104,11 @@ impl Shops {
 
     /// Returns this version's shop for a shop of an older version: the shop with the same name, or
     /// else a new one, whose source is not that of any other shop.
-    pub(super) fn adopt(&mut self, older: &Arc<Shop>, unnamed: Option<&str>) -> Arc<Shop> {
+    pub(super) fn adopt(&mut self, older: &Arc<Shop>) -> Arc<Shop> {
         if let Some(known) = self.get(&older.name) {
             return known;
         }
-        let is_taken = unnamed == Some(&*older.source)
-            || self.0.iter().any(|shop| shop.source == older.source);
+        let is_taken = self.0.iter().any(|shop| shop.source == older.source);
         let shop = if is_taken {
             Arc::new(Shop {
                 name: older.name.clone(),

@@ -114,9 +114,7 @@ impl Store {
             }),
         };
         if let Some(older) = older {
-            secret
-                .keys
-                .add(&older.keys, self.settings.unnamed_source.as_deref());
+            secret.keys.add(&older.keys);
             if has_errors {
                 secret.tokens.add(older.tokens);
             }

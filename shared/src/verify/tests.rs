@@ -1,7 +1,8 @@
 use lambda_http::http::HeaderValue;
 use proptest::prelude::*;
 
-use super::*;
+use super::{secret::Secret, *};
+use crate::request::body::{Unverified, Verified};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const BODY: &[u8] = include_bytes!("../../tests/signature/body.json");
@@ -10,6 +11,20 @@ const SIGNATURE: &str =
 const PEM: &str = include_str!("../../tests/signature/public-key.pem");
 const PEM_CRLF: &str = include_str!("../../tests/signature/public-key.crlf.pem");
 const OTHER_PEM: &str = include_str!("../../tests/signature/other-public-key.pem");
+
+/// Returns a body that the HMAC secret of a shop verifies; without a name, the unnamed shop.
+pub(crate) fn sent_by<'a>(shop: Option<&str>, body: &'a str) -> Verified<'a> {
+    let mut json = serde_json::json!({ "hmac_secrets": SECRET });
+    if let Some(name) = shop {
+        json = serde_json::json!({ "shops": { name: json } });
+    }
+    let policy = SignaturePolicy::every_signature();
+    let (secret, errors) = Secret::read(&json.to_string(), &policy, None, SecretVersion::Current);
+    assert_eq!(errors, [""; 0]);
+    let signature = hex_signature(SECRET, body.as_bytes());
+    let body = Unverified::new(body.as_bytes()).unwrap();
+    body.verify(&secret.keys, hmac(&signature)).unwrap()
+}
 
 /// Returns the keys of these secrets and of the PEM text.
 fn keys(secrets: &[&str], pem: &str) -> Keys {
@@ -241,15 +256,15 @@ fn adds_only_new_keys_of_an_older_version() {
     let (first, second) = ("0123456789abcdef-1", "0123456789abcdef-2");
     let count = |keys: &Keys| format!("{keys:?}");
     let mut keys = by_secrets(&[first]);
-    keys.add(&by_secrets(&[first, second, first]), None);
+    keys.add(&by_secrets(&[first, second, first]));
     assert_eq!(count(&keys), "2 hmac_secrets, 0 public_keys");
-    keys.add(&by_pem(&format!("{PEM}{OTHER_PEM}{PEM_CRLF}")), None);
+    keys.add(&by_pem(&format!("{PEM}{OTHER_PEM}{PEM_CRLF}")));
     assert_eq!(count(&keys), "2 hmac_secrets, 2 public_keys");
     let many: Vec<_> = (0..3 * KEYS_OF_ALL_SHOPS_MAX)
         .map(|number| format!("0123456789abcdef/{number}"))
         .collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
-    keys.add(&by_secrets(&many), None);
+    keys.add(&by_secrets(&many));
     assert_eq!(count(&keys), "128 hmac_secrets, 2 public_keys");
     assert!(by_secrets(&[]).is_empty() && !keys.is_empty());
     assert!(!Keys::AcceptUnsigned.is_empty());

@@ -12,8 +12,8 @@ use crate::{
     },
     event::{ReadOptions, identity::NAME_BYTES_MAX},
     model::{Order, VALUE_BYTES_MAX},
-    request::body::Unverified,
-    verify::{Keys, Signatures},
+    request::body::{Unverified, Verified},
+    verify::{Keys, Signatures, tests::sent_by},
 };
 
 struct Saved;
@@ -33,7 +33,11 @@ const ORIGIN: Origin = Origin {
 fn message(body: &str, origin: Origin) -> Result<Message, Failure> {
     let body =
         Unverified::new(body.as_bytes())?.verify(&Keys::AcceptUnsigned, Signatures::default())?;
-    let event = Event::read::<Saved>(&body, ReadOptions::default())?;
+    message_of(&body, origin)
+}
+
+fn message_of(body: &Verified<'_>, origin: Origin) -> Result<Message, Failure> {
+    let event = Event::read::<Saved>(body, ReadOptions::default())?;
     Message::new::<Saved>(&event, origin, in_seconds(60))
 }
 
@@ -245,12 +249,49 @@ fn groups_by_the_entity_or_else_by_the_event() {
     assert_eq!(alone.group, alone.deduplication);
 }
 
+#[test]
+fn a_message_of_a_shop_has_a_group_and_a_source_of_its_own() {
+    let body = r#"{"event_id":"1","order":{"entity_id":216,"increment_id":"000000123"}}"#;
+    let of = |shop| message_of(&sent_by(shop, body), ORIGIN).unwrap();
+    let [unnamed, eu, us] = [None, Some("eu"), Some("us")].map(of);
+    let groups = [&unnamed, &eu, &us].map(|message| message.group.as_str());
+    assert_eq!(groups, ["order/216", "eu/order/216", "us/order/216"]);
+    assert_ne!(eu.deduplication, us.deduplication);
+    assert_eq!(cloud_event(&eu)["source"], "urn:commerce-webhooks:shop:eu");
+    assert_eq!(cloud_event(&us)["source"], "urn:commerce-webhooks:shop:us");
+    // Without an entity that has a number, each event has a group of its own.
+    let alone = sent_by(Some("eu"), r#"{"order":{"state":"new"}}"#);
+    let alone = message_of(&alone, ORIGIN).unwrap();
+    assert_eq!(alone.group, format!("eu/{}", alone.deduplication));
+}
+
 proptest! {
     #[test]
-    fn every_group_is_valid_for_sqs(number in "\\PC{1,300}") {
+    fn every_group_is_valid_for_sqs(
+        number in "\\PC{1,300}", shop in prop::option::of("[a-z0-9][a-z0-9_-]{0,31}")
+    ) {
         let body = json!({ "order": { "increment_id": number } }).to_string();
-        let group = message(&body, ORIGIN).unwrap().group;
+        let shop = shop.as_deref();
+        let group = message_of(&sent_by(shop, &body), ORIGIN).unwrap().group;
         prop_assert!(group.len() <= GROUP_CHARS_MAX);
         prop_assert!(group.bytes().all(|byte| byte.is_ascii_graphic()));
+        if let Some(shop) = shop {
+            let prefix = format!("{shop}/");
+            prop_assert!(group.starts_with(&prefix));
+        }
+    }
+
+    #[test]
+    fn shops_never_share_a_group(
+        shops in prop::array::uniform2("[a-z0-9][a-z0-9_-]{0,31}"),
+        groups in prop::array::uniform2("[!-~]{1,128}"),
+    ) {
+        let group = |name: &String, group: &str| {
+            let shop = Shop { name: name.clone(), source: String::new() };
+            group_of(&shop, group)
+        };
+        let [one, other] = [0, 1].map(|index| group(&shops[index], &groups[index]));
+        prop_assert_eq!(one == other, shops[0] == shops[1] && groups[0] == groups[1]);
+        prop_assert!(one.len() <= GROUP_CHARS_MAX);
     }
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::event::{Event, ReadOptions, tests::*};
+use crate::{
+    event::{Event, ReadOptions, tests::*},
+    verify::tests::sent_by,
+};
 
 #[test]
 fn derives_ids_as_documented() {
@@ -44,6 +47,40 @@ fn derives_another_id_from_another_channel_source_entity_or_delivery() {
         assert_ne!(one, other);
     }
     assert_eq!(one.get_version_num(), 8);
+}
+
+#[test]
+fn derives_other_ids_for_each_shop() {
+    let body = r#"{"merchant_id":"m","event_id":"1","order":{"entity_id":1,"increment_id":"1"}}"#;
+    let read = |shop| {
+        let body = sent_by(shop, body);
+        let event = Event::read::<Saved>(&body, options("request-1")).unwrap();
+        let shop = event.shop.map(|shop| shop.name.clone());
+        (shop, event.source.into_owned(), event.content_id, event.id)
+    };
+    let (unnamed, eu, us) = (read(None), read(Some("eu")), read(Some("us")));
+    assert_eq!(
+        [&unnamed, &eu, &us].map(|(shop, source, ..)| (shop.as_deref(), source.as_str())),
+        [
+            (None, "/adobe-commerce/m"),
+            (Some("eu"), "urn:commerce-webhooks:shop:eu"),
+            (Some("us"), "urn:commerce-webhooks:shop:us"),
+        ]
+    );
+    // Neither the envelope nor the configured source decides about a shop with a name.
+    let body = sent_by(Some("eu"), body);
+    let configured = ReadOptions {
+        source: Some("https://shop.example"),
+        ..options("request-1")
+    };
+    let event = Event::read::<Saved>(&body, configured).unwrap();
+    assert_eq!((event.content_id, event.id), (eu.2.clone(), eu.3));
+    for (one, other) in [(&unnamed, &eu), (&unnamed, &us), (&eu, &us)] {
+        assert_ne!(one.2, other.2);
+        assert_ne!(one.3, other.3);
+    }
+    let ids = [None, Some("eu"), Some("us")].map(|shop| body_id("a", shop, "{}", "1"));
+    assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
 }
 
 #[test]

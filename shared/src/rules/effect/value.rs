@@ -120,7 +120,10 @@ impl ComputedValue {
 /// is copied as the contract has it.
 fn copy<E: Entity>(field: &Field, evaluator: &Evaluator<'_, '_, E>) -> Option<Box<RawValue>> {
     let event = evaluator.event;
-    let (root, path) = field.clone().into_sent();
+    let Some((root, path)) = field.clone().into_sent() else {
+        let name = Value::from(event.shop?.name.as_str());
+        return RawValue::from_string(name.to_string()).ok();
+    };
     let entity = root.json(event)?;
     if !evaluator.meter.allows_step(entity.get().len()) {
         return None;
@@ -129,7 +132,7 @@ fn copy<E: Entity>(field: &Field, evaluator: &Evaluator<'_, '_, E>) -> Option<Bo
     match (sent, field) {
         (Some(raw), _) => Some(raw.to_owned()),
         (None, Field::Contract(path, _)) => copy_of_contract(event, path),
-        (None, Field::Sent(..)) => None,
+        (None, Field::Sent(..) | Field::Shop) => None,
     }
 }
 

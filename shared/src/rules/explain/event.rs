@@ -21,24 +21,26 @@ use crate::{
         self, Request,
         body::{Unverified, Verified},
     },
-    verify::{Keys, Signatures},
+    verify::{Keys, Shop, Signatures},
 };
 
 /// The time for all rules, which is always more than they need.
 const BUDGET: Duration = Duration::from_secs(25);
 
-/// Explains what the rules do to an event, given as a body or as the request around it.
+/// Explains what the rules do to an event of a shop, given as a body or as the request around it.
 pub(super) fn explain<C: Channel>(
     rules: &Rules,
     file_mode: Mode,
     file_rules: &[&file::Rule],
     input: &[u8],
+    shop: Option<&Shop>,
     style: Style,
 ) -> Result<String, String> {
     let request = request::read(input);
     let body = body(request.as_ref(), input)?;
-    let event = Event::read::<C>(&body, ReadOptions::default())
+    let mut event = Event::read::<C>(&body, ReadOptions::default())
         .map_err(|failure| failure_text(&failure))?;
+    event.shop = shop;
     let deadline = Deadline::new(BUDGET, 0, 0);
 
     let mut output = String::new();

@@ -16,7 +16,7 @@ pub(super) fn notes<C: Channel>(file: &file::File) -> String {
     let mut output = String::new();
     references::visit::<C>(file, &mut |reference| {
         let place = match reference.field {
-            Field::Contract(..) => return,
+            Field::Contract(..) | Field::Shop => return,
             Field::Sent(..) if !C::Entity::HAS_MODEL => return,
             Field::Sent(SentRoot::Entity, _) => "from what the shop sends",
             Field::Sent(SentRoot::Argument(_), _) => "from the other arguments of the event",

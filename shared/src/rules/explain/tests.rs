@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{event::explain, hooks::unsent_fields, notes::notes, render::Style};
+use super::{event::explain, hooks::unsent_fields, named_shop, notes::notes, render::Style};
 use crate::rules::{Rules, read, tests::*};
 
 #[expect(
@@ -18,7 +18,16 @@ fn explained(file: &Value, style: Style) -> String {
     let file = read::parse(&text).unwrap();
     let file_rules: Vec<_> = file.rules.iter().collect();
     let body = order().to_string();
-    explain::<Placed>(&rules, file.mode, &file_rules, body.as_bytes(), style).unwrap()
+    let shop = named_shop("eu").unwrap();
+    explain::<Placed>(
+        &rules,
+        file.mode,
+        &file_rules,
+        body.as_bytes(),
+        Some(&shop),
+        style,
+    )
+    .unwrap()
 }
 
 #[test]
@@ -164,5 +173,38 @@ fn names_the_fields_that_the_hook_does_not_send() {
         unsent(&[]),
         [""; 0],
         "a hook without fields sends everything"
+    );
+}
+
+#[test]
+fn shows_the_shop_and_asks_no_hook_for_it() {
+    let when = json!([{ "any": [
+        { "field": "@shop", "operator": "in", "value": "us, ca" },
+        { "field": "order.customer_email", "operator": "equal", "valueField": "@shop" },
+        { "field": "@shop", "operator": "startsWith", "value": "e" },
+    ] }]);
+    let file =
+        json!({ "rules": [rule("it", when, json!({ "op": "exception", "message": "{@shop}" }))] });
+    assert_eq!(
+        explained(&file, Style::default())
+            .split_once("\n\n")
+            .unwrap()
+            .0,
+        "\
+it: matched → refused
+    true     any of
+      false    @shop in \"us, ca\"                 found \"eu\"
+      false    order.customer_email equal @shop  found nothing and \"eu\"
+      true     @shop startsWith \"e\"              found \"eu\""
+    );
+    let file = read::parse(&file.to_string()).unwrap();
+    assert_eq!(notes::<Placed>(&file), "");
+    let xml = "<method name=\"observer.sales_order_place_after\" type=\"after\">\
+               <field name=\"data.order.customer_email\" /></method>";
+    assert_eq!(unsent_fields::<Placed>(&file, xml), [""; 0]);
+    assert_eq!(
+        named_shop("EU").unwrap_err(),
+        "\"EU\" is not the name of a shop: 1 to 32 of a-z, 0-9, - and _, beginning with a letter \
+         or digit"
     );
 }

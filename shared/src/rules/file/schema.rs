@@ -21,11 +21,12 @@ pub(super) enum WhenEntry {
 #[schemars(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct WhenCondition {
     /// The field: names separated by dots, from the event's argument on. `[]` after a list means
-    /// any element.
+    /// any element. `@shop` is the name of the shop whose key verified the event.
     #[schemars(
         example = "order.grand_total",
         example = "order.items[].sku",
-        example = "quote_item.qty"
+        example = "quote_item.qty",
+        example = "@shop"
     )]
     field: Option<String>,
     /// The list whose elements are counted.

@@ -98,6 +98,77 @@ fn writes_all_metrics_of_an_accepted_event() {
     assert_eq!(text, expected);
 }
 
+/// Returns the metrics with a shop, each with its dimensions.
+fn counted_by_shop(line: &Line<'_>) -> Vec<(String, Value, Value)> {
+    let text = documents(line);
+    let documents = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_shops = documents.filter(|document| document.get("shop").is_some());
+    of_shops
+        .flat_map(|document| {
+            let metrics = document["_aws"]["CloudWatchMetrics"][0].clone();
+            assert_eq!(metrics["Dimensions"], json!([["channel", "shop"]]));
+            assert_eq!(document["channel"], CHANNEL);
+            let names = metrics["Metrics"].as_array().unwrap().clone();
+            names.into_iter().map(move |metric| {
+                let name = metric["Name"].as_str().unwrap().to_owned();
+                let value = document[&name].clone();
+                (name, document["shop"].clone(), value)
+            })
+        })
+        .collect()
+}
+
+#[test]
+fn counts_each_outcome_by_shop_once() {
+    let stages = all_stages();
+    for metric in [
+        Metric::Accepted,
+        Metric::NotForwarded,
+        Metric::Refused,
+        Metric::Quarantined,
+        Metric::Invalid,
+        Metric::Failed,
+    ] {
+        let counted = counted_by_shop(&Line {
+            shop: Some("eu"),
+            key: Some("current/shops/eu/hmac_secrets/0"),
+            cold_start: true,
+            ..line(metric, &stages)
+        });
+        assert_eq!(counted, [(metric.name().to_owned(), json!("eu"), json!(1))]);
+        assert_eq!(
+            counted_by_shop(&line(metric, &stages)),
+            [],
+            "the shop without a name"
+        );
+    }
+    let irregular = counted_by_shop(&Line {
+        shop: Some("eu"),
+        issues: 2,
+        ..line(Metric::Accepted, &stages)
+    });
+    let counted = |name: &str| (name.to_owned(), json!("eu"), json!(1));
+    assert_eq!(irregular, [counted("Accepted"), counted("Irregular")]);
+}
+
+#[test]
+fn a_shop_changes_no_other_metric() {
+    let stages = all_stages();
+    let without = documents(&line(Metric::Accepted, &stages));
+    let with = documents(&Line {
+        shop: Some("eu"),
+        ..line(Metric::Accepted, &stages)
+    });
+    let others = with.lines().filter(|line| !line.contains("\"shop\""));
+    assert_eq!(
+        others.collect::<Vec<_>>(),
+        without.lines().collect::<Vec<_>>()
+    );
+    assert_eq!(with.lines().count(), without.lines().count() + 1);
+}
+
 #[test]
 fn writes_nothing_of_the_previous_request() {
     documents(&Line {

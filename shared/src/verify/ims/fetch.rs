@@ -6,11 +6,8 @@ use aws_smithy_runtime_api::client::{
     http::{HttpConnector as _, SharedHttpConnector},
     orchestrator::HttpRequest,
 };
-use aws_smithy_types::byte_stream::ByteStream;
-use lambda_http::http::{
-    Uri,
-    header::{ACCEPT, USER_AGENT},
-};
+use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
+use lambda_http::http::{HeaderValue, Request, Uri, header::USER_AGENT};
 
 use crate::{
     aws::http::Connections,
@@ -87,11 +84,11 @@ impl KeysClient {
 
     /// Returns the body of an answer with status 200. Redirects are not followed.
     async fn ask(&self) -> Result<Vec<u8>, ImsError> {
-        let mut request =
-            HttpRequest::get(self.url.to_string()).map_err(|_| ImsError::Unreachable)?;
-        let headers = request.headers_mut();
-        headers.insert(ACCEPT.as_str(), "application/json");
-        headers.insert(USER_AGENT.as_str(), PRODUCT);
+        let mut request = Request::new(SdkBody::empty());
+        *request.uri_mut() = self.url.clone();
+        let product = HeaderValue::from_static(PRODUCT);
+        request.headers_mut().insert(USER_AGENT, product);
+        let request = HttpRequest::try_from(request).map_err(|_| ImsError::Unreachable)?;
         let answer = self.connector.call(request).await;
         let answer = answer.map_err(|_| ImsError::Unreachable)?;
         if answer.status().as_u16() != 200 {

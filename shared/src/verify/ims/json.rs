@@ -12,7 +12,8 @@ pub(super) fn members<const N: usize>(
     names: [&'static str; N],
 ) -> Option<[Option<Value>; N]> {
     let mut values = [const { None }; N];
-    let mut reader = serde_json::Deserializer::from_slice(json);
+    // From a text, because the functions have this reader for other JSON, too.
+    let mut reader = serde_json::Deserializer::from_str(str::from_utf8(json).ok()?);
     reader
         .deserialize_map(NamedMembers {
             names: &names,
