@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 /// The maximum length of a client id or an organization id, in characters.
-pub(super) const IMS_ID_CHARS_MAX: usize = 256;
+pub const IMS_ID_CHARS_MAX: usize = 256;
 
 /// A client whose access tokens count. Two clients are equal if they have the same id.
 #[derive(Clone)]
