@@ -7,7 +7,10 @@ use shared::verify::KEYS_MAX;
 
 use super::{
     change::{Change, Target, change},
-    given::{Entry, Given, SAMPLE_HMAC, SAMPLE_PEM, hmac_secret, public_keys},
+    given::{
+        Entry, Given, SAMPLE_HMAC, SAMPLE_HMAC_EU, SAMPLE_PEM, SAMPLE_PEM_EU, hmac_secret,
+        public_keys,
+    },
     *,
 };
 
@@ -259,6 +262,18 @@ fn reports_an_unusable_file_in_one_line() {
         (
             "sample-secret",
             SAMPLE_HMAC,
+            false,
+            "FILE contains the published sample key, with which anybody can sign",
+        ),
+        (
+            "sample-eu",
+            SAMPLE_PEM_EU,
+            true,
+            "FILE contains the published sample key, with which anybody can sign",
+        ),
+        (
+            "sample-secret-eu",
+            SAMPLE_HMAC_EU,
             false,
             "FILE contains the published sample key, with which anybody can sign",
         ),
