@@ -12,16 +12,14 @@ use shared::verify::{
 /// The sample key. Its private key is published with it.
 pub(super) const SAMPLE_PEM: &str = include_str!("../../../events/sample-keys/public-key.pem");
 
-/// The sample key of the second shop.
-pub(super) const SAMPLE_PEM_EU: &str =
-    include_str!("../../../events/sample-keys/eu-public-key.pem");
-
 /// The sample secret.
 pub(super) const SAMPLE_HMAC: &str = include_str!("../../../events/sample-keys/hmac-secret.txt");
 
-/// The sample secret of the second shop.
-pub(super) const SAMPLE_HMAC_EU: &str =
-    include_str!("../../../events/sample-keys/eu-hmac-secret.txt");
+/// The sample key of the shop `eu`.
+const SHOP_SAMPLE_PEM: &str = include_str!("../../../events/sample-keys/eu-public-key.pem");
+
+/// The sample secret of the shop `eu`.
+const SHOP_SAMPLE_HMAC: &str = include_str!("../../../events/sample-keys/eu-hmac-secret.txt");
 
 /// The end of the id of each organization in IMS.
 const ORG_ID_SUFFIX: &str = "@AdobeOrg";
@@ -101,9 +99,9 @@ fn text_of(file: &Path) -> Result<String> {
 pub(super) fn is_published(key: &VerificationKey) -> Result<bool> {
     let samples = [
         public_keys(SAMPLE_PEM)?,
-        public_keys(SAMPLE_PEM_EU)?,
+        public_keys(SHOP_SAMPLE_PEM)?,
         hmac_secret(SAMPLE_HMAC)?,
-        hmac_secret(SAMPLE_HMAC_EU)?,
+        hmac_secret(SHOP_SAMPLE_HMAC)?,
     ];
     Ok(samples.iter().flatten().any(|(sample, _)| key == sample))
 }

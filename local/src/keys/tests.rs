@@ -7,10 +7,7 @@ use shared::verify::KEYS_MAX;
 
 use super::{
     change::{Change, Target, change},
-    given::{
-        Entry, Given, SAMPLE_HMAC, SAMPLE_HMAC_EU, SAMPLE_PEM, SAMPLE_PEM_EU, hmac_secret,
-        public_keys,
-    },
+    given::{Entry, Given, SAMPLE_HMAC, SAMPLE_PEM, hmac_secret, public_keys},
     *,
 };
 
@@ -260,20 +257,20 @@ fn reports_an_unusable_file_in_one_line() {
             "FILE contains the published sample key, with which anybody can sign",
         ),
         (
-            "sample-secret",
-            SAMPLE_HMAC,
-            false,
-            "FILE contains the published sample key, with which anybody can sign",
-        ),
-        (
-            "sample-eu",
-            SAMPLE_PEM_EU,
+            "sample-of-a-shop",
+            include_str!("../../../events/sample-keys/eu-public-key.pem"),
             true,
             "FILE contains the published sample key, with which anybody can sign",
         ),
         (
-            "sample-secret-eu",
-            SAMPLE_HMAC_EU,
+            "sample-secret-of-a-shop",
+            include_str!("../../../events/sample-keys/eu-hmac-secret.txt"),
+            false,
+            "FILE contains the published sample key, with which anybody can sign",
+        ),
+        (
+            "sample-secret",
+            SAMPLE_HMAC,
             false,
             "FILE contains the published sample key, with which anybody can sign",
         ),
