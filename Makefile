@@ -262,7 +262,8 @@ deploy: $(TOOLS) ## Deploy to AWS as samconfig.toml says (ENV=prod); shows what 
 
 keys: $(TOOLS) ## Add keys to the secret: make keys PEM=shop.pem, HMAC=FILE, or IMS_CLIENT=… IMS_ORG=… (SHOP=… SOURCE=…: docs/shops.md; LIST=1)
 	@test 1 = "$(words $(foreach kind,PEM HMAC IMS_CLIENT LIST,$(if $($(kind)),$(kind))))" \
-	  || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key, HMAC=FILE, with a shared secret, or IMS_CLIENT=… IMS_ORG=…"; exit 1; }
+	  || { echo "make: which key? Add PEM=FILE, with what the Admin shows as the public key, HMAC=FILE, with a"; \
+	       echo "  shared secret, or IMS_CLIENT=… IMS_ORG=…, one of these at a time"; exit 1; }
 	@$(MAKE) --silent --no-print-directory binaries
 	@exec python commerce/keys.py "$(stack)" $(if $(PEM),--pem "$(PEM)") $(if $(HMAC),--hmac "$(HMAC)") $(if $(IMS_CLIENT),--ims-client "$(IMS_CLIENT)") \
 	  $(if $(IMS_ORG),--ims-org "$(IMS_ORG)") $(if $(LIST),--list) $(if $(SHOP),--shop "$(SHOP)") $(if $(SOURCE),--source "$(SOURCE)")

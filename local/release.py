@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 # For x86_64: what the largest function has, and a hundredth. BENCHMARKS.md says what it should be.
-BYTES_MAX = 5_240_000
+BYTES_MAX = 5_310_000
 SLOW = {
     b"aws-lc": "a TLS stack that draws entropy for 40 ms at its first handshake",
     b"native-tls-": "a second TLS stack",

@@ -377,7 +377,7 @@ def test_the_token_of_the_stock_system_is_replaced_like_a_key(stack, function):
         assert one.starts == 1
 
 
-def test_which_key_vouched_is_a_metric(stack, function):
+def test_which_key_verified_is_a_metric(stack, function):
     keys = Keys(stack, hmac_secrets=FIRST)
     one, _ = function(keys)
     assert verified(one.invoke(by_secret(FIRST))) == [(PLACED, "current/hmac_secrets/0", 1)]

@@ -15,6 +15,12 @@ pub(super) const SAMPLE_PEM: &str = include_str!("../../../events/sample-keys/pu
 /// The sample secret.
 pub(super) const SAMPLE_HMAC: &str = include_str!("../../../events/sample-keys/hmac-secret.txt");
 
+/// The sample key of the shop `eu`.
+const SHOP_SAMPLE_PEM: &str = include_str!("../../../events/sample-keys/eu-public-key.pem");
+
+/// The sample secret of the shop `eu`.
+const SHOP_SAMPLE_HMAC: &str = include_str!("../../../events/sample-keys/eu-hmac-secret.txt");
+
 /// The end of the id of each organization in IMS.
 const ORG_ID_SUFFIX: &str = "@AdobeOrg";
 
@@ -91,7 +97,12 @@ fn text_of(file: &Path) -> Result<String> {
 
 /// Returns whether a key is a published sample key, with which anybody can sign.
 pub(super) fn is_published(key: &VerificationKey) -> Result<bool> {
-    let samples = [public_keys(SAMPLE_PEM)?, hmac_secret(SAMPLE_HMAC)?];
+    let samples = [
+        public_keys(SAMPLE_PEM)?,
+        public_keys(SHOP_SAMPLE_PEM)?,
+        hmac_secret(SAMPLE_HMAC)?,
+        hmac_secret(SHOP_SAMPLE_HMAC)?,
+    ];
     Ok(samples.iter().flatten().any(|(sample, _)| key == sample))
 }
 

@@ -257,6 +257,18 @@ fn reports_an_unusable_file_in_one_line() {
             "FILE contains the published sample key, with which anybody can sign",
         ),
         (
+            "sample-of-a-shop",
+            include_str!("../../../events/sample-keys/eu-public-key.pem"),
+            true,
+            "FILE contains the published sample key, with which anybody can sign",
+        ),
+        (
+            "sample-secret-of-a-shop",
+            include_str!("../../../events/sample-keys/eu-hmac-secret.txt"),
+            false,
+            "FILE contains the published sample key, with which anybody can sign",
+        ),
+        (
             "sample-secret",
             SAMPLE_HMAC,
             false,

@@ -63,6 +63,10 @@ pub(crate) struct SendCommand {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["secret", "secret_file"])]
     private_key: Option<PathBuf>,
 
+    /// Client of the access token. The default is the sample client of the shop.
+    #[arg(long, value_name = "ID")]
+    ims_client: Option<String>,
+
     /// Additional header; it replaces a default header of the same name. Can be repeated.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<Header>,
@@ -208,8 +212,10 @@ impl SendCommand {
             add(sign::RSA_HEADER, sign::rsa(&key, body)?)?;
         }
         if scheme.has_token() {
-            let key = sign::read_private_key(&sample("ims-private-key.pem"))?;
-            let token = sign::access_token(&key, &self.client(), SystemTime::now())?;
+            let (client, file) = (self.client(), "ims-private-key.pem");
+            eprintln!("access token of {client}, signed with events/sample-keys/{file}");
+            let key = sign::read_private_key(&sample_keys().join(file))?;
+            let token = sign::access_token(&key, &client, SystemTime::now())?;
             add(sign::TOKEN_HEADER, format!("Bearer {token}"))?;
             add(sign::ORGANIZATION_HEADER, sign::SAMPLE_ORGANIZATION.into())?;
         }
@@ -224,11 +230,12 @@ impl SendCommand {
         }
     }
 
-    /// Returns the sample client of the shop.
+    /// Returns the client of the access token: by default, the sample client of the shop.
     fn client(&self) -> String {
-        match &self.shop {
-            Some(shop) => format!("{}-{shop}", sign::SAMPLE_CLIENT),
-            None => sign::SAMPLE_CLIENT.to_owned(),
+        match (&self.ims_client, &self.shop) {
+            (Some(client), _) => client.clone(),
+            (None, Some(shop)) => format!("{}-{shop}", sign::SAMPLE_CLIENT),
+            (None, None) => sign::SAMPLE_CLIENT.to_owned(),
         }
     }
 

@@ -152,6 +152,12 @@ fn signs_as_a_sample_shop_with_a_name() {
     let claims = claims_of(token).unwrap();
     assert_eq!(claims["client_id"], "commerce-sample-client-eu");
 
+    let client = ["--scheme", "ims", "--shop", "eu", "--ims-client", "other"];
+    send(&server.url, &client).unwrap();
+    let (headers, _) = server.requests.recv().unwrap();
+    let token = headers["authorization"].strip_prefix("Bearer ").unwrap();
+    assert_eq!(claims_of(token).unwrap()["client_id"], "other");
+
     send(&server.url, &["--scheme", "rsa", "--shop", "eu"]).unwrap();
     let (headers, body) = server.requests.recv().unwrap();
     let value = &headers["x-adobe-commerce-webhook-signature"];

@@ -96,7 +96,7 @@ def rest_api():
     }
 
 
-case("rest-api", SHIPMENT, rest_api, "accepted", "payload 1.0 says the same where it matters, and the signature vouches for it")
+case("rest-api", SHIPMENT, rest_api, "accepted", "payload 1.0 says the same where it matters, and the signature verifies it")
 case("rest-api-unsigned", SHIPMENT, lambda: {**rest_api(), "headers": {"Content-Type": "application/json"}}, "signature_missing")
 case("rest-api-without-headers", SHIPMENT, lambda: {**rest_api(), "headers": None}, "accepted", "the lists say the same")
 case("load-balancer", SHIPMENT, lambda: {**rest_api(), "requestContext": {"elb": {"targetGroupArn": ARN}}}, "accepted")
@@ -238,7 +238,7 @@ changed("time-year-9999", CART, "accepted", context={"timeEpoch": 25340230079999
 # What the function does not look at
 
 changed(
-    "method-get", SAVE, "accepted", context={"http": {"method": "GET"}}, why="the gateway routes by method, the signature vouches"
+    "method-get", SAVE, "accepted", context={"http": {"method": "GET"}}, why="the gateway routes by method, and the signature is right"
 )
 changed("path-of-another", SAVE, "accepted", rawPath="/webhook/observer.sales_order_place_after", routeKey="$default")
 changed("path-traversal", SAVE, "accepted", rawPath="/webhook/..%2f..%2f/etc/passwd")

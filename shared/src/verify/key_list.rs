@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::verify::{KeyName, SecretVersion, Shop};
+use crate::verify::{KeyName, SecretVersion, Shop, secret::SecretErrors};
 
 /// The maximum number of keys that a function uses from one list of the secret. Each key adds time
 /// to a request with a wrong signature.
@@ -49,7 +49,7 @@ impl<K: Clone + PartialEq> KeyList<K> {
 
     /// Removes the keys that more than one shop has, because their events could be taken for those
     /// of another shop.
-    pub(super) fn remove_ambiguous(&mut self, errors: &mut Vec<String>) {
+    pub(super) fn remove_ambiguous(&mut self, errors: &mut SecretErrors) {
         let twin_of = |named: &NamedKey<K>| {
             let mut others = self.usable.iter().chain(&self.beyond_limits);
             others.find(|other| other.name.shop != named.name.shop && other.key == named.key)
@@ -60,11 +60,11 @@ impl<K: Clone + PartialEq> KeyList<K> {
             .map(|named| {
                 let twin = twin_of(named);
                 if let Some(twin) = twin {
-                    errors.push(format!(
-                        "{}: is the same as {}, so it counts for neither shop",
-                        named.name.position(),
-                        twin.name.position()
-                    ));
+                    let twin = twin.name.position();
+                    errors.add(
+                        &named.name.position(),
+                        &format!("is the same as {twin}, so it counts for neither shop"),
+                    );
                 }
                 twin.is_some()
             })
@@ -84,15 +84,13 @@ impl<K: Clone + PartialEq> KeyList<K> {
         keys: Vec<NamedKey<K>>,
         count: usize,
         list: &str,
-        errors: &mut Vec<String>,
+        errors: &mut SecretErrors,
     ) {
         let room = KEYS_OF_ALL_SHOPS_MAX - count.min(KEYS_OF_ALL_SHOPS_MAX);
         if keys.len() > KEYS_MAX {
-            errors.push(format!("{list}: more than {KEYS_MAX}"));
+            errors.add(list, "more than 16");
         } else if keys.len() > room {
-            errors.push(format!(
-                "{list}: more than {KEYS_OF_ALL_SHOPS_MAX} with those of other shops"
-            ));
+            errors.add(list, "more than 64 with those of other shops");
         }
         let mut keys = keys.into_iter();
         self.usable.extend(keys.by_ref().take(KEYS_MAX.min(room)));

@@ -6,16 +6,15 @@ use serde_json::{Map, Value};
 
 use crate::verify::{
     KeyName, Keys, KnownKeys, NamedKey, SHOPS_MAX, Scheme, SecretVersion, Shop, SignaturePolicy,
-    ims::{IMS_ID_CHARS_MAX, ImsClient},
-    keys::section,
-    shop::{SHOP_NAME_CHARS_MAX, SOURCE_CHARS_MAX, Shops},
+    ims::ImsClient, keys::section, shop::Shops,
 };
 
 /// An example of the secret, for error messages.
 pub const EXAMPLE: &str = r#"{"hmac_secrets":["…"],"public_keys":["-----BEGIN PUBLIC KEY-----…"]}"#;
 
-/// An example of the clients whose access tokens count, for error messages.
-const IMS_EXAMPLE: &str = r#"{"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
+/// The error of clients that do not have the form that is needed.
+const IMS_MUST: &str =
+    r#"must have both lists, as in {"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
 
 const SHOPS: &str = "shops";
 const SOURCE: &str = "source";
@@ -28,6 +27,20 @@ const IMS_CLIENTS: &str = "ims/client_ids";
 
 /// The suffix of the name of each token.
 const TOKEN_SUFFIX: &str = "_token";
+
+/// The errors of a secret, each with its position. They contain no part of the secret.
+#[derive(Default)]
+pub(super) struct SecretErrors(Vec<String>);
+
+impl SecretErrors {
+    /// Adds the error of a position. The position of the whole secret is empty.
+    // Never inlined, because many places call it.
+    #[inline(never)]
+    pub(super) fn add(&mut self, position: &str, error: &str) {
+        let separator = if position.is_empty() { "" } else { ": " };
+        self.0.push(format!("{position}{separator}{error}"));
+    }
+}
 
 /// The usable content of a secret.
 #[derive(Clone, Debug)]
@@ -122,7 +135,7 @@ impl Secret {
         let Ok(Value::Object(mut fields)) = serde_json::from_str(json) else {
             return (secret, vec![format!("must be JSON, as in {EXAMPLE}")]);
         };
-        let mut errors = Vec::new();
+        let mut errors = SecretErrors::default();
         let sections = take_shops(&mut fields, &mut errors);
         secret.tokens = take_tokens(&mut fields, &mut errors);
         if let Keys::Known(known) = &mut secret.keys {
@@ -145,7 +158,7 @@ impl Secret {
             known.signature_keys.remove_ambiguous(&mut errors);
             known.ims_clients.remove_ambiguous(&mut errors);
         }
-        (secret, errors)
+        (secret, errors.0)
     }
 }
 
@@ -154,7 +167,7 @@ struct KeyReader<'a> {
     policy: &'a SignaturePolicy,
     version: SecretVersion,
     known: &'a mut KnownKeys,
-    errors: &'a mut Vec<String>,
+    errors: &'a mut SecretErrors,
 }
 
 impl KeyReader<'_> {
@@ -178,15 +191,14 @@ impl KeyReader<'_> {
         }
         if !fields.is_empty() {
             let lists = Scheme::ALL.map(Scheme::secret_field).join(", ");
-            let at = section.trim_end_matches('/');
-            self.errors.push(if shop.is_some() {
-                format!("{at}: has fields other than {lists}, {IMS} and {SOURCE}")
+            let (position, others) = if shop.is_some() {
+                (section.trim_end_matches('/'), SOURCE.to_owned())
             } else {
-                format!(
-                    "has fields other than {lists}, {IMS}, {SHOPS} and names that end in \
-                     {TOKEN_SUFFIX}"
-                )
-            });
+                let others = format!("{SHOPS} and names that end in {TOKEN_SUFFIX}");
+                ("", others)
+            };
+            let error = format!("has fields other than {lists}, {IMS}, {others}");
+            self.errors.add(position, &error);
         }
     }
 
@@ -202,18 +214,18 @@ impl KeyReader<'_> {
         let mut keys = Vec::new();
         for (index, entry) in list_of(entries).iter().enumerate() {
             let name = KeyName::new(self.version, shop.cloned(), field, index);
-            match entry.as_str().map(|entry| scheme.read_keys(entry)) {
-                Some(Ok(read)) => keys.extend(read.into_iter().map(|key| NamedKey {
-                    name: name.clone(),
-                    key,
-                })),
-                Some(Err(error)) => self
-                    .errors
-                    .push(format!("{section}{field}/{index}: {error}")),
-                None => self
-                    .errors
-                    .push(format!("{section}{field}/{index}: must be a string")),
-            }
+            let error = match entry.as_str().map(|entry| scheme.read_keys(entry)) {
+                Some(Ok(read)) => {
+                    keys.extend(read.into_iter().map(|key| NamedKey {
+                        name: name.clone(),
+                        key,
+                    }));
+                    continue;
+                }
+                Some(Err(error)) => error.to_string(),
+                None => "must be a string".to_owned(),
+            };
+            self.errors.add(&name.position(), &error);
         }
         let count = self.known.keys_of(scheme).count();
         let list = format!("{section}{field}");
@@ -224,9 +236,9 @@ impl KeyReader<'_> {
 
     /// Reads the clients whose access tokens count.
     fn read_clients(&mut self, section: &str, shop: Option<&Arc<Shop>>, ims: Value) {
+        let position = format!("{section}{IMS}");
         let Value::Object(mut ims) = ims else {
-            let error = format!("{section}{IMS}: must be an object, as in {IMS_EXAMPLE}");
-            return self.errors.push(error);
+            return self.errors.add(&position, IMS_MUST);
         };
         let mut clients = Vec::new();
         let org_ids = self.ids(section, ORG_IDS, ims.remove(ORG_IDS));
@@ -238,13 +250,11 @@ impl KeyReader<'_> {
             });
         }
         if clients.is_empty() || org_ids.is_empty() {
-            let error = format!("{section}{IMS}: needs both lists, as in {IMS_EXAMPLE}");
-            self.errors.push(error);
-            return;
+            return self.errors.add(&position, IMS_MUST);
         }
         if !ims.is_empty() {
-            let error = format!("{section}{IMS}: has fields other than {CLIENT_IDS} and {ORG_IDS}");
-            self.errors.push(error);
+            self.errors
+                .add(&position, "has fields other than client_ids and org_ids");
         }
         let known = &mut self.known.ims_clients;
         let list = format!("{section}{IMS_CLIENTS}");
@@ -257,10 +267,10 @@ impl KeyReader<'_> {
         for (index, entry) in list_of(entries).into_iter().enumerate() {
             match entry {
                 Value::String(id) if ImsClient::is_id(&id) => ids.push((index, id)),
-                _ => self.errors.push(format!(
-                    "{section}{IMS}/{list}/{index}: must be 1 to {IMS_ID_CHARS_MAX} printable \
-                     ASCII characters without spaces"
-                )),
+                _ => self.errors.add(
+                    &format!("{section}{IMS}/{list}/{index}"),
+                    "must be 1 to 256 printable ASCII characters without spaces",
+                ),
             }
         }
         ids
@@ -280,15 +290,13 @@ fn list_of(entries: Option<Value>) -> Vec<Value> {
 /// Removes the shops from the fields, and returns the section of each.
 fn take_shops(
     fields: &mut Map<String, Value>,
-    errors: &mut Vec<String>,
+    errors: &mut SecretErrors,
 ) -> Vec<(String, Map<String, Value>)> {
     let shops = match fields.remove(SHOPS) {
         None | Some(Value::Null) => return Vec::new(),
         Some(Value::Object(shops)) => shops,
         Some(_) => {
-            errors.push(format!(
-                "{SHOPS}: must be an object with a member for each shop"
-            ));
+            errors.add(SHOPS, "must be an object with a member for each shop");
             return Vec::new();
         }
     };
@@ -296,30 +304,34 @@ fn take_shops(
     for (name, section) in shops {
         match section {
             // A name that no shop can have may be a secret in the wrong place, so it is not shown.
-            _ if !Shop::is_name(&name) => errors.push(format!(
-                "{SHOPS}: a name is not 1 to {SHOP_NAME_CHARS_MAX} of a-z, 0-9, - and _, beginning \
-                 with a letter or digit"
-            )),
+            _ if !Shop::is_name(&name) => errors.add(
+                SHOPS,
+                "a name is not 1 to 32 of a-z, 0-9, - and _, beginning with a letter or digit",
+            ),
             Value::Object(section) => sections.push((name, section)),
-            _ => errors.push(format!("{SHOPS}/{name}: must be an object")),
+            _ => errors.add(&format!("{SHOPS}/{name}"), "must be an object"),
         }
     }
     if sections.len() > SHOPS_MAX {
-        errors.push(format!("{SHOPS}: more than {SHOPS_MAX}"));
+        errors.add(SHOPS, "more than 32");
         sections.truncate(SHOPS_MAX);
     }
     sections
 }
 
 /// Returns the source that the secret has for a shop.
-fn source_of(name: &str, section: &Map<String, Value>, errors: &mut Vec<String>) -> Option<String> {
+fn source_of(
+    name: &str,
+    section: &Map<String, Value>,
+    errors: &mut SecretErrors,
+) -> Option<String> {
     let source = section.get(SOURCE).filter(|source| !source.is_null())?;
     let usable = source.as_str().filter(|source| Shop::is_source(source));
     if usable.is_none() {
-        errors.push(format!(
-            "{SHOPS}/{name}/{SOURCE}: must be a URI with a scheme, of at most {SOURCE_CHARS_MAX} \
-             characters"
-        ));
+        errors.add(
+            &format!("{SHOPS}/{name}/{SOURCE}"),
+            "must be a URI with a scheme, of at most 100 characters",
+        );
     }
     usable.map(str::to_owned)
 }
@@ -336,7 +348,7 @@ fn plain_name(name: &str) -> &str {
 }
 
 /// Removes the tokens from the fields, and reads them.
-fn take_tokens(fields: &mut Map<String, Value>, errors: &mut Vec<String>) -> BearerTokens {
+fn take_tokens(fields: &mut Map<String, Value>, errors: &mut SecretErrors) -> BearerTokens {
     let mut tokens = BTreeMap::new();
     fields.retain(|name, token| {
         let is_token = name.ends_with(TOKEN_SUFFIX);
@@ -344,7 +356,7 @@ fn take_tokens(fields: &mut Map<String, Value>, errors: &mut Vec<String>) -> Bea
             let token = token.as_str().ok_or("must be a string");
             match token.and_then(BearerToken::new) {
                 Ok(token) => _ = tokens.insert(name.clone(), token),
-                Err(error) => errors.push(format!("{}: {error}", plain_name(name))),
+                Err(error) => errors.add(plain_name(name), error),
             }
         }
         !is_token

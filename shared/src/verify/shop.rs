@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::verify::secret::SecretErrors;
+
 /// The maximum number of shops in a secret. Each is a value of a metric dimension.
 pub const SHOPS_MAX: usize = 32;
 
@@ -73,7 +75,7 @@ impl Shops {
     pub(super) fn new(
         sources: &[(String, Option<String>)],
         unnamed: Option<&str>,
-        errors: &mut Vec<String>,
+        errors: &mut SecretErrors,
     ) -> Self {
         let mut shops = Vec::with_capacity(sources.len());
         for (name, given) in sources {
@@ -83,10 +85,12 @@ impl Shops {
             };
             let usable = given.clone().filter(|source| !is_taken(source));
             if usable.is_none() && given.is_some() {
-                errors.push(format!(
-                    "shops/{name}/source: another shop has the same; the source is \
-                     {DEFAULT_SOURCE_PREFIX}{name}"
-                ));
+                errors.add(
+                    &format!("shops/{name}/source"),
+                    &format!(
+                        "another shop has the same; the source is {DEFAULT_SOURCE_PREFIX}{name}"
+                    ),
+                );
             }
             let source = usable.unwrap_or_else(|| Shop::default_source(name));
             let shop = Shop {

@@ -217,9 +217,10 @@ fn reads_only_what_the_policy_needs() {
 fn reports_every_error_of_shops_and_clients_without_a_value() {
     let shape = "must be a URI with a scheme, of at most 100 characters";
     let id = "must be 1 to 256 printable ASCII characters without spaces";
-    let both = r#"ims: needs both lists, as in {"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
-    let object = r#"ims: must be an object, as in {"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
-    let fields = "has fields other than hmac_secrets, public_keys, ims and source";
+    let both = r#"ims: must have both lists, as in {"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
+    let object =
+        r#"ims: must have both lists, as in {"client_ids":["…"],"org_ids":["…@AdobeOrg"]}"#;
+    let fields = "has fields other than hmac_secrets, public_keys, ims, source";
     let long = "a".repeat(257);
     let shop = |section: Value| json!({ "shops": { "eu": section } });
     for (json, expected) in [
