@@ -53,6 +53,11 @@ def by_token(ims, made=None, **how):
     return made
 
 
+def ims_only():
+    """The part of the secret that says which tokens count."""
+    return {"ims": {"client_ids": [SAMPLE_CLIENT], "org_ids": [SAMPLE_ORG]}}
+
+
 def outcome(result):
     return result.status, result.line.get("key", result.line["outcome"])
 
@@ -215,6 +220,21 @@ def test_a_wrong_signature_beside_a_token_that_cannot_be_checked(function, ims):
     made["headers"] |= ims.headers() | {"x-adobe-signature": "0" * 64}
     assert outcome(function().invoke(made)) == (503, "ims_keys_unavailable")
     assert outcome(function("hmac+ims").invoke(made)) == (401, "signature_wrong"), "no token makes it right"
+
+
+def test_a_token_makes_no_signature_be_checked_twice(function, ims):
+    """A forged request with a large body would cost twice the time of all keys."""
+    secret = {"hmac_secrets": [f"a-secret-of-this-shop-{number}" for number in range(16)], **ims_only()}
+    one = function("hmac,ims", WEBHOOK_KEYS=json.dumps(secret), HOOK_TIMEOUT_MS="30000")
+    assert one.invoke(placed()).status == 401
+
+    def cost(**headers):
+        made = request(PLACED, b" " * 300_000, **{"x-adobe-signature": "0" * 64}, **headers)
+        before = one.cpu_seconds()
+        assert outcome(one.invoke(made)) == (401, "signature_wrong")
+        return one.cpu_seconds() - before
+
+    assert min(cost(**ims.headers(age_s=2 * 86400)) for _ in range(3)) < 1.5 * min(cost() for _ in range(3))
 
 
 def test_a_client_that_is_added_to_the_secret_counts_at_once(stack, function, ims):

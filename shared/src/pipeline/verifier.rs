@@ -13,7 +13,7 @@ use crate::{
         headers,
     },
     verify::{
-        Credentials, SignatureError, Signatures,
+        Credentials, Keys, SignatureError, Signatures,
         ims::{AccessToken, Ims, ImsSettings, KidRefresh, TokenError, VerifiedToken},
         keyring::{Keyring, SecretSource},
         secret::Secret,
@@ -62,9 +62,13 @@ impl Verifier {
         let signatures = Signatures::of(headers);
         let mut body = body;
         let mut reason = SignatureError::Missing;
-        // A token is read only if the signature is not enough.
-        if token.is_none() || secret.keys.may_accept_signature_alone(signatures) {
-            match body.verify(&secret.keys, signatures) {
+        // A token is read only if the signature is not enough. Each signature is checked once,
+        // because a large body makes each check expensive.
+        let [alone, others] = secret.keys.split(signatures);
+        let accepts_unsigned = matches!(secret.keys, Keys::AcceptUnsigned);
+        if token.is_none() || !alone.is_empty() || accepts_unsigned {
+            let first = if token.is_none() { signatures } else { alone };
+            match body.verify(&secret.keys, first) {
                 Ok(body) => return Ok((body, secret)),
                 Err(unverified) => (body, reason) = unverified,
             }
@@ -80,10 +84,20 @@ impl Verifier {
                 .map(|token| token.as_ref().map_err(|error| *error)),
         };
         if token.is_some() {
-            match body.verify(&secret.keys, credentials) {
+            let unchecked = Credentials {
+                signatures: others,
+                ..credentials
+            };
+            let unverified = match body.verify(&secret.keys, unchecked) {
                 Ok(body) => return Ok((body, secret)),
-                Err(unverified) => (body, reason) = unverified,
-            }
+                Err(unverified) => unverified,
+            };
+            body = unverified.0;
+            reason = match unverified.1 {
+                // The token may be valid, whatever is wrong with a signature.
+                unavailable @ SignatureError::Token(TokenError::KeysUnavailable) => unavailable,
+                other => reason.max(other),
+            };
         }
         // Without a signature or a valid token, no other key could verify the request.
         let is_claimed = !signatures.is_empty() || matches!(token, Some(Ok(_)));

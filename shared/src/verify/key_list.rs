@@ -26,6 +26,8 @@ pub(super) struct KeyList<K> {
     pub(super) usable: Vec<NamedKey<K>>,
     /// Keys that more than one shop has. They count for none, in older versions neither.
     ambiguous: Vec<K>,
+    /// Keys beyond the limits. Another shop cannot have them either.
+    beyond_limits: Vec<NamedKey<K>>,
 }
 
 impl<K> Default for KeyList<K> {
@@ -33,6 +35,7 @@ impl<K> Default for KeyList<K> {
         Self {
             usable: Vec::new(),
             ambiguous: Vec::new(),
+            beyond_limits: Vec::new(),
         }
     }
 }
@@ -48,7 +51,7 @@ impl<K: Clone + PartialEq> KeyList<K> {
     /// of another shop.
     pub(super) fn remove_ambiguous(&mut self, errors: &mut SecretErrors) {
         let twin_of = |named: &NamedKey<K>| {
-            let mut others = self.usable.iter();
+            let mut others = self.usable.iter().chain(&self.beyond_limits);
             others.find(|other| other.name.shop != named.name.shop && other.key == named.key)
         };
         let is_ambiguous: Vec<bool> = self
@@ -71,6 +74,7 @@ impl<K: Clone + PartialEq> KeyList<K> {
             .usable
             .extract_if(.., |_| flags.next().unwrap_or_default());
         self.ambiguous.extend(ambiguous.map(|named| named.key));
+        self.beyond_limits.clear();
     }
 
     /// Adds the keys of one list of the secret, up to [`KEYS_MAX`], and up to
@@ -88,8 +92,9 @@ impl<K: Clone + PartialEq> KeyList<K> {
         } else if keys.len() > room {
             errors.add(list, "more than 64 with those of other shops");
         }
-        self.usable
-            .extend(keys.into_iter().take(KEYS_MAX.min(room)));
+        let mut keys = keys.into_iter();
+        self.usable.extend(keys.by_ref().take(KEYS_MAX.min(room)));
+        self.beyond_limits.extend(keys);
     }
 
     /// Adds the keys of an older version that are not known yet, up to twice

@@ -163,13 +163,18 @@ impl Keys {
         })
     }
 
-    /// Returns whether a signature header of the request may be enough, without an access token.
-    pub fn may_accept_signature_alone(&self, signatures: Signatures<'_>) -> bool {
-        let Self::Known(known) = self else {
-            return true;
+    /// Returns the signatures of a request that are enough without an access token, and the others.
+    pub fn split<'s>(&self, signatures: Signatures<'s>) -> [Signatures<'s>; 2] {
+        let is_enough = |scheme| match self {
+            Self::Known(known) => known.accepts(Requirement::Signature(scheme)),
+            Self::AcceptUnsigned => true,
         };
-        let mut schemes = signatures.iter().map(|(scheme, _)| scheme);
-        schemes.any(|scheme| known.accepts(Requirement::Signature(scheme)))
+        [true, false].map(|wanted| {
+            Signatures::from_fn(|scheme| {
+                let value = signatures.get(scheme);
+                value.filter(|_| is_enough(scheme) == wanted)
+            })
+        })
     }
 
     /// Returns the same keys under the name of another version.

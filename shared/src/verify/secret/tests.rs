@@ -603,3 +603,17 @@ fn a_client_has_the_organizations_of_the_current_version() {
         .collect();
     assert_eq!(orgs, [["new"]]);
 }
+
+#[test]
+fn a_key_beyond_the_limit_of_one_shop_is_no_key_of_another_shop() {
+    let secrets: Vec<_> = (0..=KEYS_MAX)
+        .map(|key| format!("0123456789abcdef-{key}"))
+        .collect();
+    let secret = json!({ "shops": {
+        "eu": { "hmac_secrets": secrets },
+        "us": { "hmac_secrets": secrets.last() },
+    } });
+    let names = merged(&secret, &json!({}), None);
+    assert_eq!(names.len(), KEYS_MAX, "{names:?}");
+    assert!(names.iter().all(|name| name.contains("shops/eu/")));
+}
