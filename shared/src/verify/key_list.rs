@@ -8,7 +8,7 @@ use crate::verify::{KeyName, SecretVersion, Shop, secret::SecretErrors};
 /// to a request with a wrong signature.
 pub const KEYS_MAX: usize = 16;
 
-/// The maximum number of keys of one kind that a function uses from all lists of a version.
+/// The maximum number of keys of one kind that a function uses, from all lists and both versions.
 pub const KEYS_OF_ALL_SHOPS_MAX: usize = 64;
 
 /// A key and its name.
@@ -97,8 +97,8 @@ impl<K: Clone + PartialEq> KeyList<K> {
         self.beyond_limits.extend(keys);
     }
 
-    /// Adds the keys of an older version that are not known yet, up to twice
-    /// [`KEYS_OF_ALL_SHOPS_MAX`] of one kind.
+    /// Adds the keys of an older version that are not known yet, up to [`KEYS_OF_ALL_SHOPS_MAX`] of
+    /// one kind in both versions.
     pub(super) fn add<T: PartialEq>(
         &mut self,
         older: &Self,
@@ -110,7 +110,7 @@ impl<K: Clone + PartialEq> KeyList<K> {
                 .usable
                 .iter()
                 .filter(|known| kind(&known.key) == kind(&candidate.key));
-            let has_room = of_kind.count() < 2 * KEYS_OF_ALL_SHOPS_MAX;
+            let has_room = of_kind.count() < KEYS_OF_ALL_SHOPS_MAX;
             let is_known = self.ambiguous.contains(&candidate.key)
                 || self.usable.iter().any(|known| known.key == candidate.key);
             if has_room && !is_known {
