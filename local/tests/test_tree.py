@@ -146,3 +146,12 @@ def test_the_files_that_the_architecture_names_exist():
     named = set(re.findall(r"`([\w./-]+(?:\.(?:rs|py|json|toml|yaml|xml)|/))`", (ROOT / "ARCHITECTURE.md").read_text()))
     bases = ["", "shared", "shared/src", "shared/src/rules", "commerce", "local", "local/bench", "local/channels", "local/tests"]
     assert [path for path in sorted(named) if not any((ROOT / base / path).exists() for base in bases)] == []
+
+
+def test_a_shops_name_and_the_keys_of_ims_are_the_same_everywhere():
+    length = constant("SHOP_NAME_CHARS_MAX")
+    for reader in ("commerce/shops.py", "consumers/worker.py", "local/tests/audit.py"):
+        assert f'"[a-z0-9][a-z0-9_-]{{0,{length - 1}}}"' in (ROOT / reader).read_text(), reader
+    assert f"SHOP_NAME_BYTES_MAX: usize = {length};" in (ROOT / "consumers/worker/src/origin.rs").read_text()
+    default = template()["Parameters"]["ImsKeysUrl"]["Default"]
+    assert f'IMS_KEYS_URL: &str = "{default}";' in (ROOT / "shared/src/config/keys.rs").read_text()

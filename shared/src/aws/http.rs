@@ -34,6 +34,19 @@ use tower_service::Service;
 /// An empty value counts as not set.
 const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 
+/// The name and version of the functions, for requests to others than AWS.
+pub(crate) const PRODUCT: &str = concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION"));
+
+/// Checks that a URL uses TLS, or leads to this machine.
+pub(crate) fn check_scheme(url: &http::Uri) -> Result<(), &'static str> {
+    let is_loopback = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match url.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if is_loopback => Ok(()),
+        _ => Err("must begin with https://"),
+    }
+}
+
 /// Opens connections to AWS. Clients share it.
 #[derive(Clone, Debug)]
 pub struct Connections(HttpsConnector<TcpConnector>);

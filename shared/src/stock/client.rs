@@ -17,7 +17,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde_json::Value;
 
 use super::Unknown;
-use crate::{model::scalar::Number, verify::secret::BearerToken};
+use crate::{
+    aws::http::{PRODUCT, check_scheme},
+    model::scalar::Number,
+    verify::secret::BearerToken,
+};
 
 /// The placeholder of the SKU in the URL.
 const SKU: &str = "{sku}";
@@ -111,10 +115,9 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Unknown> {
 }
 
 fn build_request(url: &Uri, token: Option<&BearerToken>) -> Result<Request<Empty<Bytes>>, Unknown> {
-    let mut request = Request::get(url).header(ACCEPT, "application/json").header(
-        USER_AGENT,
-        concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION")),
-    );
+    let mut request = Request::get(url)
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, PRODUCT);
     if let Some(token) = token {
         let bearer = format!("Bearer {}", token.expose());
         let mut bearer = HeaderValue::from_str(&bearer).map_err(|_| Unknown::NotAsked)?;
@@ -155,12 +158,7 @@ pub(super) fn check_url(template: &str) -> Result<(), &'static str> {
     if host.as_str().contains('@') || !template.contains(&format!("://{host}")) {
         return Err("must have a host, and neither a user nor {sku} in it");
     }
-    let loopback = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    match url.scheme_str() {
-        Some("https") => Ok(()),
-        Some("http") if loopback => Ok(()),
-        _ => Err("must begin with https://"),
-    }
+    check_scheme(&url)
 }
 
 /// Returns whether the stock in an answer is enough: `true`, or at least the wanted quantity.

@@ -10,15 +10,12 @@ use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
 use lambda_http::http::{HeaderValue, Request, Uri, header::USER_AGENT};
 
 use crate::{
-    aws::http::Connections,
+    aws::http::{Connections, PRODUCT},
     verify::{ims::ImsKeys, store::WAIT_MAX},
 };
 
 /// The maximum size of an answer in bytes.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// The name and version of this client.
-const PRODUCT: &str = concat!("commerce-webhooks/", env!("CARGO_PKG_VERSION"));
 
 /// Why the keys of IMS were not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

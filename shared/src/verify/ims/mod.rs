@@ -26,7 +26,7 @@ pub use self::{
     token::{AccessToken, CLOCK_TOLERANCE, TokenError, VerifiedToken},
 };
 use crate::{
-    aws::http::Connections,
+    aws::http::{Connections, check_scheme},
     deadline::Deadline,
     verify::{
         refresh::{RefreshReason, RefreshResult, RefreshSchedule},
@@ -54,12 +54,8 @@ pub fn check_url(url: &str) -> Result<Uri, &'static str> {
     if authority.as_str().contains('@') {
         return Err("must have no user");
     }
-    let is_loopback = matches!(url.host(), Some("localhost" | "127.0.0.1" | "[::1]"));
-    match url.scheme_str() {
-        Some("https") => Ok(url),
-        Some("http") if is_loopback => Ok(url),
-        _ => Err("must begin with https://"),
-    }
+    check_scheme(&url)?;
+    Ok(url)
 }
 
 /// The keys of IMS as they are known now.
